@@ -1,0 +1,1 @@
+"""Pre-training of Chinese ALBERT: the library. Programs around it live in `tools/`."""

@@ -1,0 +1,81 @@
+"""Figures of a model: of a training batch, and of held-out records pooled over all tokens or examples."""
+
+import collections
+
+import numpy as np
+import tensorflow as tf
+
+from albert import objectives
+from albert.errors import UserError
+
+_SMOOTHING = (1.0, 0.3, 0.1, 0.03)  # of the unigram model; the best one counts
+
+
+def training_figures(batch, model, rate, norm):
+  """What a step is worth logging for: OrderedDict of name to float32 scalar."""
+  order_weights = tf.ones_like(batch.next_sentence_labels, tf.float32)
+  return collections.OrderedDict([
+      ('total_loss', model.total_loss),
+      ('masked_lm_loss', model.masked_lm.loss),
+      ('sentence_order_loss', model.sentence_order.loss),
+      ('masked_lm_accuracy', objectives.accuracy(model.masked_lm.logits, batch.masked_lm_ids,
+                                                 batch.masked_lm_weights)),
+      ('sentence_order_accuracy', objectives.accuracy(model.sentence_order.logits, batch.next_sentence_labels,
+                                                      order_weights)),
+      ('learning_rate', rate),
+      ('gradient_norm', norm)])
+
+
+def heldout_metrics(batch, model, unigram=None):
+  """Metrics pooled over all tokens or examples, so that the batch size does not matter.
+
+  Args:
+    batch: input_pipeline.Batch; rows whose first input_mask is 0 are filling and count nowhere.
+    model: objectives.PretrainingModel.
+    unigram: float32 [V, K] nats of each token under K unigram models, or None.
+
+  Returns:
+    dict of name to (value, update op) for tf.estimator.
+  """
+  label_weights = tf.reshape(batch.masked_lm_weights, [-1])
+  example_weights = tf.cast(batch.input_mask[:, 0], tf.float32)
+  labels = tf.reshape(batch.masked_lm_ids, [-1])
+  order_labels = tf.reshape(batch.next_sentence_labels, [-1])
+
+  def hits(logits, truth):
+    return tf.cast(tf.equal(tf.argmax(logits, axis=-1, output_type=tf.int32), truth), tf.float32)
+
+  metrics = {
+      'masked_lm_loss': tf.metrics.mean(model.masked_lm.example_loss, label_weights),
+      'masked_lm_accuracy': tf.metrics.mean(hits(model.masked_lm.logits, labels), label_weights),
+      'sentence_order_loss': tf.metrics.mean(model.sentence_order.example_loss, example_weights),
+      'sentence_order_accuracy': tf.metrics.mean(hits(model.sentence_order.logits, order_labels), example_weights)}
+  metrics['total_loss'] = tuple(
+      masked + order for masked, order in zip(metrics['masked_lm_loss'], metrics['sentence_order_loss']))
+  if unigram is not None:
+    nats = tf.gather(tf.constant(unigram, tf.float32), labels)
+    means = [tf.metrics.mean(column, label_weights) for column in tf.unstack(nats, axis=1)]
+    metrics['unigram_cross_entropy'] = (tf.reduce_min([value for value, _ in means]),
+                                        tf.reduce_min([update for _, update in means]))
+  return metrics
+
+
+def unigram_nats(token_counts_file, vocab_size):
+  """-log p(token) with additive smoothing.
+
+  Args:
+    token_counts_file: a count per line, V lines.
+    vocab_size: V.
+
+  Returns:
+    float32 array [V, 4], for add-1, 0.3, 0.1 and 0.03.
+
+  Raises:
+    UserError: another number of lines.
+  """
+  counts = np.loadtxt(token_counts_file, dtype=np.float64, ndmin=1)
+  if counts.shape != (vocab_size,):
+    raise UserError('{}: expected {} counts, found {}; make the data set again'.format(
+        token_counts_file, vocab_size, counts.size))
+  columns = [np.log(counts.sum() + vocab_size * add) - np.log(counts + add) for add in _SMOOTHING]
+  return np.stack(columns, axis=1).astype(np.float32)

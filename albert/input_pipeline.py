@@ -1,0 +1,252 @@
+"""Shards to static-shape batches. The order is a function of (seed, step); nothing is kept that could be lost.
+
+Shapes: B batch, S sequence, P masked predictions.
+"""
+
+import collections
+import glob
+import os
+import struct
+
+from google.protobuf import message
+import gin
+import numpy as np
+import tensorflow as tf
+
+from albert import features
+from albert.errors import UserError
+
+# int32 [B, S]: input_ids, input_mask, segment_ids; int32 [B, P]: masked_lm_positions, masked_lm_ids;
+# float32 [B, P]: masked_lm_weights; int32 [B, 1]: next_sentence_labels (1 = swapped).
+Batch = collections.namedtuple('Batch', [spec.name for spec in features.REFERENCE_FEATURES])
+
+_FRAME_BYTES = 16  # of a TFRecord around its payload: length, crc, crc
+
+
+@gin.configurable
+class InputOptions:
+  """How records are read; none of it changes what is read, but shuffle_buffer_records.
+
+  Attributes:
+    shuffle_buffer_records: records are shuffled within a window of this size in each shard (and shards among
+      each other): the data tool has shuffled across the whole data set before.
+    num_parallel_calls: threads that parse.
+    prefetch_batches: batches made ahead.
+  """
+
+  def __init__(self, shuffle_buffer_records=16384, num_parallel_calls=2, prefetch_batches=4):
+    self.shuffle_buffer_records = shuffle_buffer_records
+    self.num_parallel_calls = num_parallel_calls
+    self.prefetch_batches = prefetch_batches
+
+
+def open_dataset(source):
+  """Finds out what a data set is.
+
+  Args:
+    source: a folder with dataset.json, that file, or TFRecord files in the reference format: a path, a glob, or
+      several of either separated by commas.
+
+  Returns:
+    features.DatasetInfo. For bare TFRecord files shapes come from the first record, records are counted, nothing
+    is held out, and the vocabulary is None unless a dataset.json lies beside them.
+
+  Raises:
+    UserError: nothing there, not a TFRecord, truncated, or not in the reference format.
+  """
+  if os.path.basename(source) == features.DATASET_FILE:
+    source = os.path.dirname(source) or '.'
+  if os.path.isdir(source):
+    info = features.DatasetInfo.load(source)
+    _check_shards(info)
+    return info
+  paths = [path for pattern in source.split(',') for path in sorted(glob.glob(pattern.strip()))]
+  if not paths:
+    raise UserError('expected a data set folder or TFRecord files, found nothing at {!r}; '
+                    'make one with "make data" or correct the path'.format(source))
+  return _describe_bare_files(paths)
+
+
+def _check_shards(info):
+  """A shard that is absent or of another length than its records say is named before anything starts."""
+  for split in (features.TRAIN, features.HELDOUT):
+    for shard, path in zip(info.shards[split], info.paths(split)):
+      if not os.path.exists(path):
+        raise UserError('{}: expected by {}, found no such file; restore it or make the data set again'.format(
+            path, features.DATASET_FILE))
+      found = count_records(path)
+      if found != shard.records:
+        raise UserError('{}: expected {} records, found {}; restore it or make the data set again'.format(
+            path, shard.records, found))
+
+
+def _describe_bare_files(paths):
+  folder = os.path.dirname(paths[0]) or '.'
+  max_seq_length, max_predictions = _shapes_of_first_record(paths[0])
+  shards = [features.Shard(os.path.relpath(path, folder), count_records(path), None) for path in paths]
+  vocab_size, vocab_sha256 = None, None
+  if os.path.exists(os.path.join(folder, features.DATASET_FILE)):
+    beside = features.DatasetInfo.load(folder)
+    vocab_size, vocab_sha256 = beside.vocab_size, beside.vocab_sha256
+  return features.DatasetInfo(folder, max_seq_length, max_predictions, vocab_size, vocab_sha256,
+                              {features.TRAIN: shards, features.HELDOUT: []})
+
+
+def count_records(path):
+  """The number of records in a TFRecord file, from its framing alone.
+
+  Raises:
+    UserError: the file ends inside a record.
+  """
+  size, offset, count = os.path.getsize(path), 0, 0
+  with open(path, 'rb') as source:
+    while offset < size:
+      source.seek(offset)
+      header = source.read(8)
+      length = struct.unpack('<Q', header)[0] if len(header) == 8 else size
+      offset += length + _FRAME_BYTES
+      if offset > size:
+        raise UserError('{}: expected a TFRecord file, found one that is truncated or corrupt after record {}; '
+                        'restore it or make the data set again'.format(path, count))
+      count += 1
+  return count
+
+
+def _shapes_of_first_record(path):
+  """(S, P) of the first record of a TFRecord file in the reference format."""
+  try:
+    example = tf.train.Example.FromString(next(tf.io.tf_record_iterator(path)))
+  except StopIteration:
+    raise UserError('{}: expected TFRecords, found an empty file; make the data set again'.format(path))
+  except Exception as error:  # protobuf and TensorFlow have no common class for "these bytes are wrong"
+    raise UserError('{}: expected TFRecords in the reference format, found bytes that cannot be read ({}); '
+                    'check that it is the right file'.format(path, str(error).split('\n')[0]))
+  missing = [spec.name for spec in features.REFERENCE_FEATURES if spec.name not in example.features.feature]
+  if missing:
+    raise UserError('{}: expected the features of the reference format, found none named {}; '
+                    'make the data set with tools.create_pretraining_data'.format(path, ', '.join(missing)))
+  values = example.features.feature
+  return len(values['input_ids'].int64_list.value), len(values['masked_lm_positions'].int64_list.value)
+
+
+def check_readable(info):
+  """Raises UserError that names the first file and record of a data set that cannot be read or parsed."""
+  parse = {spec.name: features.feature_length(spec, info.max_seq_length, info.max_predictions_per_seq)
+           for spec in features.REFERENCE_FEATURES}
+  for path in info.paths(features.TRAIN) + info.paths(features.HELDOUT):
+    index = 0
+    try:
+      for record in tf.io.tf_record_iterator(path):
+        values = tf.train.Example.FromString(record).features.feature
+        for name, length in parse.items():
+          found = max(len(values[name].int64_list.value), len(values[name].float_list.value))
+          if found != length:
+            raise UserError('{}: expected {} values of {} in record {}, found {}; restore the file or make the data '
+                            'set again'.format(path, length, name, index, found))
+        index += 1
+    except (tf.errors.OpError, message.DecodeError) as error:
+      raise UserError('{}: expected a readable TFRecord file, found record {} truncated or corrupt ({}); restore it '
+                      'or make the data set again'.format(path, index, str(error).split('\n')[0]))
+
+
+def check_shapes(info, max_seq_length=None, max_predictions_per_seq=None):
+  """Raises UserError if the data set has another S or P than the ones given."""
+  for name, asked in (('max_seq_length', max_seq_length), ('max_predictions_per_seq', max_predictions_per_seq)):
+    found = getattr(info, name)
+    if asked not in (None, found):
+      raise UserError('expected {}={} as asked, found {} in the data set {}; leave the flag out or make the data '
+                      'with it'.format(name, asked, found, info.folder))
+
+
+def training_batches(info, batch_size, seed, start_step=0, rank=0, ranks=1, options=None):
+  """Endless training batches from the position that `start_step` steps lead to.
+
+  Args:
+    info: features.DatasetInfo.
+    batch_size: B of one rank.
+    seed: Python int.
+    start_step: how many batches to leave out.
+    rank, ranks: this process reads record i of a shard where i % ranks == rank, so ranks share no record.
+    options: InputOptions.
+
+  Returns:
+    tf.data.Dataset of dicts with the keys of Batch and static shapes.
+
+  Raises:
+    UserError: fewer training records than ranks.
+  """
+  options = options or InputOptions()
+  if info.records(features.TRAIN) < ranks:
+    raise UserError('{}: expected at least one training record for each of {} ranks, found {}; use more text'.format(
+        info.folder, ranks, info.records(features.TRAIN)))
+
+  def plan():
+    return shard_plan(info, seed, start_step * batch_size, rank, ranks)
+
+  def records_of(path, shard_seed, skip):
+    records = tf.data.TFRecordDataset(path).shard(ranks, rank)
+    # Not reshuffled by the iterator: the seed already says which epoch it is.
+    records = records.shuffle(options.shuffle_buffer_records, seed=shard_seed, reshuffle_each_iteration=False)
+    return records.skip(skip)
+
+  shards = tf.data.Dataset.from_generator(plan, (tf.string, tf.int64, tf.int64), ([], [], []))
+  batches = shards.flat_map(records_of).batch(batch_size, drop_remainder=True)
+  return batches.map(_parser(info), options.num_parallel_calls).prefetch(options.prefetch_batches)
+
+
+def shard_plan(info, seed, start_record, rank=0, ranks=1):
+  """Yields (path, seed of its shuffle, records to skip) for ever, from a rank's `start_record` on.
+
+  Whole epochs and whole shards before the position are skipped by their counts, without being read.
+  """
+  paths = info.paths(features.TRAIN)
+  counts = [len(range(rank, shard.records, ranks)) for shard in info.shards[features.TRAIN]]
+  epoch, skip = divmod(start_record, sum(counts))
+  while True:
+    order = np.random.RandomState([seed % 2**32, epoch % 2**32])
+    for index in order.permutation(len(paths)):
+      shard_seed = order.randint(1, 2**31 - 1)
+      if skip < counts[index]:
+        yield paths[index], shard_seed, skip
+      skip = max(0, skip - counts[index])
+    epoch += 1
+
+
+def heldout_batches(info, batch_size, split=features.HELDOUT, max_batches=None):
+  """Every record once, in order; the last batch is filled with rows of zeros, whose input_mask is 0.
+
+  Args:
+    info: features.DatasetInfo.
+    batch_size: B.
+    split: features.HELDOUT or features.TRAIN.
+    max_batches: stop after so many, None for all.
+
+  Returns:
+    tf.data.Dataset of dicts with the keys of Batch and static shapes.
+  """
+  batches = tf.data.TFRecordDataset(info.paths(split)).batch(batch_size).map(_parser(info))
+
+  def fill(batch):
+    filled = {}
+    for name, value in batch.items():
+      missing = batch_size - tf.shape(value)[0]
+      filled[name] = tf.pad(value, [[0, missing], [0, 0]])
+      filled[name].set_shape([batch_size] + value.shape.as_list()[1:])
+    return filled
+
+  return batches.map(fill).take(-1 if max_batches is None else max_batches).prefetch(2)
+
+
+def _parser(info):
+  """A function from serialized examples, string [B], to a dict of tensors. Whole batches: 6 times faster."""
+  kinds = {'int64': tf.int64, 'float32': tf.float32}
+  specs = {
+      spec.name: tf.io.FixedLenFeature(
+          [features.feature_length(spec, info.max_seq_length, info.max_predictions_per_seq)], kinds[spec.kind])
+      for spec in features.REFERENCE_FEATURES}
+
+  def parse(serialized):
+    parsed = tf.io.parse_example(serialized, specs)
+    return {name: tf.cast(value, tf.int32) if value.dtype == tf.int64 else value for name, value in parsed.items()}
+
+  return parse

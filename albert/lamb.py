@@ -1,0 +1,162 @@
+"""LAMB and AdamW as in google-research/albert, and the learning-rate schedule.
+
+    m = beta_1 m + (1 - beta_1) g;   v = beta_2 v + (1 - beta_2) g^2          (no bias correction)
+    u = m / (sqrt(v) + epsilon) + decay w
+    w = w - rate r u;   AdamW: r = 1;   LAMB: r = |w| / |u|, or 1 if either norm is 0
+
+You et al. 2019, "Large Batch Optimization for Deep Learning", algorithm 2. Variables whose name matches
+LayerNorm, layer_norm or bias get neither decay nor trust ratio.
+"""
+
+import re
+
+import gin
+import tensorflow as tf
+
+from albert.errors import UserError
+
+_EXCLUDED = re.compile('LayerNorm|layer_norm|bias')
+OPTIMIZERS = ('lamb', 'adamw')
+
+
+@gin.configurable
+class OptimizerOptions:
+  """The optimizer and its schedule.
+
+  Attributes:
+    optimizer: 'lamb' or 'adamw'.
+    learning_rate: the rate from which the polynomial decays.
+    num_warmup_steps: W, steps of linear warm-up from 0.
+    poly_power: power of the polynomial decay, which runs from step 0 to num_train_steps.
+    weight_decay_rate: decoupled weight decay.
+    beta_1, beta_2: decay of the first and second moment.
+    epsilon: added to the root of the second moment.
+    clip_norm: gradients are clipped to this global norm first.
+
+  Raises:
+    UserError: a value that cannot be meant.
+  """
+
+  def __init__(self, optimizer='lamb', learning_rate=1.375e-5, num_warmup_steps=3125, poly_power=1.0,
+               weight_decay_rate=0.01, beta_1=0.9, beta_2=0.999, epsilon=1e-6, clip_norm=1.0):
+    if optimizer not in OPTIMIZERS:
+      raise UserError('OptimizerOptions.optimizer: expected one of {}, found {!r}'.format(
+          ', '.join(OPTIMIZERS), optimizer))
+    for name, value in (('learning_rate', learning_rate), ('num_warmup_steps', num_warmup_steps),
+                        ('clip_norm', clip_norm)):
+      if not value >= 0:
+        raise UserError('OptimizerOptions.{}: expected a number of at least 0, found {!r}'.format(name, value))
+    self.optimizer = optimizer
+    self.learning_rate = learning_rate
+    self.num_warmup_steps = num_warmup_steps
+    self.poly_power = poly_power
+    self.weight_decay_rate = weight_decay_rate
+    self.beta_1 = beta_1
+    self.beta_2 = beta_2
+    self.epsilon = epsilon
+    self.clip_norm = clip_norm
+
+
+def learning_rate_at(global_step, options, num_train_steps):
+  """The rate at a step: learning_rate * t / W while t < W, then learning_rate * (1 - t / T) ^ power.
+
+  Args:
+    global_step: integer scalar tensor t, the number of updates already made.
+    options: OptimizerOptions.
+    num_train_steps: T.
+
+  Returns:
+    float32 scalar. The update from global step t to t + 1 uses the rate at t, so the first has rate 0 if W > 0.
+  """
+  step = tf.cast(global_step, tf.float32)
+  remaining = 1.0 - tf.minimum(step / float(num_train_steps), 1.0)
+  decayed = options.learning_rate * tf.pow(remaining, options.poly_power)
+  if not options.num_warmup_steps:
+    return decayed
+  warm = options.learning_rate * step / float(options.num_warmup_steps)
+  return tf.where(step < float(options.num_warmup_steps), warm, decayed)
+
+
+def create_optimizer(learning_rate, options):
+  """The tf.train.Optimizer that options.optimizer names. learning_rate: float32 scalar tensor or float."""
+  make = Lamb if options.optimizer == 'lamb' else AdamW
+  return make(learning_rate, options.weight_decay_rate, options.beta_1, options.beta_2, options.epsilon)
+
+
+def clip_by_global_norm(gradients, clip_norm):
+  """Scales gradients so that their global norm is at most clip_norm.
+
+  Args:
+    gradients: list of float32 tensors.
+    clip_norm: Python float.
+
+  Returns:
+    (list of float32 tensors, float32 scalar: the norm before clipping).
+  """
+  # fp32: a sum of squares overflows in fp16.
+  norm = tf.sqrt(tf.add_n([tf.reduce_sum(tf.square(tf.cast(g, tf.float32))) for g in gradients]))
+  scale = clip_norm / tf.maximum(norm, clip_norm)
+  return [gradient * scale for gradient in gradients], norm
+
+
+class AdamW(tf.train.Optimizer):
+  """Adam with decoupled weight decay (Loshchilov and Hutter 2017) and no bias correction, as in BERT.
+
+  Slots are named <variable>/adam_m and <variable>/adam_v, as in the published checkpoints.
+  """
+
+  def __init__(self, learning_rate, weight_decay_rate=0.01, beta_1=0.9, beta_2=0.999, epsilon=1e-6, name='AdamW'):
+    """learning_rate: float32 scalar tensor or float; the others: floats, see the module's equations."""
+    super().__init__(use_locking=False, name=name)
+    self._learning_rate = learning_rate
+    self._weight_decay_rate = weight_decay_rate
+    self._beta_1 = beta_1
+    self._beta_2 = beta_2
+    self._epsilon = epsilon
+
+  def _create_slots(self, var_list):
+    # Here and nowhere else: wrappers call apply_gradients inside tf.cond, where no variable can be made.
+    for variable in var_list:
+      self._zeros_slot(variable, 'm', 'adam_m')
+      self._zeros_slot(variable, 'v', 'adam_v')
+
+  def _prepare(self):
+    self._rate = tf.convert_to_tensor(self._learning_rate, tf.float32)
+
+  def _apply_dense(self, grad, var):
+    m, v = self.get_slot(var, 'm'), self.get_slot(var, 'v')
+    next_m = self._beta_1 * m + (1.0 - self._beta_1) * grad
+    next_v = self._beta_2 * v + (1.0 - self._beta_2) * tf.square(grad)
+    update = next_m / (tf.sqrt(next_v) + self._epsilon)
+    if not _EXCLUDED.search(var.op.name):
+      update = self._trust_ratio_update(update + self._weight_decay_rate * var, var)
+    return tf.group(var.assign_sub(self._rate * update), m.assign(next_m), v.assign(next_v))
+
+  def _trust_ratio_update(self, update, var):
+    del var
+    return update
+
+  def _resource_apply_dense(self, grad, handle):
+    return self._apply_dense(grad, handle)
+
+  def _apply_sparse_duplicate_indices(self, grad, var):
+    return self._apply_dense(tf.convert_to_tensor(grad), var)
+
+  def _resource_apply_sparse_duplicate_indices(self, grad, handle, indices):
+    return self._apply_dense(tf.math.unsorted_segment_sum(grad, indices, handle.shape[0]), handle)
+
+
+class Lamb(AdamW):
+  """LAMB: AdamW whose update is scaled by the trust ratio |w| / |u| of each variable."""
+
+  def __init__(self, learning_rate, weight_decay_rate=0.01, beta_1=0.9, beta_2=0.999, epsilon=1e-6, name='Lamb'):
+    """Arguments as for AdamW."""
+    super().__init__(learning_rate, weight_decay_rate, beta_1, beta_2, epsilon, name)
+
+  def _trust_ratio_update(self, update, var):
+    # fp32: the norms overflow in fp16.
+    weight_norm = tf.norm(tf.cast(var, tf.float32))
+    update_norm = tf.norm(tf.cast(update, tf.float32))
+    ratio = tf.where(tf.logical_and(weight_norm > 0.0, update_norm > 0.0),
+                     tf.math.divide_no_nan(weight_norm, update_norm), 1.0)
+    return ratio * update

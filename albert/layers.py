@@ -1,0 +1,97 @@
+"""The few layers that ALBERT is made of. Variables first, then pure functions of tensors and variables."""
+
+import collections
+import math
+
+import tensorflow as tf
+
+LAYER_NORM_EPSILON = 1e-12
+
+Dense = collections.namedtuple('Dense', ['kernel', 'bias'])
+Norm = collections.namedtuple('Norm', ['gamma', 'beta'])
+
+
+def initializer(stddev):
+  """Truncated normal, as in BERT and ALBERT."""
+  return tf.truncated_normal_initializer(stddev=stddev)
+
+
+def dense_variables(name, rows, columns, stddev):
+  """kernel [rows, columns] and bias [columns] under the scope `name`."""
+  with tf.variable_scope(name):
+    return Dense(kernel=tf.get_variable('kernel', [rows, columns], initializer=initializer(stddev)),
+                 bias=tf.get_variable('bias', [columns], initializer=tf.zeros_initializer()))
+
+
+def norm_variables(name, width):
+  """gamma [width] and beta [width] under the scope `name`."""
+  with tf.variable_scope(name):
+    return Norm(beta=tf.get_variable('beta', [width], initializer=tf.zeros_initializer()),
+                gamma=tf.get_variable('gamma', [width], initializer=tf.ones_initializer()))
+
+
+def dense(x, variables):
+  """x W + b. x: float32 [rows, in]. Returns float32 [rows, out]."""
+  return tf.nn.bias_add(tf.matmul(x, variables.kernel), variables.bias)
+
+
+def layer_norm(x, variables):
+  """Layer normalisation over the last axis (Ba et al. 2016), epsilon 1e-12. Any rank, float32."""
+  return _layer_norm(x, variables.gamma, variables.beta)
+
+
+# One pass forward and one backward that keep only x and a number per row: nn.moments and batch_normalization
+# with automatic differentiation are many passes over memory.
+@tf.custom_gradient
+def _layer_norm(x, gamma, beta):
+  mean = tf.reduce_mean(x, axis=-1, keepdims=True)
+  variance = tf.reduce_mean(tf.math.squared_difference(x, mean), axis=-1, keepdims=True)
+  scale = tf.math.rsqrt(variance + LAYER_NORM_EPSILON)
+
+  def gradient(dy):
+    normed = (x - mean) * scale
+    rows = list(range(x.shape.ndims - 1))
+    dnormed = dy * gamma
+    dx = scale * (dnormed - tf.reduce_mean(dnormed, axis=-1, keepdims=True)
+                  - normed * tf.reduce_mean(dnormed * normed, axis=-1, keepdims=True))
+    return dx, tf.reduce_sum(dy * normed, axis=rows), tf.reduce_sum(dy, axis=rows)
+
+  return (x - mean) * (scale * gamma) + beta, gradient
+
+
+_GELU_SCALE = math.sqrt(2.0 / math.pi)
+_GELU_CUBIC = 0.044715
+
+
+# The gradient is written down because automatic differentiation keeps every intermediate tensor.
+@tf.custom_gradient
+def gelu(x):
+  """0.5 x (1 + tanh(sqrt(2/pi) (x + 0.044715 x^3))) (Hendrycks and Gimpel 2016, the tanh form)."""
+  def tanh_part():
+    return tf.tanh(_GELU_SCALE * x * (1.0 + _GELU_CUBIC * x * x))
+
+  def gradient(dy):
+    t = tanh_part()
+    slope = 0.5 * _GELU_SCALE * x * (1.0 - t * t) * (1.0 + 3.0 * _GELU_CUBIC * x * x)
+    return dy * (0.5 * (1.0 + t) + slope)
+
+  return 0.5 * x * (1.0 + tanh_part()), gradient
+
+
+class StatelessDropout:
+  """Dropout whose mask is a function of (seed, step, number of the call), so that a resumed run repeats it."""
+
+  def __init__(self, seed, step):
+    """seed: Python int; step: int64 scalar tensor."""
+    self._seed = seed
+    self._step = tf.cast(step, tf.int64)
+    self._calls = 0
+
+  def __call__(self, x, rate):
+    """Zeroes elements of x with probability `rate` (Python float) and scales the others by 1 / (1 - rate)."""
+    if not rate:
+      return x
+    self._calls += 1
+    seed = tf.stack([tf.constant(self._seed * 65537 + self._calls, tf.int64), self._step])
+    keep = tf.random.stateless_uniform(x.shape, seed) >= rate
+    return x * tf.cast(keep, x.dtype) * (1.0 / (1.0 - rate))

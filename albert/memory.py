@@ -1,0 +1,90 @@
+"""Does a training step fit into this machine's memory? Answered before the graph is built. Needs no TensorFlow."""
+
+import os
+
+from albert.errors import UserError
+
+_BYTES = 4  # float32
+# The interpreter, TensorFlow, its thread pools and the input pipeline.
+_BASE_BYTES = 450 << 20
+# Live tensors of [rows, width] in one layer, kept for the backward pass or passing through, of widths H, I and S
+# (heads x S x S attention). Fitted to measured peaks from tiny to xlarge, which it meets within a fifth.
+_HIDDEN_TENSORS = 12.0
+_INTERMEDIATE_TENSORS = 2.0
+_ATTENTION_TENSORS = 1.5
+_LOGIT_TENSORS = 3.0
+# Dropout keeps its mask and its result beside each tensor that it is applied to.
+_DROPOUT_TENSORS = 2.0
+# weight, gradient, two moments and their next values
+_COPIES_OF_PARAMETERS = 8
+
+
+def parameter_count(config):
+  """Trainable parameters of the whole pre-training model."""
+  wide, narrow, inner = config.hidden_size, config.embedding_size, config.intermediate_size
+  embeddings = (config.vocab_size + config.type_vocab_size + config.max_position_embeddings + 2) * narrow
+  mapping = (narrow + 1) * wide if narrow != wide else 0
+  block = 4 * (wide + 1) * wide + 4 * wide + (wide + 1) * inner + (inner + 1) * wide
+  heads = (wide + 1) * wide + (wide + 3) * narrow + config.vocab_size + 2 * (wide + 1)
+  return embeddings + mapping + block * config.num_hidden_groups * config.inner_group_num + heads
+
+
+def training_bytes(config, batch_size, max_seq_length, max_predictions_per_seq):
+  """Estimated peak memory of training, in bytes."""
+  rows = batch_size * max_seq_length
+  hidden = _HIDDEN_TENSORS + 2 * _DROPOUT_TENSORS * bool(config.hidden_dropout_prob)
+  attention = _ATTENTION_TENSORS + _DROPOUT_TENSORS * bool(config.attention_probs_dropout_prob)
+  layer = _BYTES * rows * (hidden * config.hidden_size + _INTERMEDIATE_TENSORS * config.intermediate_size
+                           + attention * config.num_attention_heads * max_seq_length)
+  logits = _BYTES * _LOGIT_TENSORS * batch_size * max_predictions_per_seq * config.vocab_size
+  parameters = _BYTES * _COPIES_OF_PARAMETERS * parameter_count(config)
+  return int(_BASE_BYTES + parameters + logits + layer * config.num_hidden_layers * config.inner_group_num)
+
+
+def available_bytes():
+  """Memory that this process can still get: MemAvailable, or less if its control group has a limit."""
+  free = [_meminfo_available()]
+  for limit, used in (('memory.max', 'memory.current'),
+                      ('memory/memory.limit_in_bytes', 'memory/memory.usage_in_bytes')):
+    limit, used = _read_number(limit), _read_number(used)
+    if limit is not None and used is not None:
+      free.append(max(0, limit - used))
+  return min(free)
+
+
+def _meminfo_available():
+  with open('/proc/meminfo', encoding='ascii') as source:
+    for line in source:
+      if line.startswith('MemAvailable:'):
+        return int(line.split()[1]) << 10
+  return os.sysconf('SC_PAGE_SIZE') * os.sysconf('SC_AVPHYS_PAGES')
+
+
+def _read_number(name):
+  try:
+    with open(os.path.join('/sys/fs/cgroup', name), encoding='ascii') as source:
+      return int(source.read())
+  except (OSError, ValueError):  # no control group, or "max"
+    return None
+
+
+def check_fits(config, batch_size, max_seq_length, max_predictions_per_seq, available=None):
+  """Compares the estimate with what is free. Returns (estimate, available) in bytes.
+
+  Raises:
+    UserError: it does not fit; the message names a batch size that would.
+  """
+  available = available_bytes() if available is None else available
+
+  def needed(size):
+    return training_bytes(config, size, max_seq_length, max_predictions_per_seq)
+
+  if needed(batch_size) <= available:
+    return needed(batch_size), available
+  # The estimate is linear in the batch size.
+  fitting = min(batch_size - 1, int((available - needed(0)) / (needed(1) - needed(0))))
+  fitting -= needed(max(fitting, 0)) > available  # rounding
+  advice = ('set pretrain.train_batch_size={} (estimated {:.1f} GB)'.format(fitting, needed(fitting) / 1e9)
+            if fitting > 0 else 'use shorter sequences or a smaller model, such as gin/model/tiny.gin')
+  raise UserError('expected at most {:.1f} GB, which are free, found an estimate of {:.1f} GB for batch {} x {} '
+                  'tokens; {}'.format(available / 1e9, needed(batch_size) / 1e9, batch_size, max_seq_length, advice))

@@ -1,0 +1,209 @@
+"""pretrain(), the root that gin binds: checks what it is given, then trains, evaluates and keeps the best."""
+
+import contextlib
+import logging
+import os
+
+import gin
+import tensorflow as tf
+
+from albert import features
+from albert import input_pipeline
+from albert import lamb
+from albert import memory
+from albert import npu_session
+from albert import run_directory
+from albert import training_hooks
+from albert.config import AlbertConfig
+from albert.errors import UserError
+from albert.trainer import Trainer
+
+_LOG = logging.getLogger('albert')
+
+# A bare TFRecord file of the original release says nothing of its vocabulary.
+_PUBLISHED_VOCAB_SIZE = 21128
+
+
+@gin.configurable
+def pretrain(input_file, output_dir, eval_input_file=None, init_checkpoint=None, do_train=True, do_eval=True,
+             max_seq_length=None, max_predictions_per_seq=None, train_batch_size=32, eval_batch_size=8,
+             num_train_steps=125000, save_checkpoints_steps=5000, keep_checkpoint_max=5, max_eval_steps=None,
+             log_every_steps=100, random_seed=12345, init_optimizer_slots=False, performance=False):
+  """Trains an ALBERT, evaluates it on held-out documents, keeps the best; goes on where a former call stopped.
+
+  Args:
+    input_file: training data, see input_pipeline.open_dataset.
+    output_dir: folder of the run.
+    eval_input_file: held-out data if it is not in input_file.
+    init_checkpoint: published weights to start from (training), or the checkpoint to evaluate (do_train=False).
+    do_train, do_eval: what to do. Without do_train, the best checkpoint of output_dir is evaluated.
+    max_seq_length, max_predictions_per_seq: S and P if they are to be checked; they come with the data.
+    train_batch_size: examples per step on one rank. eval_batch_size: examples per evaluation step.
+    num_train_steps: updates in all.
+    save_checkpoints_steps: a checkpoint is saved and evaluated each so many steps, and at the end.
+    keep_checkpoint_max: how many of the newest checkpoints stay.
+    max_eval_steps: evaluation stops after so many batches; None evaluates every held-out record.
+    log_every_steps: how often losses are logged and kept.
+    random_seed: of the initial weights, dropout and the order of the data.
+    init_optimizer_slots: whether init_checkpoint's optimizer moments are loaded too.
+    performance: a short run that measures throughput; it starts afresh each time.
+
+  Raises:
+    UserError: anything that does not fit together, found before the graph is built where possible.
+  """
+  _check_positive(train_batch_size=train_batch_size, eval_batch_size=eval_batch_size,
+                  num_train_steps=num_train_steps, save_checkpoints_steps=save_checkpoints_steps,
+                  keep_checkpoint_max=keep_checkpoint_max, log_every_steps=log_every_steps)
+  info = input_pipeline.open_dataset(input_file)
+  input_pipeline.check_shapes(info, max_seq_length, max_predictions_per_seq)
+  heldout = _heldout(info, eval_input_file, required=do_eval and not do_train)
+  checkpoint = None if do_train else _checkpoint_to_evaluate(output_dir, init_checkpoint)
+  config = _model_config(info, checkpoint)
+  if performance and do_train:
+    _check_performance_run(num_train_steps)
+    run_directory.start_afresh(output_dir)
+  elif do_train and _is_finished(output_dir, num_train_steps, heldout if do_eval else None):
+    return
+  session = npu_session.start(npu_session.SessionOptions())
+  if do_train and session.device == 'cpu':
+    _log_memory(memory.check_fits(config, train_batch_size, info.max_seq_length, info.max_predictions_per_seq))
+  trainer = Trainer(info, heldout, config, lamb.OptimizerOptions(), session, output_dir, num_train_steps,
+                    train_batch_size, eval_batch_size, max_eval_steps, log_every_steps, random_seed,
+                    init_checkpoint and run_directory.find_checkpoint(init_checkpoint), init_optimizer_slots)
+  if session.is_chief:
+    run_directory.prepare(output_dir, config, info)
+  with _readable_errors(info, heldout):
+    if do_train:
+      session.check_steps(num_train_steps, save_checkpoints_steps)
+      trainer.train(save_checkpoints_steps, keep_checkpoint_max, evaluate=bool(do_eval and heldout))
+      _report_training(trainer, performance)
+    elif do_eval:
+      figures = trainer.evaluate(checkpoint)
+      run_directory.update_results(output_dir, heldout=figures, checkpoint=checkpoint,
+                                   global_step=run_directory.step_of(checkpoint))
+  if session.is_chief:
+    print_summary(output_dir)
+
+
+def _check_positive(**values):
+  for name, value in values.items():
+    if not (isinstance(value, int) and value > 0):
+      raise UserError('pretrain.{}: expected a whole number of at least 1, found {!r}'.format(name, value))
+
+
+def _check_performance_run(num_train_steps):
+  if num_train_steps <= training_hooks.WARMUP_STEPS:
+    raise UserError('pretrain.num_train_steps: expected at least {} in a performance run, of which {} are warm-up, '
+                    'found {}'.format(training_hooks.WARMUP_STEPS + 1, training_hooks.WARMUP_STEPS, num_train_steps))
+
+
+def _heldout(info, eval_input_file, required):
+  """DatasetInfo of the held-out records, or None with a word about it."""
+  if eval_input_file:
+    heldout = input_pipeline.open_dataset(eval_input_file)
+    input_pipeline.check_shapes(heldout, info.max_seq_length, info.max_predictions_per_seq)
+    if None not in (heldout.vocab_sha256, info.vocab_sha256) and heldout.vocab_sha256 != info.vocab_sha256:
+      raise UserError('{}: expected the vocabulary of the training data {}, found another; make both with '
+                      'one vocabulary'.format(eval_input_file, info.folder))
+    return heldout
+  if info.records(features.HELDOUT):
+    return info
+  if required:
+    raise UserError('expected held-out records, found none in {}; give them with --eval_input_file (the training '
+                    'records are not used for evaluation)'.format(info.folder))
+  _LOG.warning('nothing is held out of %s: no evaluation, no best checkpoint; --eval_input_file would give them',
+               info.folder)
+  return None
+
+
+def _checkpoint_to_evaluate(output_dir, init_checkpoint):
+  if init_checkpoint:
+    return run_directory.find_checkpoint(init_checkpoint)
+  best, _ = run_directory.best_checkpoint(output_dir)
+  return best or run_directory.find_checkpoint(output_dir)
+
+
+def _model_config(info, checkpoint):
+  """The architecture: that of the checkpoint to evaluate if it tells, else what gin binds; checked against the data."""
+  config = run_directory.config_beside(checkpoint) if checkpoint else None
+  config = config or AlbertConfig()
+  if info.vocab_size:
+    config = config.with_vocab_size(info.vocab_size, info.folder)
+  elif config.vocab_size is None:
+    config = config.with_vocab_size(_PUBLISHED_VOCAB_SIZE, info.folder)
+    _LOG.info('vocab_size=%d, that of the published Chinese models: the data does not say', _PUBLISHED_VOCAB_SIZE)
+  if info.max_seq_length > config.max_position_embeddings:
+    raise UserError('expected sequences of at most {} tokens (AlbertConfig.max_position_embeddings), found {} in {}; '
+                    'make the data with a smaller --max_seq_length'.format(
+                        config.max_position_embeddings, info.max_seq_length, info.folder))
+  return config
+
+
+def _is_finished(output_dir, num_train_steps, heldout):
+  """Whether the same command was carried out before; says so."""
+  step = run_directory.step_of(run_directory.latest_checkpoint(output_dir))
+  results = run_directory.read_results(output_dir)
+  if step < num_train_steps or (heldout and 'heldout' not in results) or 'train' not in results:
+    return False
+  print('nothing to do: {} was trained to step {:,} of {:,}'.format(output_dir, step, num_train_steps))
+  print_summary(output_dir)
+  return True
+
+
+def _log_memory(estimate_and_available):
+  _LOG.info('estimated memory %.1f GB of %.1f GB that are free', *[size / 1e9 for size in estimate_and_available])
+
+
+@contextlib.contextmanager
+def _readable_errors(info, heldout):
+  """Turns what a broken record makes TensorFlow raise into one line that names the file."""
+  try:
+    yield
+  except (tf.errors.DataLossError, tf.errors.InvalidArgumentError, tf.errors.NotFoundError) as error:
+    for dataset in [info] + ([heldout] if heldout else []):
+      input_pipeline.check_readable(dataset)
+    if isinstance(error, tf.errors.DataLossError):
+      raise UserError('expected readable files, found: {}; restore the checkpoint or the data that it names'.format(
+          error.message.split('\n')[0]))
+    raise
+  except tf.train.NanLossDuringTrainingError:
+    raise UserError('expected a finite loss, found NaN; lower OptimizerOptions.learning_rate or start from the '
+                    'checkpoint before')
+
+
+def _report_training(trainer, performance):
+  if not trainer.session.is_chief or trainer.progress is None:
+    return
+  throughput = trainer.progress.throughput()
+  if throughput is None:
+    return
+  figures = dict(trainer.progress.last_figures, seconds=throughput.seconds,
+                 median_step_seconds=throughput.median_step_seconds, batch_size=trainer.train_batch_size)
+  run_directory.update_results(trainer.output_dir, train=figures, global_step=trainer.num_train_steps,
+                               examples_per_second=throughput.examples_per_second)
+  if performance:
+    run_directory.write_performance(trainer.output_dir, throughput._asdict())
+    print('performance of {} steps after {} of warm-up: median step {:.4f} s, {:.2f} examples/s, {:,.0f} real '
+          'tokens/s, {:,.0f} padded tokens/s'.format(
+              throughput.steps, training_hooks.WARMUP_STEPS, throughput.median_step_seconds,
+              throughput.examples_per_second, throughput.real_tokens_per_second, throughput.tokens_per_second))
+
+
+def print_summary(output_dir):
+  """Prints the held-out figures and where everything is."""
+  results = run_directory.read_results(output_dir)
+  heldout = results.get('heldout')
+  if heldout:
+    print('held-out at step {:,}: masked LM loss {:.4f}, accuracy {:.4f}; sentence order loss {:.4f}, accuracy {:.4f}'
+          .format(results['global_step'], heldout['masked_lm_loss'], heldout['masked_lm_accuracy'],
+                  heldout['sentence_order_loss'], heldout['sentence_order_accuracy']))
+  if heldout and 'unigram_cross_entropy' in heldout:
+    print('a unigram model would reach a loss of {:.4f}: {:.4f} nats {}'.format(
+        heldout['unigram_cross_entropy'], abs(heldout['unigram_cross_entropy'] - heldout['masked_lm_loss']),
+        'won' if heldout['masked_lm_loss'] < heldout['unigram_cross_entropy'] else 'behind it'))
+  for title, path in (('checkpoint', run_directory.latest_checkpoint(output_dir)),
+                      ('best checkpoint', run_directory.best_checkpoint(output_dir)[0]),
+                      ('results', os.path.join(output_dir, run_directory.RESULTS_FILE)),
+                      ('TensorBoard logs', output_dir)):
+    if path:
+      print('{:<17} {}'.format(title + ':', path))

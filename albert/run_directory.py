@@ -1,0 +1,232 @@
+"""The files of a run besides the checkpoints: what it was, how it goes, its best. No graph, no session.
+
+    albert_config.json, vocab.txt   what the checkpoints need to be used elsewhere
+    command_line.txt                each start: time, command, git commit, data
+    loss_history.tsv                step, total loss: one line each time they were logged
+    heldout_history.tsv             step and held-out figures, one line per evaluation
+    results.json                    the latest figures
+    best/                           the checkpoint with the lowest held-out masked-LM loss, and best.json
+"""
+
+import collections
+import glob
+import json
+import os
+import shlex
+import shutil
+import subprocess
+import sys
+import time
+
+import tensorflow as tf
+
+from albert import features
+from albert.config import AlbertConfig
+from albert.errors import UserError
+
+CONFIG_FILE = 'albert_config.json'
+RESULTS_FILE = 'results.json'
+LOSS_HISTORY_FILE = 'loss_history.tsv'
+HELDOUT_HISTORY_FILE = 'heldout_history.tsv'
+BEST_FOLDER = 'best'
+PERFORMANCE_FILE = 'performance.json'
+BEST_METRIC = 'masked_lm_loss'
+
+
+def write_atomically(path, text):
+  """Writes a file under a temporary name, then renames it: whoever sees it sees all of it."""
+  with open(path + '.tmp', 'w', encoding='utf-8') as target:
+    target.write(text)
+    target.flush()
+    os.fsync(target.fileno())
+  os.replace(path + '.tmp', path)
+
+
+def prepare(output_dir, config, info):
+  """Makes the folder self-contained.
+
+  Raises:
+    UserError: it holds a run with another architecture or vocabulary.
+  """
+  os.makedirs(output_dir, exist_ok=True)
+  _check_same_architecture(output_dir, config)
+  write_atomically(os.path.join(output_dir, CONFIG_FILE), config.to_json_string())
+  if info.vocab_sha256 and os.path.exists(info.vocab_file):
+    own = os.path.join(output_dir, features.VOCAB_FILE)
+    if os.path.exists(own) and features.file_sha256(own) != info.vocab_sha256 and latest_checkpoint(output_dir):
+      raise UserError('{}: expected the vocabulary of the data set {}, found another; '
+                      'use another output folder or the data set made with it'.format(own, info.folder))
+    shutil.copyfile(info.vocab_file, own + '.tmp')
+    os.replace(own + '.tmp', own)
+  _append_command_line(output_dir, info)
+
+
+def _check_same_architecture(output_dir, config):
+  path = os.path.join(output_dir, CONFIG_FILE)
+  if not os.path.exists(path) or not latest_checkpoint(output_dir):
+    return
+  found = AlbertConfig.from_json_file(path).to_dict()
+  different = ['{} {} (asked: {})'.format(key, found[key], value)
+               for key, value in config.to_dict().items() if found[key] != value]
+  if different:
+    raise UserError('{}: expected checkpoints of the architecture asked for, found those of another: {}; '
+                    'use another output folder (OUT=...)'.format(output_dir, ', '.join(different)))
+
+
+def _append_command_line(output_dir, info):
+  command = ' '.join(shlex.quote(word) for word in [os.path.basename(sys.executable)] + sys.argv)
+  lines = [time.strftime('%Y-%m-%d %H:%M:%S ') + command, '  git commit: ' + _git_commit(),
+           '  data: {} ({:,} training and {:,} held-out records, vocabulary {})'.format(
+               info.folder, info.records(features.TRAIN), info.records(features.HELDOUT),
+               (info.vocab_sha256 or 'unknown')[:12])]
+  with open(os.path.join(output_dir, 'command_line.txt'), 'a', encoding='utf-8') as target:
+    target.write('\n'.join(lines) + '\n')
+
+
+def _git_commit():
+  root = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+  try:
+    return subprocess.check_output(['git', '-C', root, 'describe', '--always', '--dirty', '--abbrev=40'],
+                                   stderr=subprocess.DEVNULL).decode().strip()
+  except (OSError, subprocess.CalledProcessError):
+    return 'unknown'
+
+
+def latest_checkpoint(folder):
+  """Prefix of the newest checkpoint in `folder`, or None."""
+  return tf.train.latest_checkpoint(folder)
+
+
+def step_of(checkpoint):
+  """Global step of a checkpoint prefix, from its name; 0 for None."""
+  if checkpoint is None:
+    return 0
+  digits = checkpoint.rsplit('-', 1)[-1]
+  if digits.isdigit():
+    return int(digits)
+  reader = tf.train.load_checkpoint(checkpoint)
+  return int(reader.get_tensor('global_step')) if reader.has_tensor('global_step') else 0
+
+
+def find_checkpoint(path):
+  """Prefix of a checkpoint: `path` itself, or the newest in the folder `path`.
+
+  Raises:
+    UserError: there is none.
+  """
+  found = tf.train.latest_checkpoint(path) if os.path.isdir(path) else path
+  for ending in ('.index', '.meta', '.data-00000-of-00001'):
+    if found and found.endswith(ending):
+      found = found[:-len(ending)]
+  if not found or not os.path.exists(found + '.index'):
+    raise UserError('expected a TensorFlow checkpoint at {}, found none; '
+                    'name its prefix (such as out/model.ckpt-1000) or its folder'.format(path))
+  return found
+
+
+def config_beside(checkpoint):
+  """AlbertConfig of the run that a checkpoint belongs to, from its folder or, in best/, the one above; or None."""
+  folder = os.path.dirname(os.path.abspath(checkpoint))
+  candidates = [folder] + ([os.path.dirname(folder)] if os.path.basename(folder) == BEST_FOLDER else [])
+  for candidate in candidates:
+    if os.path.exists(os.path.join(candidate, CONFIG_FILE)):
+      return AlbertConfig.from_json_file(os.path.join(candidate, CONFIG_FILE))
+  return None
+
+
+def best_checkpoint(output_dir):
+  """(prefix, figures) of the best checkpoint of a run, or (None, None)."""
+  path = os.path.join(output_dir, BEST_FOLDER, 'best.json')
+  if not os.path.exists(path):
+    return None, None
+  with open(path, encoding='utf-8') as source:
+    best = json.load(source)
+  return os.path.join(output_dir, BEST_FOLDER, best['checkpoint']), best
+
+
+def keep_if_best(output_dir, checkpoint, step, figures):
+  """Copies `checkpoint` to best/ if its held-out masked-LM loss is the lowest of the run. Returns whether it is."""
+  _, best = best_checkpoint(output_dir)
+  if best and best[BEST_METRIC] <= figures[BEST_METRIC]:
+    return False
+  folder = os.path.join(output_dir, BEST_FOLDER)
+  os.makedirs(folder, exist_ok=True)
+  name = os.path.basename(checkpoint)
+  for path in sorted(glob.glob(checkpoint + '.*')):
+    target = os.path.join(folder, os.path.basename(path))
+    shutil.copyfile(path, target + '.tmp')
+    os.replace(target + '.tmp', target)
+  write_atomically(os.path.join(folder, 'best.json'),
+                   json.dumps(dict(figures, checkpoint=name, global_step=step), indent=1, sort_keys=True) + '\n')
+  tf.train.update_checkpoint_state(folder, name)
+  for path in glob.glob(os.path.join(folder, 'model.ckpt-*')):
+    if not os.path.basename(path).startswith(name + '.'):
+      os.remove(path)
+  return True
+
+
+def read_results(output_dir):
+  """results.json as a dict, empty if there is none."""
+  path = os.path.join(output_dir, RESULTS_FILE)
+  if not os.path.exists(path):
+    return {}
+  with open(path, encoding='utf-8') as source:
+    return json.load(source)
+
+
+def update_results(output_dir, **figures):
+  """Replaces top-level entries of results.json."""
+  results = collections.OrderedDict(sorted(dict(read_results(output_dir), **figures).items()))
+  write_atomically(os.path.join(output_dir, RESULTS_FILE), json.dumps(results, indent=1) + '\n')
+
+
+def start_afresh(output_dir):
+  """Removes what an earlier performance run left: each one measures from step 0.
+
+  Raises:
+    UserError: the folder holds a run that is not a performance run.
+  """
+  marker = os.path.join(output_dir, PERFORMANCE_FILE)
+  if latest_checkpoint(output_dir) and not os.path.exists(marker):
+    raise UserError('{}: expected an empty folder or one of a performance run, found the checkpoints of a full run; '
+                    'use another output folder (OUT=...)'.format(output_dir))
+  os.makedirs(output_dir, exist_ok=True)
+  write_atomically(marker, '{}\n')
+  shutil.rmtree(os.path.join(output_dir, BEST_FOLDER), ignore_errors=True)
+  for pattern in ('checkpoint', 'model.ckpt-*', RESULTS_FILE, '*_history.tsv', 'events.out.tfevents.*'):
+    for path in glob.glob(os.path.join(output_dir, pattern)):
+      os.remove(path)
+
+
+def write_performance(output_dir, figures):
+  """Writes performance.json; figures: dict of floats."""
+  write_atomically(os.path.join(output_dir, PERFORMANCE_FILE), json.dumps(figures, indent=1, sort_keys=True) + '\n')
+
+
+class History:
+  """A tab-separated file with a header and a line per step, shortened to the step that a run goes on from."""
+
+  def __init__(self, output_dir, name, columns):
+    """columns: names of the values after the first column, which is the step."""
+    self._path = os.path.join(output_dir, name)
+    self._columns = columns
+
+  def steps(self):
+    """The steps that have a line."""
+    return [int(line.split('\t')[0]) for line in self._lines()]
+
+  def forget_after(self, step):
+    """Drops lines of steps that a killed run reached after its last checkpoint."""
+    kept = [line for line in self._lines() if int(line.split('\t')[0]) <= step]
+    write_atomically(self._path, '\n'.join(['\t'.join(['step'] + self._columns)] + kept) + '\n')
+
+  def add(self, step, values):
+    """Appends the line of `step`; values: dict with the columns as keys."""
+    with open(self._path, 'a', encoding='utf-8') as target:
+      target.write('\t'.join([str(step)] + ['{:.6f}'.format(values[column]) for column in self._columns]) + '\n')
+
+  def _lines(self):
+    if not os.path.exists(self._path):
+      return []
+    with open(self._path, encoding='utf-8') as source:
+      return source.read().splitlines()[1:]

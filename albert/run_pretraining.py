@@ -1,0 +1,107 @@
+"""Command line of pre-training: `python -m albert.run_pretraining --input_file=data/records --output_dir=out`.
+
+Later wins: gin files, then --gin_param bindings, then the named flags that were given.
+"""
+
+import os
+
+from absl import flags
+
+from albert import cli
+
+import gin  # isort: after cli, which silences TensorFlow's import warnings
+
+from albert import config as config_module
+from albert import pretraining
+from albert.errors import UserError
+
+FLAGS = flags.FLAGS
+
+flags.DEFINE_string('input_file', None, 'Training data: a folder with dataset.json, or TFRecord files or globs, '
+                    'separated by commas, in the reference format.')
+flags.DEFINE_string('eval_input_file', None, 'Held-out data, if it is not in --input_file.')
+flags.DEFINE_string('output_dir', './out', 'Folder of the run; a run found there is continued.')
+flags.DEFINE_string('init_checkpoint', None, 'Published weights to start from; with --nodo_train the checkpoint to '
+                    'evaluate. Empty means none.')
+flags.DEFINE_string('albert_config_file', None, 'JSON that replaces every AlbertConfig binding.')
+flags.DEFINE_bool('do_train', True, 'Train.')
+flags.DEFINE_bool('do_eval', True, 'Evaluate on held-out data.')
+flags.DEFINE_multi_string('gin_file', None, 'Experiment files; without any, gin/1p.gin.')
+flags.DEFINE_multi_string('gin_param', None, 'Bindings such as "pretrain.num_train_steps=100", separated by ";".')
+flags.DEFINE_integer('max_seq_length', None, 'Checked against the data, which says it.')
+flags.DEFINE_integer('max_predictions_per_seq', None, 'Checked against the data, which says it.')
+
+# Flags of the original release that are another name for a gin binding.
+_BINDINGS = {
+    'train_batch_size': ('integer', 'pretrain.train_batch_size'),
+    'eval_batch_size': ('integer', 'pretrain.eval_batch_size'),
+    'num_train_steps': ('integer', 'pretrain.num_train_steps'),
+    'save_checkpoints_steps': ('integer', 'pretrain.save_checkpoints_steps'),
+    'keep_checkpoint_max': ('integer', 'pretrain.keep_checkpoint_max'),
+    'learning_rate': ('float', 'OptimizerOptions.learning_rate'),
+    'num_warmup_steps': ('integer', 'OptimizerOptions.num_warmup_steps'),
+    'poly_power': ('float', 'OptimizerOptions.poly_power'),
+    'optimizer': ('string', 'OptimizerOptions.optimizer'),
+}
+for _name, (_kind, _binding) in _BINDINGS.items():
+  getattr(flags, 'DEFINE_' + _kind)(_name, None, 'Same as --gin_param="{}=...".'.format(_binding))
+flags.DEFINE_alias('warm_up_steps', 'num_warmup_steps')
+
+
+def split_bindings(text):
+  """Splits 'a.b=1; c.d="x;y"' at the semicolons outside quotes. Returns a list of bindings."""
+  bindings, quote, current = [], None, ''
+  for character in text:
+    if quote:
+      quote = None if character == quote else quote
+    elif character in '\'"':
+      quote = character
+    elif character == ';':
+      bindings.append(current)
+      current = ''
+      continue
+    current += character
+  if quote:
+    raise UserError('expected gin bindings separated by ";", found an open quote in {!r}; close it'.format(text))
+  return [binding.strip() for binding in bindings + [current] if binding.strip()]
+
+
+def parse_gin(gin_files, bindings):
+  """Parses and locks the configuration.
+
+  Raises:
+    UserError: a file that is absent, a name that nothing has, or a value that cannot be read.
+  """
+  gin.add_config_file_search_path(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+  try:
+    gin.parse_config_files_and_bindings(gin_files, bindings, skip_unknown=False)
+  except Exception as error:  # gin raises what it likes: ValueError, SyntaxError, IOError, NameError, TypeError
+    raise UserError('expected gin settings as in gin/*.gin, found a mistake: {}'.format(' '.join(str(error).split())))
+
+
+def bindings_from_flags():
+  """Bindings of --gin_param, --albert_config_file and the named flags, in the order in which the last one wins."""
+  bindings = [binding for text in FLAGS.gin_param or [] for binding in split_bindings(text)]
+  if FLAGS.albert_config_file:
+    config = config_module.AlbertConfig.from_json_file(FLAGS.albert_config_file)
+    bindings += ['AlbertConfig.{} = {!r}'.format(key, value) for key, value in config.to_dict().items()]
+  for name, (_, binding) in _BINDINGS.items():
+    if FLAGS[name].present:
+      bindings.append('{} = {!r}'.format(binding, FLAGS[name].value))
+  return bindings
+
+
+def main(argv):
+  """Parses, then calls pretrain()."""
+  cli.no_positional_arguments(argv)
+  if not FLAGS.input_file:
+    raise UserError('expected --input_file=FOLDER with a data set, found none; make one with "make data"')
+  parse_gin(FLAGS.gin_file or ['gin/1p.gin'], bindings_from_flags())
+  pretraining.pretrain(
+      FLAGS.input_file, FLAGS.output_dir, eval_input_file=FLAGS.eval_input_file or None,
+      init_checkpoint=FLAGS.init_checkpoint or None, do_train=FLAGS.do_train, do_eval=FLAGS.do_eval,
+      max_seq_length=FLAGS.max_seq_length, max_predictions_per_seq=FLAGS.max_predictions_per_seq)
+
+
+if __name__ == '__main__':
+  cli.run(main)

@@ -1,0 +1,121 @@
+"""What a training run says of itself: the progress line, its throughput in TensorBoard, the loss history."""
+
+import collections
+import logging
+import time
+
+import numpy as np
+import tensorflow as tf
+
+# Steps whose time says nothing: the first builds caches and thread pools, the second still allocates.
+WARMUP_STEPS = 2
+# On a slow machine a line at least so often, whatever log_every_steps says.
+_QUIET_SECONDS = 30.0
+
+_LOG = logging.getLogger('albert')
+
+# Throughput of the steps after the warm-up. seconds: all steps together, warm-up included.
+Throughput = collections.namedtuple('Throughput', [
+    'steps', 'seconds', 'median_step_seconds', 'examples_per_second', 'tokens_per_second',
+    'real_tokens_per_second'])
+
+
+class ProgressHook(tf.train.SessionRunHook):
+  """Logs step, losses, throughput and time left; keeps the figures for results.json."""
+
+  def __init__(self, step, figures, real_tokens, ranks, examples_per_step, tokens_per_step, num_train_steps,
+               log_every_steps, history=None, output_dir=None):
+    """Watches a training loop.
+
+    Args:
+      step: int64 scalar tensor, the global step after the update.
+      figures: OrderedDict of name to float32 scalar tensor; fetched only when they are logged.
+      real_tokens: int32 scalar tensor, tokens of this rank's batch that are not padding.
+      ranks: how many processes train together.
+      examples_per_step, tokens_per_step: of all ranks together.
+      num_train_steps: the step at which training ends.
+      log_every_steps: how often figures are fetched, logged and kept.
+      history: run_directory.History or None.
+      output_dir: folder of the event file for throughput, or None.
+    """
+    self._fetches = {'step': step, 'real_tokens': real_tokens}
+    self._figures = figures
+    self._ranks = ranks
+    self._examples_per_step = examples_per_step
+    self._tokens_per_step = tokens_per_step
+    self._num_train_steps = num_train_steps
+    self._log_every_steps = log_every_steps
+    self._history = history
+    self._writer = output_dir and tf.summary.FileWriterCache.get(output_dir)
+    self._last_step = None
+    self._durations = []  # seconds per step
+    self._left_out = 0.0
+    self._real_tokens = []
+    self._logged_runs = 0
+    self.last_figures = {}
+
+  def after_create_session(self, session, coord):
+    self._last_step = int(session.run(tf.train.get_global_step()))
+    self._logged_at = time.time()
+
+  def before_run(self, run_context):
+    self._started, self._left_out = time.time(), 0.0
+    due = (self._last_step + 1) % self._log_every_steps == 0 or self._last_step + 1 >= self._num_train_steps
+    fetches = dict(self._fetches)
+    if due or not self._durations or self._started - self._logged_at >= _QUIET_SECONDS:
+      fetches['figures'] = self._figures
+    return tf.train.SessionRunArgs(fetches)
+
+  def after_run(self, run_context, run_values):
+    values = run_values.results
+    made = max(1, int(values['step']) - self._last_step)
+    self._last_step = int(values['step'])
+    self._durations += [(time.time() - self._started - self._left_out) / made] * made
+    self._real_tokens += [int(values['real_tokens'])] * made
+    if 'figures' in values:
+      self._log(collections.OrderedDict((name, float(values['figures'][name])) for name in self._figures))
+
+  def _log(self, figures):
+    self.last_figures = figures
+    recent = self._durations[max(self._logged_runs, WARMUP_STEPS):] or self._durations[self._logged_runs:]
+    self._logged_runs, self._logged_at = len(self._durations), time.time()
+    seconds = float(np.mean(recent))
+    left = max(0, self._num_train_steps - self._last_step) * seconds
+    _LOG.info('step %s/%s  loss %.4f (masked LM %.4f, sentence order %.4f)  %s examples/s  %s tokens/s  %s left',
+              '{:,}'.format(self._last_step), '{:,}'.format(self._num_train_steps), figures['total_loss'],
+              figures['masked_lm_loss'], figures['sentence_order_loss'],
+              _three_digits(self._examples_per_step / seconds),
+              '{:,.0f}'.format(self._tokens_per_step / seconds), duration(left))
+    if self._history and (self._last_step % self._log_every_steps == 0 or self._last_step >= self._num_train_steps):
+      self._history.add(self._last_step, figures)
+    if self._writer:
+      self._writer.add_summary(tf.Summary(value=[
+          tf.Summary.Value(tag='throughput/examples_per_second', simple_value=self._examples_per_step / seconds),
+          tf.Summary.Value(tag='throughput/tokens_per_second', simple_value=self._tokens_per_step / seconds)]),
+                               self._last_step)
+
+  def leave_out(self, seconds):
+    """Says that so much of the current step's time went into saving or evaluating."""
+    self._left_out += seconds
+
+  def throughput(self):
+    """Throughput of this process's steps, or None if it made none."""
+    if not self._durations:
+      return None
+    skip = WARMUP_STEPS if len(self._durations) > WARMUP_STEPS else 0
+    timed, real = self._durations[skip:], self._real_tokens[skip:]
+    return Throughput(steps=len(timed), seconds=sum(self._durations), median_step_seconds=float(np.median(timed)),
+                      examples_per_second=self._examples_per_step * len(timed) / sum(timed),
+                      tokens_per_second=self._tokens_per_step * len(timed) / sum(timed),
+                      # Counted on this rank; the others have as many on average.
+                      real_tokens_per_second=self._ranks * sum(real) / sum(timed))
+
+
+def duration(seconds):
+  """Seconds as 1:02:03."""
+  seconds = int(round(seconds))
+  return '{}:{:02d}:{:02d}'.format(seconds // 3600, seconds // 60 % 60, seconds % 60)
+
+
+def _three_digits(number):
+  return '{:,.0f}'.format(number) if number >= 100 else '{:.3g}'.format(number)

@@ -1,0 +1,102 @@
+"""Every shipped gin file builds its graph, leaves no binding unused, and says the published numbers."""
+
+import glob
+import os
+
+import gin
+import pytest
+import tensorflow as tf
+
+from albert import input_pipeline
+from albert import lamb
+from albert import npu_session
+from albert import objectives
+from albert import pretraining  # noqa: F401, registers pretrain
+from albert import run_pretraining
+from albert import trainer
+from albert.modeling import AlbertConfig
+
+ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+EXPERIMENTS = sorted(os.path.basename(path) for path in glob.glob(os.path.join(ROOT, 'gin', '*.gin')))
+MODELS = sorted(os.path.basename(path) for path in glob.glob(os.path.join(ROOT, 'gin', 'model', '*.gin')))
+B, S, P = 2, 16, 3
+
+
+def _bindings(text):
+  """'name = value' lines of a gin config string, continuation lines joined."""
+  lines = [line for line in text.replace('\\\n', ' ').split('\n') if line.strip() and not line.startswith('#')]
+  joined = []
+  for line in lines:
+    if line[0].isspace() and joined:
+      joined[-1] += line
+    else:
+      joined.append(line)
+  return {' '.join(line.split()) for line in joined}
+
+
+def _build_training_graph():
+  """What pretrain() builds from the bindings, on a tiny batch, without running it."""
+  config = AlbertConfig().with_vocab_size(40, 'the test')
+  optimizer, session = lamb.OptimizerOptions(), npu_session.start(npu_session.SessionOptions(device='cpu'))
+  input_pipeline.InputOptions()
+  specs = dict(input_ids=[B, S], input_mask=[B, S], segment_ids=[B, S], masked_lm_positions=[B, P],
+               masked_lm_ids=[B, P], masked_lm_weights=[B, P], next_sentence_labels=[B, 1])
+  batch = input_pipeline.Batch(**{
+      name: tf.placeholder(tf.float32 if name == 'masked_lm_weights' else tf.int32, shape)
+      for name, shape in specs.items()})
+  model = objectives.pretraining_model(batch, config, is_training=True)
+  return trainer.make_train_op(model.total_loss, optimizer, 10, session)
+
+
+@pytest.mark.parametrize('name', EXPERIMENTS + ['model/' + name for name in MODELS])
+def test_builds_a_graph_and_leaves_no_binding_unused(name, monkeypatch):
+  run_pretraining.parse_gin([os.path.join(ROOT, 'gin', name)], [])
+  # The root's own arguments are bindings too: call it with its work left out.
+  monkeypatch.setattr(pretraining.input_pipeline, 'open_dataset', _stop)
+  with pytest.raises(_Stopped):
+    pretraining.pretrain('data', 'out')
+  _build_training_graph()
+  unused = _bindings(gin.config_str()) - _bindings(gin.operative_config_str())
+  assert not unused
+  assert tf.trainable_variables()
+
+
+class _Stopped(Exception):
+  pass
+
+
+def _stop(_):
+  raise _Stopped()
+
+
+def _query(name, binding):
+  gin.clear_config()
+  run_pretraining.parse_gin([os.path.join(ROOT, 'gin', name)], [])
+  return gin.query_parameter(binding)
+
+
+def test_the_check_for_unused_bindings_can_fail():
+  gin.parse_config('UNUSED_MACRO = 3\nAlbertConfig.hidden_size = 64')
+  AlbertConfig()
+  assert _bindings(gin.config_str()) - _bindings(gin.operative_config_str()) == {'UNUSED_MACRO = 3'}
+
+
+@pytest.mark.parametrize('name,steps,rate,warmup', [
+    ('1p.gin', 125000, 1.375e-5, 3125), ('8p.gin', 15625, 1.1e-4, 390)])
+def test_published_hyperparameters_of_the_flagship(name, steps, rate, warmup):
+  expected = {
+      'pretrain.num_train_steps': steps, 'pretrain.train_batch_size': 32, 'pretrain.eval_batch_size': 8,
+      'pretrain.save_checkpoints_steps': 5000, 'OptimizerOptions.optimizer': 'lamb',
+      'OptimizerOptions.learning_rate': rate, 'OptimizerOptions.num_warmup_steps': warmup,
+      'OptimizerOptions.poly_power': 1.0, 'OptimizerOptions.weight_decay_rate': 0.01,
+      'OptimizerOptions.clip_norm': 1.0, 'AlbertConfig.hidden_size': 768, 'AlbertConfig.num_hidden_layers': 12,
+      'AlbertConfig.num_attention_heads': 12, 'AlbertConfig.intermediate_size': 3072,
+      'AlbertConfig.embedding_size': 128, 'AlbertConfig.hidden_dropout_prob': 0.0,
+      'AlbertConfig.attention_probs_dropout_prob': 0.0}
+  for binding, value in expected.items():
+    assert _query(name, binding) == value, binding
+
+
+def test_a_performance_run_prints_figures_within_its_steps():
+  assert _query('perf_1p.gin', 'pretrain.performance') is True
+  assert _query('perf_1p.gin', 'pretrain.num_train_steps') > 3

@@ -1,0 +1,62 @@
+"""The memory estimate: monotone, names a setting that fits, counts the parameters of the real graph."""
+
+import re
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from albert import input_pipeline
+from albert import memory
+from albert import objectives
+from albert.errors import UserError
+from albert.modeling import AlbertConfig
+
+CONFIG = dict(vocab_size=97, embedding_size=16, hidden_size=24, num_hidden_layers=4, num_attention_heads=2,
+              intermediate_size=40)
+
+
+@pytest.mark.parametrize('changes', [{}, dict(embedding_size=24), dict(num_hidden_groups=2, inner_group_num=3)])
+def test_parameter_count_is_that_of_the_graph(changes):
+  config = AlbertConfig(**dict(CONFIG, **changes))
+  columns = dict(input_ids=9, input_mask=9, segment_ids=9, masked_lm_positions=3, masked_lm_ids=3,
+                 masked_lm_weights=3, next_sentence_labels=1)
+  batch = input_pipeline.Batch(**{
+      name: tf.zeros([2, size], tf.float32 if name == 'masked_lm_weights' else tf.int32)
+      for name, size in columns.items()})
+  objectives.pretraining_model(batch, config, False)
+  assert memory.parameter_count(config) == sum(np.prod(v.shape.as_list()) for v in tf.trainable_variables())
+
+
+def test_the_message_names_a_batch_size_that_fits():
+  config = AlbertConfig(**CONFIG)
+  limit = memory.training_bytes(config, 10, 128, 20)
+  assert memory.check_fits(config, 10, 128, 20, available=limit)[0] == limit
+  with pytest.raises(UserError) as caught:
+    memory.check_fits(config, 11, 128, 20, available=limit)
+  assert re.search('train_batch_size=10 ', str(caught.value))
+  with pytest.raises(UserError, match='smaller model'):
+    memory.check_fits(config, 1, 128, 20, available=10**6)
+
+
+def test_the_flagship_batch_does_not_fit_in_16_gb():
+  base = AlbertConfig(vocab_size=21128, hidden_size=768, num_attention_heads=12, intermediate_size=3072)
+  with pytest.raises(UserError, match='32 x 512'):
+    memory.check_fits(base, 32, 512, 51, available=16 * 10**9)
+
+
+def test_the_estimate_is_near_measured_peaks():
+  """Peaks in GB of three steps on two cores, by getrusage."""
+  sizes = dict(tiny=(312, 4), base=(768, 12), large=(1024, 24))
+  for (size, batch, length, predictions), peak in {
+      ('tiny', 32, 128, 20): 1.14, ('tiny', 8, 512, 51): 1.57, ('base', 2, 128, 20): 0.99,
+      ('base', 8, 128, 20): 1.69, ('base', 4, 512, 51): 3.03, ('large', 2, 256, 40): 2.44}.items():
+    hidden, layers = sizes[size]
+    config = AlbertConfig(vocab_size=21128, hidden_size=hidden, num_hidden_layers=layers, intermediate_size=4 * hidden,
+                          num_attention_heads=16 if size == 'large' else 12)
+    estimate = memory.training_bytes(config, batch, length, predictions) / 1e9
+    assert 0.85 * peak < estimate < 1.3 * peak, (size, batch, length, estimate)
+
+
+def test_available_memory_is_a_sensible_number():
+  assert 10**7 < memory.available_bytes() < 10**14

@@ -1,0 +1,15 @@
+"""Stand-in for npu_bridge.hccl.hccl_ops."""
+
+from npu_stub import emulator
+
+
+def allreduce(tensor, reduction, fusion=1, fusion_id=-1, group='hccl_world_group'):
+  return emulator.all_reduce(tensor, reduction, fusion)
+
+
+def allgather(tensor, rank_size, group='hccl_world_group'):
+  return emulator.all_gather(tensor, rank_size)
+
+
+def broadcast(tensor, root_rank, fusion=0, fusion_id=-1, group='hccl_world_group'):
+  return emulator.broadcast(tensor, root_rank)

@@ -1,0 +1,1 @@
+"""Programs around the library: text to records, vocabulary, inspection, checkpoints, benchmarks."""

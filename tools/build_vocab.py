@@ -1,0 +1,172 @@
+"""Builds a WordPiece vocabulary from a corpus; the same corpus gives the same bytes.
+
+  python -m tools.build_vocab --input_files=news.txt --output_file=data/vocab.txt --vocab_size=21128
+
+The order: special tokens; Han characters by frequency; latin pieces; digits; punctuation; other characters by
+frequency. Han characters are counted; latin pieces come from sentencepiece's BPE. (The trainer of `tokenizers` is not
+deterministic, drops Han characters after the first 1,000 and exceeds the size that was asked for.)
+"""
+
+import collections
+import io
+import os
+import re
+import string
+import unicodedata
+
+from absl import flags
+import tqdm
+
+from albert import cli
+from albert import tokenization
+from albert.errors import UserError
+from tools import corpus
+
+FLAGS = flags.FLAGS
+
+_DIGITS = tuple(string.digits)
+_PUNCTUATION = tuple(string.punctuation) + tuple('，。、；：？！“”‘’（）《》【】「」『』〈〉—…·～％')
+_LATIN_WORDS = re.compile('[a-zA-Z]+')
+# What sentencepiece puts before a piece that begins a word.
+_WORD_BEGIN = '\u2581'
+# Distinct runs that are counted; beyond it the rarest are forgotten, so that memory stays flat.
+_MAX_COUNTED_RUNS = 1 << 20
+
+
+def define_flags():
+  flags.DEFINE_list('input_files', None, 'Text: files, globs and folders, separated by commas; .gz is unpacked.')
+  flags.DEFINE_alias('input_file', 'input_files')
+  flags.DEFINE_string('output_file', None, 'The vocabulary, a token per line.')
+  flags.DEFINE_integer('vocab_size', 21128, 'At most so many tokens.')
+  flags.DEFINE_integer('min_count', 1, 'Han and other characters seen so often get a token.', lower_bound=1)
+  flags.DEFINE_integer('latin_pieces', 4000, 'At most so many pieces of latin words, besides the letters.',
+                       lower_bound=0)
+  flags.DEFINE_bool('do_lower_case', True, 'Lower case and no accents.')
+  flags.DEFINE_string('encoding', 'utf-8', 'Encoding of the text, e.g. gb18030.')
+  flags.DEFINE_enum('errors', 'strict', ['strict', 'skip'], 'Lines that are not in the encoding: stop, or leave out.')
+
+
+def main(argv):
+  cli.no_positional_arguments(argv)
+  for name in ('input_files', 'output_file'):
+    if not getattr(FLAGS, name):
+      raise UserError('expected --{}=..., found none; see --help'.format(name))
+  corpus.check_encoding(FLAGS.encoding)
+  characters, runs = count(FLAGS.input_files, FLAGS.encoding, FLAGS.errors == 'skip', FLAGS.do_lower_case)
+  tokens = build(characters, runs, FLAGS.vocab_size, FLAGS.min_count, FLAGS.latin_pieces, FLAGS.do_lower_case)
+  write(tokens, FLAGS.output_file)
+  print('vocabulary  {}: {:,} tokens, {:,} of them Han characters'.format(
+      FLAGS.output_file, len(tokens), sum(len(token) == 1 and tokenization.is_han(token) for token in tokens)))
+
+
+def count(patterns, encoding, skip_errors, do_lower_case):
+  """Counts a corpus.
+
+  Returns:
+    Counter of the characters as the vocabulary spells them, and Counter of the latin words.
+
+  Raises:
+    UserError: the corpus cannot be read, or has no text.
+  """
+  raw, runs = collections.Counter(), collections.Counter()
+  reader = corpus.Reader(encoding, skip_errors)
+  units = corpus.plan_units(corpus.find_files(patterns), encoding)
+  for unit in tqdm.tqdm(units, desc='counting', unit=' parts', disable=None, leave=False):
+    for document in reader.documents(unit):
+      for sentence in document.sentences:
+        raw.update(sentence)
+        runs.update(_LATIN_WORDS.findall(sentence.lower() if do_lower_case else sentence))
+      if len(runs) > _MAX_COUNTED_RUNS:
+        runs = collections.Counter(dict(_by_frequency(runs)[:_MAX_COUNTED_RUNS // 2]))
+  characters = collections.Counter()
+  for char, number in raw.items():
+    if tokenization.character_kind(char) in (tokenization.SINGLE, tokenization.RUN):
+      for part in tokenization.normalize(char, do_lower_case):
+        characters[part] += number
+  if not characters:
+    raise UserError('expected text to count characters in, found none in {}; name files with text'.format(
+        ', '.join(patterns)))
+  return characters, runs
+
+
+def build(characters, runs, vocab_size, min_count=1, latin_pieces=4000, do_lower_case=True):
+  """The tokens of a vocabulary.
+
+  Args:
+    characters: {character: count}.
+    runs: {latin word: count}.
+    vocab_size: at most so many tokens.
+    min_count: characters seen so often get a token.
+    latin_pieces: at most so many pieces of latin words, besides the letters.
+    do_lower_case: whether capital letters are left out.
+
+  Raises:
+    UserError: the size does not hold the special tokens, the Han characters, letters, digits and punctuation.
+  """
+  frequent = [char for char, number in _by_frequency(characters) if number >= min_count]
+  han = [char for char in frequent if tokenization.is_han(char)]
+  letters = string.ascii_lowercase if do_lower_case else string.ascii_letters
+  required = len(tokenization.SPECIAL_TOKENS) + len(han) + 2 * (len(letters) + len(_DIGITS)) + len(_PUNCTUATION)
+  if vocab_size < required:
+    raise UserError('expected --vocab_size of at least {}: {} Han characters that occur {} times or more, letters, '
+                    'digits, punctuation and special tokens; found {}; raise it, or --min_count'.format(
+                        required, len(han), min_count, vocab_size))
+  latin = _latin_pieces(runs, min(latin_pieces, vocab_size - required))
+  known = set(letters) | set(_DIGITS) | set(_PUNCTUATION) | set(han)
+  others = [form for char in frequent if char not in known and unicodedata.category(char) not in ('Co', 'Cn')
+            for form in _forms(char)][:vocab_size - required - len(latin)]
+  return (list(tokenization.SPECIAL_TOKENS) + han + [form for char in letters for form in _forms(char)] + latin
+          + [form for char in _DIGITS for form in _forms(char)] + list(_PUNCTUATION) + others)
+
+
+def _forms(char):
+  """A character as a token: alone and, unless it never stands within a word, as a `##` piece."""
+  return [char] if tokenization.is_punctuation(char) else [char, '##' + char]
+
+
+def _by_frequency(counter):
+  return sorted(counter.items(), key=lambda item: (-item[1], item[0]))
+
+
+def _latin_pieces(runs, limit):
+  """At most `limit` pieces of two or more letters, those of BPE over the words, as WordPiece tokens."""
+  words = [(word, number) for word, number in _by_frequency(runs) if len(word) > 1 and number > 1]
+  if not words or limit < 1:
+    return []
+  # Each merge of BPE makes one piece; it also counts the letters in both places and its own three special symbols.
+  learned = _train_bpe(words, limit + 2 * len(set(''.join(word for word, _ in words))) + 4)
+  pieces = [piece[1:] if piece.startswith(_WORD_BEGIN) else '##' + piece for piece in learned]
+  return [piece for piece in pieces if len(piece.replace('##', '')) > 1][:limit]
+
+
+def _train_bpe(words, size):
+  """sentencepiece's pieces for [(word, count)], in the order of its merges."""
+  import sentencepiece
+  model = io.BytesIO()
+  # A word is repeated by its frequency, about 1,000 times at most: proportions matter, not counts.
+  scale = max(1, words[0][1] // 1000)
+  sentences = (word for word, number in words for _ in range(-(-number // scale)))
+  sentencepiece.SentencePieceTrainer.train(
+      sentence_iterator=sentences, model_writer=model, model_type='bpe', vocab_size=size, hard_vocab_limit=False,
+      character_coverage=1.0, normalization_rule_name='identity', num_threads=1, minloglevel=2,
+      input_sentence_size=0, max_sentence_length=1 << 16)
+  processor = sentencepiece.SentencePieceProcessor(model_proto=model.getvalue())
+  return [processor.id_to_piece(index) for index in range(processor.get_piece_size())
+          if not processor.is_unknown(index) and not processor.is_control(index)]
+
+
+def write(tokens, path):
+  """Writes a vocabulary under a temporary name, then renames."""
+  try:
+    os.makedirs(os.path.dirname(os.path.abspath(path)), exist_ok=True)
+    with open(path + '.tmp', 'w', encoding='utf-8', newline='\n') as target:
+      target.writelines(token + '\n' for token in tokens)
+    os.replace(path + '.tmp', path)
+  except OSError as error:
+    raise UserError('{}: expected to write the vocabulary there, found that it failed ({}); name another '
+                    '--output_file'.format(path, error.strerror))
+
+
+if __name__ == '__main__':
+  define_flags()
+  cli.run(main)

@@ -1,0 +1,362 @@
+"""Looks into checkpoints and makes new ones from them, with plain TensorFlow.
+
+    python -m tools.checkpoints inspect CHECKPOINT [--json]
+    python -m tools.checkpoints diff CHECKPOINT CHECKPOINT [--json]
+    python -m tools.checkpoints strip CHECKPOINT --output=PREFIX
+    python -m tools.checkpoints average CHECKPOINT CHECKPOINT ... --output=PREFIX
+
+CHECKPOINT is a prefix (out/model.ckpt-500, also with .index) or a folder: the checkpoint that its `checkpoint`
+file names. strip leaves out the optimizer's variables. average is the mean of the weights, without the optimizer's
+variables, whose mean belongs to no run; its global_step is the largest one.
+"""
+
+import collections
+import glob
+import json
+import os
+import re
+
+from absl import flags
+import numpy as np
+
+from albert import cli  # before TensorFlow: silences the warnings of its import
+from albert.errors import UserError
+import tensorflow.compat.v1 as tf
+
+STEP = 'global_step'
+SLOTS_PART = 'optimizer'
+_USAGE = ('inspect CHECKPOINT | diff CHECKPOINT CHECKPOINT | strip CHECKPOINT --output=PREFIX | '
+          'average CHECKPOINT CHECKPOINT ... --output=PREFIX')
+_FILE_SUFFIX = re.compile(r'\.(index|meta|data-\d{5}-of-\d{5})$')
+_SLOT_NAMES = frozenset(['adam_m', 'adam_v', 'lamb_m', 'lamb_v', 'Adam', 'Adam_1', 'Momentum', 'Adagrad', 'RMSProp'])
+# Variables of optimizers and loss scaling that belong to no single weight.
+_OPTIMIZER_NAMES = frozenset([
+    'beta1_power', 'beta2_power', 'loss_scale', 'current_loss_scale', 'good_steps', 'bad_steps'])
+# The moving average of a weight hangs below it like a slot, but is a weight itself.
+_AVERAGE_NAME = 'ExponentialMovingAverage'
+
+ALBERT = 'ALBERT'
+EARLY_CHINESE = ('early Chinese ALBERT (word_embeddings_2, layer_shared, positions of width H): '
+                 'another model, whose weights do not fit this one')
+BERT = 'BERT: layers do not share weights; another model'
+UNKNOWN = 'unknown: not the names of an ALBERT checkpoint'
+
+
+class Checkpoint:
+  """One checkpoint, read lazily.
+
+  Attributes:
+    path: its prefix.
+    shapes: {name: [int]}; dtypes: {name: tf.DType}.
+    step: int, or None without a global_step.
+  """
+
+  def __init__(self, argument):
+    """argument: prefix or folder. Raises UserError if there is no readable checkpoint."""
+    self.path = find_checkpoint(argument)
+    self._reader = self._read(tf.train.load_checkpoint, self.path)
+    self.shapes = dict(sorted(self._reader.get_variable_to_shape_map().items()))
+    self.dtypes = self._reader.get_variable_to_dtype_map()
+    self.step = int(self.tensor(STEP)) if STEP in self.shapes else None
+
+  def tensor(self, name):
+    """The value of a variable as an array. Raises UserError if the file is damaged."""
+    return self._read(self._reader.get_tensor, name)
+
+  def _read(self, function, argument):
+    try:
+      return function(argument)
+    except (tf.errors.OpError, ValueError) as error:
+      raise UserError('{}: expected a readable checkpoint, found a damaged one ({}); copy or save it again'.format(
+          self.path, ' '.join(str(error).split())))
+
+  def weights(self):
+    """Names of all variables but the optimizer's."""
+    return [name for name in self.shapes if part_of(name, self.shapes) != SLOTS_PART]
+
+
+def find_checkpoint(argument):
+  """The prefix that `argument`, a prefix or a folder, stands for. Raises UserError if there is none."""
+  if os.path.isdir(argument):
+    candidates = _candidates_in(argument)
+    expected = 'a folder with a `checkpoint` file that names a checkpoint in it'
+  else:
+    candidates = [_FILE_SUFFIX.sub('', argument)]
+    expected = 'a checkpoint prefix such as out/model.ckpt-500, or a folder'
+  for candidate in candidates:
+    if tf.io.gfile.exists(candidate + '.index') or os.path.isfile(candidate):
+      return candidate
+  raise UserError('{}: expected {}, found none; check the path'.format(argument, expected))
+
+
+def _candidates_in(folder):
+  """Prefixes to try: the name that `checkpoint` gives, in the folder or elsewhere; without it, the only one there."""
+  state = tf.train.get_checkpoint_state(folder)
+  if state:
+    # The folder first: the file of a copied or moved run still holds the old path.
+    return [os.path.join(folder, os.path.basename(state.model_checkpoint_path)), state.model_checkpoint_path]
+  indexes = glob.glob(os.path.join(glob.escape(folder), '*.index'))
+  return [_FILE_SUFFIX.sub('', indexes[0])] if len(indexes) == 1 else []
+
+
+def part_of(name, names):
+  """The part of the model that a variable belongs to, e.g. 'bert/encoder'; SLOTS_PART for the optimizer's."""
+  parent, _, leaf = name.rpartition('/')
+  hangs_below_a_weight = parent in names and leaf != _AVERAGE_NAME
+  if hangs_below_a_weight or leaf in _SLOT_NAMES or leaf in _OPTIMIZER_NAMES:
+    return SLOTS_PART
+  return '/'.join(name.split('/')[:2]) if parent else name
+
+
+def family(shapes):
+  """Which kind of model {name: shape} belongs to: ALBERT, EARLY_CHINESE, BERT or UNKNOWN."""
+  components = {component for name in shapes for component in name.split('/')}
+  word, position = [shapes.get('bert/embeddings/' + name) for name in ('word_embeddings', 'position_embeddings')]
+  if 'word_embeddings_2' in components or any(c.startswith('layer_shared') for c in components):
+    return EARLY_CHINESE
+  if word and position and word[1] != position[1]:
+    return EARLY_CHINESE
+  if any('/transformer/group_0/' in name for name in shapes):
+    return ALBERT
+  return BERT if any('/encoder/layer_0/' in name for name in shapes) else UNKNOWN
+
+
+def inspect(checkpoint):
+  """A summary of one Checkpoint: parts, variables, parameters, non-finite values, as plain values."""
+  parts = collections.OrderedDict()
+  variables = []
+  for name, shape in checkpoint.shapes.items():
+    part = part_of(name, checkpoint.shapes)
+    size = int(np.prod(shape))
+    count = parts.setdefault(part, {'variables': 0, 'parameters': 0})
+    count['variables'] += 1
+    count['parameters'] += size
+    variables.append({'name': name, 'shape': shape, 'dtype': checkpoint.dtypes[name].name, 'part': part,
+                      'non_finite': _count_non_finite(checkpoint.tensor(name))})
+  return {
+      'checkpoint': checkpoint.path, 'family': family(checkpoint.shapes), 'global_step': checkpoint.step,
+      'parameters': sum(count['parameters'] for part, count in parts.items() if part not in (SLOTS_PART, STEP)),
+      'non_finite': sum(variable['non_finite'] for variable in variables),
+      'parts': collections.OrderedDict(sorted(parts.items(), key=lambda item: item[0] in (SLOTS_PART, STEP))),
+      'variables': variables,
+  }
+
+
+def _is_float(array):
+  return np.issubdtype(array.dtype, np.floating)
+
+
+def _count_non_finite(array):
+  array = np.asarray(array)
+  return int(array.size - np.count_nonzero(np.isfinite(array))) if _is_float(array) else 0
+
+
+def diff(first, second):
+  """What differs between two Checkpoints, the largest relative difference first, as plain values."""
+  common = [name for name in first.shapes if name in second.shapes]
+  same_form = [name for name in common if _form(first, name) == _form(second, name)]
+  changes = [_change(name, first.tensor(name), second.tensor(name)) for name in same_form]
+  changes = [change for change in changes if change['values']]
+  changes.sort(key=lambda change: (-np.nan_to_num(change['relative'], nan=np.inf), change['name']))
+  result = {
+      'checkpoints': [first.path, second.path], 'families': [family(first.shapes), family(second.shapes)],
+      'global_steps': [first.step, second.step],
+      'only_in_first': [name for name in first.shapes if name not in second.shapes],
+      'only_in_second': [name for name in second.shapes if name not in first.shapes],
+      'other_form': [{'name': name, 'first': _form(first, name), 'second': _form(second, name)}
+                     for name in common if name not in same_form],
+      'changed': changes, 'equal': len(same_form) - len(changes),
+  }
+  result['identical'] = result['equal'] == len(first.shapes) == len(second.shapes)
+  return result
+
+
+def _form(checkpoint, name):
+  return '{} {}'.format(checkpoint.dtypes[name].name, checkpoint.shapes[name])
+
+
+def _change(name, a, b):
+  """How b differs from a: number of values, largest difference, and that relative to the largest |a|."""
+  a, b = np.asarray(a), np.asarray(b)
+  differs = a != b
+  if not _is_float(a) and not np.issubdtype(a.dtype, np.integer):
+    return {'name': name, 'values': int(np.sum(differs)), 'largest': None, 'relative': float('nan')}
+  differs = np.logical_and(differs, ~np.logical_and(np.isnan(a), np.isnan(b)))
+  delta = np.abs(a[differs].astype(np.float64) - b[differs].astype(np.float64))
+  largest = float(np.max(delta)) if delta.size else 0.0
+  scale = float(np.max(np.abs(a))) if a.size else 0.0
+  return {'name': name, 'values': int(np.sum(differs)), 'largest': largest, 'relative': largest / (scale or 1.0)}
+
+
+def strip(checkpoint):
+  """{name: array} of a Checkpoint without the optimizer's variables."""
+  return collections.OrderedDict((name, checkpoint.tensor(name)) for name in checkpoint.weights())
+
+
+def average(checkpoints):
+  """{name: array}: the mean of the weights of several Checkpoints, and their largest global_step.
+
+  Computed in float64, returned in the variable's own type. Integers come from the checkpoint with the largest step.
+
+  Raises:
+    UserError: other names or shapes than in the first one, or values that are not finite.
+  """
+  for other in checkpoints[1:]:
+    _check_same_weights(checkpoints[0], other)
+  latest = max(checkpoints, key=lambda checkpoint: checkpoint.step or 0)
+  mean = collections.OrderedDict()
+  for name in latest.weights():
+    value = np.asarray(latest.tensor(name))
+    mean[name] = _mean_of(checkpoints, name).astype(value.dtype) if _is_float(value) else value
+  return mean
+
+
+def _mean_of(checkpoints, name):
+  total = 0.0
+  for checkpoint in checkpoints:
+    value = np.asarray(checkpoint.tensor(name))
+    if _count_non_finite(value):
+      raise UserError('{}: expected finite values, found {} NaN or infinite ones in {}; leave this checkpoint '
+                      'out'.format(checkpoint.path, _count_non_finite(value), name))
+    total = total + value.astype(np.float64)
+  return np.asarray(total / len(checkpoints))
+
+
+def _check_same_weights(first, other):
+  ours, theirs = [{name: _form(c, name) for name in c.weights() if name != STEP} for c in (first, other)]
+  differences = sorted(name for name in set(ours) | set(theirs) if ours.get(name) != theirs.get(name))
+  if differences:
+    name = differences[0]
+    raise UserError('{}: expected the architecture of {}, found {} variables that differ, e.g. {}: {} instead of '
+                    '{}; average checkpoints of one model'.format(
+                        other.path, first.path, len(differences), name, theirs.get(name, 'absent'),
+                        ours.get(name, 'absent')))
+
+
+def check_output(prefix):
+  """Raises UserError if no checkpoint can be written at `prefix`: not given, a folder, or already there."""
+  if not prefix:
+    raise UserError('expected --output=PREFIX, the prefix of the new checkpoint, found none; '
+                    'add e.g. --output=release/model.ckpt')
+  if prefix.endswith('/') or os.path.isdir(prefix):
+    raise UserError('--output: expected a prefix such as {}, found the folder {}; add a name'.format(
+        os.path.join(prefix, 'model.ckpt'), prefix))
+  if os.path.exists(prefix + '.index'):
+    raise UserError('--output: expected a new name, found a checkpoint at {}; choose another or remove it'.format(
+        prefix))
+
+
+def write_checkpoint(prefix, tensors):
+  """Saves {name: array} at `prefix`: under a temporary name, then renamed, the index last, so never half of it.
+
+  Also writes a `checkpoint` file if the folder has none, so that the folder can be named instead of the prefix.
+  """
+  folder = os.path.dirname(os.path.abspath(prefix))
+  os.makedirs(folder, exist_ok=True)
+  temporary = '{}.tmp-{}'.format(os.path.abspath(prefix), os.getpid())
+  try:
+    _save(temporary, tensors)
+    for suffix in ('.data-00000-of-00001', '.index'):
+      os.replace(temporary + suffix, prefix + suffix)
+  finally:
+    for leftover in glob.glob(glob.escape(temporary) + '*'):
+      os.remove(leftover)
+  if not os.path.exists(os.path.join(folder, 'checkpoint')):
+    tf.train.update_checkpoint_state(folder, os.path.basename(prefix))
+
+
+def _save(prefix, tensors):
+  with tf.Graph().as_default(), tf.Session(config=tf.ConfigProto(device_count={'GPU': 0})) as session:
+    # Fed, not constants: a graph must stay below 2 GB.
+    feeds = [tf.placeholder(tf.as_dtype(np.asarray(value).dtype), np.shape(value)) for value in tensors.values()]
+    save = tf.raw_ops.SaveV2(prefix=prefix, tensor_names=list(tensors), shape_and_slices=[''] * len(feeds),
+                             tensors=feeds)
+    session.run(save, dict(zip(feeds, tensors.values())))
+
+
+def _print_inspection(summary):
+  print(summary['checkpoint'])
+  print('family       {}'.format(summary['family']))
+  print('global step  {}'.format('none' if summary['global_step'] is None else summary['global_step']))
+  bad = ['{} ({})'.format(v['name'], v['non_finite']) for v in summary['variables'] if v['non_finite']]
+  print('non-finite   {}'.format(', '.join(bad) if bad else 'none'))
+  print('\n{:<28} {:>9} {:>13}'.format('part', 'variables', 'parameters'))
+  for part, count in summary['parts'].items():
+    print('{:<28} {:>9} {:>13,}'.format(part, count['variables'], count['parameters']))
+  print('{:<28} {:>9} {:>13,}\n'.format('model (without optimizer)', '', summary['parameters']))
+  weights = [v for v in summary['variables'] if v['part'] != SLOTS_PART]
+  width = max([len(v['name']) for v in weights] or [0])
+  for variable in weights:
+    print('{:<{}}  {} {}'.format(variable['name'], width, variable['dtype'], variable['shape']))
+
+
+def _print_diff(result):
+  for label, path, step, kind in zip('AB', result['checkpoints'], result['global_steps'], result['families']):
+    print('{}  {}  (step {}, {})'.format(label, path, 'none' if step is None else step, kind.split(':')[0]))
+  for label, key in (('A', 'only_in_first'), ('B', 'only_in_second')):
+    for name in result[key]:
+      print('only in {}  {}'.format(label, name))
+  for entry in result['other_form']:
+    print('other form  {}: {} in A, {} in B'.format(entry['name'], entry['first'], entry['second']))
+  if result['changed']:
+    print('{:>12} {:>12} {:>9}  variable'.format('largest', 'relative', 'values'))
+  for change in result['changed']:
+    largest = '' if change['largest'] is None else '{:.3g}'.format(change['largest'])
+    print('{:>12} {:>12.3g} {:>9}  {}'.format(largest, change['relative'], change['values'], change['name']))
+  print('identical' if result['identical'] else '{} variables are equal, {} have other values'.format(
+      result['equal'], len(result['changed'])))
+
+
+def _print_written(report):
+  print('wrote {checkpoint}: {variables} variables, {left_out} of the optimizer left out, '
+        'global step {global_step}'.format(**report))
+
+
+def _report(value, print_text):
+  if flags.FLAGS.json:
+    print(json.dumps(_without_nan(value), indent=1, ensure_ascii=False))
+  else:
+    print_text(value)
+
+
+def _without_nan(value):
+  """JSON has no NaN or infinity: null instead."""
+  if isinstance(value, dict):
+    return {key: _without_nan(item) for key, item in value.items()}
+  if isinstance(value, (list, tuple)):
+    return [_without_nan(item) for item in value]
+  return None if isinstance(value, float) and not np.isfinite(value) else value
+
+
+def _write_and_report(sources, make):
+  check_output(flags.FLAGS.output)
+  tensors = make()
+  write_checkpoint(flags.FLAGS.output, tensors)
+  written = Checkpoint(flags.FLAGS.output)
+  _report({'checkpoint': written.path, 'from': [source.path for source in sources], 'global_step': written.step,
+           'variables': len(tensors), 'left_out': len(sources[0].shapes) - len(tensors)}, _print_written)
+
+
+def main(argv):
+  os.environ.setdefault('TF_CPP_MIN_LOG_LEVEL', '3')  # what is wrong is raised and reported in one line
+  tf.logging.set_verbosity(tf.logging.ERROR)
+  command, arguments = (argv[1], argv[2:]) if len(argv) > 1 else ('nothing', [])
+  least = {'inspect': 1, 'diff': 2, 'strip': 1, 'average': 2}.get(command)
+  if least is None or len(arguments) < least or (command != 'average' and len(arguments) > least):
+    raise UserError('expected {}; found {}'.format(_USAGE, ' '.join([command] + arguments)))
+  checkpoints = [Checkpoint(argument) for argument in arguments]
+  if command == 'inspect':
+    _report(inspect(checkpoints[0]), _print_inspection)
+  elif command == 'diff':
+    _report(diff(*checkpoints), _print_diff)
+  elif command == 'strip':
+    _write_and_report(checkpoints, lambda: strip(checkpoints[0]))
+  else:
+    _write_and_report(checkpoints, lambda: average(checkpoints))
+
+
+if __name__ == '__main__':
+  # Here: other tools have a --json too, and tests import several of them.
+  flags.DEFINE_bool('json', False, 'Print JSON instead of text.')
+  flags.DEFINE_string('output', None, 'strip, average: prefix of the new checkpoint, e.g. release/model.ckpt.')
+  cli.run(main)

@@ -1,0 +1,140 @@
+"""Makes the records for pre-training from raw text: whole-word masking, sentence order, a held-out split.
+
+  python -m tools.create_pretraining_data --input_files=news.txt,more/*.txt.gz --output_dir=data/records \
+      --vocab_file=data/vocab.txt
+
+Input: one sentence per line, a blank line between documents. Output: see albert/features.py. The same command again
+finds the finished data set and does nothing.
+"""
+
+import os
+import shutil
+import time
+
+from absl import flags
+
+from albert import cli
+from albert import features
+from albert.errors import UserError
+from tools import data_set
+from tools import segmentation
+from tools import stages
+
+FLAGS = flags.FLAGS
+
+
+def define_flags():
+  flags.DEFINE_list('input_files', None, 'Text: files, globs and folders, separated by commas; .gz is unpacked.')
+  flags.DEFINE_alias('input_file', 'input_files')
+  flags.DEFINE_string('output_dir', None, 'Folder of the data set.')
+  flags.DEFINE_string('output_file', None, 'As in the original tool: one file with all training records. The data set '
+                      'goes into its folder, unless --output_dir names another.')
+  flags.DEFINE_string('vocab_file', None, 'WordPiece vocabulary, a token per line.')
+  flags.DEFINE_bool('do_lower_case', True, 'Lower case and no accents, as the published vocabulary has it.')
+  flags.DEFINE_bool('do_whole_word_mask', True, 'Mask whole words; else every token is masked on its own.')
+  flags.DEFINE_integer('max_seq_length', 512, 'S: tokens of a record, with [CLS] and [SEP].')
+  flags.DEFINE_integer('max_predictions_per_seq', 51, 'P: room for masked tokens in a record.')
+  flags.DEFINE_float('masked_lm_prob', 0.10, 'Share of the tokens that are masked.')
+  flags.DEFINE_integer('dupe_factor', 10, 'How often each training document is used, with other cuts and masks.')
+  flags.DEFINE_float('short_seq_prob', 0.1, 'How often a document is cut into shorter sequences than S.')
+  flags.DEFINE_integer('random_seed', 12345, 'Everything random follows from it and from the place in the corpus.')
+  flags.DEFINE_enum('segmenter', 'jieba', segmentation.SEGMENTERS, 'Finds the words.')
+  flags.DEFINE_string('encoding', 'utf-8', 'Encoding of the text, e.g. gb18030.')
+  flags.DEFINE_enum('errors', 'strict', ['strict', 'skip'], 'Lines that are not in the encoding: stop, or leave them '
+                    'out and count them.')
+  flags.DEFINE_integer('records_per_shard', 8192, 'Records of a file; the last one may have fewer.')
+  flags.DEFINE_bool('force', False, 'Replace another data set in the output folder.')
+
+
+def main(argv):
+  cli.no_positional_arguments(argv)
+  folder = _folder()
+  for name in ('input_files', 'vocab_file'):
+    if not getattr(FLAGS, name):
+      raise UserError('expected --{}=..., found none; see --help'.format(name))
+  start = time.time()
+  result = data_set.create(_settings(), FLAGS.input_files, folder, FLAGS.force)
+  if FLAGS.output_file and not os.path.isdir(FLAGS.output_file):
+    write_single_file(result.info, FLAGS.output_file)
+  print(summary(result, time.time() - start))
+
+
+def _folder():
+  """Where the data set goes."""
+  if FLAGS.output_dir:
+    return FLAGS.output_dir
+  if not FLAGS.output_file:
+    raise UserError('expected --output_dir=FOLDER, found none; name the folder of the data set')
+  if os.path.isdir(FLAGS.output_file):
+    return FLAGS.output_file
+  return os.path.dirname(FLAGS.output_file) or os.curdir
+
+
+def _settings():
+  return stages.Settings(
+      vocab_file=FLAGS.vocab_file, do_lower_case=FLAGS.do_lower_case, do_whole_word_mask=FLAGS.do_whole_word_mask,
+      segmenter=FLAGS.segmenter, encoding=FLAGS.encoding, skip_errors=FLAGS.errors == 'skip',
+      max_seq_length=FLAGS.max_seq_length, max_predictions_per_seq=FLAGS.max_predictions_per_seq,
+      masked_lm_prob=FLAGS.masked_lm_prob, dupe_factor=FLAGS.dupe_factor, short_seq_prob=FLAGS.short_seq_prob,
+      random_seed=FLAGS.random_seed, records_per_shard=FLAGS.records_per_shard)
+
+
+def write_single_file(info, path):
+  """Writes all training records into one file, for programs that expect that; does nothing if it is there."""
+  if os.path.exists(path) and os.path.getsize(path) == info.statistics['train_bytes']:
+    return
+  try:
+    with open(path + '.tmp', 'wb') as target:
+      for shard in info.paths(features.TRAIN):
+        with open(shard, 'rb') as source:
+          shutil.copyfileobj(source, target, 1 << 20)
+    os.replace(path + '.tmp', path)
+  except OSError as error:
+    raise UserError('{}: expected to write all training records there, found that it failed ({}); name another '
+                    '--output_file'.format(path, error.strerror))
+
+
+def summary(result, seconds):
+  """What was made, for a person: str."""
+  info = result.info
+  counts = info.statistics
+  lines = [] if result.created else ['finished data set, nothing to do']
+  lines += [
+      'data set    {}'.format(info.folder),
+      'training    {:,} examples of {}, {} ways each: {}, {:.1f} MB'.format(
+          info.records(features.TRAIN), _number(counts['documents'] - counts['heldout_documents'], 'document'),
+          info.settings['dupe_factor'], _number(len(info.shards[features.TRAIN]), 'file'),
+          counts['train_bytes'] / 1e6),
+      'held out    {:,} examples of {}, {} ways each; training never sees them'.format(
+          info.records(features.HELDOUT), _number(counts['heldout_documents'], 'document'),
+          info.settings['heldout_dupe_factor']),
+      'shape       S={}, P={}; {:.0%} of the positions hold text, {:.1%} of that is masked'.format(
+          info.max_seq_length, info.max_predictions_per_seq,
+          counts['train_tokens'] / (info.records(features.TRAIN) * info.max_seq_length),
+          counts['train_masked_tokens'] / counts['train_tokens']),
+      'text        {:,} documents, {:,} sentences, {:,} words, {:,} tokens, {:.2%} [UNK]'.format(
+          counts['documents'], counts['sentences'], counts['words'], counts['tokens'],
+          counts['unknown_tokens'] / counts['tokens']),
+      'left out    ' + _left_out(counts)]
+  if result.created:
+    lines.append('time        {:.1f} s, {:,.0f} examples/s'.format(
+        seconds, (info.records(features.TRAIN) + info.records(features.HELDOUT)) / seconds))
+  return '\n'.join(lines)
+
+
+def _left_out(counts):
+  found = [_number(counts[name], what) for name, what in (
+      ('documents_too_short', 'document'), ('skipped_chunks', 'chunk'), ('skipped_lines', 'undecodable line'))]
+  text = '{0} of fewer than two words, {1} of one word at the end of a document, {2}'.format(*found)
+  if counts['divided_documents']:
+    text += '; {} too long for one document, divided'.format(_number(counts['divided_documents'], 'time'))
+  return text
+
+
+def _number(count, what):
+  return '{:,} {}{}'.format(count, what, '' if count == 1 else 's')
+
+
+if __name__ == '__main__':
+  define_flags()
+  cli.run(main)

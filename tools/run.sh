@@ -1,0 +1,10 @@
+#!/usr/bin/env bash
+# Runs a module of this repository in its environment, which is made if need be, from any directory:
+#   tools/run.sh albert.run_pretraining --input_file=data/records
+# The one place where the environment of every program is set.
+set -euo pipefail
+
+root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
+bash "$root/tools/setup_env.sh" --quiet
+export PYTHONPATH="$root${PYTHONPATH:+:$PYTHONPATH}"
+exec "$root/.venv/bin/python" -W ignore::FutureWarning -m "$@"

@@ -1,0 +1,210 @@
+#!/usr/bin/env bash
+# Makes .venv, the Python 3.7 environment of this checkout, or says what it found:   make env [PYTHON=python3.7]
+#
+# Which Python: PYTHON if given; else, where npu_bridge is installed (the Ascend image), that one; else the first that
+# works of python3.7, pyenv's and conda's 3.7; else any Python that imports TensorFlow 1.15.
+# A Python that already imports TensorFlow 1.15 keeps its TensorFlow, numpy, protobuf and npu_bridge: .venv sees its
+# packages and gets only what is missing. With --quiet nothing is said when there is nothing to do.
+set -euo pipefail
+
+root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
+venv=$root/.venv
+requirements=$root/requirements.txt
+# Written last, so an interrupted installation has none. Lines: hash of requirements.txt, what Python it was made from:
+# kind (see probe), executable, prefix, version (tab-separated), and what `make env` reports.
+stamp=$venv/complete
+HOME=${HOME:-/}
+oldest_pip=20.3  # older ones do not know the manylinux2014 wheels; Python 3.7.5 brings 19.2
+
+fail() {
+  echo "error: $*" >&2
+  exit 1
+}
+
+hash_of() { { sha256sum 2>/dev/null || shasum -a 256; } < "$1" | cut -d' ' -f1; }
+
+stamp_line() { sed -n "$1p" "$stamp"; }
+
+is_working() { [ -f "$stamp" ] && "$venv/bin/python" -S -c '' 2>/dev/null; }
+
+is_complete() { is_working && [ "$(stamp_line 1)" = "$(hash_of "$requirements")" ]; }
+
+# Whether PYTHON was not given, or is what .venv was made from.
+is_wanted() {
+  [ -z "${PYTHON:-}" ] && return
+  local prefix
+  prefix=$("$PYTHON" -c 'import sys; print(sys.prefix)' 2>/dev/null) || return
+  [ "$prefix" = "$(stamp_line 2 | cut -f3)" ] || [ "$prefix" = "$venv" ]
+}
+
+# Paths that may be a Python 3.7, best first.
+candidates() {
+  local folder conda=${CONDA_EXE:-/nonexistent/bin/conda}
+  command -v python3.7 || true
+  for folder in "${PYENV_ROOT:-}" "$(pyenv root 2>/dev/null || true)" "$HOME/.pyenv" /opt/pyenv; do
+    list_newest_first "$folder"/versions/3.7*/bin/python "$folder"/versions/*/bin/python3.7
+  done
+  list_newest_first "${CONDA_PREFIX:-}"/bin/python3.7 "${conda%/bin/conda}"/{bin,envs/*/bin}/python3.7
+  if [ -f "$HOME/.conda/environments.txt" ]; then
+    while read -r folder; do list_newest_first "$folder/bin/python3.7"; done < "$HOME/.conda/environments.txt"
+  fi
+  list_newest_first "$HOME"/*{conda,mamba,forge}*/{bin,envs/*/bin}/python3.7 /opt/*conda*/{bin,envs/*/bin}/python3.7
+  command -v python3 || true
+  command -v python || true
+  list_newest_first /usr/local/python3*/bin/python3 /usr/local/bin/python3.7 /usr/bin/python3.7
+  # The activated .venv of this checkout is no candidate, but what it was made from is.
+  sed -n 's|^home = \(.*\)|\1/python3.7|p' "$venv/pyvenv.cfg" 2>/dev/null || true
+}
+
+list_newest_first() {
+  local path
+  for path in "$@"; do
+    if [ -x "$path" ]; then echo "$path"; fi
+  done | sort -rV
+}
+
+# probe PYTHON -> "what<tab>executable<tab>prefix<tab>version", what: npu, tf or plain. Otherwise one line says why not.
+probe() {
+  "$1" -W ignore - "$venv" 2>&1 << 'PROBE' | awk '/^(npu|tf|plain)\t/ {found = $0} !said {said = $0} END {print found ? found : said}'
+import os
+import sys
+
+if sys.prefix == sys.argv[1]:
+  sys.exit('is the .venv that is to be made')
+version = '.'.join(str(part) for part in sys.version_info[:3])
+if sys.version_info < (3, 7):
+  sys.exit('is Python ' + version)
+import importlib.util
+what = 'plain'
+if importlib.util.find_spec('tensorflow'):
+  os.environ['TF_CPP_MIN_LOG_LEVEL'] = '3'
+  try:
+    import tensorflow
+    if tensorflow.__version__.startswith('1.15'):
+      what = 'npu' if importlib.util.find_spec('npu_bridge') else 'tf'
+  except Exception:
+    pass
+if what == 'plain' and sys.version_info[:2] != (3, 7):
+  sys.exit('is Python ' + version)
+for module in ['ssl', 'zlib', 'venv'] + (['ensurepip'] if what == 'plain' else []):
+  if not importlib.util.find_spec(module):
+    sys.exit('is Python {} without {} (on Debian: apt install python3.7-venv)'.format(version, module))
+sys.stdout.write('\n{}\t{}\t{}\t{}\n'.format(what, sys.executable, sys.prefix, version))
+PROBE
+}
+
+# Sets chosen to the best of what probe printed.
+choose_python() {
+  local list path found first_npu='' first_37='' first_tf='' rejected=''
+  list=${PYTHON:-$(candidates | awk '!seen[$0]++')}
+  while read -r path; do
+    if [ -z "$path" ]; then continue; fi
+    found=$(probe "$path" || true)
+    found=${found:-it does not start}
+    case $found in
+      npu*) first_npu=${first_npu:-$found} ;;
+      *$'\t3.7.'*) first_37=${first_37:-$found} ;;
+      tf*) first_tf=${first_tf:-$found} ;;
+      *) rejected+="; $path: ${found##*: line [0-9]*: "$path": }" ;;
+    esac
+  done <<< "$list"
+  found=${first_npu:-${first_37:-$first_tf}}
+  if [ -z "$found" ] && [ -n "${PYTHON:-}" ]; then
+    fail "PYTHON=$PYTHON: expected a working Python 3.7, found \"${rejected#; "$PYTHON": }\"; give the path of one"
+  elif [ -z "$found" ]; then
+    fail "expected a working Python 3.7, found none${rejected:+ (${rejected#; })}; install one, for instance with" \
+      '"pyenv install 3.7.16" or "conda create -n py37 python=3.7", or name one: make env PYTHON=/path/to/python3.7'
+  fi
+  chosen=$found
+}
+
+# A venv that sees the packages of $python.
+make_over_image() {
+  "$python" -m venv --system-site-packages "$venv" ||
+    "$python" -m venv --system-site-packages --without-pip --clear "$venv"
+  if ! "$venv/bin/python" -W ignore -c 'import tensorflow' 2>/dev/null; then
+    # $python is a venv itself: a venv sees the packages of the Python below it, not those of another venv.
+    local own
+    own=$("$venv/bin/python" -c 'import sysconfig; print(sysconfig.get_paths()["purelib"])')
+    "$python" -c 'import site; print("\n".join(site.getsitepackages()))' > "$own/image.pth"
+  fi
+}
+
+# Installs what is missing of requirements.txt, and nothing over the image's TensorFlow.
+install_missing() {
+  "$venv/bin/python" -W ignore - "$requirements" "$venv/missing.txt" "$venv/kept.txt" << 'MISSING'
+import sys
+import pkg_resources
+
+kept_names = ['tensorflow', 'tensorflow-estimator', 'tensorboard', 'numpy', 'protobuf', 'gast', 'h5py', 'werkzeug',
+              'setuptools']
+never = ['tensorflow', 'numpy', 'protobuf']  # importing TensorFlow worked, whatever its package is called
+present = {package.key: package for package in pkg_resources.working_set}
+missing = []
+for requirement in pkg_resources.parse_requirements(open(sys.argv[1])):
+  package = present.get(requirement.key)
+  satisfied = package and (requirement.key in kept_names or package in requirement)
+  if not satisfied and requirement.key not in never and (not requirement.marker or requirement.marker.evaluate()):
+    missing.append(str(requirement))
+kept = ['{}=={}'.format(name, present[name].version) for name in kept_names if name in present]
+open(sys.argv[2], 'w').write('\n'.join(missing) + '\n')
+open(sys.argv[3], 'w').write('\n'.join(kept) + '\n')
+print('  kept: ' + ' '.join(kept))
+print('  missing: ' + (' '.join(missing) or 'nothing'))
+MISSING
+  if grep -q . "$venv/missing.txt"; then install -r "$venv/missing.txt" -c "$venv/kept.txt"; fi
+}
+
+update_pip() {
+  local version
+  version=$("$venv/bin/python" -m pip --version | cut -d' ' -f2)
+  if [ "$(printf '%s\n' "$oldest_pip" "$version" | sort -V | head -n 1)" != "$oldest_pip" ]; then
+    install 'pip==22.3.1'
+  fi
+}
+
+install() {
+  "$venv/bin/python" -m pip install -qq --disable-pip-version-check "$@" ||
+    fail "pip could not install what requirements.txt asks for (its own words are above); put that right, then" \
+      "run make env again"
+}
+
+report() { echo "env: found .venv: $(stamp_line 3)"; }
+
+if is_complete && is_wanted; then
+  [ "${1:-}" = --quiet ] || report
+  exit
+fi
+if command -v flock > /dev/null; then  # two makes at once: the second waits for the first
+  exec 9< "$requirements"
+  flock 9
+  if is_complete && is_wanted; then report; exit; fi
+fi
+
+if is_working && is_wanted; then
+  chosen=$(stamp_line 2)
+  echo "env: requirements.txt has changed: updating .venv"
+  rm "$stamp"
+  made=updated
+else
+  choose_python
+  if [ -e "$venv" ]; then echo "env: .venv is not complete, or made from another Python: making it anew"; fi
+  made=made
+fi
+IFS=$'\t' read -r kind python prefix version <<< "$chosen"
+if [ "$made" = made ]; then
+  echo "env: making .venv with Python $version of $prefix; the packages take a few minutes"
+  rm -rf "$venv"
+  if [ "$kind" = plain ]; then "$python" -m venv "$venv"; else make_over_image; fi
+  update_pip
+fi
+if [ "$kind" = plain ]; then install -r "$requirements"; else install_missing; fi
+tensorflow=$("$venv/bin/python" -W ignore -c 'import tensorflow; print(tensorflow.__version__)' 2>/dev/null) ||
+  fail "expected that .venv imports TensorFlow 1.15, found that it does not; see .venv/bin/python -c 'import tensorflow'"
+{
+  hash_of "$requirements"
+  echo "$chosen"
+  echo "Python $version of $prefix, TensorFlow $tensorflow$([ "$kind" = plain ] || echo ' (its own)')"
+} > "$stamp.tmp"
+mv "$stamp.tmp" "$stamp"
+echo "env: $made .venv: $(stamp_line 3)"

@@ -1,0 +1,259 @@
+"""The three stages of data creation, each a pure function of plain values that any process on any machine may run.
+
+    encode_unit    text of a unit     -> encoded documents
+    assemble_unit  encoded documents  -> sorted runs of examples, training and held out
+    write_shard    runs               -> one shard of records
+
+Between the first two the held-out documents are chosen, between the last two the shards are cut: see tools/data_set.py.
+"""
+
+import collections
+import functools
+import hashlib
+import os
+
+import numpy as np
+
+from albert import features
+from albert import tokenization
+from tools import assembly
+from tools import corpus
+from tools import encoding
+from tools import masking
+from tools import random_bits
+from tools import segmentation
+from tools import shuffle
+from tools import tfrecord
+
+# Everything that determines the bytes of a data set, besides the corpus; see the flags of create_pretraining_data.
+Settings = collections.namedtuple('Settings', [
+    'vocab_file', 'do_lower_case', 'do_whole_word_mask', 'segmenter', 'encoding', 'skip_errors', 'max_seq_length',
+    'max_predictions_per_seq', 'masked_lm_prob', 'dupe_factor', 'short_seq_prob', 'random_seed', 'records_per_shard'])
+
+# Held-out documents are masked at least this often, for a steady figure.
+MIN_HELDOUT_DUPLICATES = 5
+RECORD_FEATURES = features.REFERENCE_FEATURES + (features.TOKEN_BOUNDARY,)
+
+# Part of a document's key; duplicates are parts 0, 1, ...
+_HELDOUT = 1 << 40
+# Sizes that bound a worker's memory; the output does not depend on them.
+_BLOCK_CHARACTERS = 1 << 17
+_DUPLICATES_AT_ONCE = 10
+_RUN_TOKENS = 1 << 22
+_BLOCK_RECORDS = 256
+
+EncodedUnit = collections.namedtuple('EncodedUnit', ['path', 'keys', 'counts', 'skipped_lines'])
+EncodedUnit.__doc__ = """Result of encode_unit.
+
+path: the file of encoded documents; keys: uint64, of its documents; counts: Counter of what was read;
+skipped_lines: [(path, byte offset)].
+"""
+
+AssembledUnit = collections.namedtuple('AssembledUnit', ['runs', 'token_counts', 'skipped_chunks'])
+AssembledUnit.__doc__ = """Result of assemble_unit.
+
+runs: {'train': [Run], 'heldout': [Run]}; token_counts: int64 [V], over the training documents; skipped_chunks: int.
+"""
+
+WrittenShard = collections.namedtuple('WrittenShard', ['records', 'sha256', 'bytes', 'tokens', 'masked_tokens'])
+WrittenShard.__doc__ = """Result of write_shard; tokens: of text, without [CLS], [SEP] and padding."""
+
+
+@functools.lru_cache(maxsize=4)
+def _vocabulary(path):
+  return tokenization.Vocabulary.load(path)
+
+
+@functools.lru_cache(maxsize=1)
+def _encoder(vocab_file, do_lower_case, do_whole_word_mask, segmenter):
+  tokenizer = tokenization.Tokenizer(_vocabulary(vocab_file), do_lower_case)
+  segment = segmentation.segmenter(segmenter) if do_whole_word_mask else None
+  return encoding.Encoder(tokenizer, segment, do_whole_word_mask)
+
+
+def document_key(seed, document):
+  """The 64-bit key of a `corpus.Document`, a function of seed, file number and byte offset."""
+  return random_bits.derive(seed, document.file, document.offset)
+
+
+def heldout_hashes(keys):
+  """The numbers by which documents are held out, lowest first: uint64. keys: uint64."""
+  return random_bits.derive_array(keys, _HELDOUT)
+
+
+def encode_unit(settings, unit, path):
+  """Reads, segments and tokenizes the documents of a `corpus.Unit` into the file `path`: `EncodedUnit`.
+
+  Documents of fewer than two words are left out and counted: no two segments can be made of them.
+  """
+  encoder = _encoder(settings.vocab_file, settings.do_lower_case, settings.do_whole_word_mask, settings.segmenter)
+  reader = corpus.Reader(settings.encoding, settings.skip_errors)
+  unk_id = _vocabulary(settings.vocab_file).unk_id
+  counts = collections.Counter()
+  keys = []
+  with open(path + '.tmp', 'wb') as target:
+    for block in _blocks(reader.documents(unit)):
+      documents = _encode_block(encoder, block, settings.random_seed, counts)
+      counts['unknown_tokens'] += int(np.count_nonzero(encoding.ids_of(documents.tokens) == unk_id))
+      for array in documents:
+        np.save(target, array)
+      keys.append(documents.keys)
+  os.replace(path + '.tmp', path)
+  counts['skipped_lines'] = len(reader.skipped_lines)
+  counts['divided_documents'] = reader.divided_documents
+  return EncodedUnit(path, np.concatenate(keys) if keys else np.empty(0, np.uint64), counts, reader.skipped_lines)
+
+
+def _blocks(documents):
+  """Groups documents into lists of about _BLOCK_CHARACTERS."""
+  block, size = [], 0
+  for document in documents:
+    block.append(document)
+    size += sum(map(len, document.sentences))
+    if size >= _BLOCK_CHARACTERS:
+      yield block
+      block, size = [], 0
+  if block:
+    yield block
+
+
+def _encode_block(encoder, block, seed, counts):
+  """Encodes `corpus.Document`s: `assembly.Documents`, without the empty sentences and too short documents."""
+  encoded = encoder.encode([sentence for document in block for sentence in document.sentences])
+  keys = np.array([document_key(seed, document) for document in block], np.uint64)
+  sentence_counts = np.fromiter((len(document.sentences) for document in block), np.int64, len(block))
+  owners = np.repeat(np.arange(len(block)), sentence_counts)
+  owners, lengths = owners[encoded.lengths > 0], encoded.lengths[encoded.lengths > 0]
+  starts = encoding.words_of(encoded.tokens) & encoding.STARTS
+  words = np.bincount(np.repeat(owners, lengths), weights=starts, minlength=len(block))
+  documents = assembly.Documents(keys, np.bincount(owners, minlength=len(block)).astype(np.int32),
+                                 lengths.astype(np.int32), encoded.tokens)
+  kept = select_documents(documents, words >= 2)
+  counts.update(documents=len(kept.keys), documents_too_short=len(block) - len(kept.keys),
+                sentences=len(kept.lengths), words=int(words[words >= 2].sum()), tokens=len(kept.tokens))
+  return kept
+
+
+def select_documents(documents, chosen):
+  """The `assembly.Documents` where `chosen` (bool) is true."""
+  owners = np.repeat(np.arange(len(chosen)), documents.sentence_counts)
+  sentences = chosen[owners]
+  tokens = np.repeat(sentences, documents.lengths)
+  return assembly.Documents(documents.keys[chosen], documents.sentence_counts[chosen], documents.lengths[sentences],
+                            documents.tokens[tokens])
+
+
+def assemble_unit(settings, encoded_path, heldout_threshold, buckets, run_prefix):
+  """Makes the examples of encoded documents, in runs named `run_prefix`...: `AssembledUnit`.
+
+  heldout_threshold: the largest of `heldout_hashes` that is held out.
+  """
+  vocab_size = len(_vocabulary(settings.vocab_file))
+  token_counts = np.zeros(vocab_size, np.int64)
+  writers = {split: _RunWriter('{}.{}'.format(run_prefix, split), buckets) for split in duplicates(settings)}
+  skipped_chunks = 0
+  for documents in _read_documents(encoded_path):
+    held_out = heldout_hashes(documents.keys) <= np.uint64(heldout_threshold)
+    training = select_documents(documents, ~held_out)
+    token_counts += np.bincount(encoding.ids_of(training.tokens), minlength=vocab_size)
+    for split, part in ((features.TRAIN, training), (features.HELDOUT, select_documents(documents, held_out))):
+      for some in _duplicate_ranges(duplicates(settings)[split]):
+        examples, skipped = assembly.examples_of(
+            part, some, assembly.Shape(settings.max_seq_length, settings.short_seq_prob))
+        skipped_chunks += skipped
+        writers[split].add(examples)
+  return AssembledUnit({split: writer.close() for split, writer in writers.items()}, token_counts, skipped_chunks)
+
+
+def duplicates(settings):
+  """How often a document of each split is used: {split: int}."""
+  return {features.TRAIN: settings.dupe_factor,
+          features.HELDOUT: max(MIN_HELDOUT_DUPLICATES, settings.dupe_factor)}
+
+
+def _duplicate_ranges(count):
+  return [range(first, min(count, first + _DUPLICATES_AT_ONCE)) for first in range(0, count, _DUPLICATES_AT_ONCE)]
+
+
+def _read_documents(path):
+  size = os.path.getsize(path)
+  with open(path, 'rb') as source:
+    while source.tell() < size:
+      yield assembly.Documents(*(np.load(source) for _ in assembly.Documents._fields))
+
+
+class _RunWriter:
+  """Collects examples and writes them as runs of bounded size."""
+
+  def __init__(self, prefix, buckets):
+    self._prefix = prefix
+    self._buckets = buckets
+    self._parts = []
+    self._tokens = 0
+    self._runs = []
+
+  def add(self, examples):
+    self._parts.append(examples)
+    self._tokens += len(examples.tokens)
+    if self._tokens >= _RUN_TOKENS:
+      self._flush()
+
+  def close(self):
+    if self._tokens:
+      self._flush()
+    return self._runs
+
+  def _flush(self):
+    path = '{}-{:05d}.run'.format(self._prefix, len(self._runs))
+    self._runs.append(shuffle.write_run(path, shuffle.concatenate(self._parts), self._buckets))
+    self._parts, self._tokens = [], 0
+
+
+def masking_options(settings):
+  """The `masking.MaskingOptions` that the settings and their vocabulary mean."""
+  vocabulary = _vocabulary(settings.vocab_file)
+  return masking.MaskingOptions(
+      settings.max_seq_length, settings.max_predictions_per_seq, settings.masked_lm_prob, vocabulary.cls_id,
+      vocabulary.sep_id, vocabulary.mask_id, vocabulary.pad_id, vocabulary.replacement_ids())
+
+
+def write_shard(settings, runs, buckets, place, path):
+  """Masks and writes a shard to `path`: `WrittenShard`.
+
+  place: `ShardPlace` of the shard.
+  """
+  options = masking_options(settings)
+  writer = tfrecord.ExampleWriter(RECORD_FEATURES)
+  examples = shuffle.read_buckets(runs, place.first_bucket, place.last_bucket, buckets)
+  digest = hashlib.sha256()
+  written = tokens = masked_tokens = 0
+  with open(path + '.tmp', 'wb') as target:
+    for block in shuffle.blocks(examples, place.skip, place.count, _BLOCK_RECORDS):
+      batch = masking.mask(block, options)
+      data = b''.join(map(tfrecord.frame, writer.records(batch._asdict())))
+      target.write(data)
+      digest.update(data)
+      written += len(data)
+      tokens += len(block.tokens)
+      masked_tokens += int(batch.masked_lm_weights.sum())
+  os.replace(path + '.tmp', path)
+  return WrittenShard(place.count, digest.hexdigest(), written, tokens, masked_tokens)
+
+
+ShardPlace = collections.namedtuple('ShardPlace', ['first_bucket', 'last_bucket', 'skip', 'count'])
+ShardPlace.__doc__ = """Which examples a shard holds: `count`, after the first `skip`, of buckets [first, last)."""
+
+
+def cut_shards(runs, buckets, records_per_shard):
+  """The `ShardPlace`s of all shards, in order: each has `records_per_shard` records, the last may have fewer."""
+  counts = np.zeros(buckets, np.int64)
+  for run in runs:
+    counts += run.counts
+  before = np.append(0, np.cumsum(counts))
+  places = []
+  for first in range(0, int(before[-1]), records_per_shard):
+    last = min(int(before[-1]), first + records_per_shard)
+    first_bucket = int(np.searchsorted(before, first, 'right')) - 1
+    last_bucket = int(np.searchsorted(before, last, 'left'))
+    places.append(ShardPlace(first_bucket, last_bucket, first - int(before[first_bucket]), last - first))
+  return places
