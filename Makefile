@@ -53,7 +53,9 @@ quote = '$(subst ','\'',$(1))'
 run := bash $(call quote,$(root)/tools/run.sh)
 setup = PYTHON=$(call quote,$(PYTHON)) bash $(call quote,$(root)/tools/setup_env.sh)
 pytest = cd $(call quote,$(root)) && $(run) pytest
-corpus_note = $(if $(filter $(sample),$(CORPUS)), (the bundled sample$(if $(news),,; put your own in data/news_zh_1.txt or name it: CORPUS=...)))
+corpus_note = $(if $(filter $(sample),$(CORPUS)), (the bundled sample$(hint)))
+hint = $(if $(news),,; put your own in data/news_zh_1.txt or name it: CORPUS=...)
+smoke: hint :=
 
 ##@ Set up
 help: ## this text
@@ -79,7 +81,7 @@ define build_vocab
 @if [ -s $(call quote,$(VOCAB)) ]; then \
   echo "vocab: found "$(call quote,$(VOCAB))", $$(wc -l < $(call quote,$(VOCAB))) entries; remove it to build another"; \
 else \
-  echo "vocab: building "$(call quote,$(VOCAB))" from "$(call quote,$(CORPUS)$(corpus_note)) && \
+  echo "vocab: building "$(call quote,$(VOCAB))" from "$(call quote,$(CORPUS)) && \
   $(run) tools.build_vocab --input_files=$(call quote,$(CORPUS)) --output_file=$(call quote,$(VOCAB)) $(vocab_args); \
 fi
 endef

@@ -52,6 +52,8 @@ def _one_line_errors(main):
     except UserError as error:
       # gin adds lines about the call to any exception that passes through it.
       _fail(str(error).split('\n')[0])
+    except BrokenPipeError:  # of `program | head`; the interpreter would complain once more when it closes stdout
+      os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     except KeyboardInterrupt:
       print('interrupted', file=sys.stderr)
       sys.exit(130)

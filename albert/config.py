@@ -1,6 +1,7 @@
 """AlbertConfig: the architecture of an ALBERT, from gin, from JSON, to JSON. Needs no TensorFlow."""
 
 import collections
+import inspect
 import json
 
 import gin
@@ -105,14 +106,16 @@ class AlbertConfig:
     if values.get('ln_type', 'postln') != 'postln':
       raise UserError('{}: expected ln_type postln, found {!r}; pre-LN models of the early Chinese releases '
                       'are another architecture, whose weights do not fit this one'.format(source, values['ln_type']))
-    known = vars(cls())
+    # All of them are passed on: gin would fill those left out with its own bindings.
+    known = {name: parameter.default for name, parameter in inspect.signature(cls.__init__).parameters.items()
+             if name != 'self'}
     unknown = sorted(set(values) - set(known) - _IGNORED_KEYS - {'ln_type'})
     if unknown:
       raise UserError('{}: expected keys of an ALBERT configuration, found {}; known keys: {}'.format(
           source, ', '.join(unknown), ', '.join(known)))
     if 'vocab_size' not in values:
       raise UserError('{}: expected the key vocab_size, found none; add it'.format(source))
-    return cls(**{key: value for key, value in values.items() if key in known})
+    return cls(**{key: values.get(key, default) for key, default in known.items()})
 
   @classmethod
   def from_json_file(cls, path):

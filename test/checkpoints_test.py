@@ -226,8 +226,18 @@ def test_command_line(tmp_path):
   compared = run('diff', FIXTURE, output)
   assert 'only in A  bert/pooler/dense/bias/adam_m' in compared.stdout
   assert '33 variables are equal, 0 have other values' in compared.stdout
-  for arguments in (['strip', FIXTURE], ['inspect', str(tmp_path / 'none')], ['average', FIXTURE], ['x'], []):
-    failed = run(*arguments)
-    assert failed.returncode == 1, arguments
-    assert failed.stderr.startswith('error: expected') or ': expected' in failed.stderr
-    assert failed.stderr.count('\n') == 1, failed.stderr
+  failed = run('strip', FIXTURE)
+  assert failed.returncode == 1
+  assert failed.stderr.startswith('error: expected --output=PREFIX') and failed.stderr.count('\n') == 1
+
+
+@pytest.mark.parametrize('arguments', [
+    [], ['x'], ['inspect'], ['inspect', FIXTURE, FIXTURE], ['diff', FIXTURE], ['strip'], ['average', FIXTURE]])
+def test_wrong_arguments_show_the_usage(arguments):
+  with pytest.raises(UserError, match='expected inspect CHECKPOINT'):
+    checkpoints.main(['checkpoints'] + arguments)
+
+
+def test_absent_checkpoint(tmp_path):
+  with pytest.raises(UserError, match='expected a checkpoint prefix'):
+    checkpoints.main(['checkpoints', 'inspect', str(tmp_path / 'none')])

@@ -2,6 +2,7 @@
 
 import json
 
+import gin
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -204,6 +205,14 @@ def test_config_from_json(tmp_path):
     AlbertConfig.from_json_file(str(path))
   with pytest.raises(UserError, match='JSON'):
     AlbertConfig.from_json_file(str(tmp_path / 'absent.json'))
+
+
+def test_json_leaves_nothing_to_gin(tmp_path):
+  path = tmp_path / 'config.json'
+  path.write_text(json.dumps({'vocab_size': 60, 'hidden_size': 128}))
+  gin.parse_config('AlbertConfig.num_hidden_layers = 3')
+  assert AlbertConfig().num_hidden_layers == 3
+  assert AlbertConfig.from_json_file(str(path)).num_hidden_layers == 12
 
 
 def test_config_takes_the_vocabulary_size_of_the_data_once():

@@ -27,7 +27,7 @@ def test_plain_graph_agrees_with_the_reference(name):
   assert not [c for c in comparisons if not c.ok]
 
 
-# What the fixtures do not have: two groups of two inner groups, a group used twice and one used once, heads of odd width.
+# What the fixtures do not have: two groups of two inner groups, one used twice and one once, heads of odd width.
 GROUPED = dict(vocab_size=53, embedding_size=10, hidden_size=21, num_hidden_layers=3, num_hidden_groups=2,
                inner_group_num=2, num_attention_heads=3, intermediate_size=34, max_position_embeddings=17)
 
@@ -61,8 +61,8 @@ def outputs_and_gradients(build, config):
     shapes = {name: v.shape.as_list() for name, v in variables.items()}
     gradients = tf.gradients(tensors['total_loss'], list(variables.values()))
     tensors.update(('grad/' + name, tf.convert_to_tensor(g)) for name, g in zip(variables, gradients))
-    for name, value in random_weights(shapes).items():
-      variables[name].load(value, session)
+    session.run([v.initializer for v in variables.values()],
+                {variables[name].initializer.inputs[1]: value for name, value in random_weights(shapes).items()})
     return shapes, session.run(tensors)
 
 

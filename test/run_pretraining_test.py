@@ -56,11 +56,16 @@ def test_without_a_gin_file_the_flagship_applies(parsed):
 
 
 @pytest.mark.parametrize('flag,value,binding', [
-    ('train_batch_size', 3, 'pretrain.train_batch_size'), ('eval_batch_size', 4, 'pretrain.eval_batch_size'),
-    ('num_train_steps', 5, 'pretrain.num_train_steps'), ('save_checkpoints_steps', 6, 'pretrain.save_checkpoints_steps'),
-    ('keep_checkpoint_max', 7, 'pretrain.keep_checkpoint_max'), ('learning_rate', 0.5, 'OptimizerOptions.learning_rate'),
-    ('num_warmup_steps', 8, 'OptimizerOptions.num_warmup_steps'), ('warm_up_steps', 9, 'OptimizerOptions.num_warmup_steps'),
-    ('poly_power', 0.25, 'OptimizerOptions.poly_power'), ('optimizer', 'adamw', 'OptimizerOptions.optimizer')])
+    ('train_batch_size', 3, 'pretrain.train_batch_size'),
+    ('eval_batch_size', 4, 'pretrain.eval_batch_size'),
+    ('num_train_steps', 5, 'pretrain.num_train_steps'),
+    ('save_checkpoints_steps', 6, 'pretrain.save_checkpoints_steps'),
+    ('keep_checkpoint_max', 7, 'pretrain.keep_checkpoint_max'),
+    ('learning_rate', 0.5, 'OptimizerOptions.learning_rate'),
+    ('num_warmup_steps', 8, 'OptimizerOptions.num_warmup_steps'),
+    ('warm_up_steps', 9, 'OptimizerOptions.num_warmup_steps'),
+    ('poly_power', 0.25, 'OptimizerOptions.poly_power'),
+    ('optimizer', 'adamw', 'OptimizerOptions.optimizer')])
 def test_flags_of_the_original_release(parsed, flag, value, binding):
   assert parsed('--{}={}'.format(flag, value))(binding) == value
 

@@ -10,14 +10,14 @@ import pytest
 
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 # A Python that answers for the real one: it knows its version and packages, makes a venv with itself in it, and notes
-# what pip is asked for. KIND, VERSION and PREFIX are filled in.
+# what pip is asked for. The words in capitals are filled in.
 FAKE_PYTHON = """#!/usr/bin/env bash
 case "$*" in
   *'print(sys.prefix)'*) echo 'PREFIX' ;;
   '-W ignore - '*.txt*) cat > /dev/null; echo gin-config==0.5.0 > "$5"; echo numpy==1.16.0 > "$6" ;;
   '-W ignore - '*) cat > /dev/null; printf '\\nKIND\\tPREFIX/bin/python\\tPREFIX\\tVERSION\\n' ;;
   '-m venv '*) for folder; do :; done; mkdir -p "$folder/bin"; cp "$0" "$folder/bin/python"; echo "$*" >> "$CALLS" ;;
-  '-m pip --version') echo 'pip 22.0.4 from here' ;;
+  '-m pip --version') echo 'pip PIP from here' ;;
   '-m pip '*) echo "$*" >> "$CALLS"; [ ! -e "$CALLS.offline" ] ;;
   *'print(tensorflow.__version__)'*) echo 1.15.0 ;;
 esac
@@ -54,9 +54,10 @@ class Machine:
     os.chmod(path, 0o755)
     return path
 
-  def python(self, prefix, kind='plain', version='3.7.16', name='python3.7'):
+  def python(self, prefix, kind='plain', version='3.7.16', name='python3.7', pip='22.0.4'):
     """Puts a Python in prefix/bin. Returns its path."""
     text = FAKE_PYTHON.replace('KIND', kind).replace('VERSION', version).replace('PREFIX', prefix)
+    text = text.replace('PIP', pip)
     self.program(os.path.join(prefix, 'bin', 'python'), text)
     return self.program(os.path.join(prefix, 'bin', name), text)
 
@@ -155,6 +156,14 @@ def test_a_second_run_installs_nothing_and_says_what_it_found(machine):
       os.path.dirname(machine.bin))
   assert machine.setup('--quiet') == ''
   assert machine.calls() == calls
+
+
+@pytest.mark.parametrize('pip, updated', [('19.2.3', True), ('9.0.1', True), ('20.3', False), ('24.0', False)])
+def test_a_pip_that_does_not_know_todays_wheels_is_updated(machine, pip, updated):
+  machine.python(os.path.dirname(machine.bin), pip=pip)
+  machine.setup()
+  assert ('pip==' in machine.calls()[1]) == updated
+  assert machine.calls()[-1].endswith('requirements.txt')
 
 
 def test_changed_requirements_are_installed(machine):

@@ -34,6 +34,7 @@ _MAX_COUNTED_RUNS = 1 << 20
 
 
 def define_flags():
+  """Not at import: two programs may be imported into one test."""
   flags.DEFINE_list('input_files', None, 'Text: files, globs and folders, separated by commas; .gz is unpacked.')
   flags.DEFINE_alias('input_file', 'input_files')
   flags.DEFINE_string('output_file', None, 'The vocabulary, a token per line.')
@@ -47,6 +48,7 @@ def define_flags():
 
 
 def main(argv):
+  """Counts, builds, writes."""
   cli.no_positional_arguments(argv)
   for name in ('input_files', 'output_file'):
     if not getattr(FLAGS, name):

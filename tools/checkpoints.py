@@ -338,8 +338,6 @@ def _write_and_report(sources, make):
 
 
 def main(argv):
-  os.environ.setdefault('TF_CPP_MIN_LOG_LEVEL', '3')  # what is wrong is raised and reported in one line
-  tf.logging.set_verbosity(tf.logging.ERROR)
   command, arguments = (argv[1], argv[2:]) if len(argv) > 1 else ('nothing', [])
   least = {'inspect': 1, 'diff': 2, 'strip': 1, 'average': 2}.get(command)
   if least is None or len(arguments) < least or (command != 'average' and len(arguments) > least):
@@ -356,6 +354,8 @@ def main(argv):
 
 
 if __name__ == '__main__':
+  os.environ.setdefault('TF_CPP_MIN_LOG_LEVEL', '3')  # what is wrong is raised and reported in one line
+  tf.logging.set_verbosity(tf.logging.ERROR)
   # Here: other tools have a --json too, and tests import several of them.
   flags.DEFINE_bool('json', False, 'Print JSON instead of text.')
   flags.DEFINE_string('output', None, 'strip, average: prefix of the new checkpoint, e.g. release/model.ckpt.')

@@ -24,6 +24,7 @@ FLAGS = flags.FLAGS
 
 
 def define_flags():
+  """Not at import: two programs may be imported into one test."""
   flags.DEFINE_list('input_files', None, 'Text: files, globs and folders, separated by commas; .gz is unpacked.')
   flags.DEFINE_alias('input_file', 'input_files')
   flags.DEFINE_string('output_dir', None, 'Folder of the data set.')
@@ -47,6 +48,7 @@ def define_flags():
 
 
 def main(argv):
+  """Makes the data set, or finds it, and prints what it holds."""
   cli.no_positional_arguments(argv)
   folder = _folder()
   for name in ('input_files', 'vocab_file'):

@@ -24,6 +24,7 @@ LEGEND = ('words are set apart by spaces; 【词】 is masked, 【词→字】 i
 
 
 def define_flags():
+  """Not at import: two programs may be imported into one test."""
   flags.DEFINE_list('input_files', None, 'A data set folder, or TFRecord files and globs, separated by commas.')
   flags.DEFINE_string('vocab_file', None, 'Vocabulary; by default the vocab.txt beside the records.')
   flags.DEFINE_integer('num_examples', 3, 'How many records to print.', lower_bound=1)
@@ -31,6 +32,7 @@ def define_flags():
 
 
 def main(argv):
+  """Prints records."""
   cli.no_positional_arguments(argv)
   if not FLAGS.input_files:
     raise UserError('expected --input_files=FOLDER or files, found none; see --help')

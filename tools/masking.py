@@ -85,32 +85,47 @@ def _unmasked_batch(layout, options):
 
 
 def _choose_tokens(layout, options):
-  """Sorted indices of the tokens to mask: whole words in random order, up to the first that would exceed the budget."""
+  """Sorted indices of the tokens to mask: whole words in random order, each that still fits into the budget."""
   heads = np.flatnonzero(layout.words)
   sizes = np.diff(np.append(heads, len(layout.words)))
   rows = layout.rows[heads]
   maskable = (layout.words[heads] == assembly.STARTS) & (sizes <= options.max_predictions_per_seq)
   heads, sizes, rows = heads[maskable], sizes[maskable], rows[maskable]
-  budgets = _budgets(layout.keys, layout.totals, sizes, rows, options)
-  short = sizes <= budgets[rows]
-  heads, sizes, rows = heads[short], sizes[short], rows[short]
+  left = _budgets(layout.keys, layout.totals, sizes, rows, options)
   keys = random_bits.derive_array(layout.keys, _CHOICE)
   bits = random_bits.derive_array(keys[rows], layout.columns[heads])
-  # One sort for both: by example, and by chance within it.
+  # One sort for both: by example, and by chance within it. Stable, so that the result depends on nothing else.
   order = np.argsort((rows.astype(np.uint64) << np.uint64(40)) | (bits >> np.uint64(24)), kind='stable')
-  heads, sizes, rows = heads[order], sizes[order], rows[order]
-  sums = np.cumsum(sizes)
-  counts = np.bincount(rows, minlength=len(budgets))
-  before = np.append(0, sums)[np.cumsum(counts) - counts]
-  taken = sums - before[rows] <= budgets[rows]
-  return np.sort(ragged.index(heads[taken], sizes[taken]))
+  return _fill(heads[order], sizes[order], rows[order], left)
+
+
+def _fill(heads, sizes, rows, left):
+  """Takes words in order as long as they fit into what is left of their example's budget, and passes over the others.
+
+  heads, sizes, rows: first token, length and example of each word, grouped by example; left: tokens per example.
+  """
+  taken_tokens = []
+  while True:
+    fits = sizes <= left[rows]
+    heads, sizes, rows = heads[fits], sizes[fits], rows[fits]
+    if not len(heads):
+      return np.sort(np.concatenate(taken_tokens)) if taken_tokens else heads
+    # All words up to the first that does not fit; what is left then is less than that word's length.
+    sums = np.cumsum(sizes)
+    counts = np.bincount(rows, minlength=len(left))
+    sums_before = np.append(0, sums)[np.cumsum(counts) - counts]
+    taken = sums - sums_before[rows] <= left[rows]
+    taken_tokens.append(ragged.index(heads[taken], sizes[taken]))
+    left = left - np.bincount(rows[taken], sizes[taken], len(left)).astype(np.int64)
+    heads, sizes, rows = heads[~taken], sizes[~taken], rows[~taken]
 
 
 def _budgets(keys, totals, sizes, rows, options):
   """How many tokens of each example may be masked: int64 [N]."""
-  # Rounded at random, so that the mean share is right for short examples too, and at most the share that was asked for.
+  # Rounded at random, so that the mean share is right for short examples too. An eighth of a token less than asked:
+  # as each example has at least one masked word, the mean would else exceed the share.
   chance = random_bits.unit_array(random_bits.derive_array(keys, _BUDGET))
-  budgets = np.floor(totals * options.masked_lm_prob + chance).astype(np.int64)
+  budgets = np.floor(totals * options.masked_lm_prob - 0.125 + chance).astype(np.int64)
   budgets = np.clip(budgets, 1, options.max_predictions_per_seq)
   # At least one word is masked: where all are longer than the budget, a shortest one.
   shortest = np.full(len(keys), options.max_predictions_per_seq, np.int64)

@@ -179,8 +179,6 @@ def check(folder, as_json=False):
 
 
 def main(argv):
-  os.environ.setdefault('TF_CPP_MIN_LOG_LEVEL', '3')  # what is wrong is raised and reported in one line
-  tf.logging.set_verbosity(tf.logging.ERROR)
   if len(argv) != 2:
     raise UserError('expected one argument, the folder of a fixture such as test/parity/shared_group, '
                     'found {}'.format(len(argv) - 1))
@@ -188,6 +186,8 @@ def main(argv):
 
 
 if __name__ == '__main__':
+  os.environ.setdefault('TF_CPP_MIN_LOG_LEVEL', '3')  # what is wrong is raised and reported in one line
+  tf.logging.set_verbosity(tf.logging.ERROR)
   # Here: other tools have a --json too, and tests import several of them.
   flags.DEFINE_bool('json', False, 'Print JSON instead of text.')
   cli.run(main)

@@ -1,0 +1,156 @@
+"""tools.masking: whole words or nothing, the share, 80/10/10, and the layout of a record."""
+
+import numpy as np
+import pytest
+
+from tools import assembly
+from tools import encoding
+from tools import masking
+
+CLS, SEP, MASK, PAD = 2, 3, 4, 0
+FIRST_TEXT_ID, VOCAB_SIZE = 10, 300
+REPLACEMENTS = list(range(20, 300, 2))
+
+
+def options(**changes):
+  values = dict(max_seq_length=64, max_predictions_per_seq=8, masked_lm_prob=0.1, cls_id=CLS, sep_id=SEP,
+                mask_id=MASK, pad_id=PAD, replacement_ids=REPLACEMENTS)
+  values.update(changes)
+  return masking.MaskingOptions(**values)
+
+
+def make(count=400, lengths=(4, 31), word_sizes=(1, 2, 2, 3, 5), cut=0.05, seed=0):
+  """Random `assembly.Examples`: each segment begins with a word."""
+  random = np.random.RandomState(seed)
+  heads = np.zeros(count, assembly.HEAD)
+  heads['key'] = random.randint(0, 2**62, size=count)
+  heads['lengths'] = random.randint(*lengths, size=(count, 2))
+  heads['swapped'] = random.randint(0, 2, size=count)
+  words = []
+  for length in heads['lengths'].ravel():
+    flags = []
+    while len(flags) < length:
+      flags += [assembly.CUT if random.rand() < cut else assembly.STARTS]
+      flags += [assembly.CONTINUES] * (random.choice(word_sizes) - 1)
+    words += flags[:length]
+  ids = random.randint(FIRST_TEXT_ID, VOCAB_SIZE, size=len(words))
+  return assembly.Examples(heads, encoding.pack(ids, np.array(words)))
+
+
+def rows_of(examples, batch):
+  """Yields (head, ids, word flags, {feature: row}) of each example."""
+  ids, words = encoding.ids_of(examples.tokens), encoding.words_of(examples.tokens)
+  place = 0
+  for number, head in enumerate(examples.heads):
+    total = int(head['lengths'].sum())
+    yield (head, ids[place:place + total].tolist(), words[place:place + total].tolist(),
+           {name: values[number].tolist() for name, values in batch._asdict().items()})
+    place += total
+
+
+def test_layout():
+  examples = make()
+  for head, ids, words, row in rows_of(examples, masking.mask(examples, options())):
+    a, b = head['lengths'].tolist()
+    restored = list(row['input_ids'])
+    for position, label, weight in zip(row['masked_lm_positions'], row['masked_lm_ids'], row['masked_lm_weights']):
+      if weight:
+        restored[position] = label
+    padding = 64 - a - b - 3
+    assert restored == [CLS] + ids[:a] + [SEP] + ids[a:] + [SEP] + [PAD] * padding
+    assert row['input_mask'] == [1] * (a + b + 3) + [0] * padding
+    assert row['segment_ids'] == [0] * (a + 2) + [1] * (b + 1) + [0] * padding
+    heads = [int(word != assembly.CONTINUES) for word in words]
+    assert row['token_boundary'] == [1] + heads[:a] + [1] + heads[a:] + [1] + [0] * padding
+    assert row['next_sentence_labels'] == [int(head['swapped'])]
+    count = int(sum(row['masked_lm_weights']))
+    assert row['masked_lm_weights'] == [1.0] * count + [0.0] * (8 - count)
+    assert row['masked_lm_positions'][:count] == sorted(set(row['masked_lm_positions'][:count]))
+    assert row['masked_lm_positions'][count:] == row['masked_lm_ids'][count:] == [0] * (8 - count)
+
+
+def test_whole_words_or_nothing_and_no_cut_words():
+  examples = make()
+  sizes = set()
+  for head, _ids, words, row in rows_of(examples, masking.mask(examples, options())):
+    a = int(head['lengths'][0])
+    masked = {p for p, weight in zip(row['masked_lm_positions'], row['masked_lm_weights']) if weight}
+    starts = [place for place, word in enumerate(words) if word != assembly.CONTINUES] + [len(words)]
+    for start, end in zip(starts, starts[1:]):
+      columns = {1 + place + (place >= a) for place in range(start, end)}
+      assert columns <= masked or not columns & masked
+      if columns <= masked:
+        assert words[start] == assembly.STARTS
+        sizes.add(len(columns))
+  assert {1, 2, 3, 5} <= sizes
+
+
+def test_share():
+  for lengths in ((25, 31), (4, 31)):
+    examples = make(4000, lengths, cut=0.0)
+    batch = masking.mask(examples, options())
+    masked = batch.masked_lm_weights.sum(axis=1)
+    share = masked / examples.heads['lengths'].sum(axis=1)
+    assert 0.095 < share.mean() < 0.1
+    assert masked.min() >= 1 and masked.max() <= 8
+
+
+def test_eighty_ten_ten():
+  examples = make(20000)
+  batch = masking.mask(examples, options())
+  weights = batch.masked_lm_weights > 0
+  rows = np.nonzero(weights)[0]
+  inputs = batch.input_ids[rows, batch.masked_lm_positions[weights]]
+  labels = batch.masked_lm_ids[weights]
+  masked, kept = inputs == MASK, inputs == labels
+  random = ~masked & ~kept
+  assert abs(masked.mean() - 0.8) < 0.01 and abs(kept.mean() - 0.1) < 0.01 and abs(random.mean() - 0.1) < 0.01
+  assert set(inputs[random]) == set(REPLACEMENTS)
+  assert np.bincount(inputs[random])[REPLACEMENTS].min() > 0.3 * random.sum() / len(REPLACEMENTS)
+
+
+def test_every_word_has_the_same_chance_of_its_own():
+  """Neither place nor neighbours matter: each of 40 words of one size is masked as often."""
+  examples = make(6000, (20, 21), word_sizes=(1,), cut=0.0)
+  batch = masking.mask(examples, options())
+  positions = batch.masked_lm_positions[batch.masked_lm_weights > 0]
+  counts = np.bincount(positions, minlength=64)[[*range(1, 21), *range(22, 42)]]
+  assert counts.min() > 0.85 * 600 and counts.max() < 1.15 * 600
+
+
+def test_an_example_is_masked_alike_alone_and_among_others():
+  examples = make(20)
+  together = masking.mask(examples, options())
+  place = 0
+  for number, head in enumerate(examples.heads):
+    total = head['lengths'].sum()
+    alone = masking.mask(assembly.Examples(examples.heads[number:number + 1],
+                                           examples.tokens[place:place + total]), options())
+    for name in masking.Batch._fields:
+      np.testing.assert_array_equal(getattr(alone, name)[0], getattr(together, name)[number])
+    place += total
+
+
+def test_keys_decide():
+  examples = make(50)
+  other = assembly.Examples(examples.heads.copy(), examples.tokens)
+  other.heads['key'] += np.uint64(1)
+  first, second = masking.mask(examples, options()), masking.mask(other, options())
+  assert (first.masked_lm_positions != second.masked_lm_positions).any(axis=1).mean() > 0.8
+
+
+def test_where_all_words_are_longer_than_the_budget_a_shortest_one_is_masked():
+  examples = make(200, (6, 7), word_sizes=(3,), cut=0.0)
+  batch = masking.mask(examples, options())
+  assert (batch.masked_lm_weights.sum(axis=1) == 3).all()
+
+
+@pytest.mark.parametrize('changes', [dict(cut=1.0), dict(word_sizes=(20,), lengths=(18, 20), cut=0.0)])
+def test_nothing_that_can_be_masked(changes):
+  batch = masking.mask(make(30, **changes), options())
+  assert batch.masked_lm_weights.sum() == 0 and not (batch.input_ids == MASK).any()
+
+
+def test_no_examples():
+  batch = masking.mask(make(0), options())
+  assert batch.input_ids.shape == (0, 64) and batch.masked_lm_ids.shape == (0, 8)
