@@ -61,7 +61,6 @@ def pretrain(input_file, output_dir, eval_input_file=None, init_checkpoint=None,
   config = _model_config(info, checkpoint)
   if performance and do_train:
     _check_performance_run(num_train_steps)
-    run_directory.start_afresh(output_dir)
   elif do_train and _is_finished(output_dir, num_train_steps, heldout if do_eval else None):
     return
   session = npu_session.start(npu_session.SessionOptions())
@@ -71,13 +70,15 @@ def pretrain(input_file, output_dir, eval_input_file=None, init_checkpoint=None,
                     train_batch_size, eval_batch_size, max_eval_steps, log_every_steps, random_seed,
                     init_checkpoint and run_directory.find_checkpoint(init_checkpoint), init_optimizer_slots)
   if session.is_chief:
+    if performance and do_train:
+      run_directory.start_afresh(output_dir)
     run_directory.prepare(output_dir, config, info)
   with _readable_errors(info, heldout):
     if do_train:
       session.check_steps(num_train_steps, save_checkpoints_steps)
       trainer.train(save_checkpoints_steps, keep_checkpoint_max, evaluate=bool(do_eval and heldout))
       _report_training(trainer, performance)
-    elif do_eval:
+    elif do_eval and session.is_chief:
       figures = trainer.evaluate(checkpoint)
       run_directory.update_results(output_dir, heldout=figures, checkpoint=checkpoint,
                                    global_step=run_directory.step_of(checkpoint))

@@ -100,8 +100,8 @@ class Trainer:
     return training_hooks.ProgressHook(
         step, figures, tf.reduce_sum(batch.input_mask), ranks, examples_per_step=ranks * self.train_batch_size,
         tokens_per_step=ranks * self.train_batch_size * self.info.max_seq_length,
-        num_train_steps=self.num_train_steps, log_every_steps=self.log_every_steps,
-        history=self.loss_history if chief else None, output_dir=self.output_dir if chief else None)
+        steps_per_run=self.session.steps_per_loop, num_train_steps=self.num_train_steps,
+        log_every_steps=self.log_every_steps, history=self.loss_history if chief else None, output_dir=self.output_dir if chief else None)
 
   def _unigram_nats(self):
     path = self.info.token_counts_file
@@ -117,8 +117,10 @@ class Trainer:
   def train(self, save_checkpoints_steps, keep_checkpoint_max, evaluate):
     """Trains to num_train_steps from the newest checkpoint, evaluating at each new one."""
     start = run_directory.step_of(run_directory.latest_checkpoint(self.output_dir))
-    self.loss_history.forget_after(start)
-    self.heldout_history.forget_after(start)
+    if self.session.is_chief:
+      self.loss_history.forget_after(start)
+      self.heldout_history.forget_after(start)
+    evaluate = evaluate and self.session.is_chief
     _LOG.info('step = %d rank(s) x %d sequences x %d tokens = %s tokens; from step %s to %s', self.session.ranks,
               self.train_batch_size, self.info.max_seq_length,
               '{:,}'.format(self.session.ranks * self.train_batch_size * self.info.max_seq_length),
@@ -128,14 +130,17 @@ class Trainer:
     if start >= self.num_train_steps:
       return
     estimator = self.estimator(save_checkpoints_steps, keep_checkpoint_max)
-    hooks = [gin.tf.GinConfigSaverHook(self.output_dir, summarize_config=True)] if self.session.is_chief else []
+    hooks, listeners = [], None
+    if self.session.is_chief:
+      hooks = [gin.tf.GinConfigSaverHook(self.output_dir, summarize_config=True)]
+      listeners = [_CheckpointListener(self, evaluate)]
 
     def input_fn():
       return input_pipeline.training_batches(
           self.info, self.train_batch_size, self.random_seed, start, self.session.rank, self.session.ranks)
 
     estimator.train(input_fn, hooks=self.session.train_hooks(hooks), max_steps=self.num_train_steps,
-                    saving_listeners=[_CheckpointListener(self, evaluate)])
+                    saving_listeners=listeners)
 
   def evaluate(self, checkpoint):
     """Evaluates a checkpoint on the held-out data. Returns the figures as a dict of floats."""

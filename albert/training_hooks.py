@@ -23,8 +23,8 @@ Throughput = collections.namedtuple('Throughput', [
 class ProgressHook(tf.train.SessionRunHook):
   """Logs step, losses, throughput and time left; keeps the figures for results.json."""
 
-  def __init__(self, step, figures, real_tokens, ranks, examples_per_step, tokens_per_step, num_train_steps,
-               log_every_steps, history=None, output_dir=None):
+  def __init__(self, step, figures, real_tokens, ranks, examples_per_step, tokens_per_step, steps_per_run,
+               num_train_steps, log_every_steps, history=None, output_dir=None):
     """Watches a training loop.
 
     Args:
@@ -33,6 +33,7 @@ class ProgressHook(tf.train.SessionRunHook):
       real_tokens: int32 scalar tensor, tokens of this rank's batch that are not padding.
       ranks: how many processes train together.
       examples_per_step, tokens_per_step: of all ranks together.
+      steps_per_run: updates that one Session.run makes.
       num_train_steps: the step at which training ends.
       log_every_steps: how often figures are fetched, logged and kept.
       history: run_directory.History or None.
@@ -43,6 +44,7 @@ class ProgressHook(tf.train.SessionRunHook):
     self._ranks = ranks
     self._examples_per_step = examples_per_step
     self._tokens_per_step = tokens_per_step
+    self._steps_per_run = steps_per_run
     self._num_train_steps = num_train_steps
     self._log_every_steps = log_every_steps
     self._history = history
@@ -60,20 +62,27 @@ class ProgressHook(tf.train.SessionRunHook):
 
   def before_run(self, run_context):
     self._started, self._left_out = time.time(), 0.0
-    due = (self._last_step + 1) % self._log_every_steps == 0 or self._last_step + 1 >= self._num_train_steps
+    due = self._is_due(self._last_step, self._last_step + self._steps_per_run)
     fetches = dict(self._fetches)
     if due or not self._durations or self._started - self._logged_at >= _QUIET_SECONDS:
       fetches['figures'] = self._figures
     return tf.train.SessionRunArgs(fetches)
 
+  def _is_due(self, before, after):
+    return after // self._log_every_steps > before // self._log_every_steps or after >= self._num_train_steps
+
   def after_run(self, run_context, run_values):
     values = run_values.results
-    made = max(1, int(values['step']) - self._last_step)
-    self._last_step = int(values['step'])
+    before, self._last_step = self._last_step, int(values['step'])
+    # A step that loss scaling skipped takes its time too.
+    made = max(self._steps_per_run, self._last_step - before)
     self._durations += [(time.time() - self._started - self._left_out) / made] * made
     self._real_tokens += [int(values['real_tokens'])] * made
     if 'figures' in values:
-      self._log(collections.OrderedDict((name, float(values['figures'][name])) for name in self._figures))
+      figures = collections.OrderedDict((name, float(values['figures'][name])) for name in self._figures)
+      self._log(figures)
+      if self._history and self._is_due(before, self._last_step):
+        self._history.add(self._last_step, figures)
 
   def _log(self, figures):
     self.last_figures = figures
@@ -86,8 +95,6 @@ class ProgressHook(tf.train.SessionRunHook):
               figures['masked_lm_loss'], figures['sentence_order_loss'],
               _three_digits(self._examples_per_step / seconds),
               '{:,.0f}'.format(self._tokens_per_step / seconds), duration(left))
-    if self._history and (self._last_step % self._log_every_steps == 0 or self._last_step >= self._num_train_steps):
-      self._history.add(self._last_step, figures)
     if self._writer:
       self._writer.add_summary(tf.Summary(value=[
           tf.Summary.Value(tag='throughput/examples_per_second', simple_value=self._examples_per_step / seconds),

@@ -46,7 +46,9 @@ def checkout(tmp_path_factory):
   """Path of a copy of this repository with small records of the sample corpus in data/records."""
   folder = tmp_path_factory.mktemp('doors') / 'checkout'
   for name in ('albert', 'tools', 'gin'):
-    shutil.copytree(os.path.join(ROOT, name), str(folder / name), ignore=shutil.ignore_patterns('__pycache__'))
+    # Text, vocabulary and records that someone put into albert/ stay where they are.
+    shutil.copytree(os.path.join(ROOT, name), str(folder / name),
+                    ignore=shutil.ignore_patterns('__pycache__', 'data', 'vocab.txt'))
   for name in ('data', 'test'):
     (folder / name).mkdir()
   for name in ('Makefile', 'requirements.txt', 'data/sample_zh.txt', 'test/train_1p.sh', 'test/train_full_1p.sh',
@@ -168,6 +170,25 @@ def test_make_trains_continues_evaluates_and_says_what_it_found(checkout):
   found = make(checkout, 'data', 'DATA_ARGS=' + DATA_ARGS)
   assert any('vocab: found' in line for line in found)
   assert any('nothing to do' in line for line in found)
+
+
+def test_create_pretrain_data_reads_the_sample_or_what_lies_in_its_folders(checkout, tmp_path):
+  script = ['bash', str(checkout / 'albert' / 'create_pretrain_data.sh')] + DATA_ARGS.split()
+  lines = run(script, cwd=tmp_path, DATA=str(tmp_path / 'records'))
+  assert any(line.endswith('data/sample_zh.txt') for line in lines)
+  assert (tmp_path / 'records' / 'dataset.json').exists()
+
+  (checkout / 'albert' / 'data').mkdir()
+  documents = (checkout / 'data/sample_zh.txt').read_text(encoding='utf-8').split('\n\n')[:9]
+  (checkout / 'albert/data/news_zh_1.txt').write_text('\n\n'.join(documents) + '\n', encoding='utf-8')
+  characters = sorted(set(''.join(documents)) - set(' \n'))
+  (checkout / 'albert/albert_config/vocab.txt').write_text(
+      '\n'.join(['[PAD]', '[UNK]', '[CLS]', '[SEP]', '[MASK]'] + characters) + '\n', encoding='utf-8')
+  lines = run(script, cwd=tmp_path)
+  assert any(line.endswith('albert/data/news_zh_1.txt') for line in lines)
+  info = json.loads((checkout / 'albert/data/dataset.json').read_text())
+  assert info['vocab_size'] == 5 + len(characters)
+  assert (checkout / 'albert/data/tf_news_2016_zh_raw_news2016zh_1.tfrecord').exists()
 
 
 def test_train_perf_leaves_full_runs_alone(checkout):

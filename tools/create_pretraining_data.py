@@ -125,12 +125,13 @@ def summary(result, seconds):
 
 
 def _left_out(counts):
-  found = [_number(counts[name], what) for name, what in (
-      ('documents_too_short', 'document'), ('skipped_chunks', 'chunk'), ('skipped_lines', 'undecodable line'))]
-  text = '{0} of fewer than two words, {1} of one word at the end of a document, {2}'.format(*found)
+  found = [_number(counts[name], what) + why for name, what, why in (
+      ('documents_too_short', 'document', ' of fewer than two words'),
+      ('skipped_chunks', 'chunk', ' of one word at the end of a document'),
+      ('skipped_lines', 'line', ' in another encoding (named in dataset.json)')) if counts[name]]
   if counts['divided_documents']:
-    text += '; {} too long for one document, divided'.format(_number(counts['divided_documents'], 'time'))
-  return text
+    found.append('nothing of too long documents, divided at ' + _number(counts['divided_documents'], 'place'))
+  return ', '.join(found) or 'nothing'
 
 
 def _number(count, what):

@@ -121,6 +121,8 @@ def _differences(info, described):
     present = info.settings.get(name)
     if name == 'inputs':
       found.extend(_input_differences(present or [], wanted))
+    elif name == 'vocab_sha256' and present != wanted:
+      found.append('the vocabulary is another')
     elif present != wanted:
       found.append('{}: there {}, asked {}'.format(name, _short(present), _short(wanted)))
   missing = [os.path.basename(path) for split in (features.TRAIN, features.HELDOUT) for path in info.paths(split)
