@@ -34,7 +34,8 @@ SMALL = ('--max_seq_length=48', '--max_predictions_per_seq=7', '--dupe_factor=2'
 
 def test_the_program(tmp_path):
   text_file, vocab_file = small_corpus.write(tmp_path)
-  arguments = ('--input_files=' + text_file, '--output_dir=' + str(tmp_path / 'd'), '--vocab_file=' + vocab_file) + SMALL
+  arguments = SMALL + ('--input_files=' + text_file, '--output_dir=' + str(tmp_path / 'd'),
+                       '--vocab_file=' + vocab_file)
   first = run(*arguments)
   assert first.returncode == 0, first.stderr
   for part in ('training', 'held out', str(tmp_path / 'd'), '30 documents', 'left out    nothing', 'examples/s'):
@@ -79,7 +80,8 @@ def test_bad_arguments(tmp_path, arguments, words):
 
 def test_gb18030(tmp_path):
   text_file, vocab_file = small_corpus.write(tmp_path, small_corpus.text().encode('gb18030'))
-  arguments = ('--input_files=' + text_file, '--output_dir=' + str(tmp_path / 'd'), '--vocab_file=' + vocab_file) + SMALL
+  arguments = SMALL + ('--input_files=' + text_file, '--output_dir=' + str(tmp_path / 'd'),
+                       '--vocab_file=' + vocab_file)
   refused = run(*arguments)
   assert refused.returncode == 1 and '--encoding' in refused.stderr
   assert run('--encoding=gb18030', *arguments).returncode == 0
@@ -145,29 +147,42 @@ def segments(record, vocabulary):
   return range(1, first_sep), range(first_sep + 1, length - 1)
 
 
+def places_in_text(record, text, vocabulary):
+  """Yields the positions of each segment and where its text begins; the two are in order and of one document."""
+  ids = original_ids(record)
+  first, second = segments(record, vocabulary)
+  early, late = (second, first) if record['next_sentence_labels'][0] else (first, second)
+  early_text, late_text = (''.join(chr(0x100 + ids[position]) for position in part) for part in (early, late))
+  # A short segment may be found in many places: the longer one says which.
+  if len(early) >= len(late):
+    early_place = text.find(early_text)
+    late_place = text.find(late_text, early_place + len(early))
+  else:
+    late_place = text.find(late_text)
+    early_place = text.rfind(early_text, 0, late_place)
+  assert early_place >= 0 and late_place >= 0, 'the labels and the rest of the input are the text, in order'
+  assert ' ' not in text[early_place:late_place], 'of one document'
+  yield early, early_place
+  yield late, late_place
+
+
 def test_words_are_masked_entirely_or_not_at_all(real_text):
+  owners = real_text.owners + [-1]
   sizes, cut_words = [], 0
   for record in real_text.records:
-    ids = original_ids(record)
     masked = set(record['masked_lm_positions'][record['masked_lm_weights'] > 0].tolist())
-    places = []
-    for segment in segments(record, real_text.vocabulary):
-      place = real_text.text.find(''.join(chr(0x100 + ids[position]) for position in segment))
-      assert place >= 0, 'the labels and the rest of the input are the text'
-      places.append(place)
+    for segment, place in places_in_text(record, real_text.text, real_text.vocabulary):
       by_word = {}
-      for position, owner in zip(segment, real_text.owners[place:]):
+      for position, owner in zip(segment, owners[place:]):
         by_word.setdefault(owner, []).append(position)
       for owner, positions in by_word.items():
         chosen = [position in masked for position in positions]
         assert all(chosen) or not any(chosen)
-        whole = owner not in (real_text.owners[place - 1] if place else None,
-                              real_text.owners[min(place + len(segment), len(real_text.owners) - 1)])
+        whole = owner not in (owners[place - 1], owners[place + len(segment)])
         cut_words += not whole
         if any(chosen):
           assert whole, 'a word that truncation cut was masked'
           sizes.append(len(positions))
-    assert (places[0] > places[1]) == bool(record['next_sentence_labels'][0])
   assert cut_words > 10 and {1, 2, 3, 4} <= set(sizes)
 
 

@@ -12,7 +12,8 @@ from tools import segmentation
 import small_corpus
 
 TOKENIZER = tokenization.Tokenizer(tokenization.Vocabulary(small_corpus.vocabulary_tokens()))
-CHARACTERS = '中国画龙点睛守株待兔dnaDNAwifi疫苗3.5%2016年，。；！,. \u3000\u200d\0é\u0301\u2260あ가\uf900\U00020000\u2028x'
+CHARACTERS = ('中国画龙点睛守株待兔dnaDNAwifi疫苗3.5%2016年，。；！,. '
+              '\u3000\u200d\0é\u0301\u2260あ가\uf900\U00020000\u2028x')
 SENTENCE = st.text(alphabet=st.one_of(
     st.sampled_from(CHARACTERS), st.characters(blacklist_categories=('Cs',), blacklist_characters='\n')), max_size=25)
 

@@ -10,7 +10,8 @@ from albert import tokenization
 from albert.errors import UserError
 
 SPECIALS = list(tokenization.SPECIAL_TOKENS)
-TOKENS = SPECIALS + list('中国人the,.!=1ab') + ['##国', '##a', '##b', '##the', 'un', '##aff', '##able', '##1', 'cafe', 'ss']
+TOKENS = (SPECIALS + list('中国人the,.!=1ab')
+          + ['##国', '##a', '##b', '##the', 'un', '##aff', '##able', '##1', 'cafe', 'ss'])
 
 
 def make(tokens=TOKENS, **options):

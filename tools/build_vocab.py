@@ -8,7 +8,6 @@ deterministic, drops Han characters after the first 1,000 and exceeds the size t
 """
 
 import collections
-import io
 import os
 import re
 import string
@@ -20,6 +19,7 @@ import tqdm
 from albert import cli
 from albert import tokenization
 from albert.errors import UserError
+from tools import bpe
 from tools import corpus
 
 FLAGS = flags.FLAGS
@@ -27,8 +27,6 @@ FLAGS = flags.FLAGS
 _DIGITS = tuple(string.digits)
 _PUNCTUATION = tuple(string.punctuation) + tuple('，。、；：？！“”‘’（）《》【】「」『』〈〉—…·～％')
 _LATIN_WORDS = re.compile('[a-zA-Z]+')
-# What sentencepiece puts before a piece that begins a word.
-_WORD_BEGIN = '\u2581'
 # Distinct runs that are counted; beyond it the rarest are forgotten, so that memory stays flat.
 _MAX_COUNTED_RUNS = 1 << 20
 
@@ -136,25 +134,9 @@ def _latin_pieces(runs, limit):
   if not words or limit < 1:
     return []
   # Each merge of BPE makes one piece; it also counts the letters in both places and its own three special symbols.
-  learned = _train_bpe(words, limit + 2 * len(set(''.join(word for word, _ in words))) + 4)
-  pieces = [piece[1:] if piece.startswith(_WORD_BEGIN) else '##' + piece for piece in learned]
+  learned = bpe.train(words, limit + 2 * len(set(''.join(word for word, _ in words))) + 4)
+  pieces = [piece[1:] if piece.startswith(bpe.WORD_BEGIN) else '##' + piece for piece in learned]
   return [piece for piece in pieces if len(piece.replace('##', '')) > 1][:limit]
-
-
-def _train_bpe(words, size):
-  """sentencepiece's pieces for [(word, count)], in the order of its merges."""
-  import sentencepiece
-  model = io.BytesIO()
-  # A word is repeated by its frequency, about 1,000 times at most: proportions matter, not counts.
-  scale = max(1, words[0][1] // 1000)
-  sentences = (word for word, number in words for _ in range(-(-number // scale)))
-  sentencepiece.SentencePieceTrainer.train(
-      sentence_iterator=sentences, model_writer=model, model_type='bpe', vocab_size=size, hard_vocab_limit=False,
-      character_coverage=1.0, normalization_rule_name='identity', num_threads=1, minloglevel=2,
-      input_sentence_size=0, max_sentence_length=1 << 16)
-  processor = sentencepiece.SentencePieceProcessor(model_proto=model.getvalue())
-  return [processor.id_to_piece(index) for index in range(processor.get_piece_size())
-          if not processor.is_unknown(index) and not processor.is_control(index)]
 
 
 def write(tokens, path):
