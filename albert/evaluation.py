@@ -8,6 +8,9 @@ import tensorflow as tf
 from albert import objectives
 from albert.errors import UserError
 
+# TensorBoard shows what has one prefix in one pane, training and held-out curves in the same charts.
+GROUP = 'pretraining/'
+
 _SMOOTHING = (1.0, 0.3, 0.1, 0.03)  # of the unigram model; the best one counts
 
 

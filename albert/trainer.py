@@ -61,7 +61,8 @@ class Trainer:
       return self._train_spec(batch)
     model = objectives.pretraining_model(batch, self.config, is_training=False, ops=self._ops(step=None))
     checkpoints.check_compatible(self.evaluated_checkpoint, tf.trainable_variables())
-    metrics = evaluation.heldout_metrics(batch, model, self._unigram_nats())
+    metrics = {evaluation.GROUP + name: metric
+               for name, metric in evaluation.heldout_metrics(batch, model, self._unigram_nats()).items()}
     return tf.estimator.EstimatorSpec(mode, loss=model.total_loss, eval_metric_ops=metrics)
 
   def _train_spec(self, batch):
@@ -72,7 +73,7 @@ class Trainer:
     self._initialise()
     figures = evaluation.training_figures(batch, model, rate, norm)
     for name, value in figures.items():
-      tf.summary.scalar(name, value)
+      tf.summary.scalar(evaluation.GROUP + name, value)
     with tf.control_dependencies([train_op]):
       step_after = tf.identity(global_step)
     self.progress = self._progress_hook(step_after, figures, batch)
@@ -151,7 +152,8 @@ class Trainer:
       return input_pipeline.heldout_batches(self.heldout, self.eval_batch_size, split, self.max_eval_steps)
 
     found = self.estimator().evaluate(input_fn, checkpoint_path=checkpoint, name='heldout')
-    figures = {name: float(value) for name, value in found.items() if name not in ('loss', 'global_step')}
+    figures = {name[len(evaluation.GROUP):]: float(value) for name, value in found.items()
+               if name.startswith(evaluation.GROUP)}
     _LOG.info('held-out at step %s: %s', '{:,}'.format(run_directory.step_of(checkpoint)),
               '  '.join('{} {:.4f}'.format(name, value) for name, value in sorted(figures.items())))
     return figures

@@ -114,8 +114,8 @@ def test_which_documents_are_held_out():
   for size, expected in ((2, 1), (19, 1), (39, 1), (40, 2)):
     assert data_set.choose_heldout(keys[:size], 0.05)[1] == expected
   assert data_set.choose_heldout(keys[:2], 1.0)[1] == 1, 'never all'
-  for size in (0, 1):
-    with pytest.raises(UserError, match='expected at least 2 documents'):
+  for size, words in ((0, 'expected text'), (1, 'expected at least 2 documents')):
+    with pytest.raises(UserError, match=words):
       data_set.choose_heldout(keys[:size], 0.05)
 
 
@@ -248,10 +248,30 @@ def test_not_utf8_leaves_nothing(tmp_path):
   assert info.statistics['skipped_lines'] == 1 and info.statistics['skipped'] == ['text.txt line {}'.format(line)]
 
 
-@pytest.mark.parametrize('content', ['\n', ' \n\n \u3000\n', '一\n\n二\n', '春天的花，很美。\n'])
-def test_too_little_text(tmp_path, content):
-  with pytest.raises(UserError, match='expected at least 2 documents'):
+@pytest.mark.parametrize('content, words', [
+    ('\n', 'expected text.*text.txt'), (' \n\n \u3000\n', 'expected text'), ('一\n\n二\n', 'expected text'),
+    ('春天的花，很美。\n', 'expected at least 2 documents')])
+def test_too_little_text(tmp_path, content, words):
+  with pytest.raises(UserError, match=words):
     create(tmp_path / 'd', small_corpus.write(tmp_path, content))
+  assert contents(tmp_path / 'd') == {}
+
+
+def test_what_a_killed_run_left_is_cleared_away(tmp_path, paths):
+  work = tmp_path / 'd' / '.unfinished'
+  work.mkdir(parents=True)
+  (work / 'unit-00000.train-00000.run').write_bytes(b'half')
+  assert create(tmp_path / 'd', paths).created
+  create(tmp_path / 'e', paths)
+  assert contents(tmp_path / 'd') == contents(tmp_path / 'e')
+
+
+def test_reading_is_reported(tmp_path, paths, monkeypatch):
+  monkeypatch.setattr(stages, '_BLOCK_CHARACTERS', 200)
+  reports = []
+  unit, = corpus.plan_units([paths[0]])
+  stages.encode_unit(small_corpus.settings(paths[1]), unit, str(tmp_path / 'documents'), reports.append)
+  assert len(reports) > 3 and sum(reports) == os.path.getsize(paths[0])
 
 
 def test_short_documents_are_counted_and_never_held_out(tmp_path):

@@ -95,6 +95,38 @@ def test_share():
     assert masked.min() >= 1 and masked.max() <= 8
 
 
+def test_budget():
+  # 55 words of one token: 5.5 less an eighth, rounded up or down.
+  examples = make(4000, (27, 28), word_sizes=(1,), cut=0.0)
+  examples.heads['lengths'][:, 1] += 1
+  examples = assembly.Examples(examples.heads, np.resize(examples.tokens, 4000 * 55))
+  masked = masking.mask(examples, options()).masked_lm_weights.sum(axis=1)
+  assert set(masked) == {5, 6} and abs(masked.mean() - 5.375) < 0.04
+  few = masking.mask(examples, options(max_predictions_per_seq=4)).masked_lm_weights.sum(axis=1)
+  assert set(few) == {4}, 'P is never exceeded'
+
+
+def test_words_are_taken_in_random_order_as_they_fit():
+  """Against a slow loop over the words of each example."""
+  heads, sizes, rows, left = [], [], [], []
+  random = np.random.RandomState(5)
+  expected = []
+  place = 0
+  for row in range(200):
+    left.append(random.randint(0, 9))
+    budget = left[-1]
+    for size in random.randint(1, 7, size=random.randint(0, 12)):
+      heads.append(place)
+      sizes.append(size)
+      rows.append(row)
+      if size <= budget:
+        expected += range(place, place + size)
+        budget -= size
+      place += size
+  found = masking._fill(*(np.array(values, np.int64) for values in (heads, sizes, rows, left)))
+  assert found.tolist() == expected
+
+
 def test_eighty_ten_ten():
   examples = make(20000)
   batch = masking.mask(examples, options())

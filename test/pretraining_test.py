@@ -81,8 +81,9 @@ def test_event_files_hold_what_a_person_looks_for(trained):
           found |= {value.tag for value in event.summary.value}
     return found
   train = tags(trained)
-  shared = {'total_loss', 'masked_lm_loss', 'sentence_order_loss', 'masked_lm_accuracy', 'sentence_order_accuracy'}
-  assert shared | {'learning_rate', 'gradient_norm', 'throughput/examples_per_second',
+  shared = {'pretraining/' + name for name in ('total_loss', 'masked_lm_loss', 'sentence_order_loss',
+                                               'masked_lm_accuracy', 'sentence_order_accuracy')}
+  assert shared | {'pretraining/learning_rate', 'pretraining/gradient_norm', 'throughput/examples_per_second',
                    'throughput/tokens_per_second'} <= train
   assert any('gin' in tag for tag in train)
   assert shared <= tags(trained / 'eval_heldout')

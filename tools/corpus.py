@@ -97,7 +97,8 @@ class Reader:
 
   Attributes:
     skipped_lines: [(path, byte offset)] of lines that were left out because they are not in the encoding.
-    divided_documents: how many documents were longer than MAX_DOCUMENT_BYTES.
+    divided_documents: at how many places a document longer than MAX_DOCUMENT_BYTES was divided.
+    bytes_read: how much was read so far, unpacked.
   """
 
   def __init__(self, encoding='utf-8', skip_errors=False):
@@ -105,6 +106,7 @@ class Reader:
     self._skip_errors = skip_errors
     self.skipped_lines = []
     self.divided_documents = 0
+    self.bytes_read = 0
 
   def documents(self, unit):
     """Yields the `Document`s of a unit.
@@ -134,6 +136,7 @@ class Reader:
         position = unit.begin
         for raw in source:
           start, position = position, position + len(raw)
+          self.bytes_read += len(raw)
           if start == 0 and raw.startswith(_BOM):
             raw = raw[len(_BOM):]
             start = len(_BOM)

@@ -146,11 +146,12 @@ def _short(value):
 def _build(settings, vocabulary, paths, described, work):
   """Runs the stages: `features.DatasetInfo` of shards in `work`, and the token counts of the training documents."""
   units = corpus.plan_units(paths, settings.encoding)
-  encoded = [stages.encode_unit(settings, unit, os.path.join(work, 'documents-{:05d}'.format(number)))
-             for number, unit in enumerate(_progress(units, 'reading'))]
+  with _progress(None, 'reading', unit='B', unit_scale=True, total=_text_bytes(paths)) as bar:
+    encoded = [stages.encode_unit(settings, unit, os.path.join(work, 'documents-{:05d}'.format(number)), bar.update)
+               for number, unit in enumerate(units)]
   counts = sum((unit.counts for unit in encoded), collections.Counter())
   keys = np.concatenate([unit.keys for unit in encoded])
-  threshold, heldout_documents = choose_heldout(keys, HELDOUT_FRACTION)
+  threshold, heldout_documents = choose_heldout(keys, HELDOUT_FRACTION, paths)
   buckets = 1 + counts['tokens'] * settings.dupe_factor // _BUCKET_TOKENS
   assembled = [stages.assemble_unit(settings, unit.path, threshold, buckets,
                                     os.path.join(work, 'unit-{:05d}'.format(number)))
@@ -166,17 +167,23 @@ def _build(settings, vocabulary, paths, described, work):
   return info, sum(unit.token_counts for unit in assembled)
 
 
-def _progress(items, what):
+def _progress(items, what, unit=' parts', **options):
   # Without a terminal a bar is noise: disable=None leaves it out there.
-  return tqdm.tqdm(items, desc=what, unit=' parts', disable=None, leave=False)
+  return tqdm.tqdm(items, desc=what, unit=unit, disable=None, leave=False, **options)
 
 
-def choose_heldout(keys, fraction):
+def _text_bytes(paths):
+  """How much text there is, if that is known before it is read: not in .gz files."""
+  return None if any(path.endswith('.gz') for path in paths) else sum(map(os.path.getsize, paths))
+
+
+def choose_heldout(keys, fraction, paths=()):
   """Which documents are held out: those with the lowest hashes, `fraction` of all, at least one and never all.
 
   Args:
     keys: uint64, of all documents.
     fraction: float.
+    paths: names the corpus in errors.
 
   Returns:
     The largest hash that is held out (int), and how many documents are.
@@ -184,6 +191,9 @@ def choose_heldout(keys, fraction):
   Raises:
     UserError: fewer than two documents.
   """
+  if not len(keys):
+    raise UserError('expected text, a sentence per line and a blank line between documents, found no document of two '
+                    'or more words in {}; is that the right file?'.format(', '.join(paths)))
   if len(keys) < 2:
     raise UserError('expected at least 2 documents of two or more words, as one of them is held out, found {}; put a '
                     'blank line between documents, or add text'.format(len(keys)))

@@ -81,16 +81,18 @@ def heldout_hashes(keys):
   return random_bits.derive_array(keys, _HELDOUT)
 
 
-def encode_unit(settings, unit, path):
+def encode_unit(settings, unit, path, report=None):
   """Reads, segments and tokenizes the documents of a `corpus.Unit` into the file `path`: `EncodedUnit`.
 
-  Documents of fewer than two words are left out and counted: no two segments can be made of them.
+  Documents of fewer than two words are left out and counted: no two segments can be made of them. `report`, if given,
+  is called now and then with how many bytes were read since.
   """
   encoder = _encoder(settings.vocab_file, settings.do_lower_case, settings.do_whole_word_mask, settings.segmenter)
   reader = corpus.Reader(settings.encoding, settings.skip_errors)
   unk_id = _vocabulary(settings.vocab_file).unk_id
   counts = collections.Counter()
   keys = []
+  reported = 0
   with open(path + '.tmp', 'wb') as target:
     for block in _blocks(reader.documents(unit)):
       documents = _encode_block(encoder, block, settings.random_seed, counts)
@@ -98,6 +100,9 @@ def encode_unit(settings, unit, path):
       for array in documents:
         np.save(target, array)
       keys.append(documents.keys)
+      if report:
+        report(reader.bytes_read - reported)
+        reported = reader.bytes_read
   os.replace(path + '.tmp', path)
   counts['skipped_lines'] = len(reader.skipped_lines)
   counts['divided_documents'] = reader.divided_documents
