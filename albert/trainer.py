@@ -102,7 +102,8 @@ class Trainer:
         step, figures, tf.reduce_sum(batch.input_mask), ranks, examples_per_step=ranks * self.train_batch_size,
         tokens_per_step=ranks * self.train_batch_size * self.info.max_seq_length,
         steps_per_run=self.session.steps_per_loop, num_train_steps=self.num_train_steps,
-        log_every_steps=self.log_every_steps, history=self.loss_history if chief else None, output_dir=self.output_dir if chief else None)
+        log_every_steps=self.log_every_steps, history=self.loss_history if chief else None,
+        output_dir=self.output_dir if chief else None)
 
   def _unigram_nats(self):
     path = self.info.token_counts_file

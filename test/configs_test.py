@@ -11,7 +11,7 @@ from albert import input_pipeline
 from albert import lamb
 from albert import npu_session
 from albert import objectives
-from albert import pretraining  # noqa: F401, registers pretrain
+from albert import pretraining
 from albert import run_pretraining
 from albert import trainer
 from albert.modeling import AlbertConfig

@@ -43,8 +43,8 @@ def test_precedence_is_gin_file_then_gin_param_then_named_flag(parsed, tmp_path)
   path = tmp_path / 'own.gin'
   path.write_text("include 'gin/1p.gin'\npretrain.num_train_steps = 11\nOptimizerOptions.poly_power = 2.0\n"
                   'pretrain.eval_batch_size = 5\n')
-  query = parsed('--gin_file={}'.format(path), '--gin_param=pretrain.num_train_steps=12; OptimizerOptions.poly_power=3.0',
-                 '--num_train_steps=13')
+  query = parsed('--gin_file={}'.format(path), '--num_train_steps=13',
+                 '--gin_param=pretrain.num_train_steps=12; OptimizerOptions.poly_power=3.0')
   assert query('pretrain.num_train_steps') == 13
   assert query('OptimizerOptions.poly_power') == 3.0
   assert query('pretrain.eval_batch_size') == 5
