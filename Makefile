@@ -52,7 +52,8 @@ quote = '$(subst ','\'',$(1))'
 
 run := bash $(call quote,$(root)/tools/run.sh)
 setup = PYTHON=$(call quote,$(PYTHON)) bash $(call quote,$(root)/tools/setup_env.sh)
-pytest = cd $(call quote,$(root)) && $(run) pytest
+# Two workers, a file each at a time: TensorFlow's start is most of a test's time.
+pytest = cd $(call quote,$(root)) && $(run) pytest -n 2 --dist loadfile
 corpus_note = $(if $(filter $(sample),$(CORPUS)), (the bundled sample$(hint)))
 hint = $(if $(news),,; put your own in data/news_zh_1.txt or name it: CORPUS=...)
 smoke: hint :=

@@ -26,6 +26,7 @@ ALBERT = {
     'npu_options': set(),
     'npu_session': {'npu_options'},
     'objectives': {'layers', 'modeling'},
+    'packing': set(),
     'pretraining': {'config', 'features', 'input_pipeline', 'lamb', 'memory', 'npu_session', 'run_directory', 'trainer',
                     'training_hooks'},
     'run_directory': {'config', 'features'},
@@ -40,7 +41,7 @@ MODEL_TOOLS = {
     'tools.checkpoints': {'albert.cli', 'albert.errors'},
     'tools.parity': {'albert.' + name for name in ALBERT if name != 'run_pretraining'},
 }
-DATA_TOOLS_MAY_IMPORT = {'albert.cli', 'albert.errors', 'albert.features', 'albert.tokenization'}
+DATA_TOOLS_MAY_IMPORT = {'albert.cli', 'albert.errors', 'albert.features', 'albert.packing', 'albert.tokenization'}
 SEGMENTERS = {'jieba', 'rjieba'}
 
 

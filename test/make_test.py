@@ -247,9 +247,10 @@ def test_check_and_test_run_what_they_say(checkout):
   ruff, shellcheck, layering, unit, integration = checkout.calls()
   assert ruff[:2] == ['ruff', 'check']
   assert shellcheck == ['shellcheck', 'ci/run.sh', 'tools/run.sh', 'tools/setup_env.sh', '.ci/run']
-  assert layering == ['pytest', 'test/layering_test.py', 'test/configs_test.py', 'test/model_sizes_test.py']
-  assert unit == ['pytest', '-m', 'not integration']
-  assert integration == ['pytest', '-m', 'integration']
+  workers = ['pytest', '-n', '2', '--dist', 'loadfile']
+  assert layering == workers + ['test/layering_test.py', 'test/configs_test.py', 'test/model_sizes_test.py']
+  assert unit == workers + ['-m', 'not integration']
+  assert integration == workers + ['-m', 'integration']
 
 
 def test_clean_keeps_data_runs_and_the_environment(checkout):
