@@ -16,6 +16,7 @@ ALBERT = {
     'checkpoints': set(),
     'cli': set(),
     'config': set(),
+    'cpu_ops': {'layers'},
     'errors': set(),
     'evaluation': {'objectives'},
     'features': set(),
@@ -32,8 +33,8 @@ ALBERT = {
     'run_directory': {'config', 'features'},
     'run_pretraining': {'allocator', 'cli', 'config', 'pretraining'},
     'tokenization': set(),
-    'trainer': {'checkpoints', 'evaluation', 'features', 'input_pipeline', 'lamb', 'layers', 'modeling', 'objectives',
-                'run_directory', 'training_hooks'},
+    'trainer': {'checkpoints', 'cpu_ops', 'evaluation', 'features', 'input_pipeline', 'lamb', 'layers', 'modeling',
+                'objectives', 'run_directory', 'training_hooks'},
     'training_hooks': set(),
 }
 # Programs around the trained model. All other tools work on text and records and know nothing of TensorFlow.

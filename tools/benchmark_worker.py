@@ -38,7 +38,8 @@ class Step:
     # Placeholders: with constants TensorFlow would compute a part of the step in advance.
     batch = input_pipeline.Batch(**{name: tf.placeholder(tf.as_dtype(value.dtype), value.shape, name)
                                     for name, value in arrays.items()})
-    model = objectives.pretraining_model(batch, config, is_training=True)
+    step = tf.train.get_or_create_global_step()
+    model = objectives.pretraining_model(batch, config, is_training=True, ops=trainer.model_ops(device, step=step))
     _, _, train_op = trainer.make_train_op(model.total_loss, lamb.OptimizerOptions(), 125000, device)
     self._fetches = [model.total_loss, train_op]
     self._feed = {getattr(batch, name): value for name, value in arrays.items()}
