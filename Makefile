@@ -4,7 +4,7 @@
 SHELL := bash
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help env vocab data train-full train-perf eval tb smoke check test test-unit clean
+.PHONY: help env vocab data train-full train-perf eval tb smoke bench check test test-unit clean
 
 # Works as `make`, `make -C folder` and `make -f folder/Makefile`: defaults lie in the folder of this file, given
 # paths are relative to where make runs.
@@ -136,6 +136,9 @@ smoke: quiet-env ## the whole path in minutes: vocabulary, records, a small ALBE
 	$(build_data)
 	$(train)
 	@$(run) tools.has_learned $(call quote,--output_dir=$(OUT))
+
+bench: quiet-env ## time of a training step against the plain graph of test/plain_albert.py, base and tiny
+	@$(run) tools.benchmark --compare $(ARGS)
 
 check: quiet-env ## lint, layering and configurations
 	@cd $(call quote,$(root)) && $(run) ruff check .

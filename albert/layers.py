@@ -35,47 +35,71 @@ def dense(x, variables):
   return tf.nn.bias_add(tf.matmul(x, variables.kernel), variables.bias)
 
 
-def layer_norm(x, variables):
+def layer_norm(x, norm):
   """Layer normalisation over the last axis (Ba et al. 2016), epsilon 1e-12. Any rank, float32."""
-  return _layer_norm(x, variables.gamma, variables.beta)
+  return _layer_norm(x, norm.gamma, norm.beta)
 
 
-# One pass forward and one backward that keep only x and a number per row: nn.moments and batch_normalization
-# with automatic differentiation are many passes over memory.
+def add_and_norm(x, y, norm):
+  """Layer normalisation of x + y, float32 of one shape."""
+  return layer_norm(x + y, norm)
+
+
+# A gradient that keeps only x: with nn.moments and batch_normalization automatic differentiation keeps more.
 @tf.custom_gradient
 def _layer_norm(x, gamma, beta):
+  return layer_norm_value(x, gamma, beta), lambda dy: layer_norm_gradient(x, gamma, dy)
+
+
+def layer_norm_value(x, gamma, beta):
+  """(x - mean) / sqrt(variance + epsilon) gamma + beta, over the last axis."""
+  mean, scale = _moments(x)
+  return (x - mean) * (scale * gamma) + beta
+
+
+def layer_norm_gradient(x, gamma, dy):
+  """The gradients of layer_norm_value for x, gamma and beta, given that of its result."""
+  mean, scale = _moments(x)
+  normed = (x - mean) * scale
+  rows = list(range(x.shape.ndims - 1))
+  dnormed = dy * gamma
+  dx = scale * (dnormed - tf.reduce_mean(dnormed, axis=-1, keepdims=True)
+                - normed * tf.reduce_mean(dnormed * normed, axis=-1, keepdims=True))
+  return dx, tf.reduce_sum(dy * normed, axis=rows), tf.reduce_sum(dy, axis=rows)
+
+
+def _moments(x):
+  """Mean and 1 / sqrt(variance + epsilon) of the last axis, which stays with size 1."""
   mean = tf.reduce_mean(x, axis=-1, keepdims=True)
   variance = tf.reduce_mean(tf.math.squared_difference(x, mean), axis=-1, keepdims=True)
-  scale = tf.math.rsqrt(variance + LAYER_NORM_EPSILON)
-
-  def gradient(dy):
-    normed = (x - mean) * scale
-    rows = list(range(x.shape.ndims - 1))
-    dnormed = dy * gamma
-    dx = scale * (dnormed - tf.reduce_mean(dnormed, axis=-1, keepdims=True)
-                  - normed * tf.reduce_mean(dnormed * normed, axis=-1, keepdims=True))
-    return dx, tf.reduce_sum(dy * normed, axis=rows), tf.reduce_sum(dy, axis=rows)
-
-  return (x - mean) * (scale * gamma) + beta, gradient
+  return mean, tf.math.rsqrt(variance + LAYER_NORM_EPSILON)
 
 
-_GELU_SCALE = math.sqrt(2.0 / math.pi)
-_GELU_CUBIC = 0.044715
+GELU_SCALE = math.sqrt(2.0 / math.pi)
+GELU_CUBIC = 0.044715
 
 
 # The gradient is written down because automatic differentiation keeps every intermediate tensor.
 @tf.custom_gradient
 def gelu(x):
   """0.5 x (1 + tanh(sqrt(2/pi) (x + 0.044715 x^3))) (Hendrycks and Gimpel 2016, the tanh form)."""
-  def tanh_part():
-    return tf.tanh(_GELU_SCALE * x * (1.0 + _GELU_CUBIC * x * x))
+  return gelu_value(x), lambda dy: gelu_gradient(x, dy)
 
-  def gradient(dy):
-    t = tanh_part()
-    slope = 0.5 * _GELU_SCALE * x * (1.0 - t * t) * (1.0 + 3.0 * _GELU_CUBIC * x * x)
-    return dy * (0.5 * (1.0 + t) + slope)
 
-  return 0.5 * x * (1.0 + tanh_part()), gradient
+def gelu_value(x):
+  """gelu without a gradient of its own."""
+  return 0.5 * x * (1.0 + _gelu_tanh(x))
+
+
+def gelu_gradient(x, dy):
+  """The gradient of gelu for x, given that of its result."""
+  t = _gelu_tanh(x)
+  slope = 0.5 * GELU_SCALE * x * (1.0 - t * t) * (1.0 + 3.0 * GELU_CUBIC * x * x)
+  return dy * (0.5 * (1.0 + t) + slope)
+
+
+def _gelu_tanh(x):
+  return tf.tanh(GELU_SCALE * x * (1.0 + GELU_CUBIC * x * x))
 
 
 class StatelessDropout:

@@ -13,22 +13,29 @@ import tensorflow as tf
 from albert import layers
 from albert.config import AlbertConfig  # noqa: F401, part of this module's interface
 
-# What the encoder gives: embedding_output float32 [B, S, E] (after LayerNorm and dropout), sequence_output
-# float32 [B, S, H], pooled_output float32 [B, H], embedding_table float32 [V, E] (tied with the MLM head).
+# What the encoder gives: embedding_output float32 [B, S, E] (after LayerNorm and dropout), sequence_output float32
+# [B, S, H], or [B, R, H] of the rows that were asked for, pooled_output float32 [B, H], embedding_table float32 [V, E]
+# (tied with the MLM head).
 AlbertOutputs = collections.namedtuple(
     'AlbertOutputs', ['embedding_output', 'sequence_output', 'pooled_output', 'embedding_table'])
 
-# The operations that a backend may replace: gelu(x) and dropout(x, rate). See npu_session.
-Ops = collections.namedtuple('Ops', ['gelu', 'dropout'])
+# The operations that a backend may replace: gelu(x), dropout(x, rate), add_and_norm(x, y, norm) and
+# attention(query, key_value, padding_scores, num_heads, dropout). See npu_session and cpu_ops.
+Ops = collections.namedtuple('Ops', ['gelu', 'dropout', 'add_and_norm', 'attention'])
 
 # Added to the attention scores of padding: exp(-10000) is 0 in float32 and in float16.
 _PADDING_SCORE = -10000.0
 
+# The variables of a transformer block, layers.Dense and layers.Norm.
 _Layer = collections.namedtuple('_Layer', [
     'query', 'key', 'value', 'attention_output', 'attention_norm', 'intermediate', 'output', 'output_norm'])
 
+# What a block multiplies with: query is scaled, key_value is both side by side; the others are the variables.
+_Weights = collections.namedtuple('_Weights', [
+    'query', 'key_value', 'attention_output', 'attention_norm', 'intermediate', 'output', 'output_norm'])
 
-def albert(input_ids, input_mask, segment_ids, config, is_training, ops=None, scope='bert'):
+
+def albert(input_ids, input_mask, segment_ids, config, is_training, ops=None, read_positions=None, scope='bert'):
   """Encodes a batch of token sequences.
 
   Args:
@@ -38,24 +45,31 @@ def albert(input_ids, input_mask, segment_ids, config, is_training, ops=None, sc
     config: AlbertConfig with vocab_size set.
     is_training: Python bool; dropout is off without it.
     ops: Ops, or None for this library's own.
+    read_positions: int32 [B, R], the positions whose output is needed, the first of them that of [CLS]; the last
+      layer computes no others. None means all.
     scope: variable scope.
 
   Returns:
     AlbertOutputs.
   """
-  ops = ops or Ops(layers.gelu, layers.StatelessDropout(seed=0, step=tf.constant(0, tf.int64)))
+  ops = ops or default_ops()
   if not is_training:
     ops = ops._replace(dropout=lambda x, rate: x)
-  batch_size, seq_length = input_ids.shape.as_list()
   with tf.variable_scope(scope):
     embedding_table, embedding_output = _embeddings(input_ids, segment_ids, config, ops)
     with tf.variable_scope('encoder'):
-      hidden = _encoder(embedding_output, input_mask, config, ops)
-    sequence_output = tf.reshape(hidden, [batch_size, seq_length, config.hidden_size])
+      hidden = _encoder(embedding_output, input_mask, read_positions, config, ops)
+    sequence_output = tf.reshape(hidden, [input_ids.shape[0].value, -1, config.hidden_size])
     with tf.variable_scope('pooler'):
       pooler = layers.dense_variables('dense', config.hidden_size, config.hidden_size, config.initializer_range)
     pooled_output = tf.tanh(layers.dense(sequence_output[:, 0], pooler))
   return AlbertOutputs(embedding_output, sequence_output, pooled_output, embedding_table)
+
+
+def default_ops():
+  """Ops of TensorFlow operations alone, for any device; dropout is the same at each step."""
+  return Ops(layers.gelu, layers.StatelessDropout(seed=0, step=tf.constant(0, tf.int64)), layers.add_and_norm,
+             attention)
 
 
 def activation(config, ops=None):
@@ -81,8 +95,8 @@ def _embeddings(input_ids, segment_ids, config, ops):
   return word, ops.dropout(normed, config.hidden_dropout_prob)
 
 
-def _encoder(embedding_output, input_mask, config, ops):
-  """Applies all layers. Returns float32 [B*S, H]."""
+def _encoder(embedding_output, input_mask, read_positions, config, ops):
+  """Applies all layers. Returns float32 [B*S, H], or [B*R, H] of read_positions int32 [B, R]."""
   hidden = tf.reshape(embedding_output, [-1, config.embedding_size])
   if config.embedding_size != config.hidden_size:
     mapping = layers.dense_variables('embedding_hidden_mapping_in', config.embedding_size, config.hidden_size,
@@ -91,10 +105,12 @@ def _encoder(embedding_output, input_mask, config, ops):
   padding_scores = (1.0 - tf.cast(input_mask[:, tf.newaxis, tf.newaxis, :], tf.float32)) * _PADDING_SCORE
   with tf.variable_scope('transformer'):
     groups = [_group_variables(group, config) for group in range(config.num_hidden_groups)]
-  for layer in range(config.num_hidden_layers):
-    with tf.name_scope('layer_{}'.format(layer)):
-      for block in groups[config.group_of_layer(layer)]:
-        hidden = _transformer_block(hidden, padding_scores, block, config, ops)
+  weights = [[_weights(block, config) for block in group] for group in groups]
+  applied = [block for layer in range(config.num_hidden_layers) for block in weights[config.group_of_layer(layer)]]
+  for number, block in enumerate(applied):
+    last = number == len(applied) - 1
+    with tf.name_scope('layer_{}'.format(number // config.inner_group_num)):
+      hidden = _transformer_block(hidden, padding_scores, block, config, ops, read_positions if last else None)
   return hidden
 
 
@@ -124,26 +140,75 @@ def _block_variables(config):
       output_norm=layers.norm_variables('LayerNorm_1', width))
 
 
-def _transformer_block(x, padding_scores, block, config, ops):
-  """Post-LN attention and feed-forward network (Vaswani et al. 2017). x: float32 [B*S, H], and so is the result."""
-  attended = layers.dense(_self_attention(x, padding_scores, block, config, ops), block.attention_output)
-  x = layers.layer_norm(x + ops.dropout(attended, config.hidden_dropout_prob), block.attention_norm)
-  inner = activation(config, ops)(layers.dense(x, block.intermediate))
-  output = ops.dropout(layers.dense(inner, block.output), config.hidden_dropout_prob)
-  return layers.layer_norm(x + output, block.output_norm)
+def _weights(block, config):
+  """What a layer multiplies with: its variables, with 1 / sqrt(D) in the query and key and value side by side.
+
+  Once for all layers that share them. The layer then scales no scores and has one product for key and value.
+  """
+  scale = 1.0 / math.sqrt(config.hidden_size // config.num_attention_heads)
+  return _Weights(
+      query=layers.Dense(block.query.kernel * scale, block.query.bias * scale),
+      key_value=layers.Dense(tf.concat([block.key.kernel, block.value.kernel], axis=1),
+                             tf.concat([block.key.bias, block.value.bias], axis=0)),
+      attention_output=block.attention_output, attention_norm=block.attention_norm,
+      intermediate=block.intermediate, output=block.output, output_norm=block.output_norm)
 
 
-def _self_attention(x, padding_scores, block, config, ops):
-  """softmax(Q K^T / sqrt(D) + padding) V for each head. x: [B*S, H]; padding_scores: [B, 1, 1, S]."""
-  heads = config.num_attention_heads
-  head_size = config.hidden_size // heads
-  seq_length = padding_scores.shape[-1].value
+def _transformer_block(x, padding_scores, weights, config, ops, read_positions=None):
+  """Post-LN attention and feed-forward network (Vaswani et al. 2017).
 
-  def split_heads(projection):  # [B*S, H] -> [B, N, S, D]
-    return tf.transpose(tf.reshape(projection, [-1, seq_length, heads, head_size]), [0, 2, 1, 3])
+  Args:
+    x: float32 [B*S, H].
+    padding_scores: float32 [B, 1, 1, S], added to the attention scores.
+    weights: _Weights.
+    config, ops: as for albert.
+    read_positions: int32 [B, R], the positions whose result is needed, or None for all.
 
-  query, key, value = [split_heads(layers.dense(x, part)) for part in (block.query, block.key, block.value)]
-  scores = tf.matmul(query, key, transpose_b=True) * (1.0 / math.sqrt(head_size)) + padding_scores  # [B, N, S, S]
-  probabilities = ops.dropout(tf.nn.softmax(scores), config.attention_probs_dropout_prob)
-  context = tf.transpose(tf.matmul(probabilities, value), [0, 2, 1, 3])  # [B, S, N, D]
-  return tf.reshape(context, [-1, config.hidden_size])
+  Returns:
+    float32 [B*S, H], or [B*R, H].
+  """
+  asking = x if read_positions is None else _rows_at(x, read_positions)
+  context = _self_attention(asking, x, padding_scores, weights, config, ops)
+  attended = layers.dense(context, weights.attention_output)
+  x = ops.add_and_norm(asking, ops.dropout(attended, config.hidden_dropout_prob), weights.attention_norm)
+  inner = activation(config, ops)(layers.dense(x, weights.intermediate))
+  output = ops.dropout(layers.dense(inner, weights.output), config.hidden_dropout_prob)
+  return ops.add_and_norm(x, output, weights.output_norm)
+
+
+def _rows_at(x, positions):
+  """x: float32 [B*S, H]; positions: int32 [B, R]. Returns float32 [B*R, H]."""
+  batch_size = positions.shape[0].value
+  starts = tf.range(batch_size)[:, tf.newaxis] * (x.shape[0].value // batch_size)
+  return tf.gather(x, tf.reshape(starts + positions, [-1]))
+
+
+def _self_attention(asking, x, padding_scores, weights, config, ops):
+  """What rows `asking` float32 [B*R, H] find in x float32 [B*S, H]. Returns float32 [B*R, H]."""
+  rate = config.attention_probs_dropout_prob
+  return ops.attention(layers.dense(asking, weights.query), layers.dense(x, weights.key_value), padding_scores,
+                       config.num_attention_heads, (lambda p: ops.dropout(p, rate)) if rate else None)
+
+
+def attention(query, key_value, padding_scores, num_heads, dropout=None):
+  """softmax(Q K^T + padding) V for each head, all heads of a batch in one product.
+
+  Args:
+    query: float32 [B*R, H], scaled by 1 / sqrt(D). key_value: float32 [B*S, 2H], the keys, then the values.
+    padding_scores: float32 [B, 1, 1 or R, S].
+    num_heads: N.
+    dropout: function of the probabilities [B, N, R, S], or None.
+
+  Returns:
+    float32 [B*R, H].
+  """
+  batch_size, width = padding_scores.shape[0].value, query.shape[1].value
+
+  def split_heads(x):  # [B*R, H] -> [B, N, R, D]
+    return tf.transpose(tf.reshape(x, [batch_size, -1, num_heads, width // num_heads]), [0, 2, 1, 3])
+
+  key, value = tf.split(key_value, 2, axis=1)
+  scores = tf.matmul(split_heads(query), split_heads(key), transpose_b=True) + padding_scores  # [B, N, R, S]
+  probabilities = tf.nn.softmax(scores)
+  context = tf.matmul(dropout(probabilities) if dropout else probabilities, split_heads(value))
+  return tf.reshape(tf.transpose(context, [0, 2, 1, 3]), [-1, width])  # [B, N, R, D] -> [B*R, H]

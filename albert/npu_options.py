@@ -85,7 +85,8 @@ class SessionOptions:
   Attributes:
     device: 'auto' (NPU if npu_bridge is installed, else a GPU, else the CPU), 'npu', 'gpu' or 'cpu'.
     loss_scale: under fp16 on the NPU 'dynamic', a fixed scale of at least 1, or None for no scaling.
-    fused_ops: whether the NPU's own gelu and dropout replace those made of TensorFlow operations.
+    fused_ops: whether the NPU's own gelu and dropout, on a CPU gelu, norms and attention of albert.cpu_ops, replace
+      those made of TensorFlow operations.
     intra_op_parallelism_threads, inter_op_parallelism_threads: of the host; None lets TensorFlow choose.
     npu: OrderedDict, name in NPU_PARAMETERS -> value, of those that were given; only the NPU reads them.
   """

@@ -78,6 +78,7 @@ class Session:
     steps_per_loop: updates per Session.run: above 1 only on the NPU. Hooks then run once per loop.
     gelu: callable(x) or None for the caller's own tanh form.
     dropout: callable(x, rate) or None for the caller's own.
+    cpu_ops: bool, whether the operations of albert.cpu_ops replace those made for any device.
   """
 
   def __init__(self, options, device, reason, rank, ranks, bridge):
@@ -89,6 +90,7 @@ class Session:
     self.steps_per_loop = options.npu['iterations_per_loop'] if on_npu else 1
     self.gelu = bridge.npu_unary_ops.gelu if on_npu and options.fused_ops else None
     self.dropout = self._npu_dropout if on_npu and options.fused_ops else None
+    self.cpu_ops = device == 'cpu' and options.fused_ops
     self._options = options
     self._reason = reason
     self._bridge = bridge

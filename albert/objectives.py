@@ -22,7 +22,7 @@ SentenceOrder = collections.namedtuple('SentenceOrder', ['logits', 'example_loss
 PretrainingModel = collections.namedtuple('PretrainingModel', ['encoder', 'masked_lm', 'sentence_order', 'total_loss'])
 
 
-def pretraining_model(batch, config, is_training, ops=None, session=None):
+def pretraining_model(batch, config, is_training, ops=None, session=None, whole_last_layer=False):
   """The encoder with both heads on a batch.
 
   Args:
@@ -32,29 +32,36 @@ def pretraining_model(batch, config, is_training, ops=None, session=None):
     ops: modeling.Ops or None.
     session: npu_session.Session when several ranks make one batch. They share the MLM denominator: the average of
       the ranks' gradients is then the gradient of the whole batch's loss.
+    whole_last_layer: whether the last layer computes every position, though the losses read only [CLS] and the
+      masked ones; for tools that look at sequence_output.
 
   Returns:
-    PretrainingModel.
+    PretrainingModel. encoder.sequence_output is float32 [B, S, H] with whole_last_layer, else [B, 1 + P, H]: [CLS],
+    then masked_lm_positions.
   """
-  encoder = modeling.albert(batch.input_ids, batch.input_mask, batch.segment_ids, config, is_training, ops)
+  first = tf.zeros_like(batch.masked_lm_positions[:, :1])
+  encoder = modeling.albert(batch.input_ids, batch.input_mask, batch.segment_ids, config, is_training, ops,
+                            None if whole_last_layer else tf.concat([first, batch.masked_lm_positions], axis=1))
+  masked_output = (tf.batch_gather(encoder.sequence_output, batch.masked_lm_positions) if whole_last_layer
+                   else encoder.sequence_output[:, 1:])
   denominator = None
   if session is not None and session.ranks > 1:
     total_weight = session.all_reduce_sum(tf.reduce_sum(batch.masked_lm_weights), name='masked_lm_weight')
     denominator = (total_weight + _WEIGHT_EPSILON) / float(session.ranks)
-  masked = masked_lm(encoder.sequence_output, encoder.embedding_table, batch.masked_lm_positions,
-                     batch.masked_lm_ids, batch.masked_lm_weights, config, ops, denominator)
+  masked = masked_lm(masked_output, encoder.embedding_table, batch.masked_lm_ids, batch.masked_lm_weights, config, ops,
+                     denominator)
   order = sentence_order(encoder.pooled_output, batch.next_sentence_labels, config)
   return PretrainingModel(encoder, masked, order, masked.loss + order.loss)
 
 
-def masked_lm(sequence_output, embedding_table, positions, ids, weights, config, ops=None, denominator=None,
+def masked_lm(masked_output, embedding_table, ids, weights, config, ops=None, denominator=None,
               scope='cls/predictions'):
   """Predicts the masked tokens (Devlin et al. 2018) over the tied word-embedding table.
 
   Args:
-    sequence_output: float32 [B, S, H].
+    masked_output: float32 [B, P, H], the encoder's output at the masked positions.
     embedding_table: float32 [V, E].
-    positions, ids: int32 [B, P]; weights: float32 [B, P], 0 where a slot is not used.
+    ids: int32 [B, P]; weights: float32 [B, P], 0 where a slot is not used.
     config: AlbertConfig.
     ops: modeling.Ops or None.
     denominator: float32 scalar to divide by; None means sum(weights) + 1e-5.
@@ -63,7 +70,7 @@ def masked_lm(sequence_output, embedding_table, positions, ids, weights, config,
   Returns:
     MaskedLm with loss = sum(weights * example_loss) / denominator.
   """
-  hidden = tf.reshape(tf.batch_gather(sequence_output, positions), [-1, config.hidden_size])
+  hidden = tf.reshape(masked_output, [-1, config.hidden_size])
   with tf.variable_scope(scope):
     with tf.variable_scope('transform'):
       dense = layers.dense_variables('dense', config.hidden_size, config.embedding_size, config.initializer_range)

@@ -7,6 +7,7 @@ import os
 import gin
 import tensorflow as tf
 
+from albert import allocator
 from albert import features
 from albert import input_pipeline
 from albert import lamb
@@ -64,6 +65,7 @@ def pretrain(input_file, output_dir, eval_input_file=None, init_checkpoint=None,
   elif do_train and _is_finished(output_dir, num_train_steps, heldout if do_eval else None):
     return
   session = npu_session.start(npu_session.SessionOptions())
+  _LOG.info('%s', allocator.describe(os.environ))
   if do_train and session.device == 'cpu':
     _log_memory(memory.check_fits(config, train_batch_size, info.max_seq_length, info.max_predictions_per_seq))
   trainer = Trainer(info, heldout, config, lamb.OptimizerOptions(), session, output_dir, num_train_steps,

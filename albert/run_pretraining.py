@@ -7,9 +7,13 @@ import os
 
 from absl import flags
 
+from albert import allocator
 from albert import cli
 
-import gin  # isort: after cli, which silences TensorFlow's import warnings
+if __name__ == '__main__':
+  allocator.start_again_with_settings()  # before TensorFlow is imported
+
+import gin  # after cli, which silences TensorFlow's import warnings
 
 from albert import config as config_module
 from albert import pretraining

@@ -8,6 +8,7 @@ import gin.tf
 import tensorflow as tf
 
 from albert import checkpoints
+from albert import cpu_ops
 from albert import evaluation
 from albert import features
 from albert import input_pipeline
@@ -59,7 +60,8 @@ class Trainer:
     batch = input_pipeline.Batch(**features)
     if mode == tf.estimator.ModeKeys.TRAIN:
       return self._train_spec(batch)
-    model = objectives.pretraining_model(batch, self.config, is_training=False, ops=self._ops(step=None))
+    model = objectives.pretraining_model(batch, self.config, is_training=False,
+                                         ops=model_ops(self.session))
     checkpoints.check_compatible(self.evaluated_checkpoint, tf.trainable_variables())
     metrics = {evaluation.GROUP + name: metric
                for name, metric in evaluation.heldout_metrics(batch, model, self._unigram_nats()).items()}
@@ -67,7 +69,8 @@ class Trainer:
 
   def _train_spec(self, batch):
     global_step = tf.train.get_or_create_global_step()
-    model = objectives.pretraining_model(batch, self.config, is_training=True, ops=self._ops(global_step),
+    model = objectives.pretraining_model(batch, self.config, is_training=True,
+                                         ops=model_ops(self.session, self.random_seed, global_step),
                                          session=self.session)
     rate, norm, train_op = make_train_op(model.total_loss, self.optimizer, self.num_train_steps, self.session)
     self._initialise()
@@ -79,13 +82,6 @@ class Trainer:
     self.progress = self._progress_hook(step_after, figures, batch)
     return tf.estimator.EstimatorSpec(tf.estimator.ModeKeys.TRAIN, loss=model.total_loss, train_op=train_op,
                                       training_hooks=[self.progress])
-
-  def _ops(self, step):
-    dropout = self.session.dropout
-    if dropout is None and step is not None:
-      # Ranks drop different elements.
-      dropout = layers.StatelessDropout(self.random_seed * self.session.ranks + self.session.rank, step)
-    return modeling.Ops(gelu=self.session.gelu or layers.gelu, dropout=dropout)
 
   def _initialise(self):
     """Checks the checkpoint that training goes on from, or loads the published one that it starts from."""
@@ -185,6 +181,29 @@ class _CheckpointListener(tf.train.CheckpointSaverListener):
     if self._evaluate and global_step_value > 0 and global_step_value not in self._trainer.heldout_history.steps():
       self._trainer.evaluate_and_keep(run_directory.latest_checkpoint(self._trainer.output_dir))
     self._trainer.progress.leave_out(time.time() - self._started)
+
+
+def model_ops(session, random_seed=0, step=None):
+  """The operations that suit a device.
+
+  Args:
+    session: npu_session.Session.
+    random_seed: Python int, of dropout.
+    step: int64 scalar tensor, of which dropout is a function; None where nothing is dropped.
+
+  Returns:
+    modeling.Ops.
+  """
+  ops = modeling.default_ops()
+  if session.cpu_ops:
+    ops = ops._replace(gelu=cpu_ops.gelu, add_and_norm=cpu_ops.add_and_norm, attention=cpu_ops.attention)
+  if session.gelu:
+    ops = ops._replace(gelu=session.gelu)
+  if session.dropout:
+    return ops._replace(dropout=session.dropout)
+  # Ranks drop different elements.
+  return ops if step is None else ops._replace(
+      dropout=layers.StatelessDropout(random_seed * session.ranks + session.rank, step))
 
 
 def make_train_op(total_loss, options, num_train_steps, session):

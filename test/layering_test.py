@@ -12,9 +12,11 @@ ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 
 # albert.<module>: the modules of albert it may import besides errors.
 ALBERT = {
+    'allocator': set(),
     'checkpoints': set(),
     'cli': set(),
     'config': set(),
+    'cpu_ops': {'layers'},
     'errors': set(),
     'evaluation': {'objectives'},
     'features': set(),
@@ -22,22 +24,25 @@ ALBERT = {
     'lamb': set(),
     'layers': set(),
     'memory': set(),
+    'micro_batches': set(),
     'modeling': {'config', 'layers'},
     'npu_options': set(),
     'npu_session': {'npu_options'},
     'objectives': {'layers', 'modeling'},
     'packing': set(),
-    'pretraining': {'config', 'features', 'input_pipeline', 'lamb', 'memory', 'npu_session', 'run_directory', 'trainer',
-                    'training_hooks'},
+    'pretraining': {'allocator', 'config', 'features', 'input_pipeline', 'lamb', 'memory', 'npu_session',
+                    'run_directory', 'trainer', 'training_hooks'},
     'run_directory': {'config', 'features'},
-    'run_pretraining': {'cli', 'config', 'pretraining'},
+    'run_pretraining': {'allocator', 'cli', 'config', 'pretraining'},
     'tokenization': set(),
-    'trainer': {'checkpoints', 'evaluation', 'features', 'input_pipeline', 'lamb', 'layers', 'modeling', 'objectives',
-                'run_directory', 'training_hooks'},
+    'trainer': {'checkpoints', 'cpu_ops', 'evaluation', 'features', 'input_pipeline', 'lamb', 'layers', 'modeling',
+                'objectives', 'run_directory', 'training_hooks'},
     'training_hooks': set(),
 }
 # Programs around the trained model. All other tools work on text and records and know nothing of TensorFlow.
 MODEL_TOOLS = {
+    'tools.benchmark': {'albert.allocator', 'albert.cli', 'albert.config', 'albert.errors'},
+    'tools.benchmark_worker': {'albert.' + name for name in ALBERT if name != 'run_pretraining'},
     'tools.checkpoints': {'albert.cli', 'albert.errors'},
     'tools.parity': {'albert.' + name for name in ALBERT if name != 'run_pretraining'},
 }

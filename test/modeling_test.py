@@ -93,8 +93,8 @@ def test_attention_against_numpy():
   config = AlbertConfig(**SMALL)
   with tf.variable_scope('block', initializer=tf.random_normal_initializer()):
     block = modeling._block_variables(config)
-  ops = modeling.Ops(layers.gelu, lambda tensor, rate: tensor)
-  found = modeling._self_attention(tf.constant(x), tf.constant(padding), block, config, ops)
+  found = modeling._self_attention(tf.constant(x), tf.constant(x), tf.constant(padding),
+                                   modeling._weights(block, config), config, modeling.default_ops())
   found, weights = _run(found, {'q': block.query, 'k': block.key, 'v': block.value})
   expected = np.zeros([B, S, 12])
   q, k, v = [(x.dot(weights[n].kernel) + weights[n].bias).reshape(B, S, 12) for n in 'qkv']
@@ -157,7 +157,7 @@ def test_layer_norm_and_its_gradients():
 def test_activation_is_the_configured_one():
   assert modeling.activation(AlbertConfig(**SMALL)) is layers.gelu
   assert modeling.activation(AlbertConfig(hidden_act='relu', **SMALL)) is tf.nn.relu
-  own = modeling.Ops(gelu=tf.identity, dropout=None)
+  own = modeling.default_ops()._replace(gelu=tf.identity)
   assert modeling.activation(AlbertConfig(**SMALL), own) is tf.identity
 
 
@@ -172,7 +172,7 @@ def test_dropout_repeats_itself_for_a_seed_and_step_and_is_off_in_evaluation():
   assert abs((a == 0).mean() - 0.25) < 0.03
   assert one(x, 0.0) is x
   rates = []
-  ops = modeling.Ops(layers.gelu, lambda tensor, rate: rates.append(rate) or tensor)
+  ops = modeling.default_ops()._replace(dropout=lambda tensor, rate: rates.append(rate) or tensor)
   _build(is_training=True, ops=ops, hidden_dropout_prob=0.1, attention_probs_dropout_prob=0.2, num_hidden_layers=1)
   assert sorted(rates) == [0.1, 0.1, 0.1, 0.2]
   tf.reset_default_graph()

@@ -51,19 +51,25 @@ def test_losses_against_numpy():
   np.testing.assert_allclose(found.total_loss, found.masked_lm.loss + found.sentence_order.loss, rtol=1e-6)
 
 
-def test_the_masked_positions_are_the_ones_that_are_read():
-  """Logits of slot (b, p) depend on the sequence output at positions[b, p] and on nothing else."""
-  batch = _batch(np.random.RandomState(1))
-  sequence = tf.constant(np.random.RandomState(2).randn(B, S, H), tf.float32)
-  table = tf.constant(np.random.RandomState(3).randn(V, E), tf.float32)
-  tensors = _tensors(batch)
-  head = objectives.masked_lm(sequence, table, tensors.masked_lm_positions, tensors.masked_lm_ids,
-                              tensors.masked_lm_weights, CONFIG)
-  touched = _run([tf.gradients(head.logits[row], sequence)[0] for row in range(B * P)])
-  for row, gradient in enumerate(touched):
-    b, p = divmod(row, P)
-    where = np.argwhere(np.abs(gradient).sum(-1) > 0).tolist()
-    assert where == [[b, batch.masked_lm_positions[b, p]]]
+def test_only_the_read_positions_of_the_last_layer_are_computed_and_nothing_else_changes():
+  """Losses and gradients with the last layer at [CLS] and the masked positions equal those with all positions."""
+  tensors = _tensors(_batch(np.random.RandomState(1)))
+  models = []
+  for whole in (False, True):
+    with tf.variable_scope(tf.get_variable_scope(), reuse=whole):
+      models.append(objectives.pretraining_model(tensors, CONFIG, False, whole_last_layer=whole))
+  read, whole = models
+  assert read.encoder.sequence_output.shape.as_list() == [B, 1 + P, H]
+  assert whole.encoder.sequence_output.shape.as_list() == [B, S, H]
+  at = tf.concat([tf.zeros([B, 1], tf.int32), tensors.masked_lm_positions], axis=1)
+  variables = tf.trainable_variables()
+  found = _run([[model.masked_lm, model.sentence_order, model.encoder.pooled_output,
+                 [tf.convert_to_tensor(g) for g in tf.gradients(model.total_loss, variables)]]
+                for model in (read, whole)]
+               + [read.encoder.sequence_output, tf.batch_gather(whole.encoder.sequence_output, at)])
+  np.testing.assert_allclose(found[2], found[3], rtol=1e-5, atol=1e-6)
+  for a, b in zip(tf.nest.flatten(found[0]), tf.nest.flatten(found[1])):
+    np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-6)
 
 
 def test_no_label_at_all_is_no_division_by_zero():

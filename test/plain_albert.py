@@ -5,10 +5,22 @@ Query, key and value are three products; layer norm is nn.moments and batch_norm
 differentiated automatically; the mask is an added -10000; the masked-LM loss is one_hot x log_softmax over all P
 slots; the last layer is computed for every token. Variable names are those of the published checkpoints.
 Shapes: B batch, S sequence, P masked predictions, E embedding size, H hidden size, N heads, D = H / N, V vocabulary.
+
+As a program, `python test/plain_albert.py FOLDER`, it is a worker of tools.benchmark: FOLDER holds albert_config.json
+and batch.npz; each line 'step' on standard input makes one training step and is answered by its seconds.
 """
 
 import collections
+import json
 import math
+import os
+import re
+import resource
+import sys
+import time
+import types
+
+import numpy as np
 
 import tensorflow.compat.v1 as tf
 
@@ -159,3 +171,51 @@ def _sentence_order(pooled, batch, config):
   log_probs = tf.nn.log_softmax(tf.matmul(pooled, kernel, transpose_b=True) + bias)
   labels = tf.one_hot(tf.reshape(batch.next_sentence_labels, [-1]), 2)
   return log_probs, tf.reduce_mean(-tf.reduce_sum(log_probs * labels, axis=-1))
+
+
+def train_op(total_loss, rate):
+  """Gradients clipped to norm 1, then LAMB with weight decay 0.01, written as the published optimizer is."""
+  variables = tf.trainable_variables()
+  gradients, _ = tf.clip_by_global_norm(tf.gradients(total_loss, variables), 1.0)
+  return tf.group(*[_lamb(variable, tf.convert_to_tensor(gradient), rate)
+                    for variable, gradient in zip(variables, gradients)])
+
+
+def _lamb(variable, gradient, rate):
+  m, v = [tf.get_variable(variable.op.name + name, variable.shape, initializer=tf.zeros_initializer(), trainable=False)
+          for name in ('/adam_m', '/adam_v')]
+  next_m = 0.9 * m + 0.1 * gradient
+  next_v = 0.999 * v + 0.001 * tf.square(gradient)
+  update = next_m / (tf.sqrt(next_v) + 1e-6)
+  if not re.search('LayerNorm|bias', variable.op.name):
+    update += 0.01 * variable
+    weight_norm, update_norm = tf.norm(variable), tf.norm(update)
+    update *= tf.where(weight_norm > 0, tf.where(update_norm > 0, weight_norm / update_norm, 1.0), 1.0)
+  return tf.group(variable.assign(variable - rate * update), m.assign(next_m), v.assign(next_v))
+
+
+def serve(folder):
+  """Makes a step for each line 'step', and answers with JSON; any other line asks for the peak memory."""
+  with open(os.path.join(folder, 'albert_config.json'), encoding='utf-8') as source:
+    config = types.SimpleNamespace(**json.load(source))
+  arrays = dict(np.load(os.path.join(folder, 'batch.npz')))
+  batch = types.SimpleNamespace(**{name: tf.placeholder(tf.as_dtype(value.dtype), value.shape)
+                                   for name, value in arrays.items()})
+  loss = build(batch, config).total_loss
+  fetches = [loss, train_op(loss, 1e-6)]
+  feed = {getattr(batch, name): value for name, value in arrays.items()}
+  session = tf.Session()
+  session.run(tf.global_variables_initializer())
+  for line in sys.stdin:
+    if line == 'step\n':
+      cpu, start = time.process_time(), time.perf_counter()
+      found = session.run(fetches, feed)[0]
+      answer = dict(seconds=time.perf_counter() - start, cpu_seconds=time.process_time() - cpu, loss=float(found))
+    else:
+      answer = dict(peak_bytes=resource.getrusage(resource.RUSAGE_SELF).ru_maxrss << 10)
+    print(json.dumps(answer), flush=True)
+
+
+if __name__ == '__main__':
+  tf.logging.set_verbosity(tf.logging.ERROR)
+  serve(sys.argv[1])

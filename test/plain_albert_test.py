@@ -15,6 +15,10 @@ import plain_albert
 FIXTURES = os.path.join(os.path.dirname(os.path.abspath(__file__)), 'parity')
 
 
+def whole_outputs(batch, config):
+  return parity.library_outputs(batch, config, whole_last_layer=True)
+
+
 def plain_outputs(batch, config):
   return plain_albert.build(batch, config)._asdict()
 
@@ -69,10 +73,15 @@ def outputs_and_gradients(build, config):
 def test_library_agrees_with_the_plain_graph_on_groups():
   config = AlbertConfig(**GROUPED)
   plain_shapes, plain = outputs_and_gradients(plain_outputs, config)
-  library_shapes, library = outputs_and_gradients(parity.library_outputs, config)
+  library_shapes, library = outputs_and_gradients(whole_outputs, config)
   assert library_shapes == plain_shapes
   assert sum('transformer/group_1/inner_group_1' in name for name in plain_shapes) == 16
   assert not [c for c in parity.compare(plain, library) if not c.ok]
+  # And with the last layer at the positions that are read.
+  batch, read = grouped_batch(), outputs_and_gradients(parity.library_outputs, config)[1]
+  positions = np.concatenate([np.zeros([4, 1], np.int32), batch.masked_lm_positions], axis=1)
+  plain['sequence_output'] = np.stack([rows[where] for rows, where in zip(plain['sequence_output'], positions)])
+  assert not [c for c in parity.compare(plain, read) if not c.ok]
 
 
 def test_dropout():

@@ -1,0 +1,162 @@
+"""The same mathematics for a CPU: attention head by head, and element-wise work compiled into one pass each.
+
+npu_session says where these are used; modeling.Ops hands them down. What each gains is in docs/performance.md.
+Shapes: B batch, S sequence, R rows of an example that ask, N heads, D head size, H hidden size.
+"""
+
+import tensorflow as tf
+from tensorflow.python.compiler.xla import xla
+
+from albert import layers
+
+# TensorFlow 1.15 multiplies a batch of matrices product by product with Eigen's own kernel when one product is larger
+# than this many multiplications, and one after the other on each core when it is smaller. Only MatMul has the fast
+# kernel, but each call costs some microseconds, so that small products are better left together.
+_LARGE_PRODUCT = 128 * 256 * 256
+
+
+def compiled(computation):
+  """The function compiled by XLA: one pass over memory and AVX-512 instead of one AVX pass for each operation.
+
+  Only for element-wise functions and sums along an axis: XLA's matrix products are slower than TensorFlow's.
+  """
+  def call(*tensors):
+    found = xla.compile(computation, list(tensors))
+    return found[0] if len(found) == 1 else tuple(found)
+  return call
+
+
+@tf.custom_gradient
+def gelu(x):
+  """layers.gelu in one pass forward and one backward, as x s(u) with the logistic function s. x: float32."""
+  def value(x):
+    return x * _logistic(x)[0]
+
+  def gradient(x, dy):
+    gate, complement, slope = _logistic(x)
+    return dy * gate * (1.0 + x * complement * slope)
+
+  return compiled(value)(x), lambda dy: compiled(gradient)(x, dy)
+
+
+def _logistic(x):
+  """s(u), 1 - s(u) and du/dx for u = 2 sqrt(2/pi) (x + 0.044715 x^3), so that (1 + tanh(u / 2)) / 2 = s(u)."""
+  scale, cubic = 2.0 * layers.GELU_SCALE, 3.0 * layers.GELU_SCALE * 2.0 * layers.GELU_CUBIC
+  square = x * x
+  # From exp, because XLA's tanh does not quite reach -1, which the slope multiplies. Within 80 nothing overflows.
+  opposite = tf.exp(tf.clip_by_value(-x * (scale + cubic / 3.0 * square), -80.0, 80.0))
+  gate = 1.0 / (1.0 + opposite)
+  return gate, opposite * gate, scale + cubic * square
+
+
+def add_and_norm(x, y, norm):
+  """Layer norm of x + y over the last axis. x, y: float32 [rows, H]; norm: layers.Norm."""
+  @tf.custom_gradient
+  def function(x, y, gamma, beta):
+    def forward(x, y, gamma, beta):
+      total = x + y
+      return layers.layer_norm_value(total, gamma, beta), total
+
+    def gradient(dy):
+      dx, dgamma, dbeta = compiled(layers.layer_norm_gradient)(total, gamma, dy)
+      return dx, dx, dgamma, dbeta
+
+    normed, total = compiled(forward)(x, y, gamma, beta)
+    return normed, gradient
+  return function(x, y, norm.gamma, norm.beta)
+
+
+def attention(query, key_value, padding_scores, num_heads, dropout=None):
+  """softmax(Q K^T + padding) V for each head, as modeling.attention, a block of the scores at a time.
+
+  A block is one head, or all heads of an example where heads are small. Its scores stay in the cache, while
+  those of a batch would pass through memory for each operation.
+
+  Args:
+    query: float32 [B*R, H], scaled by 1 / sqrt(D). key_value: float32 [B*S, 2H], the keys, then the values.
+    padding_scores: float32 [B, 1, 1 or R, S], added to the scores.
+    num_heads: N.
+    dropout: function of the probabilities, or None.
+
+  Returns:
+    float32 [B*R, H].
+  """
+  batch_size, seq_length = padding_scores.shape[0].value, padding_scores.shape[-1].value
+  rows, width = query.shape[0].value // batch_size, query.shape[1].value
+  single = rows * seq_length * (width // num_heads) > _LARGE_PRODUCT
+  count = num_heads if single else 1
+  scores = [example[0] if single else example for example in tf.unstack(padding_scores) for _ in range(count)]
+
+  def cut(query, key_value):
+    keys_and_values = _cut(key_value, batch_size, 2 * num_heads, single)
+    keys, values = [], []
+    for example in range(batch_size):
+      if single:
+        blocks = keys_and_values[2 * count * example:2 * count * (example + 1)]
+      else:
+        blocks = tf.split(keys_and_values[example], 2)
+      keys += blocks[:count]
+      values += blocks[count:]
+    return list(zip(_cut(query, batch_size, num_heads, single), keys, values))
+
+  def function(query, key_value):
+    blocks = cut(query, key_value)
+    probabilities = [_probabilities(q, k, score) for (q, k, _), score in zip(blocks, scores)]
+    kept = [dropout(p) for p in probabilities] if dropout else probabilities
+    contexts = [tf.matmul(p, v) for p, (_, _, v) in zip(kept, blocks)]
+
+    def gradient(dy):
+      found = [_block_gradients(block, p, context, d) for block, p, context, d in zip(
+          blocks, probabilities, contexts, _cut(dy, batch_size, num_heads, single))]
+      dquery = _paste([dq for dq, _, _ in found], batch_size)
+      both = []
+      for start in range(0, len(found), count):
+        both += [dk for _, dk, _ in found[start:start + count]] + [dv for _, _, dv in found[start:start + count]]
+      return dquery, _paste(both, batch_size)
+
+    return _paste(contexts, batch_size), gradient
+
+  # Dropout has a gradient of its own: automatic differentiation goes through it.
+  return function(query, key_value)[0] if dropout else tf.custom_gradient(function)(query, key_value)
+
+
+def _cut(x, batch_size, num_heads, single):
+  """Cuts float32 [B*R, N*D] into one [R, D] for each example and head, or one [N, R, D] for each example."""
+  examples = tf.split(x, batch_size)  # shares the memory of x
+  if single:
+    return [head for example in examples for head in tf.split(example, num_heads, axis=1)]
+  split = [examples[0].shape[0].value, num_heads, x.shape[1].value // num_heads]
+  return [tf.transpose(tf.reshape(example, split), [1, 0, 2]) for example in examples]
+
+
+def _paste(blocks, batch_size):
+  """The inverse of _cut, also for the halves of a cut list. Returns [B*R, N*D]."""
+  each = len(blocks) // batch_size
+  examples = [blocks[start:start + each] for start in range(0, len(blocks), each)]
+  if blocks[0].shape.ndims == 2:
+    return tf.concat([tf.concat(heads, axis=1) for heads in examples], axis=0)
+  rows = blocks[0].shape[1].value
+  return tf.concat([tf.reshape(tf.transpose(tf.concat(heads, axis=0), [1, 0, 2]), [rows, -1]) for heads in examples],
+                   axis=0)
+
+
+def _probabilities(query, key, padding_scores):
+  return tf.nn.softmax(tf.matmul(query, key, transpose_b=True) + padding_scores)
+
+
+def _block_gradients(block, probabilities, context, dcontext):
+  """Gradients of softmax(q k^T) v for q, k and v. dcontext: as context, [R, D] or [N, R, D]."""
+  query, key, value = block
+  # The sum over a row of dp p, which the gradient of softmax needs, is that of dcontext context: D numbers, not S.
+  row_sums = tf.reduce_sum(dcontext * context, axis=-1, keepdims=True)
+  dscores = (tf.matmul(dcontext, value, transpose_b=True) - row_sums) * probabilities
+  return (tf.matmul(dscores, key), _transposed_product(dscores, query),
+          _transposed_product(probabilities, dcontext))
+
+
+def _transposed_product(x, y):
+  """x^T y. x: [R, S] or [N, R, S]; y: [R, D] or [N, R, D]."""
+  if x.shape.ndims > 2:
+    return tf.matmul(x, y, transpose_a=True)
+  # MatMul is a third slower with its first matrix transposed, and transposing a narrow result costs little.
+  return tf.transpose(tf.matmul(y, x, transpose_a=True))

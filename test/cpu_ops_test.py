@@ -1,0 +1,98 @@
+"""The operations for a CPU equal the plain ones, gradients included, and are those that training uses there."""
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from albert import cpu_ops
+from albert import layers
+from albert import modeling
+from albert import npu_options
+from albert import npu_session
+from albert import trainer
+
+B, N, D = 2, 3, 5
+H = N * D
+
+
+def run(*fetches):
+  with tf.Session() as session:
+    session.run(tf.global_variables_initializer())
+    return session.run(fetches)
+
+
+def random_tensor(*shape, seed=0):
+  return tf.constant(np.random.RandomState(seed + sum(shape)).randn(*shape), tf.float32)
+
+
+def results_and_gradients(function, inputs):
+  """[result, gradient for each input] of a function, with a random gradient of its result."""
+  result = function(*inputs)
+  return [result] + tf.gradients(result, inputs, random_tensor(*result.shape.as_list(), seed=9))
+
+
+def assert_same(function, other, inputs, tolerance=1e-5):
+  found, expected = run(results_and_gradients(function, inputs), results_and_gradients(other, inputs))
+  assert len(found) == 1 + len(inputs)
+  for a, b in zip(found, expected):
+    np.testing.assert_allclose(a, b, rtol=tolerance, atol=tolerance * np.abs(b).max())
+
+
+def test_gelu():
+  x = tf.concat([random_tensor(7, 11) * 3.0, tf.constant([[-40.0, -9.0, 0.0, 9.0, 40.0] + [1e-4] * 6])], axis=0)
+  assert_same(cpu_ops.gelu, lambda x: 0.5 * x * (1.0 + tf.tanh(np.sqrt(2.0 / np.pi) * (x + 0.044715 * x * x * x))), [x])
+
+
+def test_add_and_norm():
+  def plain(x, y, gamma, beta):
+    mean, variance = tf.nn.moments(x + y, axes=[-1], keep_dims=True)
+    return tf.nn.batch_normalization(x + y, mean, variance, beta, gamma, 1e-12)
+  inputs = [random_tensor(6, H), random_tensor(6, H, seed=1), random_tensor(H), random_tensor(H, seed=1)]
+  assert_same(lambda x, y, gamma, beta: cpu_ops.add_and_norm(x, y, layers.Norm(gamma=gamma, beta=beta)), plain, inputs)
+
+
+# One product for each head, and one for each example; the second with other padding for each row, as for packed rows.
+@pytest.mark.parametrize('large', [0, 1 << 60])
+@pytest.mark.parametrize('rows, seq_length, padding_rows', [(7, 7, 1), (3, 7, 1), (7, 7, 7)])
+def test_attention(monkeypatch, large, rows, seq_length, padding_rows):
+  monkeypatch.setattr(cpu_ops, '_LARGE_PRODUCT', large)
+  padding = np.where(np.random.RandomState(2).rand(B, 1, padding_rows, seq_length) < 0.3, -10000.0, 0.0)
+  padding[..., 0] = 0.0
+  padding = tf.constant(padding, tf.float32)
+  inputs = [random_tensor(B * rows, H), random_tensor(B * seq_length, 2 * H)]
+  assert_same(lambda q, kv: cpu_ops.attention(q, kv, padding, N), lambda q, kv: modeling.attention(q, kv, padding, N),
+              inputs)
+
+
+@pytest.mark.parametrize('large', [0, 1 << 60])
+def test_attention_with_dropout(monkeypatch, large):
+  monkeypatch.setattr(cpu_ops, '_LARGE_PRODUCT', large)
+
+  def dropout(p):  # a mask that is a function of the values, so that it does not depend on how heads are cut
+    return p * tf.cast(p * 97.0 - tf.floor(p * 97.0) > 0.2, tf.float32) * 1.25
+
+  padding = tf.zeros([B, 1, 1, 7])
+  inputs = [random_tensor(B * 7, H), random_tensor(B * 7, 2 * H)]
+  assert_same(lambda q, kv: cpu_ops.attention(q, kv, padding, N, dropout),
+              lambda q, kv: modeling.attention(q, kv, padding, N, dropout), inputs)
+
+
+def test_a_nan_stays_a_nan():
+  x = np.zeros([4, H], np.float32)
+  x[1, 2], x[2, 3] = np.nan, np.inf
+  x = tf.constant(x)
+  norm = layers.Norm(tf.ones([H]), tf.zeros([H]))
+  found = run(cpu_ops.gelu(x), tf.gradients(cpu_ops.gelu(x), x)[0], cpu_ops.add_and_norm(x, x, norm))
+  for array in found[:2]:
+    assert np.isnan(array[1, 2]) and not np.isfinite(array[2, 3]) or array[2, 3] == 1.0
+    assert np.isfinite(array[0]).all() and np.isfinite(array[3]).all()
+  assert np.isnan(found[2][1]).all() and np.isnan(found[2][2]).any() and np.isfinite(found[2][0]).all()
+
+
+@pytest.mark.parametrize('fused', [True, False])
+def test_training_on_a_cpu_uses_them_unless_told_otherwise(fused):
+  session = npu_session.start(npu_options.SessionOptions(device='cpu', fused_ops=fused), environ={})
+  ops = trainer.model_ops(session)
+  assert (ops.gelu, ops.add_and_norm, ops.attention) == (
+      (cpu_ops.gelu, cpu_ops.add_and_norm, cpu_ops.attention) if fused
+      else (layers.gelu, layers.add_and_norm, modeling.attention))

@@ -1,0 +1,85 @@
+"""The process in which tools.benchmark measures this library's training step.
+
+    python -m tools.benchmark_worker FOLDER
+
+FOLDER holds albert_config.json and batch.npz. Each line 'step', 'peak' or 'end' on standard input is answered by one
+JSON object on standard output.
+"""
+
+import json
+import os
+import resource
+import sys
+import time
+
+from albert import cli  # before TensorFlow: silences the warnings of its import
+import numpy as np
+from albert import input_pipeline
+from albert import lamb
+from albert import npu_options
+from albert import npu_session
+from albert import objectives
+from albert import trainer
+from albert.config import AlbertConfig
+import tensorflow.compat.v1 as tf
+
+_PEAK_SIZE = 2048
+_PEAK_REPEATS = 3
+
+
+class Step:
+  """A training step and a MatMul, in one session with the configuration that training has."""
+
+  def __init__(self, folder):
+    """folder: holds albert_config.json and batch.npz."""
+    config = AlbertConfig.from_json_file(os.path.join(folder, 'albert_config.json'))
+    arrays = dict(np.load(os.path.join(folder, 'batch.npz')))
+    device = npu_session.start(npu_options.SessionOptions(device='cpu'), environ={})
+    # Placeholders: with constants TensorFlow would compute a part of the step in advance.
+    batch = input_pipeline.Batch(**{name: tf.placeholder(tf.as_dtype(value.dtype), value.shape, name)
+                                    for name, value in arrays.items()})
+    step = tf.train.get_or_create_global_step()
+    model = objectives.pretraining_model(batch, config, is_training=True, ops=trainer.model_ops(device, step=step))
+    _, _, train_op = trainer.make_train_op(model.total_loss, lamb.OptimizerOptions(), 125000, device)
+    self._fetches = [model.total_loss, train_op]
+    self._feed = {getattr(batch, name): value for name, value in arrays.items()}
+    side = tf.Variable(tf.random.normal([_PEAK_SIZE, _PEAK_SIZE]), trainable=False)
+    self._product = tf.matmul(side, side).op
+    self._session = tf.Session(config=device.session_config())
+    self._session.run(tf.global_variables_initializer())
+
+  def run(self, **options):
+    """One step. Returns its loss. options: of Session.run."""
+    return float(self._session.run(self._fetches, self._feed, **options)[0])
+
+  def peak(self):
+    """GFLOP/s of the best of a few MatMuls."""
+    seconds = []
+    for _ in range(_PEAK_REPEATS):
+      start = time.perf_counter()
+      self._session.run(self._product)
+      seconds.append(time.perf_counter() - start)
+    return 2e-9 * _PEAK_SIZE ** 3 / min(seconds)
+
+
+def serve(folder):
+  """Answers the lines 'step', 'peak' and 'end' on standard input with one JSON object each."""
+  step = Step(folder)
+  for line in sys.stdin:
+    if line == 'step\n':
+      cpu, start = time.process_time(), time.perf_counter()
+      loss = step.run()
+      answer = dict(seconds=time.perf_counter() - start, cpu_seconds=time.process_time() - cpu, loss=loss)
+    elif line == 'peak\n':
+      answer = dict(gflop_per_second=step.peak())
+    else:
+      answer = dict(peak_bytes=resource.getrusage(resource.RUSAGE_SELF).ru_maxrss << 10)
+    print(json.dumps(answer), flush=True)
+
+
+def main(argv):
+  serve(argv[1])
+
+
+if __name__ == '__main__':
+  cli.run(main)
