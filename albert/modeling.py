@@ -13,9 +13,13 @@ import tensorflow as tf
 from albert import layers
 from albert.config import AlbertConfig  # noqa: F401, part of this module's interface
 
+# Several examples in one row: int32 [B, S] position_ids, which begin at 0 in each example, and example_ids, the number of
+# the example that a token belongs to, -1 for padding; int32 [B, K] cls_positions. Tokens attend within their example.
+Packing = collections.namedtuple('Packing', ['position_ids', 'example_ids', 'cls_positions'])
+
 # What the encoder gives: embedding_output float32 [B, S, E] (after LayerNorm and dropout), sequence_output float32
-# [B, S, H], or [B, R, H] of the rows that were asked for, pooled_output float32 [B, H], embedding_table float32 [V, E]
-# (tied with the MLM head).
+# [B, S, H], or [B, R, H] of the rows that were asked for, pooled_output float32 [B, H] ([B*K, H] with packing),
+# embedding_table float32 [V, E] (tied with the MLM head).
 AlbertOutputs = collections.namedtuple(
     'AlbertOutputs', ['embedding_output', 'sequence_output', 'pooled_output', 'embedding_table'])
 
@@ -35,7 +39,8 @@ _Weights = collections.namedtuple('_Weights', [
     'query', 'key_value', 'attention_output', 'attention_norm', 'intermediate', 'output', 'output_norm'])
 
 
-def albert(input_ids, input_mask, segment_ids, config, is_training, ops=None, read_positions=None, scope='bert'):
+def albert(input_ids, input_mask, segment_ids, config, is_training, ops=None, read_positions=None, packing=None,
+           scope='bert'):
   """Encodes a batch of token sequences.
 
   Args:
@@ -45,8 +50,9 @@ def albert(input_ids, input_mask, segment_ids, config, is_training, ops=None, re
     config: AlbertConfig with vocab_size set.
     is_training: Python bool; dropout is off without it.
     ops: Ops, or None for this library's own.
-    read_positions: int32 [B, R], the positions whose output is needed, the first of them that of [CLS]; the last
-      layer computes no others. None means all.
+    read_positions: int32 [B, R], the positions whose output is needed, the first of them that of [CLS] (with packing
+      the K of all examples); the last layer computes no others. None means all.
+    packing: Packing where a row holds several examples, else None.
     scope: variable scope.
 
   Returns:
@@ -56,14 +62,34 @@ def albert(input_ids, input_mask, segment_ids, config, is_training, ops=None, re
   if not is_training:
     ops = ops._replace(dropout=lambda x, rate: x)
   with tf.variable_scope(scope):
-    embedding_table, embedding_output = _embeddings(input_ids, segment_ids, config, ops)
+    embedding_table, embedding_output = _embeddings(input_ids, segment_ids, packing, config, ops)
     with tf.variable_scope('encoder'):
-      hidden = _encoder(embedding_output, input_mask, read_positions, config, ops)
+      hidden = _encoder(embedding_output, _attention_scores(input_mask, packing), read_positions, config, ops)
     sequence_output = tf.reshape(hidden, [input_ids.shape[0].value, -1, config.hidden_size])
     with tf.variable_scope('pooler'):
       pooler = layers.dense_variables('dense', config.hidden_size, config.hidden_size, config.initializer_range)
-    pooled_output = tf.tanh(layers.dense(sequence_output[:, 0], pooler))
+    pooled_output = tf.tanh(layers.dense(_cls_output(sequence_output, read_positions, packing), pooler))
   return AlbertOutputs(embedding_output, sequence_output, pooled_output, embedding_table)
+
+
+def _cls_output(sequence_output, read_positions, packing):
+  """The output at [CLS]: float32 [B, H], or [B*K, H] with packing."""
+  if packing is None:
+    return sequence_output[:, 0]
+  count = packing.cls_positions.shape[1].value
+  found = (sequence_output[:, :count] if read_positions is not None
+           else tf.batch_gather(sequence_output, packing.cls_positions))
+  return tf.reshape(found, [-1, sequence_output.shape[-1].value])
+
+
+def _attention_scores(input_mask, packing):
+  """What is added to the scores so that only tokens of one example meet: float32 [B, 1, 1, S], packed [B, 1, S, S]."""
+  if packing is None:
+    visible = tf.cast(input_mask[:, tf.newaxis, tf.newaxis, :], tf.float32)
+  else:
+    example = packing.example_ids[:, tf.newaxis]
+    visible = tf.cast(tf.equal(example[:, :, :, tf.newaxis], example[:, :, tf.newaxis, :]), tf.float32)
+  return (1.0 - visible) * _PADDING_SCORE
 
 
 def default_ops():
@@ -79,7 +105,7 @@ def activation(config, ops=None):
   return ops.gelu if ops else layers.gelu
 
 
-def _embeddings(input_ids, segment_ids, config, ops):
+def _embeddings(input_ids, segment_ids, packing, config, ops):
   """Sum of word, segment and position embeddings (section 3.1: at width E). Returns [V, E], [B, S, E]."""
   with tf.variable_scope('embeddings'):
     def table(name, rows):
@@ -90,19 +116,19 @@ def _embeddings(input_ids, segment_ids, config, ops):
     position = table('position_embeddings', config.max_position_embeddings)
     # A product with one-hot rows: the gradient of a gather from a table of two rows is a slow scatter.
     segments = tf.tensordot(tf.one_hot(segment_ids, config.type_vocab_size), token_type, 1)
-    summed = tf.gather(word, input_ids) + segments + position[:input_ids.shape[1].value]
+    positions = tf.gather(position, packing.position_ids) if packing else position[:input_ids.shape[1].value]
+    summed = tf.gather(word, input_ids) + segments + positions
     normed = layers.layer_norm(summed, layers.norm_variables('LayerNorm', config.embedding_size))
   return word, ops.dropout(normed, config.hidden_dropout_prob)
 
 
-def _encoder(embedding_output, input_mask, read_positions, config, ops):
+def _encoder(embedding_output, scores, read_positions, config, ops):
   """Applies all layers. Returns float32 [B*S, H], or [B*R, H] of read_positions int32 [B, R]."""
   hidden = tf.reshape(embedding_output, [-1, config.embedding_size])
   if config.embedding_size != config.hidden_size:
     mapping = layers.dense_variables('embedding_hidden_mapping_in', config.embedding_size, config.hidden_size,
                                      config.initializer_range)
     hidden = layers.dense(hidden, mapping)
-  padding_scores = (1.0 - tf.cast(input_mask[:, tf.newaxis, tf.newaxis, :], tf.float32)) * _PADDING_SCORE
   with tf.variable_scope('transformer'):
     groups = [_group_variables(group, config) for group in range(config.num_hidden_groups)]
   weights = [[_weights(block, config) for block in group] for group in groups]
@@ -110,7 +136,7 @@ def _encoder(embedding_output, input_mask, read_positions, config, ops):
   for number, block in enumerate(applied):
     last = number == len(applied) - 1
     with tf.name_scope('layer_{}'.format(number // config.inner_group_num)):
-      hidden = _transformer_block(hidden, padding_scores, block, config, ops, read_positions if last else None)
+      hidden = _transformer_block(hidden, scores, block, config, ops, read_positions if last else None)
   return hidden
 
 
@@ -159,7 +185,7 @@ def _transformer_block(x, padding_scores, weights, config, ops, read_positions=N
 
   Args:
     x: float32 [B*S, H].
-    padding_scores: float32 [B, 1, 1, S], added to the attention scores.
+    padding_scores: float32 [B, 1, 1 or S, S], added to the attention scores.
     weights: _Weights.
     config, ops: as for albert.
     read_positions: int32 [B, R], the positions whose result is needed, or None for all.
@@ -168,6 +194,8 @@ def _transformer_block(x, padding_scores, weights, config, ops, read_positions=N
     float32 [B*S, H], or [B*R, H].
   """
   asking = x if read_positions is None else _rows_at(x, read_positions)
+  if read_positions is not None and padding_scores.shape[2].value > 1:
+    padding_scores = tf.batch_gather(padding_scores[:, 0], read_positions)[:, tf.newaxis]
   context = _self_attention(asking, x, padding_scores, weights, config, ops)
   attended = layers.dense(context, weights.attention_output)
   x = ops.add_and_norm(asking, ops.dropout(attended, config.hidden_dropout_prob), weights.attention_norm)
