@@ -240,14 +240,14 @@ def albert_steps(session, batch, steps=2):
   model = objectives.pretraining_model(input_pipeline.Batch(*[tensor(value) for value in batch]), CONFIG,
                                        is_training=True, session=session)
   options = lamb.OptimizerOptions(learning_rate=0.1, num_warmup_steps=0)
-  _, norm, train_op = trainer.make_train_op(model.total_loss, options, 100, session)
+  update = trainer.make_train_op(model.total_loss, options, 100, session)
   scaffold = tf.train.Scaffold(init_fn=lambda _, running: load_weights(running))
   with tf.train.MonitoredTrainingSession(scaffold=scaffold, hooks=session.train_hooks(),
                                          config=session.session_config()) as running:
-    losses = [running.run([model.total_loss, train_op])[0] for _ in range(steps)]
+    losses = [running.run([model.total_loss, update.train_op])[0] for _ in range(steps)]
     result = running.run({variable.op.name: variable for variable in tf.trainable_variables()})
   if session.ranks > 1:
-    emulator.check_averaged_before_clip(tf.get_default_graph(), tf.trainable_variables(), norm)
+    emulator.check_averaged_before_clip(tf.get_default_graph(), tf.trainable_variables(), update.norm)
   return result, losses
 
 
