@@ -91,7 +91,8 @@ class ProgressHook(tf.train.SessionRunHook):
       self._history.add(self._last_step, figures)
     if self._writer:
       self._writer.add_summary(tf.Summary(value=[
-          tf.Summary.Value(tag=self._group + name, simple_value=value) for name, value in figures.items()]), self._last_step)
+          tf.Summary.Value(tag=self._group + name, simple_value=value) for name, value in figures.items()]),
+                               self._last_step)
 
   def _log(self, figures):
     self.last_figures = figures

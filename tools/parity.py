@@ -107,14 +107,13 @@ def compute(fixture, outputs=library_outputs):
     tensors.update({'grad/' + name: tf.convert_to_tensor(gradient)
                     for name, gradient in zip(weights, gradients) if gradient is not None})
     session_options = npu_session.start(npu_options.SessionOptions(device='cpu'), environ={})
-    rate, _, train_op = trainer.make_train_op(tensors['total_loss'], fixture.options, fixture.num_train_steps,
-                                              session_options)
+    update = trainer.make_train_op(tensors['total_loss'], fixture.options, fixture.num_train_steps, session_options)
     checkpoints.check_compatible(fixture.checkpoint, tf.global_variables())
     with tf.Session(config=tf.ConfigProto(device_count={'GPU': 0})) as session:
       tf.train.Saver().restore(session, fixture.checkpoint)
       found = session.run(tensors)
       for step in range(1, fixture.steps_run + 1):
-        found['learning_rate_{}'.format(step)], _ = session.run([rate, train_op])
+        found['learning_rate_{}'.format(step)], _ = session.run([update.rate, update.train_op])
         after = session.run(dict(weights, total_loss=tensors['total_loss']))
         found['loss_after_step_{}'.format(step)] = after.pop('total_loss')
         found.update({'step_{}/{}'.format(step, name): value for name, value in after.items()})
