@@ -15,7 +15,7 @@ def rewind(folder, keep):
     folder: where the files are; it need not exist.
     keep: callable(step) -> bool.
   """
-  for path in sorted(glob.glob(os.path.join(glob.escape(folder), 'events.out.tfevents.*'))):
+  for path in _paths(folder):
     end = _end_of_kept(path, keep)
     if end < os.path.getsize(path):
       os.truncate(path, end)
@@ -25,6 +25,16 @@ def rewind(folder, keep):
 def mend(folder):
   """Cuts what is not whole, as a full disk leaves it, from the end of each event file of a folder."""
   rewind(folder, lambda step: True)
+
+
+def sync(folder):
+  """Waits until what was flushed to the event files of a folder is on the disk."""
+  for path in _paths(folder):
+    files.sync(path)
+
+
+def _paths(folder):
+  return sorted(glob.glob(os.path.join(glob.escape(folder), 'events.out.tfevents.*')))
 
 
 def _end_of_kept(path, keep):

@@ -7,6 +7,7 @@ import time
 import tensorflow as tf
 
 from albert import checkpoint_files
+from albert import event_files
 from albert.errors import UserError
 
 # Saving may take so much of the time of a run before it is worth a warning.
@@ -77,6 +78,8 @@ class SaverHook(tf.train.CheckpointSaverHook):
     try:
       temporary = checkpoint_files.temporary_prefix(self._folder, step)
       self._get_saver().save(session, temporary, write_state=False)
+      self._summary_writer.flush()
+      event_files.sync(self._folder)
       prefix = checkpoint_files.commit(self._folder, temporary, step, self._describe())
     except (OSError, tf.errors.OpError) as error:
       checkpoint_files.discard_unfinished(self._folder)

@@ -38,7 +38,7 @@ ALBERT = {
     'run_lock': set(),
     'run_pretraining': {'cli', 'config', 'pretraining'},
     'run_state': {'files'},
-    'saver': {'checkpoint_files'},
+    'saver': {'checkpoint_files', 'event_files'},
     'stopping': set(),
     'tokenization': set(),
     'trainer': {'checkpoint_files', 'checkpoints', 'data_order', 'evaluation', 'event_files', 'features', 'guard',
