@@ -14,19 +14,26 @@ GROUP = 'pretraining/'
 _SMOOTHING = (1.0, 0.3, 0.1, 0.03)  # of the unigram model; the best one counts
 
 
-def training_figures(batch, model, rate, norm):
-  """What a step is worth logging for: OrderedDict of name to float32 scalar."""
-  order_weights = tf.ones_like(batch.next_sentence_labels, tf.float32)
+def training_figures(batch, model, divide_by):
+  """Figures of a batch, or of a part of it: then the sum over the parts is that of the batch.
+
+  Args:
+    batch: as for objectives.pretraining_model.
+    model: objectives.PretrainingModel of it.
+    divide_by: objectives.Denominators of the whole batch.
+
+  Returns:
+    OrderedDict of name to float32 scalar.
+  """
   return collections.OrderedDict([
       ('total_loss', model.total_loss),
       ('masked_lm_loss', model.masked_lm.loss),
       ('sentence_order_loss', model.sentence_order.loss),
-      ('masked_lm_accuracy', objectives.accuracy(model.masked_lm.logits, batch.masked_lm_ids,
-                                                 batch.masked_lm_weights)),
-      ('sentence_order_accuracy', objectives.accuracy(model.sentence_order.logits, batch.next_sentence_labels,
-                                                      order_weights)),
-      ('learning_rate', rate),
-      ('gradient_norm', norm)])
+      ('masked_lm_accuracy', objectives.accuracy(
+          model.masked_lm.logits, batch.masked_lm_ids, batch.masked_lm_weights, divide_by.masked_lm)),
+      ('sentence_order_accuracy', objectives.accuracy(
+          model.sentence_order.logits, batch.next_sentence_labels, objectives.example_weights(batch),
+          divide_by.sentence_order))])
 
 
 def heldout_metrics(batch, model, unigram=None):

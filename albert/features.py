@@ -60,8 +60,11 @@ def file_sha256(path):
   return digest.hexdigest()
 
 
-Shard = collections.namedtuple('Shard', ['file', 'records', 'sha256'])
-Shard.__doc__ = """One file of records: name relative to the data set's folder, record count, hex SHA-256."""
+Shard = collections.namedtuple('Shard', ['file', 'records', 'sha256', 'bytes'], defaults=[None])
+Shard.__doc__ = """One file of records: name relative to the data set's folder, record count, hex SHA-256, size.
+
+bytes is None in data sets that were made before it was written.
+"""
 
 
 class DatasetInfo:
@@ -102,6 +105,11 @@ class DatasetInfo:
   def records(self, split):
     """How many records 'train' or 'heldout' has."""
     return sum(shard.records for shard in self.shards[split])
+
+  def fingerprint(self):
+    """Hex SHA-256 of what training reads: the training shards' names, counts and checksums, in order."""
+    described = [[shard.file, shard.records, shard.sha256] for shard in self.shards[TRAIN]]
+    return hashlib.sha256(json.dumps(described).encode('utf-8')).hexdigest()
 
   def save(self):
     """Writes `dataset.json` under a temporary name, then renames: it exists only when it is complete."""

@@ -5,22 +5,21 @@ Shapes: B batch, S sequence, P masked predictions.
 
 import collections
 import glob
+import itertools
 import os
-import struct
 
 from google.protobuf import message
 import gin
-import numpy as np
 import tensorflow as tf
 
+from albert import data_order
 from albert import features
+from albert import records
 from albert.errors import UserError
 
 # int32 [B, S]: input_ids, input_mask, segment_ids; int32 [B, P]: masked_lm_positions, masked_lm_ids;
 # float32 [B, P]: masked_lm_weights; int32 [B, 1]: next_sentence_labels (1 = swapped).
 Batch = collections.namedtuple('Batch', [spec.name for spec in features.REFERENCE_FEATURES])
-
-_FRAME_BYTES = 16  # of a TFRecord around its payload: length, crc, crc
 
 
 @gin.configurable
@@ -28,7 +27,7 @@ class InputOptions:
   """How records are read; none of it changes what is read, but shuffle_buffer_records.
 
   Attributes:
-    shuffle_buffer_records: records are shuffled within a window of this size in each shard (and shards among
+    shuffle_buffer_records: records are shuffled within blocks of this size in each shard (and shards among
       each other): the data tool has shuffled across the whole data set before.
     num_parallel_calls: threads that parse.
     prefetch_batches: batches made ahead.
@@ -52,32 +51,20 @@ def open_dataset(source):
     is held out, and the vocabulary is None unless a dataset.json lies beside them.
 
   Raises:
-    UserError: nothing there, not a TFRecord, truncated, or not in the reference format.
+    UserError: nothing there, not a TFRecord, more than records.MOST_LOST of it absent or truncated, or not in the
+      reference format.
   """
   if os.path.basename(source) == features.DATASET_FILE:
     source = os.path.dirname(source) or '.'
   if os.path.isdir(source):
     info = features.DatasetInfo.load(source)
-    _check_shards(info)
+    records.check_files(info, records.LostRecords(info))
     return info
   paths = [path for pattern in source.split(',') for path in sorted(glob.glob(pattern.strip()))]
   if not paths:
     raise UserError('expected a data set folder or TFRecord files, found nothing at {!r}; '
                     'make one with "make data" or correct the path'.format(source))
   return _describe_bare_files(paths)
-
-
-def _check_shards(info):
-  """A shard that is absent or of another length than its records say is named before anything starts."""
-  for split in (features.TRAIN, features.HELDOUT):
-    for shard, path in zip(info.shards[split], info.paths(split)):
-      if not os.path.exists(path):
-        raise UserError('{}: expected by {}, found no such file; restore it or make the data set again'.format(
-            path, features.DATASET_FILE))
-      found = count_records(path)
-      if found != shard.records:
-        raise UserError('{}: expected {} records, found {}; restore it or make the data set again'.format(
-            path, shard.records, found))
 
 
 def _describe_bare_files(paths):
@@ -96,20 +83,13 @@ def count_records(path):
   """The number of records in a TFRecord file, from its framing alone.
 
   Raises:
-    UserError: the file ends inside a record.
+    UserError: the file is damaged, so that nobody knows how many it had.
   """
-  size, offset, count = os.path.getsize(path), 0, 0
-  with open(path, 'rb') as source:
-    while offset < size:
-      source.seek(offset)
-      header = source.read(8)
-      length = struct.unpack('<Q', header)[0] if len(header) == 8 else size
-      offset += length + _FRAME_BYTES
-      if offset > size:
-        raise UserError('{}: expected a TFRecord file, found one that is truncated or corrupt after record {}; '
-                        'restore it or make the data set again'.format(path, count))
-      count += 1
-  return count
+  offsets, gaps = records.find_frames(path)
+  if gaps:
+    raise UserError('{}: expected a TFRecord file, found one that is truncated or corrupt after record {}; restore it '
+                    'or make the data set again'.format(path, len(offsets)))
+  return len(offsets)
 
 
 def _shapes_of_first_record(path):
@@ -130,23 +110,28 @@ def _shapes_of_first_record(path):
 
 
 def check_readable(info):
-  """Raises UserError that names the first file and record of a data set that cannot be read or parsed."""
+  """Raises UserError that names the first file and record of a data set whose content does not parse."""
   parse = {spec.name: features.feature_length(spec, info.max_seq_length, info.max_predictions_per_seq)
            for spec in features.REFERENCE_FEATURES}
-  for path in info.paths(features.TRAIN) + info.paths(features.HELDOUT):
-    index = 0
-    try:
-      for record in tf.io.tf_record_iterator(path):
-        values = tf.train.Example.FromString(record).features.feature
-        for name, length in parse.items():
-          found = max(len(values[name].int64_list.value), len(values[name].float_list.value))
-          if found != length:
-            raise UserError('{}: expected {} values of {} in record {}, found {}; restore the file or make the data '
-                            'set again'.format(path, length, name, index, found))
-        index += 1
-    except (tf.errors.OpError, message.DecodeError) as error:
-      raise UserError('{}: expected a readable TFRecord file, found record {} truncated or corrupt ({}); restore it '
-                      'or make the data set again'.format(path, index, str(error).split('\n')[0]))
+  lost = records.LostRecords(info)
+  for split in (features.TRAIN, features.HELDOUT):
+    reader = records.Reader(info, split, lost)
+    for number, (shard, path) in enumerate(zip(info.shards[split], info.paths(split))):
+      for index in range(shard.records):
+        _check_record(reader.read(number, index), parse, path, index)
+
+
+def _check_record(record, parse, path, index):
+  try:
+    values = tf.train.Example.FromString(record or b'').features.feature
+  except message.DecodeError as error:
+    raise UserError('{}: expected a tf.train.Example in record {}, found something else ({}); restore the file or make '
+                    'the data set again'.format(path, index, error))
+  for name, length in parse.items() if record is not None else ():
+    found = max(len(values[name].int64_list.value), len(values[name].float_list.value))
+    if found != length:
+      raise UserError('{}: expected {} values of {} in record {}, found {}; restore the file or make the data set '
+                      'again'.format(path, length, name, index, found))
 
 
 def check_shapes(info, max_seq_length=None, max_predictions_per_seq=None):
@@ -158,16 +143,20 @@ def check_shapes(info, max_seq_length=None, max_predictions_per_seq=None):
                       'with it'.format(name, asked, found, info.folder))
 
 
-def training_batches(info, batch_size, seed, start_step=0, rank=0, ranks=1, options=None):
-  """Endless training batches from the position that `start_step` steps lead to.
+def training_batches(info, batch_size, seed, start_record=0, rank=0, ranks=1, options=None, lost=None):
+  """Endless training batches from a position on.
+
+  A record that cannot be read is counted in `lost`, and another one of its file takes its place: all others keep
+  theirs, so that the position stays a function of the step.
 
   Args:
     info: features.DatasetInfo.
     batch_size: B of one rank.
     seed: Python int.
-    start_step: how many batches to leave out.
+    start_record: how many records of this rank to leave out. They are not read.
     rank, ranks: this process reads record i of a shard where i % ranks == rank, so ranks share no record.
     options: InputOptions.
+    lost: records.LostRecords.
 
   Returns:
     tf.data.Dataset of dicts with the keys of Batch and static shapes.
@@ -176,43 +165,22 @@ def training_batches(info, batch_size, seed, start_step=0, rank=0, ranks=1, opti
     UserError: fewer training records than ranks.
   """
   options = options or InputOptions()
+  lost = records.LostRecords(info) if lost is None else lost
   if info.records(features.TRAIN) < ranks:
     raise UserError('{}: expected at least one training record for each of {} ranks, found {}; use more text'.format(
         info.folder, ranks, info.records(features.TRAIN)))
 
-  def plan():
-    return shard_plan(info, seed, start_step * batch_size, rank, ranks)
+  def serialized_batches():
+    reader = records.Reader(info, features.TRAIN, lost)
+    order = data_order.places(info, seed, start_record, rank, ranks, options.shuffle_buffer_records)
+    while True:
+      yield [reader.read_or_next(*next(order), stride=ranks) for _ in range(batch_size)]
 
-  def records_of(path, shard_seed, skip):
-    records = tf.data.TFRecordDataset(path).shard(ranks, rank)
-    # Not reshuffled by the iterator: the seed already says which epoch it is.
-    records = records.shuffle(options.shuffle_buffer_records, seed=shard_seed, reshuffle_each_iteration=False)
-    return records.skip(skip)
-
-  shards = tf.data.Dataset.from_generator(plan, (tf.string, tf.int64, tf.int64), ([], [], []))
-  batches = shards.flat_map(records_of).batch(batch_size, drop_remainder=True)
+  batches = tf.data.Dataset.from_generator(serialized_batches, tf.string, [batch_size])
   return batches.map(_parser(info), options.num_parallel_calls).prefetch(options.prefetch_batches)
 
 
-def shard_plan(info, seed, start_record, rank=0, ranks=1):
-  """Yields (path, seed of its shuffle, records to skip) for ever, from a rank's `start_record` on.
-
-  Whole epochs and whole shards before the position are skipped by their counts, without being read.
-  """
-  paths = info.paths(features.TRAIN)
-  counts = [len(range(rank, shard.records, ranks)) for shard in info.shards[features.TRAIN]]
-  epoch, skip = divmod(start_record, sum(counts))
-  while True:
-    order = np.random.RandomState([seed % 2**32, epoch % 2**32])
-    for index in order.permutation(len(paths)):
-      shard_seed = order.randint(1, 2**31 - 1)
-      if skip < counts[index]:
-        yield paths[index], shard_seed, skip
-      skip = max(0, skip - counts[index])
-    epoch += 1
-
-
-def heldout_batches(info, batch_size, split=features.HELDOUT, max_batches=None):
+def heldout_batches(info, batch_size, split=features.HELDOUT, max_batches=None, lost=None):
   """Every record once, in order; the last batch is filled with rows of zeros, whose input_mask is 0.
 
   Args:
@@ -220,11 +188,21 @@ def heldout_batches(info, batch_size, split=features.HELDOUT, max_batches=None):
     batch_size: B.
     split: features.HELDOUT or features.TRAIN.
     max_batches: stop after so many, None for all.
+    lost: records.LostRecords; records that cannot be read are counted there and left out.
 
   Returns:
     tf.data.Dataset of dicts with the keys of Batch and static shapes.
   """
-  batches = tf.data.TFRecordDataset(info.paths(split)).batch(batch_size).map(_parser(info))
+  lost = records.LostRecords(info) if lost is None else lost
+
+  def serialized_batches():
+    reader = records.Reader(info, split, lost)
+    read = (reader.read(number, index) for number, shard in enumerate(info.shards[split])
+            for index in range(shard.records))
+    good = (record for record in read if record is not None)
+    return iter(lambda: list(itertools.islice(good, batch_size)), [])
+
+  batches = tf.data.Dataset.from_generator(serialized_batches, tf.string, [None]).map(_parser(info))
 
   def fill(batch):
     filled = {}

@@ -103,12 +103,13 @@ def _gelu_tanh(x):
 
 
 class StatelessDropout:
-  """Dropout whose mask is a function of (seed, step, number of the call), so that a resumed run repeats it."""
+  """Dropout whose mask is a function of (seed, step, micro-batch, number of the call): a resumed run repeats it."""
 
-  def __init__(self, seed, step):
-    """seed: Python int; step: int64 scalar tensor."""
+  def __init__(self, seed, step, micro_batch=0):
+    """seed: Python int; step: int64 scalar tensor; micro_batch: integer scalar tensor or int, its number."""
     self._seed = seed
-    self._step = tf.cast(step, tf.int64)
+    # Micro-batches are fewer than 2^12, so no two steps share a number.
+    self._step = tf.cast(step, tf.int64) * 4096 + tf.cast(micro_batch, tf.int64)
     self._calls = 0
 
   def __call__(self, x, rate):

@@ -13,8 +13,8 @@ import tensorflow as tf
 from albert import layers
 from albert.config import AlbertConfig  # noqa: F401, part of this module's interface
 
-# Several examples in one row: int32 [B, S] position_ids, which begin at 0 in each example, and example_ids, the number of
-# the example that a token belongs to, -1 for padding; int32 [B, K] cls_positions. Tokens attend within their example.
+# Several examples in one row: int32 [B, S] position_ids, which begin at 0 in each example, and example_ids, the number
+# of the example that a token belongs to, -1 for padding; int32 [B, K] cls_positions. Tokens attend within their example.
 Packing = collections.namedtuple('Packing', ['position_ids', 'example_ids', 'cls_positions'])
 
 # What the encoder gives: embedding_output float32 [B, S, E] (after LayerNorm and dropout), sequence_output float32

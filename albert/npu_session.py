@@ -101,6 +101,11 @@ class Session:
     """Whether this is rank 0, the only one that saves, evaluates and summarises."""
     return self.rank == 0
 
+  @property
+  def skips_overflows(self):
+    """Whether loss scaling decides which updates are made: it leaves global_step where it is after an overflow."""
+    return self._loss_scale is not None
+
   def describe(self):
     """One line: device=cpu (npu_bridge not installed) precision=fp32 steps_per_loop=1."""
     words = ['device={} ({})'.format(self.device, self._reason), 'precision=' + self.precision,

@@ -35,14 +35,14 @@ def denominators(batch, session=None):
     session: npu_session.Session when several ranks make one batch. The average of the ranks' gradients is then the
       gradient of the whole batch's loss.
   """
-  masked, order = tf.reduce_sum(batch.masked_lm_weights), tf.reduce_sum(_example_weights(batch))
+  masked, order = tf.reduce_sum(batch.masked_lm_weights), tf.reduce_sum(example_weights(batch))
   if session is not None and session.ranks > 1:
     masked, order = tf.unstack(session.all_reduce_sum(tf.stack([masked, order]), name='denominators'))
     return Denominators((masked + _WEIGHT_EPSILON) / float(session.ranks), order / float(session.ranks))
   return Denominators(masked + _WEIGHT_EPSILON, order)
 
 
-def _example_weights(batch):
+def example_weights(batch):
   """float32 [B, K]: 0 for the slots of a packed row that hold no example."""
   return getattr(batch, 'example_weights', tf.ones_like(batch.next_sentence_labels, tf.float32))
 
@@ -75,7 +75,7 @@ def pretraining_model(batch, config, is_training, ops=None, divide_by=None, whol
   divide_by = divide_by or denominators(batch)
   masked = masked_lm(masked_output, encoder.embedding_table, batch.masked_lm_ids, batch.masked_lm_weights, config, ops,
                      divide_by.masked_lm)
-  order = sentence_order(encoder.pooled_output, batch.next_sentence_labels, config, _example_weights(batch),
+  order = sentence_order(encoder.pooled_output, batch.next_sentence_labels, config, example_weights(batch),
                          divide_by.sentence_order)
   return PretrainingModel(encoder, masked, order, masked.loss + order.loss)
 

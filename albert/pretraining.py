@@ -8,15 +8,20 @@ import gin
 import tensorflow as tf
 
 from albert import allocator
+from albert import event_files
 from albert import features
 from albert import input_pipeline
 from albert import lamb
 from albert import memory
 from albert import npu_session
 from albert import run_directory
+from albert import run_lock
+from albert import run_state
+from albert import stopping
 from albert import training_hooks
 from albert.config import AlbertConfig
 from albert.errors import UserError
+from albert.trainer import Safety
 from albert.trainer import Trainer
 
 _LOG = logging.getLogger('albert')
@@ -29,7 +34,8 @@ _PUBLISHED_VOCAB_SIZE = 21128
 def pretrain(input_file, output_dir, eval_input_file=None, init_checkpoint=None, do_train=True, do_eval=True,
              max_seq_length=None, max_predictions_per_seq=None, train_batch_size=32, eval_batch_size=8,
              num_train_steps=125000, save_checkpoints_steps=5000, keep_checkpoint_max=5, max_eval_steps=None,
-             log_every_steps=100, random_seed=12345, init_optimizer_slots=False, performance=False):
+             log_every_steps=100, random_seed=12345, init_optimizer_slots=False, performance=False,
+             keep_every_steps=None, max_bad_steps=10, spike_factor=None, allow_changes=()):
   """Trains an ALBERT, evaluates it on held-out documents, keeps the best; goes on where a former call stopped.
 
   Args:
@@ -42,19 +48,27 @@ def pretrain(input_file, output_dir, eval_input_file=None, init_checkpoint=None,
     train_batch_size: examples per step on one rank. eval_batch_size: examples per evaluation step.
     num_train_steps: updates in all.
     save_checkpoints_steps: a checkpoint is saved and evaluated each so many steps, and at the end.
-    keep_checkpoint_max: how many of the newest checkpoints stay.
+    keep_checkpoint_max: how many of the newest checkpoints stay. keep_every_steps: and those of each so many steps.
     max_eval_steps: evaluation stops after so many batches; None evaluates every held-out record.
     log_every_steps: how often losses are logged and kept.
     random_seed: of the initial weights, dropout and the order of the data.
     init_optimizer_slots: whether init_checkpoint's optimizer moments are loaded too.
     performance: a short run that measures throughput; it starts afresh each time.
+    max_bad_steps: updates that are not finite are skipped; so many in a row end the run.
+    spike_factor: a training loss of so many times its running mean (at least 100 steps) makes the run go back to the
+      checkpoint before and leave out the data since; None: never. One rank only.
+    allow_changes: names of settings in run_state.json that may be other than when the run began.
+
+  Returns:
+    None, or stopping.EXIT_CODE if a signal stopped the training: the same call goes on.
 
   Raises:
     UserError: anything that does not fit together, found before the graph is built where possible.
   """
   _check_positive(train_batch_size=train_batch_size, eval_batch_size=eval_batch_size,
                   num_train_steps=num_train_steps, save_checkpoints_steps=save_checkpoints_steps,
-                  keep_checkpoint_max=keep_checkpoint_max, log_every_steps=log_every_steps)
+                  keep_checkpoint_max=keep_checkpoint_max, log_every_steps=log_every_steps,
+                  keep_every_steps=keep_every_steps or 1, max_bad_steps=max_bad_steps)
   info = input_pipeline.open_dataset(input_file)
   input_pipeline.check_shapes(info, max_seq_length, max_predictions_per_seq)
   heldout = _heldout(info, eval_input_file, required=do_eval and not do_train)
@@ -63,29 +77,58 @@ def pretrain(input_file, output_dir, eval_input_file=None, init_checkpoint=None,
   if performance and do_train:
     _check_performance_run(num_train_steps)
   elif do_train and _is_finished(output_dir, num_train_steps, heldout if do_eval else None):
-    return
-  session = npu_session.start(npu_session.SessionOptions())
+    return None
+  state = run_state.RunState(output_dir)
+  options = npu_session.SessionOptions()
+  _settle_threads(options, {} if performance else state.settings)
+  session = npu_session.start(options)
   _LOG.info('%s', allocator.describe(os.environ))
+  if spike_factor is not None and session.ranks > 1:
+    raise UserError('pretrain.spike_factor: expected None on several ranks, found {}; ranks would go back at '
+                    'different steps'.format(spike_factor))
   if do_train and session.device == 'cpu':
     _log_memory(memory.check_fits(config, train_batch_size, info.max_seq_length, info.max_predictions_per_seq))
-  trainer = Trainer(info, heldout, config, lamb.OptimizerOptions(), session, output_dir, num_train_steps,
-                    train_batch_size, eval_batch_size, max_eval_steps, log_every_steps, random_seed,
-                    init_checkpoint and run_directory.find_checkpoint(init_checkpoint), init_optimizer_slots)
-  if session.is_chief:
-    if performance and do_train:
-      run_directory.start_afresh(output_dir)
-    run_directory.prepare(output_dir, config, info)
-  with _readable_errors(info, heldout):
+  if init_checkpoint:
+    init_checkpoint = run_directory.find_checkpoint(init_checkpoint)
+  input_options = input_pipeline.InputOptions()
+  # What the weights of a step depend on besides architecture and optimizer. A run keeps them; see run_state.
+  settings = {'train_batch_size': train_batch_size, 'ranks': session.ranks, 'data_set': info.fingerprint(),
+              'random_seed': random_seed, 'shuffle_buffer_records': input_options.shuffle_buffer_records,
+              'intra_op_parallelism_threads': options.intra_op_parallelism_threads,
+              'inter_op_parallelism_threads': options.inter_op_parallelism_threads}
+  safety = Safety(save_checkpoints_steps, keep_checkpoint_max, keep_every_steps, max_bad_steps, spike_factor)
+  with contextlib.ExitStack() as stack:
+    if session.is_chief:
+      stack.enter_context(run_lock.hold(output_dir))
+      if performance and do_train:
+        run_directory.start_afresh(output_dir)
+        state = run_state.RunState(output_dir)
+      run_directory.prepare(output_dir, config, info)
+      if do_train:
+        state.agree(settings, allow_changes, run_directory.step_of(run_directory.latest_checkpoint(output_dir)))
+    stopper = stack.enter_context(stopping.Stopper())
+    trainer = Trainer(info, heldout, config, lamb.OptimizerOptions(), session, output_dir, num_train_steps,
+                      train_batch_size, eval_batch_size, max_eval_steps, log_every_steps, random_seed,
+                      init_checkpoint, init_optimizer_slots, input_options, safety, state, stopper)
+    stack.enter_context(_readable_errors(trainer))
     if do_train:
       session.check_steps(num_train_steps, save_checkpoints_steps)
-      trainer.train(save_checkpoints_steps, keep_checkpoint_max, evaluate=bool(do_eval and heldout))
-      _report_training(trainer, performance)
+      step = trainer.train(evaluate=bool(do_eval and heldout))
+      _report_training(trainer, step, performance)
     elif do_eval and session.is_chief:
       figures = trainer.evaluate(checkpoint)
       run_directory.update_results(output_dir, heldout=figures, checkpoint=checkpoint,
                                    global_step=run_directory.step_of(checkpoint))
   if session.is_chief:
     print_summary(output_dir)
+  return stopping.EXIT_CODE if stopper.requested else None
+
+
+def _settle_threads(options, recorded):
+  """Sets the numbers of threads that are left to the machine: sums depend on them, so a run keeps its own."""
+  for name in ('intra_op_parallelism_threads', 'inter_op_parallelism_threads'):
+    if getattr(options, name) is None:
+      setattr(options, name, recorded.get(name) or len(os.sched_getaffinity(0)))
 
 
 def _check_positive(**values):
@@ -146,7 +189,8 @@ def _is_finished(output_dir, num_train_steps, heldout):
   """Whether the same command was carried out before; says so."""
   step = run_directory.step_of(run_directory.latest_checkpoint(output_dir))
   results = run_directory.read_results(output_dir)
-  if step < num_train_steps or (heldout and 'heldout' not in results) or 'train' not in results:
+  evaluated = run_directory.History(output_dir, run_directory.HELDOUT_HISTORY_FILE, []).steps()
+  if step < num_train_steps or (heldout and step not in evaluated) or results.get('trained_steps') != step:
     return False
   print('nothing to do: {} was trained to step {:,} of {:,}'.format(output_dir, step, num_train_steps))
   print_summary(output_dir)
@@ -158,32 +202,46 @@ def _log_memory(estimate_and_available):
 
 
 @contextlib.contextmanager
-def _readable_errors(info, heldout):
-  """Turns what a broken record makes TensorFlow raise into one line that names the file."""
+def _readable_errors(trainer):
+  """Turns what broken files and full disks make TensorFlow and Python raise into one line; mends event files."""
   try:
     yield
-  except (tf.errors.DataLossError, tf.errors.InvalidArgumentError, tf.errors.NotFoundError) as error:
-    for dataset in [info] + ([heldout] if heldout else []):
-      input_pipeline.check_readable(dataset)
-    if isinstance(error, tf.errors.DataLossError):
-      raise UserError('expected readable files, found: {}; restore the checkpoint or the data that it names'.format(
+  except tf.errors.OpError as error:
+    for lost in (trainer.lost, trainer.heldout_lost):
+      if lost.failure:  # raised in a thread of the input pipeline
+        raise lost.failure
+    if isinstance(error, (tf.errors.InvalidArgumentError, tf.errors.NotFoundError)):
+      for dataset in [trainer.info] + ([trainer.heldout] if trainer.heldout else []):
+        input_pipeline.check_readable(dataset)
+    if isinstance(error, (tf.errors.DataLossError, tf.errors.ResourceExhaustedError)):
+      raise UserError('expected readable files and room to write, found: {}; restore what it names or make room'.format(
           error.message.split('\n')[0]))
     raise
-  except tf.train.NanLossDuringTrainingError:
-    raise UserError('expected a finite loss, found NaN; lower OptimizerOptions.learning_rate or start from the '
-                    'checkpoint before')
+  except OSError as error:
+    raise UserError('{}: expected to read and write files of the run, found {} ({}); correct it and start again: the '
+                    'run goes on from its newest checkpoint'.format(
+                        trainer.output_dir, error.strerror, error.filename))
+  except stopping.Stopped:
+    _LOG.warning('the evaluation was left unfinished')
+  finally:
+    if trainer.session.is_chief:
+      tf.summary.FileWriterCache.clear()
+      for folder in (trainer.output_dir, os.path.join(trainer.output_dir, 'eval_heldout')):
+        event_files.mend(folder)
 
 
-def _report_training(trainer, performance):
-  if not trainer.session.is_chief or trainer.progress is None:
+def _report_training(trainer, step, performance):
+  if not trainer.session.is_chief:
     return
-  throughput = trainer.progress.throughput()
+  if step < trainer.num_train_steps:
+    _LOG.warning('stopped at step %s of %s; the same command goes on from there', '{:,}'.format(step),
+                 '{:,}'.format(trainer.num_train_steps))
+  if trainer.train_figures:
+    run_directory.update_results(trainer.output_dir, global_step=step, trained_steps=step,
+                                 **trainer.train_figures)
+  throughput = trainer.progress and trainer.progress.throughput()
   if throughput is None:
     return
-  figures = dict(trainer.progress.last_figures, seconds=throughput.seconds,
-                 median_step_seconds=throughput.median_step_seconds, batch_size=trainer.train_batch_size)
-  run_directory.update_results(trainer.output_dir, train=figures, global_step=trainer.num_train_steps,
-                               examples_per_second=throughput.examples_per_second)
   if performance:
     run_directory.write_performance(trainer.output_dir, throughput._asdict())
     print('performance of {} steps after {} of warm-up: median step {:.4f} s, {:.2f} examples/s, {:,.0f} real '

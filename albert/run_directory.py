@@ -11,6 +11,7 @@
 import collections
 import glob
 import json
+import logging
 import os
 import shlex
 import shutil
@@ -20,7 +21,10 @@ import time
 
 import tensorflow as tf
 
+from albert import checkpoint_files
 from albert import features
+from albert import files
+from albert import run_state
 from albert.config import AlbertConfig
 from albert.errors import UserError
 
@@ -32,14 +36,7 @@ BEST_FOLDER = 'best'
 PERFORMANCE_FILE = 'performance.json'
 BEST_METRIC = 'masked_lm_loss'
 
-
-def write_atomically(path, text):
-  """Writes a file under a temporary name, then renames it: whoever sees it sees all of it."""
-  with open(path + '.tmp', 'w', encoding='utf-8') as target:
-    target.write(text)
-    target.flush()
-    os.fsync(target.fileno())
-  os.replace(path + '.tmp', path)
+_LOG = logging.getLogger('albert')
 
 
 def prepare(output_dir, config, info):
@@ -50,14 +47,13 @@ def prepare(output_dir, config, info):
   """
   os.makedirs(output_dir, exist_ok=True)
   _check_same_architecture(output_dir, config)
-  write_atomically(os.path.join(output_dir, CONFIG_FILE), config.to_json_string())
+  files.write_atomically(os.path.join(output_dir, CONFIG_FILE), config.to_json_string())
   if info.vocab_sha256 and os.path.exists(info.vocab_file):
     own = os.path.join(output_dir, features.VOCAB_FILE)
     if os.path.exists(own) and features.file_sha256(own) != info.vocab_sha256 and latest_checkpoint(output_dir):
       raise UserError('{}: expected the vocabulary of the data set {}, found another; '
                       'use another output folder or the data set made with it'.format(own, info.folder))
-    shutil.copyfile(info.vocab_file, own + '.tmp')
-    os.replace(own + '.tmp', own)
+    files.copy_atomically(info.vocab_file, own)
   _append_command_line(output_dir, info)
 
 
@@ -152,17 +148,42 @@ def keep_if_best(output_dir, checkpoint, step, figures):
   folder = os.path.join(output_dir, BEST_FOLDER)
   os.makedirs(folder, exist_ok=True)
   name = os.path.basename(checkpoint)
-  for path in sorted(glob.glob(checkpoint + '.*')):
-    target = os.path.join(folder, os.path.basename(path))
-    shutil.copyfile(path, target + '.tmp')
-    os.replace(target + '.tmp', target)
-  write_atomically(os.path.join(folder, 'best.json'),
-                   json.dumps(dict(figures, checkpoint=name, global_step=step), indent=1, sort_keys=True) + '\n')
-  tf.train.update_checkpoint_state(folder, name)
-  for path in glob.glob(os.path.join(folder, 'model.ckpt-*')):
-    if not os.path.basename(path).startswith(name + '.'):
-      os.remove(path)
+  for path in sorted(glob.glob(glob.escape(checkpoint) + '.*')):
+    files.copy_atomically(path, os.path.join(folder, os.path.basename(path)))
+  files.write_atomically(os.path.join(folder, 'best.json'),
+                         json.dumps(dict(figures, checkpoint=name, global_step=step), indent=1, sort_keys=True) + '\n')
+  _tidy_best(folder, name)
   return True
+
+
+def _tidy_best(folder, name):
+  """Leaves in best/ what best.json names, and makes it the checkpoint that TensorFlow takes."""
+  files.write_atomically(os.path.join(folder, 'checkpoint'),
+                         'model_checkpoint_path: "{0}"\nall_model_checkpoint_paths: "{0}"\n'.format(name))
+  for path in _others(folder, name):
+    files.remove(path)
+
+
+def _others(folder, name):
+  """The files of checkpoints in `folder` that do not belong to the one called `name`."""
+  return [path for path in glob.glob(os.path.join(glob.escape(folder), 'model.ckpt-*'))
+          if not os.path.basename(path).startswith(name + '.')]
+
+
+def mend_best(output_dir):
+  """Finishes what a killed process left of keep_if_best(); a damaged best checkpoint is no best."""
+  checkpoint, best = best_checkpoint(output_dir)
+  folder = os.path.join(output_dir, BEST_FOLDER)
+  if not checkpoint:
+    return
+  problem = checkpoint_files.problem_with(checkpoint) if os.path.exists(
+      checkpoint + checkpoint_files.MANIFEST) else None
+  if problem:
+    _LOG.warning('DAMAGED BEST CHECKPOINT %s: %s; the next evaluation chooses another', checkpoint, problem)
+    os.remove(os.path.join(folder, 'best.json'))
+    return
+  if tf.train.latest_checkpoint(folder) != checkpoint or _others(folder, best['checkpoint']):
+    _tidy_best(folder, best['checkpoint'])
 
 
 def read_results(output_dir):
@@ -177,7 +198,7 @@ def read_results(output_dir):
 def update_results(output_dir, **figures):
   """Replaces top-level entries of results.json."""
   results = collections.OrderedDict(sorted(dict(read_results(output_dir), **figures).items()))
-  write_atomically(os.path.join(output_dir, RESULTS_FILE), json.dumps(results, indent=1) + '\n')
+  files.write_atomically(os.path.join(output_dir, RESULTS_FILE), json.dumps(results, indent=1) + '\n')
 
 
 def start_afresh(output_dir):
@@ -191,16 +212,18 @@ def start_afresh(output_dir):
     raise UserError('{}: expected an empty folder or one of a performance run, found the checkpoints of a full run; '
                     'use another output folder (OUT=...)'.format(output_dir))
   os.makedirs(output_dir, exist_ok=True)
-  write_atomically(marker, '{}\n')
+  files.write_atomically(marker, '{}\n')
   shutil.rmtree(os.path.join(output_dir, BEST_FOLDER), ignore_errors=True)
-  for pattern in ('checkpoint', 'model.ckpt-*', RESULTS_FILE, '*_history.tsv', 'events.out.tfevents.*'):
+  for pattern in ('checkpoint', 'model.ckpt-*', RESULTS_FILE, run_state.STATE_FILE, '*_history.tsv',
+                  'events.out.tfevents.*'):
     for path in glob.glob(os.path.join(output_dir, pattern)):
       os.remove(path)
 
 
 def write_performance(output_dir, figures):
   """Writes performance.json; figures: dict of floats."""
-  write_atomically(os.path.join(output_dir, PERFORMANCE_FILE), json.dumps(figures, indent=1, sort_keys=True) + '\n')
+  files.write_atomically(os.path.join(output_dir, PERFORMANCE_FILE),
+                         json.dumps(figures, indent=1, sort_keys=True) + '\n')
 
 
 class History:
@@ -218,15 +241,17 @@ class History:
   def forget_after(self, step):
     """Drops lines of steps that a killed run reached after its last checkpoint."""
     kept = [line for line in self._lines() if int(line.split('\t')[0]) <= step]
-    write_atomically(self._path, '\n'.join(['\t'.join(['step'] + self._columns)] + kept) + '\n')
+    files.write_atomically(self._path, '\n'.join(['\t'.join(['step'] + self._columns)] + kept) + '\n')
 
   def add(self, step, values):
     """Appends the line of `step`; values: dict with the columns as keys."""
     with open(self._path, 'a', encoding='utf-8') as target:
       target.write('\t'.join([str(step)] + ['{:.6f}'.format(values[column]) for column in self._columns]) + '\n')
+      target.flush()
+      os.fsync(target.fileno())
 
   def _lines(self):
     if not os.path.exists(self._path):
       return []
     with open(self._path, encoding='utf-8') as source:
-      return source.read().splitlines()[1:]
+      return source.read().split('\n')[1:-1]  # a line without an end was not written to its end

@@ -1,27 +1,37 @@
 """The run of one process: model_fn for tf.estimator, training, and the evaluation of each new checkpoint."""
 
+import collections
+import hashlib
 import logging
 import os
-import time
 
 import gin.tf
 import tensorflow as tf
 
+from albert import checkpoint_files
 from albert import checkpoints
-from albert import cpu_ops
+from albert import data_order
 from albert import evaluation
+from albert import event_files
 from albert import features
+from albert import guard
 from albert import input_pipeline
-from albert import lamb
-from albert import layers
-from albert import modeling
 from albert import objectives
+from albert import records
 from albert import run_directory
+from albert import saver
+from albert import stopping
 from albert import training_hooks
+from albert import training_step
 
 _LOG = logging.getLogger('albert')
 
 _HISTORY_COLUMNS = ['masked_lm_loss', 'masked_lm_accuracy', 'sentence_order_loss', 'sentence_order_accuracy']
+
+# How a run is kept safe, as in pretrain(). save_checkpoints_steps, keep_checkpoint_max, max_bad_steps: int;
+# keep_every_steps: int or None; spike_factor: float or None.
+Safety = collections.namedtuple('Safety', [
+    'save_checkpoints_steps', 'keep_checkpoint_max', 'keep_every_steps', 'max_bad_steps', 'spike_factor'])
 
 
 class Trainer:
@@ -32,10 +42,15 @@ class Trainer:
     config: AlbertConfig with vocab_size.
     optimizer: lamb.OptimizerOptions.
     session: npu_session.Session.
+    safety: Safety.
+    state: run_state.RunState.
+    stopper: stopping.Stopper.
+    lost: records.LostRecords of the training data.
   """
 
   def __init__(self, info, heldout, config, optimizer, session, output_dir, num_train_steps, train_batch_size,
-               eval_batch_size, max_eval_steps, log_every_steps, random_seed, init_checkpoint, init_optimizer_slots):
+               eval_batch_size, max_eval_steps, log_every_steps, random_seed, init_checkpoint, init_optimizer_slots,
+               input_options, safety, state, stopper, micro_batch_size=None):
     self.info = info
     self.heldout = heldout
     self.config = config
@@ -50,8 +65,19 @@ class Trainer:
     self.random_seed = random_seed
     self.init_checkpoint = init_checkpoint
     self.init_optimizer_slots = init_optimizer_slots
+    self.input_options = input_options
+    self.micro_batch_size = micro_batch_size
+    self.safety = safety
+    self.state = state
+    self.stopper = stopper
+    folder = output_dir if session.is_chief else None
+    self.lost = records.LostRecords(info, folder)
+    self.heldout_lost = self.lost if heldout is info or heldout is None else records.LostRecords(heldout)
+    self.guard = guard.Guard(train_batch_size, safety.max_bad_steps, safety.spike_factor)
     self.loss_history = run_directory.History(output_dir, run_directory.LOSS_HISTORY_FILE, ['total_loss'])
     self.heldout_history = run_directory.History(output_dir, run_directory.HELDOUT_HISTORY_FILE, _HISTORY_COLUMNS)
+    self.start = 0
+    self.train_figures = {}  # for results.json, of the newest checkpoint
     self.progress = None
 
   def model_fn(self, features, labels, mode):
@@ -61,7 +87,7 @@ class Trainer:
     if mode == tf.estimator.ModeKeys.TRAIN:
       return self._train_spec(batch)
     model = objectives.pretraining_model(batch, self.config, is_training=False,
-                                         ops=model_ops(self.session))
+                                         ops=training_step.model_ops(self.session))
     checkpoints.check_compatible(self.evaluated_checkpoint, tf.trainable_variables())
     metrics = {evaluation.GROUP + name: metric
                for name, metric in evaluation.heldout_metrics(batch, model, self._unigram_nats()).items()}
@@ -69,19 +95,19 @@ class Trainer:
 
   def _train_spec(self, batch):
     global_step = tf.train.get_or_create_global_step()
-    model = objectives.pretraining_model(batch, self.config, is_training=True,
-                                         ops=model_ops(self.session, self.random_seed, global_step),
-                                         session=self.session)
-    rate, norm, train_op = make_train_op(model.total_loss, self.optimizer, self.num_train_steps, self.session)
+    update, figures = training_step.make(batch, self.config, self.optimizer, self.num_train_steps, self.session,
+                                         self.random_seed, self.micro_batch_size)
     self._initialise()
-    figures = evaluation.training_figures(batch, model, rate, norm)
-    for name, value in figures.items():
-      tf.summary.scalar(evaluation.GROUP + name, value)
-    with tf.control_dependencies([train_op]):
+    with tf.control_dependencies([update.train_op]):
       step_after = tf.identity(global_step)
-    self.progress = self._progress_hook(step_after, figures, batch)
-    return tf.estimator.EstimatorSpec(tf.estimator.ModeKeys.TRAIN, loss=model.total_loss, train_op=train_op,
-                                      training_hooks=[self.progress])
+    hooks = [stopping.StopHook(self.stopper), self._progress_hook(step_after, figures, batch),
+             self._guard_hook(step_after, figures['total_loss'], update)]
+    if self.session.is_chief:
+      # The last of all hooks: a checkpoint is saved when everything else of its step is on the disk.
+      hooks.append(saver.SaverHook(self.output_dir, self.safety.save_checkpoints_steps, self.session.steps_per_loop,
+                                   self._manifest_entries, self._saved))
+    return tf.estimator.EstimatorSpec(tf.estimator.ModeKeys.TRAIN, loss=guard.finite_surrogate(figures['total_loss']),
+                                      train_op=update.train_op, training_hooks=hooks)
 
   def _initialise(self):
     """Checks the checkpoint that training goes on from, or loads the published one that it starts from."""
@@ -94,61 +120,166 @@ class Trainer:
   def _progress_hook(self, step, figures, batch):
     ranks = self.session.ranks
     chief = self.session.is_chief
-    return training_hooks.ProgressHook(
+    self.progress = training_hooks.ProgressHook(
         step, figures, tf.reduce_sum(batch.input_mask), ranks, examples_per_step=ranks * self.train_batch_size,
         tokens_per_step=ranks * self.train_batch_size * self.info.max_seq_length,
         steps_per_run=self.session.steps_per_loop, num_train_steps=self.num_train_steps,
         log_every_steps=self.log_every_steps, history=self.loss_history if chief else None,
-        output_dir=self.output_dir if chief else None)
+        output_dir=self.output_dir if chief else None, group=evaluation.GROUP)
+    return self.progress
+
+  def _guard_hook(self, step_after, loss, update):
+    def records_at(record, count):
+      return data_order.records_at(self.info, self.random_seed, record, count, self.session.rank, self.session.ranks,
+                                   self.input_options.shuffle_buffer_records)
+    return guard.GuardHook(
+        self.guard, self.start, step_after, loss, update, [v.op.name for v in tf.trainable_variables()], records_at,
+        self.session.steps_per_loop, self.log_every_steps, self.output_dir if self.session.is_chief else None)
 
   def _unigram_nats(self):
     path = self.info.token_counts_file
     return evaluation.unigram_nats(path, self.config.vocab_size) if os.path.exists(path) else None
 
-  def estimator(self, save_checkpoints_steps=None, keep_checkpoint_max=5):
-    """A tf.estimator.Estimator over model_fn with this session's configuration."""
+  def estimator(self):
+    """A tf.estimator.Estimator over model_fn with this session's configuration; hooks save and summarise."""
     return tf.estimator.Estimator(self.model_fn, config=self.session.run_config(
-        model_dir=self.output_dir, tf_random_seed=self.random_seed, save_checkpoints_steps=save_checkpoints_steps,
-        save_summary_steps=self.log_every_steps, keep_checkpoint_max=keep_checkpoint_max,
-        log_step_count_steps=None))
+        model_dir=self.output_dir, tf_random_seed=self.random_seed, save_checkpoints_steps=None,
+        save_checkpoints_secs=None, save_summary_steps=0, log_step_count_steps=None))
 
-  def train(self, save_checkpoints_steps, keep_checkpoint_max, evaluate):
-    """Trains to num_train_steps from the newest checkpoint, evaluating at each new one."""
-    start = run_directory.step_of(run_directory.latest_checkpoint(self.output_dir))
+  def train(self, evaluate):
+    """Trains to num_train_steps from the newest good checkpoint, evaluating at each new one.
+
+    Returns:
+      The step that was reached: less than num_train_steps if a signal came.
+    """
+    self._evaluates = evaluate and self.session.is_chief
+    while True:
+      self._find_start()
+      try:
+        if self.start:
+          self._evaluate_if_due(run_directory.latest_checkpoint(self.output_dir), self.start)
+        if self.start < self.num_train_steps and not self.stopper.requested:
+          self._train_from_start()
+        return run_directory.step_of(run_directory.latest_checkpoint(self.output_dir))
+      except guard.SpikeFound as spike:
+        self._skip_window(spike)
+
+  def _find_start(self):
+    """Goes back to the newest good checkpoint in everything that a run keeps."""
+    find = checkpoint_files.recover if self.session.is_chief else checkpoint_files.newest_good
+    checkpoint = find(self.output_dir)
+    self.start = run_directory.step_of(checkpoint)
+    manifest = (checkpoint and checkpoint_files.read_manifest(checkpoint)) or {}
+    self._restore(manifest)
     if self.session.is_chief:
-      self.loss_history.forget_after(start)
-      self.heldout_history.forget_after(start)
-    evaluate = evaluate and self.session.is_chief
+      run_directory.mend_best(self.output_dir)
+      self.loss_history.forget_after(self.start)
+      self.heldout_history.forget_after(self.start)
+      tf.summary.FileWriterCache.clear()
+      event_files.rewind(self.output_dir, lambda step: step <= self.start)
+      evaluated = set(self.heldout_history.steps()) | {0}
+      event_files.rewind(os.path.join(self.output_dir, 'eval_heldout'), lambda step: step in evaluated)
+
+  def _restore(self, manifest):
+    """Takes over what a manifest says besides the weights; a checkpoint without one is at `start` batches."""
+    self.guard.restore(manifest.get('guard') or dict(
+        record=self.start * self.train_batch_size, skipped=0, in_a_row=0, loss={}))
+    self.train_figures = manifest.get('train') or {}
+    self._seconds_before = self.train_figures.get('train', {}).get('seconds', 0.0)
+    position = manifest.get('data_position') or {}
+    if position and position['data_set'] != self.info.fingerprint():
+      self.guard.record = 0
+    elif position:
+      self.guard.record = position['ranks'] * self.guard.record // self.session.ranks
+    self.guard.record = self.state.record_after(self.start, self.guard.record)
+
+  def _manifest_entries(self):
+    """What a checkpoint has to remember besides the weights."""
+    self.train_figures = self._figures_of_training()
+    return {'guard': self.guard.state(), 'train': self.train_figures, 'config_hash': self._config_hash(),
+            'data_position': {'record': self.guard.record, 'ranks': self.session.ranks,
+                              'data_set': self.info.fingerprint()}}
+
+  def _config_hash(self):
+    described = [sorted(self.config.to_dict().items()), sorted(vars(self.optimizer).items()),
+                 sorted(self.state.settings.items()), self.num_train_steps]
+    return hashlib.sha256(repr(described).encode('utf-8')).hexdigest()
+
+  def _figures_of_training(self):
+    """Entries of results.json: the last figures of training, and how fast it was."""
+    throughput = self.progress.throughput()
+    if throughput is None:
+      return self.train_figures
+    train = dict(self.progress.last_figures, seconds=self._seconds_before + throughput.seconds,
+                 median_step_seconds=throughput.median_step_seconds, batch_size=self.train_batch_size)
+    return {'train': train, 'examples_per_second': throughput.examples_per_second}
+
+  def _train_from_start(self):
+    tokens = self.session.ranks * self.train_batch_size * self.info.max_seq_length
     _LOG.info('step = %d rank(s) x %d sequences x %d tokens = %s tokens; from step %s to %s', self.session.ranks,
-              self.train_batch_size, self.info.max_seq_length,
-              '{:,}'.format(self.session.ranks * self.train_batch_size * self.info.max_seq_length),
-              '{:,}'.format(start), '{:,}'.format(self.num_train_steps))
-    if evaluate and start and start not in self.heldout_history.steps():
-      self.evaluate_and_keep(run_directory.latest_checkpoint(self.output_dir))
-    if start >= self.num_train_steps:
-      return
-    estimator = self.estimator(save_checkpoints_steps, keep_checkpoint_max)
-    hooks, listeners = [], None
-    if self.session.is_chief:
-      hooks = [gin.tf.GinConfigSaverHook(self.output_dir, summarize_config=True)]
-      listeners = [_CheckpointListener(self, evaluate)]
+              self.train_batch_size, self.info.max_seq_length, '{:,}'.format(tokens), '{:,}'.format(self.start),
+              '{:,}'.format(self.num_train_steps))
+    if self.session.dropout and (self.config.hidden_dropout_prob or self.config.attention_probs_dropout_prob):
+      _LOG.warning("dropout runs in the NPU's own operation: a run that is stopped and goes on draws other masks than "
+                   'one that is not; SessionOptions.fused_ops=False repeats them')
+    hooks = [gin.tf.GinConfigSaverHook(self.output_dir, summarize_config=True)] if self.session.is_chief else []
+    first = self.guard.record
 
     def input_fn():
       return input_pipeline.training_batches(
-          self.info, self.train_batch_size, self.random_seed, start, self.session.rank, self.session.ranks)
+          self.info, self.train_batch_size, self.random_seed, first, self.session.rank, self.session.ranks,
+          self.input_options, self.lost)
 
-    estimator.train(input_fn, hooks=self.session.train_hooks(hooks), max_steps=self.num_train_steps,
-                    saving_listeners=listeners)
+    self.estimator().train(input_fn, hooks=self.session.train_hooks(hooks), max_steps=self.num_train_steps)
+
+  def _skip_window(self, spike):
+    """Notes that the data between the newest checkpoint and a spike is left out from now on."""
+    checkpoint = run_directory.latest_checkpoint(self.output_dir)
+    step = run_directory.step_of(checkpoint)
+    from_record = self.state.record_after(step, checkpoint_files.read_manifest(checkpoint)['guard']['record'])
+    _LOG.warning('LOSS SPIKE at step %s: %.4f, mean %.4f; going back to step %s and leaving out records %s to %s',
+                 '{:,}'.format(spike.step), spike.loss, spike.mean, '{:,}'.format(step), '{:,}'.format(from_record),
+                 '{:,}'.format(spike.record))
+    self.state.skip_window({'checkpoint_step': step, 'spike_step': spike.step, 'loss': spike.loss, 'mean': spike.mean,
+                            'from_record': from_record, 'to_record': spike.record})
+
+  def _is_regular(self, step):
+    """Whether an uninterrupted run has a checkpoint of this step, and evaluates it."""
+    return step % self.safety.save_checkpoints_steps == 0 or step >= self.num_train_steps
+
+  def _saved(self, checkpoint, step):
+    """Called after a checkpoint was committed."""
+    checkpoint_files.retain(self.output_dir, self.safety.keep_checkpoint_max, self.safety.keep_every_steps,
+                            self._is_regular)
+    if step:
+      self._evaluate_if_due(checkpoint, step)
+
+  def _evaluate_if_due(self, checkpoint, step):
+    """Evaluates a checkpoint that has no line in the history, unless it was only made to stop there."""
+    if self._evaluates and self._is_regular(step) and step not in self.heldout_history.steps():
+      try:
+        self.evaluate_and_keep(checkpoint)
+      except stopping.Stopped:
+        _LOG.warning('the evaluation at step %s was left; it is made when the run goes on', '{:,}'.format(step))
 
   def evaluate(self, checkpoint):
-    """Evaluates a checkpoint on the held-out data. Returns the figures as a dict of floats."""
+    """Evaluates a checkpoint on the held-out data.
+
+    Returns:
+      The figures as a dict of floats.
+
+    Raises:
+      stopping.Stopped: a signal came.
+    """
     self.evaluated_checkpoint = checkpoint
     split = features.HELDOUT if self.heldout.shards[features.HELDOUT] else features.TRAIN
 
     def input_fn():
-      return input_pipeline.heldout_batches(self.heldout, self.eval_batch_size, split, self.max_eval_steps)
+      return input_pipeline.heldout_batches(self.heldout, self.eval_batch_size, split, self.max_eval_steps,
+                                            self.heldout_lost)
 
-    found = self.estimator().evaluate(input_fn, checkpoint_path=checkpoint, name='heldout')
+    found = self.estimator().evaluate(input_fn, hooks=[stopping.AbandonHook(self.stopper)],
+                                      checkpoint_path=checkpoint, name='heldout')
     figures = {name[len(evaluation.GROUP):]: float(value) for name, value in found.items()
                if name.startswith(evaluation.GROUP)}
     _LOG.info('held-out at step %s: %s', '{:,}'.format(run_directory.step_of(checkpoint)),
@@ -165,65 +296,3 @@ class Trainer:
     self.heldout_history.add(step, figures)
     if best:
       _LOG.info('best so far: kept in %s', os.path.join(self.output_dir, 'best'))
-
-
-class _CheckpointListener(tf.train.CheckpointSaverListener):
-  """Evaluates each checkpoint when it has been saved, in a graph of its own; saving is no part of a step's time."""
-
-  def __init__(self, trainer, evaluate):
-    self._trainer = trainer
-    self._evaluate = evaluate
-
-  def before_save(self, session, global_step_value):
-    self._started = time.time()
-
-  def after_save(self, session, global_step_value):
-    if self._evaluate and global_step_value > 0 and global_step_value not in self._trainer.heldout_history.steps():
-      self._trainer.evaluate_and_keep(run_directory.latest_checkpoint(self._trainer.output_dir))
-    self._trainer.progress.leave_out(time.time() - self._started)
-
-
-def model_ops(session, random_seed=0, step=None):
-  """The operations that suit a device.
-
-  Args:
-    session: npu_session.Session.
-    random_seed: Python int, of dropout.
-    step: int64 scalar tensor, of which dropout is a function; None where nothing is dropped.
-
-  Returns:
-    modeling.Ops.
-  """
-  ops = modeling.default_ops()
-  if session.cpu_ops:
-    ops = ops._replace(gelu=cpu_ops.gelu, add_and_norm=cpu_ops.add_and_norm, attention=cpu_ops.attention)
-  if session.gelu:
-    ops = ops._replace(gelu=session.gelu)
-  if session.dropout:
-    return ops._replace(dropout=session.dropout)
-  # Ranks drop different elements.
-  return ops if step is None else ops._replace(
-      dropout=layers.StatelessDropout(random_seed * session.ranks + session.rank, step))
-
-
-def make_train_op(total_loss, options, num_train_steps, session):
-  """Gradients, averaged over ranks, then clipped, then applied.
-
-  Args:
-    total_loss: float32 scalar.
-    options: lamb.OptimizerOptions.
-    num_train_steps: Python int.
-    session: npu_session.Session.
-
-  Returns:
-    (learning rate float32 scalar, global norm of the gradients float32 scalar, train op).
-  """
-  global_step = tf.train.get_or_create_global_step()
-  rate = lamb.learning_rate_at(global_step, options, num_train_steps)
-  optimizer = session.wrap_optimizer(lamb.create_optimizer(rate, options))
-  found = optimizer.compute_gradients(total_loss, tf.trainable_variables())
-  averaged = session.average_gradients([(tf.convert_to_tensor(gradient), variable) for gradient, variable in found])
-  gradients, norm = lamb.clip_by_global_norm([gradient for gradient, _ in averaged], options.clip_norm)
-  variables = [variable for _, variable in averaged]
-  train_op = optimizer.apply_gradients(list(zip(gradients, variables)), global_step)
-  return rate, norm, session.wrap_train_op(train_op)

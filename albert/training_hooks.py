@@ -24,7 +24,7 @@ class ProgressHook(tf.train.SessionRunHook):
   """Logs step, losses, throughput and time left; keeps the figures for results.json."""
 
   def __init__(self, step, figures, real_tokens, ranks, examples_per_step, tokens_per_step, steps_per_run,
-               num_train_steps, log_every_steps, history=None, output_dir=None):
+               num_train_steps, log_every_steps, history=None, output_dir=None, group=''):
     """Watches a training loop.
 
     Args:
@@ -37,7 +37,8 @@ class ProgressHook(tf.train.SessionRunHook):
       num_train_steps: the step at which training ends.
       log_every_steps: how often figures are fetched, logged and kept.
       history: run_directory.History or None.
-      output_dir: folder of the event file for throughput, or None.
+      output_dir: folder of the event file for figures and throughput, or None.
+      group: what the names of figures begin with in the event file.
     """
     self._fetches = {'step': step, 'real_tokens': real_tokens}
     self._figures = figures
@@ -49,9 +50,9 @@ class ProgressHook(tf.train.SessionRunHook):
     self._log_every_steps = log_every_steps
     self._history = history
     self._writer = output_dir and tf.summary.FileWriterCache.get(output_dir)
+    self._group = group
     self._last_step = None
     self._durations = []  # seconds per step
-    self._left_out = 0.0
     self._real_tokens = []
     self._logged_runs = 0
     self.last_figures = {}
@@ -61,7 +62,7 @@ class ProgressHook(tf.train.SessionRunHook):
     self._logged_at = time.time()
 
   def before_run(self, run_context):
-    self._started, self._left_out = time.time(), 0.0
+    self._started = time.time()
     due = self._is_due(self._last_step, self._last_step + self._steps_per_run)
     fetches = dict(self._fetches)
     if due or not self._durations or self._started - self._logged_at >= _QUIET_SECONDS:
@@ -76,13 +77,22 @@ class ProgressHook(tf.train.SessionRunHook):
     before, self._last_step = self._last_step, int(values['step'])
     # A step that loss scaling skipped takes its time too.
     made = max(self._steps_per_run, self._last_step - before)
-    self._durations += [(time.time() - self._started - self._left_out) / made] * made
+    self._durations += [(time.time() - self._started) / made] * made
     self._real_tokens += [int(values['real_tokens'])] * made
     if 'figures' in values:
       figures = collections.OrderedDict((name, float(values['figures'][name])) for name in self._figures)
       self._log(figures)
-      if self._history and self._is_due(before, self._last_step):
-        self._history.add(self._last_step, figures)
+      if self._is_due(before, self._last_step):
+        self._keep(figures)
+
+  def _keep(self, figures):
+    """At fixed steps only, so that a run that was stopped keeps the same lines as one that was not."""
+    if self._history:
+      self._history.add(self._last_step, figures)
+    if self._writer:
+      self._writer.add_summary(tf.Summary(value=[
+          tf.Summary.Value(tag=self._group + name, simple_value=value) for name, value in figures.items()]),
+                               self._last_step)
 
   def _log(self, figures):
     self.last_figures = figures
@@ -100,10 +110,6 @@ class ProgressHook(tf.train.SessionRunHook):
           tf.Summary.Value(tag='throughput/examples_per_second', simple_value=self._examples_per_step / seconds),
           tf.Summary.Value(tag='throughput/tokens_per_second', simple_value=self._tokens_per_step / seconds)]),
                                self._last_step)
-
-  def leave_out(self, seconds):
-    """Says that so much of the current step's time went into saving or evaluating."""
-    self._left_out += seconds
 
   def throughput(self):
     """Throughput of this process's steps, or None if it made none."""

@@ -10,10 +10,9 @@ import tensorflow as tf
 from albert import input_pipeline
 from albert import lamb
 from albert import npu_session
-from albert import objectives
 from albert import pretraining
 from albert import run_pretraining
-from albert import trainer
+from albert import training_step
 from albert.modeling import AlbertConfig
 
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
@@ -44,8 +43,7 @@ def _build_training_graph():
   batch = input_pipeline.Batch(**{
       name: tf.placeholder(tf.float32 if name == 'masked_lm_weights' else tf.int32, shape)
       for name, shape in specs.items()})
-  model = objectives.pretraining_model(batch, config, is_training=True)
-  return trainer.make_train_op(model.total_loss, optimizer, 10, session)
+  return training_step.make(batch, config, optimizer, 10, session)
 
 
 @pytest.mark.parametrize('name', EXPERIMENTS + ['model/' + name for name in MODELS])

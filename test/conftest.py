@@ -16,3 +16,26 @@ def _fresh_state():
     sys.modules['tensorflow'].compat.v1.reset_default_graph()
   yield
   gin.clear_config()
+
+
+class FaultTable:
+  """What the fault tests survived; printed at the end."""
+
+  rows = []
+
+  def add(self, fault, tries, survived, records_lost=0, steps_lost=0):
+    self.rows.append((fault, str(tries), str(survived), str(records_lost), str(steps_lost)))
+
+
+@pytest.fixture
+def fault_table():
+  return FaultTable()
+
+
+def pytest_terminal_summary(terminalreporter):
+  if FaultTable.rows:
+    rows = [('fault', 'tries', 'survived', 'records lost', 'steps lost')] + FaultTable.rows
+    widths = [max(map(len, column)) for column in zip(*rows)]
+    terminalreporter.write_line('')
+    for row in rows:
+      terminalreporter.write_line('  '.join(word.ljust(width) for word, width in zip(row, widths)).rstrip())

@@ -9,7 +9,7 @@ from albert import layers
 from albert import modeling
 from albert import npu_options
 from albert import npu_session
-from albert import trainer
+from albert import training_step
 
 B, N, D = 2, 3, 5
 H = N * D
@@ -92,7 +92,7 @@ def test_a_nan_stays_a_nan():
 @pytest.mark.parametrize('fused', [True, False])
 def test_training_on_a_cpu_uses_them_unless_told_otherwise(fused):
   session = npu_session.start(npu_options.SessionOptions(device='cpu', fused_ops=fused), environ={})
-  ops = trainer.model_ops(session)
+  ops = training_step.model_ops(session)
   assert (ops.gelu, ops.add_and_norm, ops.attention) == (
       (cpu_ops.gelu, cpu_ops.add_and_norm, cpu_ops.attention) if fused
       else (layers.gelu, layers.add_and_norm, modeling.attention))

@@ -11,8 +11,7 @@ from albert import input_pipeline
 from albert import lamb
 from albert import npu_options
 from albert import npu_session
-from albert import objectives
-from albert import trainer
+from albert import training_step
 from albert.config import AlbertConfig
 from npu_stub import emulator
 
@@ -237,17 +236,16 @@ def albert_steps(session, batch, steps=2):
   def tensor(value):
     return tf.constant(value, tf.float32 if value.dtype == np.float32 else tf.int32)
 
-  model = objectives.pretraining_model(input_pipeline.Batch(*[tensor(value) for value in batch]), CONFIG,
-                                       is_training=True, session=session)
   options = lamb.OptimizerOptions(learning_rate=0.1, num_warmup_steps=0)
-  _, norm, train_op = trainer.make_train_op(model.total_loss, options, 100, session)
+  update, figures = training_step.make(input_pipeline.Batch(*[tensor(value) for value in batch]), CONFIG, options, 100,
+                                       session)
   scaffold = tf.train.Scaffold(init_fn=lambda _, running: load_weights(running))
   with tf.train.MonitoredTrainingSession(scaffold=scaffold, hooks=session.train_hooks(),
                                          config=session.session_config()) as running:
-    losses = [running.run([model.total_loss, train_op])[0] for _ in range(steps)]
+    losses = [running.run([figures['total_loss'], update.train_op])[0] for _ in range(steps)]
     result = running.run({variable.op.name: variable for variable in tf.trainable_variables()})
   if session.ranks > 1:
-    emulator.check_averaged_before_clip(tf.get_default_graph(), tf.trainable_variables(), norm)
+    emulator.check_averaged_before_clip(tf.get_default_graph(), tf.trainable_variables(), update.norm)
   return result, losses
 
 

@@ -60,7 +60,7 @@ def write_dataset(folder, train_counts=(7, 6, 8), heldout_count=11):
       name = features.shard_name(split, index, len(counts))
       path = os.path.join(folder, name)
       write_shard(path, range(number, number + count))
-      shards[split].append(features.Shard(name, count, features.file_sha256(path)))
+      shards[split].append(features.Shard(name, count, features.file_sha256(path), os.path.getsize(path)))
       number += count
   vocab = os.path.join(folder, features.VOCAB_FILE)
   with open(vocab, 'w', encoding='utf-8') as target:

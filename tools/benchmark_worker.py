@@ -18,8 +18,7 @@ from albert import input_pipeline
 from albert import lamb
 from albert import npu_options
 from albert import npu_session
-from albert import objectives
-from albert import trainer
+from albert import training_step
 from albert.config import AlbertConfig
 import tensorflow.compat.v1 as tf
 
@@ -38,10 +37,8 @@ class Step:
     # Placeholders: with constants TensorFlow would compute a part of the step in advance.
     batch = input_pipeline.Batch(**{name: tf.placeholder(tf.as_dtype(value.dtype), value.shape, name)
                                     for name, value in arrays.items()})
-    step = tf.train.get_or_create_global_step()
-    model = objectives.pretraining_model(batch, config, is_training=True, ops=trainer.model_ops(device, step=step))
-    _, _, train_op = trainer.make_train_op(model.total_loss, lamb.OptimizerOptions(), 125000, device)
-    self._fetches = [model.total_loss, train_op]
+    step, figures = training_step.make(batch, config, lamb.OptimizerOptions(), 125000, device)
+    self._fetches = [figures['total_loss'], step.train_op]
     self._feed = {getattr(batch, name): value for name, value in arrays.items()}
     side = tf.Variable(tf.random.normal([_PEAK_SIZE, _PEAK_SIZE]), trainable=False)
     self._product = tf.matmul(side, side).op

@@ -207,7 +207,7 @@ def _write_shards(settings, split, runs, buckets, work):
   for number, place in enumerate(_progress(places, 'writing ' + split)):
     name = features.shard_name(split, number, len(places))
     written.append(stages.write_shard(settings, runs, buckets, place, os.path.join(work, name)))
-    shards.append(features.Shard(name, written[-1].records, written[-1].sha256))
+    shards.append(features.Shard(name, written[-1].records, written[-1].sha256, written[-1].bytes))
   return shards, written
 
 

@@ -26,7 +26,7 @@ from albert import lamb
 from albert import npu_options
 from albert import npu_session
 from albert import objectives
-from albert import trainer
+from albert import training_step
 from albert.config import AlbertConfig
 from albert.errors import UserError
 import tensorflow.compat.v1 as tf
@@ -78,7 +78,7 @@ def _optimizer_options(values):
 def library_outputs(batch, config, whole_last_layer=False):
   """This library's model, as it is trained on a CPU, on a Batch of tensors: {key of expected.npz: tensor}."""
   device = npu_session.start(npu_options.SessionOptions(device='cpu'), environ={})
-  model = objectives.pretraining_model(batch, config, is_training=True, ops=trainer.model_ops(device),
+  model = objectives.pretraining_model(batch, config, is_training=True, ops=training_step.model_ops(device),
                                        whole_last_layer=whole_last_layer)
   return {
       'embedding_output': model.encoder.embedding_output,
@@ -110,16 +110,15 @@ def compute(fixture, outputs=library_outputs):
     gradients = tf.gradients(tensors['total_loss'], list(weights.values()))
     tensors.update({'grad/' + name: tf.convert_to_tensor(gradient)
                     for name, gradient in zip(weights, gradients) if gradient is not None})
-    session_options = npu_session.start(npu_options.SessionOptions(device='cpu'), environ={})
-    rate, _, train_op = trainer.make_train_op(tensors['total_loss'], fixture.options, fixture.num_train_steps,
-                                              session_options)
+    device = npu_session.start(npu_options.SessionOptions(device='cpu'), environ={})
+    update = training_step.make_train_op(tensors['total_loss'], fixture.options, fixture.num_train_steps, device)
     checkpoints.check_compatible(fixture.checkpoint, tf.global_variables())
     with tf.Session(config=tf.ConfigProto(device_count={'GPU': 0})) as session:
       tf.train.Saver().restore(session, fixture.checkpoint)
       found = session.run(tensors)
       read_output = found['sequence_output']
       for step in range(1, fixture.steps_run + 1):
-        found['learning_rate_{}'.format(step)], _ = session.run([rate, train_op])
+        found['learning_rate_{}'.format(step)], _ = session.run([update.rate, update.train_op])
         after = session.run(dict(weights, total_loss=tensors['total_loss']))
         found['loss_after_step_{}'.format(step)] = after.pop('total_loss')
         found.update({'step_{}/{}'.format(step, name): value for name, value in after.items()})

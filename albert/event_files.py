@@ -1,0 +1,51 @@
+"""TensorBoard's event files of a run that was stopped: what lies after the point where it goes on is taken back."""
+
+import glob
+import os
+
+import tensorflow as tf
+
+from albert import files
+from albert import records
+
+def rewind(folder, keep):
+  """Cuts each event file of a folder at its first event that is not to be kept, or is not whole.
+
+  Args:
+    folder: where the files are; it need not exist.
+    keep: callable(step) -> bool.
+  """
+  for path in _paths(folder):
+    end = _end_of_kept(path, keep)
+    if end < os.path.getsize(path):
+      os.truncate(path, end)
+      files.sync(path)
+
+
+def mend(folder):
+  """Cuts what is not whole, as a full disk leaves it, from the end of each event file of a folder."""
+  rewind(folder, lambda step: True)
+
+
+def sync(folder):
+  """Waits until what was flushed to the event files of a folder is on the disk."""
+  for path in _paths(folder):
+    files.sync(path)
+
+
+def _paths(folder):
+  return sorted(glob.glob(os.path.join(glob.escape(folder), 'events.out.tfevents.*')))
+
+
+def _end_of_kept(path, keep):
+  offsets, _ = records.find_frames(path)
+  file, end = records.ShardFile(path, len(offsets)), 0
+  try:
+    for index, offset in enumerate(offsets):
+      event, _ = file.read(index)
+      if offset != end or event is None or not keep(tf.Event.FromString(event).step):
+        break
+      end += len(event) + records.FRAME_BYTES
+  finally:
+    file.close()
+  return end

@@ -1,0 +1,47 @@
+"""Files that are all there or not at all, whatever happens while they are written."""
+
+import os
+import shutil
+
+
+def sync(path):
+  """Waits until a file, or the names in a folder, are on the disk."""
+  handle = os.open(path, os.O_RDONLY)
+  try:
+    os.fsync(handle)
+  finally:
+    os.close(handle)
+
+
+def write_atomically(path, text):
+  """Writes a file under a temporary name, then renames it: whoever sees it sees all of it."""
+  temporary = path + '.tmp'
+  try:
+    with open(temporary, 'w', encoding='utf-8') as target:
+      target.write(text)
+      target.flush()
+      os.fsync(target.fileno())
+    os.replace(temporary, path)
+  except OSError:
+    remove(temporary)
+    raise
+  sync(os.path.dirname(path) or '.')
+
+
+def copy_atomically(source, target):
+  """Copies a file under a temporary name, then renames it."""
+  try:
+    shutil.copyfile(source, target + '.tmp')
+    sync(target + '.tmp')
+    os.replace(target + '.tmp', target)
+  except OSError:
+    remove(target + '.tmp')
+    raise
+
+
+def remove(path):
+  """Removes a file if it is there and can be removed."""
+  try:
+    os.remove(path)
+  except OSError:
+    pass

@@ -1,0 +1,111 @@
+"""One optimizer step as a graph: gradients, averaged over ranks, then clipped, then applied if they are finite."""
+
+import tensorflow as tf
+
+from albert import cpu_ops
+from albert import evaluation
+from albert import guard
+from albert import lamb
+from albert import layers
+from albert import micro_batches
+from albert import modeling
+from albert import objectives
+
+
+def make(batch, config, options, num_train_steps, session, random_seed=0, micro_batch_size=None):
+  """Builds the model and its update.
+
+  Args:
+    batch: input_pipeline.Batch or packed_batches.PackedBatch.
+    config: AlbertConfig with vocab_size.
+    options: lamb.OptimizerOptions.
+    num_train_steps: Python int.
+    session: npu_session.Session.
+    random_seed: Python int, of dropout.
+    micro_batch_size: Python int that divides the batch size, or None for the whole batch at once.
+
+  Returns:
+    (guard.TrainStep, OrderedDict of name to float32 scalar: what a step is worth logging for).
+  """
+  update = Update(options, num_train_steps, session)
+  divide_by = objectives.denominators(batch, session)
+
+  def build(part, number):
+    ops = model_ops(session, random_seed, tf.train.get_or_create_global_step(), number)
+    model = objectives.pretraining_model(part, config, is_training=True, ops=ops, divide_by=divide_by)
+    return model.total_loss, evaluation.training_figures(part, model, divide_by)
+
+  size = micro_batch_size or batch.input_ids.shape[0].value
+  grads_and_vars, figures = micro_batches.accumulate(batch, size, build, update.gradients)
+  step = update.apply(grads_and_vars, figures['total_loss'])
+  figures.update(learning_rate=step.rate, gradient_norm=step.norm)
+  return step, figures
+
+
+def make_train_op(total_loss, options, num_train_steps, session):
+  """The update for a loss that is already there.
+
+  Args:
+    total_loss: float32 scalar.
+    options, num_train_steps, session: as for make.
+
+  Returns:
+    guard.TrainStep.
+  """
+  update, variables = Update(options, num_train_steps, session), tf.trainable_variables()
+  return update.apply(list(zip(update.gradients(total_loss, variables), variables)), total_loss)
+
+
+def model_ops(session, random_seed=0, step=None, micro_batch=0):
+  """The operations that suit a device.
+
+  Args:
+    session: npu_session.Session.
+    random_seed: Python int, of dropout.
+    step: int64 scalar tensor, of which dropout is a function; None where nothing is dropped.
+    micro_batch: int32 scalar tensor or int: its number in the step.
+
+  Returns:
+    modeling.Ops.
+  """
+  ops = modeling.default_ops()
+  if session.cpu_ops:
+    ops = ops._replace(gelu=cpu_ops.gelu, add_and_norm=cpu_ops.add_and_norm, attention=cpu_ops.attention)
+  if session.gelu:
+    ops = ops._replace(gelu=session.gelu)
+  if session.dropout:
+    return ops._replace(dropout=session.dropout)
+  # Ranks drop different elements.
+  return ops if step is None else ops._replace(
+      dropout=layers.StatelessDropout(random_seed * session.ranks + session.rank, step, micro_batch))
+
+
+class Update:
+  """The optimizer with its learning rate."""
+
+  def __init__(self, options, num_train_steps, session):
+    """Arguments as for make."""
+    self._options = options
+    self._session = session
+    self._global_step = tf.train.get_or_create_global_step()
+    self._rate = lamb.learning_rate_at(self._global_step, options, num_train_steps)
+    self._optimizer = session.wrap_optimizer(lamb.create_optimizer(self._rate, options))
+
+  def gradients(self, loss, variables):
+    """Dense gradients of this rank's loss for a list of variables or of tensors that stand for them."""
+    return [tf.convert_to_tensor(gradient) for gradient, _ in self._optimizer.compute_gradients(loss, variables)]
+
+  def apply(self, grads_and_vars, total_loss):
+    """Averages, clips and applies. total_loss: float32 scalar. Returns guard.TrainStep."""
+    session, optimizer = self._session, self._optimizer
+    averaged = session.average_gradients(grads_and_vars)
+    gradients, norm = lamb.clip_by_global_norm([gradient for gradient, _ in averaged], self._options.clip_norm)
+    variables = [variable for _, variable in averaged]
+    clipped = list(zip(gradients, variables))
+    if session.skips_overflows:
+      train_op = session.wrap_train_op(optimizer.apply_gradients(clipped, self._global_step))
+      return guard.TrainStep(self._rate, norm, train_op, finite=None, norms=None)
+    train_op, finite = guard.apply_if_finite(session.all_reduce_sum(total_loss), norm,
+                                             lambda: optimizer.apply_gradients(clipped), self._global_step, self._rate)
+    norms = guard.norms_if_not_finite(finite, [gradient for gradient, _ in averaged], variables)
+    return guard.TrainStep(self._rate, norm, session.wrap_train_op(train_op), finite, norms)

@@ -1,0 +1,137 @@
+"""Starts tiny trainings that die where they are told to, each in a process forked before TensorFlow has done anything.
+
+    python test/fault_server.py < jobs > answers        # one JSON object a line
+
+A job: {"data", "out", "bindings": [...], "kill": null, {"kind": "time", "seconds": 1.5} or {"kind": "save", "number": 7}}.
+Its answer: {"code": exit code, negative for a signal, "seconds", "step": the last step that was made,
+"points": {kind: how many points of that kind were passed}}. What the program says goes to <out>.log.
+"""
+
+import functools
+import json
+import os
+import signal
+import sys
+import threading
+import time
+
+ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+sys.path[:0] = [ROOT, os.path.join(ROOT, 'test')]
+
+from albert import cli  # noqa: E402, before TensorFlow, whose warnings it silences
+
+import tensorflow as tf  # noqa: E402
+
+import fault_runs  # noqa: E402
+from albert import saver  # noqa: E402
+from albert import stopping  # noqa: E402
+from albert import trainer  # noqa: E402
+from albert import training_hooks  # noqa: E402
+
+KINDS = ('step', 'save', 'eval')
+
+
+class Points:
+  """Places where the process may die: counts those that it passes, dies at the chosen one."""
+
+  def __init__(self, path, kind=None, number=None):
+    self._file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_TRUNC)
+    self._chosen = (kind, number)
+    self._area = 'step'
+    self._step = 0
+    self.counts = dict.fromkeys(KINDS, 0)
+
+  def hit(self, kind=None, delay=0.0):
+    """One more point. With a delay the process dies so much later, in the middle of what follows."""
+    kind = kind or self._area
+    self.counts[kind] += 1
+    if (kind, self.counts[kind]) == self._chosen:
+      if not delay:
+        os.kill(os.getpid(), signal.SIGKILL)
+      threading.Timer(delay, os.kill, (os.getpid(), signal.SIGKILL)).start()
+
+  def write(self, step=None):
+    """Keeps the step and the counts for the parent process."""
+    self._step = step or self._step
+    os.pwrite(self._file, json.dumps({'step': self._step, 'points': self.counts}).ljust(200).encode(), 0)
+
+  def wrap(self, owner, name, area=None, delays=()):
+    """Makes a function pass a point before and after, and lie in an area."""
+    function = getattr(owner, name)
+
+    @functools.wraps(function)
+    def wrapped(*args, **kwargs):
+      before, self._area = self._area, area or self._area
+      try:
+        self.hit()
+        for delay in delays:
+          self.hit(delay=delay)
+        result = function(*args, **kwargs)
+        self.hit()
+        return result
+      finally:
+        self._area = before
+    setattr(owner, name, wrapped)
+
+  def install(self):
+    """Puts points into saving, evaluating and stepping, at every change of a file among others."""
+    self.wrap(saver.SaverHook, '_save', 'save')
+    self.wrap(trainer.Trainer, '_saved', 'step')
+    self.wrap(trainer.Trainer, 'evaluate_and_keep', 'eval')
+    self.wrap(tf.train.Saver, 'save', delays=(0.0005, 0.002, 0.01, 0.05))
+    self.wrap(stopping.AbandonHook, 'before_run')
+    for name in ('replace', 'fsync', 'remove', 'rmdir', 'mkdir'):
+      self.wrap(os, name)
+    after_run = training_hooks.ProgressHook.after_run
+
+    def stepped(hook, run_context, run_values):
+      self.write(int(run_values.results['step']))
+      self.hit('step')
+      after_run(hook, run_context, run_values)
+      self.hit('step')
+    training_hooks.ProgressHook.after_run = stepped
+
+
+def run(job):
+  """The child process: trains and exits."""
+  log = os.open(job['out'] + '.log', os.O_WRONLY | os.O_CREAT | os.O_APPEND)
+  os.dup2(log, 1)
+  os.dup2(log, 2)
+  kill = job.get('kill') or {}
+  points = Points(job['out'] + '.points', kill.get('kind'), kill.get('number'))
+  points.install()
+  code = 1
+  try:
+    code = fault_runs.train(job['data'], job['out'], *job['bindings']) or 0
+    points.write()
+  except Exception as error:  # the parent reads the log
+    print('error: ' + str(error).split('\n')[0], file=sys.stderr)
+  finally:
+    sys.stdout.flush()
+    os._exit(code)
+
+
+def serve():
+  """Answers jobs until the input ends."""
+  for line in sys.stdin:
+    job = json.loads(line)
+    started = time.time()
+    child = os.fork()
+    if not child:
+      run(job)
+    kill = job.get('kill') or {}
+    timer = threading.Timer(kill.get('seconds', 1e6), os.kill, (child, signal.SIGKILL))
+    timer.start()
+    _, status = os.waitpid(child, 0)
+    timer.cancel()
+    answer = {'step': 0, 'points': {}}
+    if os.path.exists(job['out'] + '.points'):
+      with open(job['out'] + '.points', encoding='utf-8') as source:
+        answer.update(json.loads(source.read() or '{}'))
+    code = -os.WTERMSIG(status) if os.WIFSIGNALED(status) else os.WEXITSTATUS(status)
+    print(json.dumps(dict(answer, code=code, seconds=time.time() - started)), flush=True)
+
+
+if __name__ == '__main__':
+  assert cli
+  serve()
