@@ -2,6 +2,7 @@
 
 import collections
 import math
+import zlib
 
 import tensorflow as tf
 
@@ -11,15 +12,20 @@ Dense = collections.namedtuple('Dense', ['kernel', 'bias'])
 Norm = collections.namedtuple('Norm', ['gamma', 'beta'])
 
 
-def initializer(stddev):
-  """Truncated normal, as in BERT and ALBERT."""
-  return tf.truncated_normal_initializer(stddev=stddev)
+def weight_variable(name, shape, stddev):
+  """A variable [shape] that begins as a truncated normal of this standard deviation, as in BERT and ALBERT.
+
+  The numbers are a function of the graph's seed and the variable's name, whatever else is in the graph.
+  """
+  full_name = '{}/{}'.format(tf.get_variable_scope().name, name)
+  return tf.get_variable(name, shape, initializer=tf.truncated_normal_initializer(
+      stddev=stddev, seed=zlib.crc32(full_name.encode('utf-8')) >> 1))
 
 
 def dense_variables(name, rows, columns, stddev):
   """kernel [rows, columns] and bias [columns] under the scope `name`."""
   with tf.variable_scope(name):
-    return Dense(kernel=tf.get_variable('kernel', [rows, columns], initializer=initializer(stddev)),
+    return Dense(kernel=weight_variable('kernel', [rows, columns], stddev),
                  bias=tf.get_variable('bias', [columns], initializer=tf.zeros_initializer()))
 
 

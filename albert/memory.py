@@ -13,6 +13,7 @@ _HIDDEN_TENSORS = 12.0
 _INTERMEDIATE_TENSORS = 2.0
 _ATTENTION_TENSORS = 1.5
 _LOGIT_TENSORS = 3.0
+_BATCHES_AHEAD = 6
 # Dropout keeps its mask and its result beside each tensor that it is applied to.
 _DROPOUT_TENSORS = 2.0
 # weight, gradient, two moments and their next values
@@ -68,23 +69,47 @@ def _read_number(name):
     return None
 
 
-def check_fits(config, batch_size, max_seq_length, max_predictions_per_seq, available=None):
+def input_bytes(batch_size, max_seq_length, max_predictions_per_seq):
+  """What the batches that are made ahead take, in bytes."""
+  return _BATCHES_AHEAD * 8 * batch_size * 3 * (max_seq_length + max_predictions_per_seq)
+
+
+def choose_micro_batch_size(config, batch_size, max_seq_length, max_predictions_per_seq, available=None):
+  """The largest divisor of the batch size whose step needs a quarter of the free memory at most, or 1.
+
+  A step in micro-batches computes the same and is no slower on a CPU once they fill its cores; the rest of the memory
+  is left to others.
+  """
+  available = available_bytes() if available is None else available
+  one, two = [training_bytes(config, size, max_seq_length, max_predictions_per_seq) for size in (1, 2)]
+  most = max(1, min(batch_size, 1 + int((available / 4 - one) / (two - one))))
+  return next(size for size in range(most, 0, -1) if batch_size % size == 0)
+
+
+def check_fits(config, batch_size, micro_batch_size, max_seq_length, max_predictions_per_seq, available=None):
   """Compares the estimate with what is free. Returns (estimate, available) in bytes.
 
   Raises:
-    UserError: it does not fit; the message names a batch size that would.
+    UserError: it does not fit; the message names a setting that would.
   """
   available = available_bytes() if available is None else available
 
-  def needed(size):
-    return training_bytes(config, size, max_seq_length, max_predictions_per_seq)
+  def needed(batch, micro):
+    return (training_bytes(config, micro, max_seq_length, max_predictions_per_seq)
+            + input_bytes(batch, max_seq_length, max_predictions_per_seq))
 
-  if needed(batch_size) <= available:
-    return needed(batch_size), available
-  # The estimate is linear in the batch size.
-  fitting = min(batch_size - 1, int((available - needed(0)) / (needed(1) - needed(0))))
-  fitting -= needed(max(fitting, 0)) > available  # rounding
-  advice = ('set pretrain.train_batch_size={} (estimated {:.1f} GB)'.format(fitting, needed(fitting) / 1e9)
-            if fitting > 0 else 'use shorter sequences or a smaller model, such as gin/model/tiny.gin')
-  raise UserError('expected at most {:.1f} GB, which are free, found an estimate of {:.1f} GB for batch {} x {} '
-                  'tokens; {}'.format(available / 1e9, needed(batch_size) / 1e9, batch_size, max_seq_length, advice))
+  estimate = needed(batch_size, micro_batch_size)
+  if estimate <= available:
+    return estimate, available
+  fitting = [size for size in range(1, min(micro_batch_size, 4096)) if batch_size % size == 0
+             and needed(batch_size, size) <= available]
+  batches = [2 ** power for power in range(32) if 2 ** power < batch_size and needed(2 ** power, 1) <= available]
+  if fitting:
+    advice = 'set pretrain.micro_batch_size={}'.format(fitting[-1])
+  elif batches:
+    advice = 'set pretrain.train_batch_size={}'.format(batches[-1])
+  else:
+    advice = 'use shorter sequences or a smaller model, such as gin/model/tiny.gin'
+  raise UserError('expected at most {:.1f} GB, which are free, found an estimate of {:.1f} GB for {} of {} sequences '
+                  'of {} tokens at a time; {}'.format(available / 1e9, estimate / 1e9, micro_batch_size, batch_size,
+                                                   max_seq_length, advice))

@@ -13,8 +13,9 @@ import tensorflow as tf
 from albert import layers
 from albert.config import AlbertConfig  # noqa: F401, part of this module's interface
 
-# Several examples in one row: int32 [B, S] position_ids, which begin at 0 in each example, and example_ids, the number
-# of the example that a token belongs to, -1 for padding; int32 [B, K] cls_positions. Tokens attend within their example.
+# Several examples in one row: int32 [B, S] position_ids, which begin at 0 in each example, and example_ids, the
+# number of the example that a token belongs to, -1 for padding; int32 [B, K] cls_positions. Tokens attend within
+# their example.
 Packing = collections.namedtuple('Packing', ['position_ids', 'example_ids', 'cls_positions'])
 
 # What the encoder gives: embedding_output float32 [B, S, E] (after LayerNorm and dropout), sequence_output float32
@@ -109,8 +110,7 @@ def _embeddings(input_ids, segment_ids, packing, config, ops):
   """Sum of word, segment and position embeddings (section 3.1: at width E). Returns [V, E], [B, S, E]."""
   with tf.variable_scope('embeddings'):
     def table(name, rows):
-      return tf.get_variable(name, [rows, config.embedding_size],
-                             initializer=layers.initializer(config.initializer_range))
+      return layers.weight_variable(name, [rows, config.embedding_size], config.initializer_range)
     word = table('word_embeddings', config.vocab_size)
     token_type = table('token_type_embeddings', config.type_vocab_size)
     position = table('position_embeddings', config.max_position_embeddings)

@@ -125,8 +125,7 @@ def sentence_order(pooled_output, labels, config, weights, denominator, scope='c
     SentenceOrder with loss = sum(weights * example_loss) / denominator.
   """
   with tf.variable_scope(scope):
-    kernel = tf.get_variable('output_weights', [2, config.hidden_size],
-                             initializer=layers.initializer(config.initializer_range))
+    kernel = layers.weight_variable('output_weights', [2, config.hidden_size], config.initializer_range)
     bias = tf.get_variable('output_bias', [2], initializer=tf.zeros_initializer())
     logits = tf.nn.bias_add(tf.matmul(pooled_output, kernel, transpose_b=True), bias)
   example_loss = tf.nn.sparse_softmax_cross_entropy_with_logits(labels=tf.reshape(labels, [-1]), logits=logits)

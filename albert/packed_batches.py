@@ -11,8 +11,8 @@ import tensorflow as tf
 from albert import packing
 
 # The fields of input_pipeline.Batch, then int32 [B, S]: position_ids (each example begins at 0), example_ids (its
-# number in the row, -1 for padding); int32 [B, K]: cls_positions; float32 [B, K]: example_weights, 0 for an unused slot.
-# masked_lm_positions, masked_lm_ids, masked_lm_weights are [B, Q], next_sentence_labels [B, K].
+# number in the row, -1 for padding); int32 [B, K]: cls_positions; float32 [B, K]: example_weights, 0 for an unused
+# slot. masked_lm_positions, masked_lm_ids, masked_lm_weights are [B, Q], next_sentence_labels [B, K].
 PackedBatch = collections.namedtuple('PackedBatch', [
     'input_ids', 'input_mask', 'segment_ids', 'masked_lm_positions', 'masked_lm_ids', 'masked_lm_weights',
     'next_sentence_labels', 'position_ids', 'example_ids', 'cls_positions', 'example_weights'])

@@ -35,7 +35,8 @@ def pretrain(input_file, output_dir, eval_input_file=None, init_checkpoint=None,
              max_seq_length=None, max_predictions_per_seq=None, train_batch_size=32, eval_batch_size=8,
              num_train_steps=125000, save_checkpoints_steps=5000, keep_checkpoint_max=5, max_eval_steps=None,
              log_every_steps=100, random_seed=12345, init_optimizer_slots=False, performance=False,
-             keep_every_steps=None, max_bad_steps=10, spike_factor=None, allow_changes=()):
+             keep_every_steps=None, max_bad_steps=10, spike_factor=None, allow_changes=(), micro_batch_size=None,
+             architecture_given=False):
   """Trains an ALBERT, evaluates it on held-out documents, keeps the best; goes on where a former call stopped.
 
   Args:
@@ -58,6 +59,9 @@ def pretrain(input_file, output_dir, eval_input_file=None, init_checkpoint=None,
     spike_factor: a training loss of so many times its running mean (at least 100 steps) makes the run go back to the
       checkpoint before and leave out the data since; None: never. One rank only.
     allow_changes: names of settings in run_state.json that may be other than when the run began.
+    micro_batch_size: sequences that are computed at a time; a step and its result stay the same. None: the whole
+      batch, on a CPU as many as suit the free memory.
+    architecture_given: whether the user has asked for an architecture: a checkpoint to evaluate must then have it.
 
   Returns:
     None, or stopping.EXIT_CODE if a signal stopped the training: the same call goes on.
@@ -69,59 +73,82 @@ def pretrain(input_file, output_dir, eval_input_file=None, init_checkpoint=None,
                   num_train_steps=num_train_steps, save_checkpoints_steps=save_checkpoints_steps,
                   keep_checkpoint_max=keep_checkpoint_max, log_every_steps=log_every_steps,
                   keep_every_steps=keep_every_steps or 1, max_bad_steps=max_bad_steps)
+  optimizer, input_options = lamb.OptimizerOptions(), input_pipeline.InputOptions()
+  options = npu_session.SessionOptions()
   info = input_pipeline.open_dataset(input_file)
   input_pipeline.check_shapes(info, max_seq_length, max_predictions_per_seq)
   heldout = _heldout(info, eval_input_file, required=do_eval and not do_train)
-  checkpoint = None if do_train else _checkpoint_to_evaluate(output_dir, init_checkpoint)
-  config = _model_config(info, checkpoint)
-  if performance and do_train:
+  if init_checkpoint:
+    init_checkpoint = run_directory.find_checkpoint(init_checkpoint)
+  checkpoint = None if do_train else init_checkpoint or _checkpoint_to_evaluate(output_dir)
+  config = _model_config(info, checkpoint, output_dir, architecture_given)
+  if do_train:
+    run_directory.check(output_dir, config, info, performance)
+  if performance:
     _check_performance_run(num_train_steps)
-  elif do_train and _is_finished(output_dir, num_train_steps, heldout if do_eval else None):
-    return None
   state = run_state.RunState(output_dir)
-  options = npu_session.SessionOptions()
-  _settle_threads(options, {} if performance else state.settings)
+  recorded = {} if performance else state.settings
+  _settle_threads(options, recorded)
   session = npu_session.start(options)
-  _LOG.info('%s', allocator.describe(os.environ))
+  if do_train and not performance and _is_finished(output_dir, num_train_steps, heldout if do_eval else None):
+    return None
   if spike_factor is not None and session.ranks > 1:
     raise UserError('pretrain.spike_factor: expected None on several ranks, found {}; ranks would go back at '
                     'different steps'.format(spike_factor))
-  if do_train and session.device == 'cpu':
-    _log_memory(memory.check_fits(config, train_batch_size, info.max_seq_length, info.max_predictions_per_seq))
-  if init_checkpoint:
-    init_checkpoint = run_directory.find_checkpoint(init_checkpoint)
-  input_options = input_pipeline.InputOptions()
+  _LOG.info('%s', allocator.describe(os.environ))
+  if do_train:
+    micro_batch_size = _settle_micro_batches(micro_batch_size or recorded.get('micro_batch_size'), config, info,
+                                             train_batch_size, session)
   # What the weights of a step depend on besides architecture and optimizer. A run keeps them; see run_state.
-  settings = {'train_batch_size': train_batch_size, 'ranks': session.ranks, 'data_set': info.fingerprint(),
-              'random_seed': random_seed, 'shuffle_buffer_records': input_options.shuffle_buffer_records,
+  settings = {'train_batch_size': train_batch_size, 'micro_batch_size': micro_batch_size, 'ranks': session.ranks,
+              'data_set': info.fingerprint(), 'random_seed': random_seed,
+              'shuffle_buffer_records': input_options.shuffle_buffer_records,
               'intra_op_parallelism_threads': options.intra_op_parallelism_threads,
               'inter_op_parallelism_threads': options.inter_op_parallelism_threads}
   safety = Safety(save_checkpoints_steps, keep_checkpoint_max, keep_every_steps, max_bad_steps, spike_factor)
   with contextlib.ExitStack() as stack:
     if session.is_chief:
       stack.enter_context(run_lock.hold(output_dir))
-      if performance and do_train:
+    if session.is_chief and do_train:
+      if performance:
         run_directory.start_afresh(output_dir)
         state = run_state.RunState(output_dir)
       run_directory.prepare(output_dir, config, info)
-      if do_train:
-        state.agree(settings, allow_changes, run_directory.step_of(run_directory.latest_checkpoint(output_dir)))
+      state.agree(settings, allow_changes, run_directory.step_of(run_directory.latest_checkpoint(output_dir)))
     stopper = stack.enter_context(stopping.Stopper())
-    trainer = Trainer(info, heldout, config, lamb.OptimizerOptions(), session, output_dir, num_train_steps,
-                      train_batch_size, eval_batch_size, max_eval_steps, log_every_steps, random_seed,
-                      init_checkpoint, init_optimizer_slots, input_options, safety, state, stopper)
+    trainer = Trainer(
+        info, heldout, config, optimizer, session, output_dir, num_train_steps=num_train_steps,
+        train_batch_size=train_batch_size, eval_batch_size=eval_batch_size, max_eval_steps=max_eval_steps,
+        log_every_steps=log_every_steps, random_seed=random_seed, init_checkpoint=init_checkpoint,
+        init_optimizer_slots=init_optimizer_slots, input_options=input_options, safety=safety, state=state,
+        stopper=stopper, micro_batch_size=micro_batch_size)
     stack.enter_context(_readable_errors(trainer))
     if do_train:
       session.check_steps(num_train_steps, save_checkpoints_steps)
       step = trainer.train(evaluate=bool(do_eval and heldout))
       _report_training(trainer, step, performance)
+      results = run_directory.read_results(output_dir)
     elif do_eval and session.is_chief:
-      figures = trainer.evaluate(checkpoint)
-      run_directory.update_results(output_dir, heldout=figures, checkpoint=checkpoint,
-                                   global_step=run_directory.step_of(checkpoint))
-  if session.is_chief:
-    print_summary(output_dir)
+      results = run_directory.keep_evaluation(output_dir, heldout=trainer.evaluate(checkpoint), checkpoint=checkpoint,
+                                              global_step=run_directory.step_of(checkpoint))
+    if session.is_chief and (do_train or do_eval):
+      print_summary(output_dir, results)
   return stopping.EXIT_CODE if stopper.requested else None
+
+
+def _settle_micro_batches(asked, config, info, batch_size, session):
+  """The micro-batch size: as asked; on a CPU else chosen from the free memory, which is checked; else None."""
+  if asked is not None and (not isinstance(asked, int) or asked < 1 or batch_size % asked):
+    raise UserError('pretrain.micro_batch_size: expected a divisor of pretrain.train_batch_size={}, found {!r}'.format(
+        batch_size, asked))
+  if session.device != 'cpu':
+    return asked
+  shape = (info.max_seq_length, info.max_predictions_per_seq)
+  size = asked or memory.choose_micro_batch_size(config, batch_size, *shape)
+  estimate, available = memory.check_fits(config, batch_size, size, *shape)
+  _LOG.info('estimated memory %.1f GB of %.1f GB that are free, %s', estimate / 1e9, available / 1e9,
+            'the whole batch at once' if size == batch_size else '{} sequences at a time'.format(size))
+  return size
 
 
 def _settle_threads(options, recorded):
@@ -162,17 +189,20 @@ def _heldout(info, eval_input_file, required):
   return None
 
 
-def _checkpoint_to_evaluate(output_dir, init_checkpoint):
-  if init_checkpoint:
-    return run_directory.find_checkpoint(init_checkpoint)
+def _checkpoint_to_evaluate(output_dir):
   best, _ = run_directory.best_checkpoint(output_dir)
   return best or run_directory.find_checkpoint(output_dir)
 
 
-def _model_config(info, checkpoint):
-  """The architecture: that of the checkpoint to evaluate if it tells, else what gin binds; checked against the data."""
-  config = run_directory.config_beside(checkpoint) if checkpoint else None
-  config = config or AlbertConfig()
+def _model_config(info, checkpoint, output_dir, architecture_given):
+  """The architecture: of the checkpoint to evaluate if its folder or the run's tells, else what gin binds."""
+  own = checkpoint and (run_directory.config_beside(checkpoint)
+                        or run_directory.config_beside(os.path.join(output_dir, 'model.ckpt')))
+  config = AlbertConfig()
+  if own and architecture_given and run_directory.differences(own, config):
+    raise UserError('{}: expected a checkpoint of the architecture asked for, found another: {}; leave the setting '
+                    'out'.format(checkpoint, run_directory.differences(own, config)))
+  config = own or config
   if info.vocab_size:
     config = config.with_vocab_size(info.vocab_size, info.folder)
   elif config.vocab_size is None:
@@ -193,12 +223,8 @@ def _is_finished(output_dir, num_train_steps, heldout):
   if step < num_train_steps or (heldout and step not in evaluated) or results.get('trained_steps') != step:
     return False
   print('nothing to do: {} was trained to step {:,} of {:,}'.format(output_dir, step, num_train_steps))
-  print_summary(output_dir)
+  print_summary(output_dir, results)
   return True
-
-
-def _log_memory(estimate_and_available):
-  _LOG.info('estimated memory %.1f GB of %.1f GB that are free', *[size / 1e9 for size in estimate_and_available])
 
 
 @contextlib.contextmanager
@@ -250,9 +276,8 @@ def _report_training(trainer, step, performance):
               throughput.examples_per_second, throughput.real_tokens_per_second, throughput.tokens_per_second))
 
 
-def print_summary(output_dir):
-  """Prints the held-out figures and where everything is."""
-  results = run_directory.read_results(output_dir)
+def print_summary(output_dir, results):
+  """Prints the held-out figures and where everything is. results: as in results.json."""
   heldout = results.get('heldout')
   if heldout:
     print('held-out at step {:,}: masked LM loss {:.4f}, accuracy {:.4f}; sentence order loss {:.4f}, accuracy {:.4f}'

@@ -4,7 +4,7 @@
     command_line.txt                each start: time, command, git commit, data
     loss_history.tsv                step, total loss: one line each time they were logged
     heldout_history.tsv             step and held-out figures, one line per evaluation
-    results.json                    the latest figures
+    results.json                    the latest figures; evaluation.json: those of `make eval`
     best/                           the checkpoint with the lowest held-out masked-LM loss, and best.json
 """
 
@@ -30,6 +30,7 @@ from albert.errors import UserError
 
 CONFIG_FILE = 'albert_config.json'
 RESULTS_FILE = 'results.json'
+EVALUATION_FILE = 'evaluation.json'
 LOSS_HISTORY_FILE = 'loss_history.tsv'
 HELDOUT_HISTORY_FILE = 'heldout_history.tsv'
 BEST_FOLDER = 'best'
@@ -39,34 +40,53 @@ BEST_METRIC = 'masked_lm_loss'
 _LOG = logging.getLogger('albert')
 
 
-def prepare(output_dir, config, info):
-  """Makes the folder self-contained.
+def check(output_dir, config, info, performance=False):
+  """Whether a run with this architecture and data set can go on in this folder; changes nothing.
 
   Raises:
-    UserError: it holds a run with another architecture or vocabulary.
+    UserError: it holds a run with another architecture or vocabulary, or a full run where a performance run is
+      wanted, or the other way round: it would be deleted by the next one.
   """
-  os.makedirs(output_dir, exist_ok=True)
+  if not latest_checkpoint(output_dir):
+    return
+  marked = os.path.exists(os.path.join(output_dir, PERFORMANCE_FILE))
+  if marked != performance:
+    kinds = ['a full run', 'a performance run']
+    raise UserError('{}: expected an empty folder or {}, found the checkpoints of {}; use another output folder '
+                    '(OUT=...)'.format(output_dir, kinds[performance], kinds[marked]))
+  if performance:
+    return
   _check_same_architecture(output_dir, config)
+  own = os.path.join(output_dir, features.VOCAB_FILE)
+  if info.vocab_sha256 and os.path.exists(own) and features.file_sha256(own) != info.vocab_sha256:
+    raise UserError('{}: expected the vocabulary of the data set {}, found another; use another output folder or the '
+                    'data set made with it'.format(own, info.folder))
+
+
+def prepare(output_dir, config, info):
+  """Makes the folder self-contained."""
+  os.makedirs(output_dir, exist_ok=True)
   files.write_atomically(os.path.join(output_dir, CONFIG_FILE), config.to_json_string())
   if info.vocab_sha256 and os.path.exists(info.vocab_file):
-    own = os.path.join(output_dir, features.VOCAB_FILE)
-    if os.path.exists(own) and features.file_sha256(own) != info.vocab_sha256 and latest_checkpoint(output_dir):
-      raise UserError('{}: expected the vocabulary of the data set {}, found another; '
-                      'use another output folder or the data set made with it'.format(own, info.folder))
-    files.copy_atomically(info.vocab_file, own)
+    files.copy_atomically(info.vocab_file, os.path.join(output_dir, features.VOCAB_FILE))
   _append_command_line(output_dir, info)
 
 
 def _check_same_architecture(output_dir, config):
   path = os.path.join(output_dir, CONFIG_FILE)
-  if not os.path.exists(path) or not latest_checkpoint(output_dir):
+  if not os.path.exists(path):
     return
-  found = AlbertConfig.from_json_file(path).to_dict()
-  different = ['{} {} (asked: {})'.format(key, found[key], value)
-               for key, value in config.to_dict().items() if found[key] != value]
+  different = differences(AlbertConfig.from_json_file(path), config)
   if different:
     raise UserError('{}: expected checkpoints of the architecture asked for, found those of another: {}; '
-                    'use another output folder (OUT=...)'.format(output_dir, ', '.join(different)))
+                    'use another output folder (OUT=...)'.format(output_dir, different))
+
+
+def differences(found, asked):
+  """What two AlbertConfigs differ in, in words; empty if in nothing. A vocabulary size that is not said fits all."""
+  asked = asked.to_dict()
+  return ', '.join('{} {} (asked: {})'.format(key, value, asked[key]) for key, value in found.to_dict().items()
+                   if asked[key] != value and not (key == 'vocab_size' and asked[key] is None))
 
 
 def _append_command_line(output_dir, info):
@@ -195,6 +215,16 @@ def read_results(output_dir):
     return json.load(source)
 
 
+def keep_evaluation(output_dir, **figures):
+  """Writes evaluation.json; results.json too, unless it holds what a training with evaluation wrote. Returns what was written."""
+  figures = collections.OrderedDict(sorted(figures.items()))
+  files.write_atomically(os.path.join(output_dir, EVALUATION_FILE), json.dumps(figures, indent=1) + '\n')
+  results = read_results(output_dir)
+  if 'train' not in results or 'heldout' not in results:
+    update_results(output_dir, **figures)
+  return figures
+
+
 def update_results(output_dir, **figures):
   """Replaces top-level entries of results.json."""
   results = collections.OrderedDict(sorted(dict(read_results(output_dir), **figures).items()))
@@ -202,15 +232,8 @@ def update_results(output_dir, **figures):
 
 
 def start_afresh(output_dir):
-  """Removes what an earlier performance run left: each one measures from step 0.
-
-  Raises:
-    UserError: the folder holds a run that is not a performance run.
-  """
+  """Removes what an earlier performance run left: each one measures from step 0. See check()."""
   marker = os.path.join(output_dir, PERFORMANCE_FILE)
-  if latest_checkpoint(output_dir) and not os.path.exists(marker):
-    raise UserError('{}: expected an empty folder or one of a performance run, found the checkpoints of a full run; '
-                    'use another output folder (OUT=...)'.format(output_dir))
   os.makedirs(output_dir, exist_ok=True)
   files.write_atomically(marker, '{}\n')
   shutil.rmtree(os.path.join(output_dir, BEST_FOLDER), ignore_errors=True)

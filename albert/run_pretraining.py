@@ -100,11 +100,13 @@ def main(argv):
   cli.no_positional_arguments(argv)
   if not FLAGS.input_file:
     raise UserError('expected --input_file=FOLDER with a data set, found none; make one with "make data"')
-  parse_gin(FLAGS.gin_file or ['gin/1p.gin'], bindings_from_flags())
+  bindings = bindings_from_flags()
+  parse_gin(FLAGS.gin_file or ['gin/1p.gin'], bindings)
   return pretraining.pretrain(
       FLAGS.input_file, FLAGS.output_dir, eval_input_file=FLAGS.eval_input_file or None,
       init_checkpoint=FLAGS.init_checkpoint or None, do_train=FLAGS.do_train, do_eval=FLAGS.do_eval,
-      max_seq_length=FLAGS.max_seq_length, max_predictions_per_seq=FLAGS.max_predictions_per_seq)
+      max_seq_length=FLAGS.max_seq_length, max_predictions_per_seq=FLAGS.max_predictions_per_seq,
+      architecture_given=any(binding.startswith('AlbertConfig.') for binding in bindings))
 
 
 if __name__ == '__main__':

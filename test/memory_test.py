@@ -28,21 +28,26 @@ def test_parameter_count_is_that_of_the_graph(changes):
   assert memory.parameter_count(config) == sum(np.prod(v.shape.as_list()) for v in tf.trainable_variables())
 
 
-def test_the_message_names_a_batch_size_that_fits():
+def test_the_message_names_a_setting_that_fits():
   config = AlbertConfig(**CONFIG)
-  limit = memory.training_bytes(config, 10, 128, 20)
-  assert memory.check_fits(config, 10, 128, 20, available=limit)[0] == limit
-  with pytest.raises(UserError) as caught:
-    memory.check_fits(config, 11, 128, 20, available=limit)
-  assert re.search('train_batch_size=10 ', str(caught.value))
+  limit = memory.training_bytes(config, 10, 128, 20) + memory.input_bytes(20, 128, 20)
+  assert memory.check_fits(config, 20, 10, 128, 20, available=limit)[0] == limit
+  with pytest.raises(UserError, match='set pretrain.micro_batch_size=10$'):
+    memory.check_fits(config, 20, 20, 128, 20, available=limit)
   with pytest.raises(UserError, match='smaller model'):
-    memory.check_fits(config, 1, 128, 20, available=10**6)
+    memory.check_fits(config, 1, 1, 128, 20, available=10**6)
+  with pytest.raises(UserError, match='set pretrain.train_batch_size=[0-9]+$') as caught:
+    memory.check_fits(config, 10**8, 1, 128, 20, available=10**9)
+  fitting = int(str(caught.value).rsplit('=', 1)[1])
+  memory.check_fits(config, fitting, 1, 128, 20, available=10**9)
 
 
-def test_the_flagship_batch_does_not_fit_in_16_gb():
+def test_micro_batches_divide_the_batch_and_leave_most_of_the_memory():
   base = AlbertConfig(vocab_size=21128, hidden_size=768, num_attention_heads=12, intermediate_size=3072)
-  with pytest.raises(UserError, match='32 x 512'):
-    memory.check_fits(base, 32, 512, 51, available=16 * 10**9)
+  for gigabytes, expected in ((24, 8), (12, 2), (1, 1), (400, 32)):
+    assert memory.choose_micro_batch_size(base, 32, 512, 51, gigabytes * 10**9) == expected
+  assert memory.training_bytes(base, 8, 512, 51) < 6e9
+  assert memory.choose_micro_batch_size(base, 7, 512, 51, 24 * 10**9) == 7
 
 
 def test_the_estimate_is_near_measured_peaks():

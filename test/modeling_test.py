@@ -78,6 +78,25 @@ def test_group_of_layer_follows_the_reference():
   assert [config.group_of_layer(layer) for layer in range(12)] == [int(layer / 12 * 5) for layer in range(12)]
 
 
+def test_initial_weights_depend_on_the_seed_and_their_name_alone():
+  found = []
+  for seed, before in ((5, 0), (5, 3), (6, 0)):
+    with tf.Graph().as_default(), tf.Session() as session:
+      tf.set_random_seed(seed)
+      for _ in range(before):
+        tf.random.uniform([2])
+      _build()
+      session.run(tf.global_variables_initializer())
+      found.append(session.run({v.op.name: v for v in tf.trainable_variables()}))
+  first, same, other = found
+  kernels = [name for name in first if name.endswith(('kernel', 'embeddings'))]
+  assert len(kernels) == 11
+  for name in kernels:
+    np.testing.assert_array_equal(first[name], same[name], name)
+    assert (first[name] != other[name]).any()
+  assert (first[_block(0)[0]] != first[_block(0)[2]]).any()
+
+
 def test_outputs_have_their_shapes():
   outputs = _build()
   assert outputs.embedding_output.shape.as_list() == [B, S, 5]

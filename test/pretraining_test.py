@@ -109,9 +109,12 @@ def test_best_checkpoint_has_the_lowest_heldout_loss_and_can_be_evaluated(traine
   assert tf.train.latest_checkpoint(str(trained / 'best')) == prefix
   copy = str(trained) + '-copy'
   shutil.copytree(str(trained), copy)
-  results = _pretrain(info.folder, copy, do_train=False)
-  assert results['global_step'] == step
-  assert results['heldout']['masked_lm_loss'] == pytest.approx(loss, abs=1e-5)
+  before = run_directory.read_results(copy)
+  assert _pretrain(info.folder, copy, do_train=False) == before
+  with open(os.path.join(copy, 'evaluation.json')) as source:
+    found = json.load(source)
+  assert found['global_step'] == step
+  assert found['heldout']['masked_lm_loss'] == pytest.approx(loss, abs=1e-5)
 
 
 def test_the_best_is_kept_across_restarts(tmp_path):
@@ -195,7 +198,8 @@ def test_missing_heads_are_initialised_and_named(trained, info, tmp_path, caplog
     (dict(), ["pretrain.num_train_steps = '6'"], 'num_train_steps'),
     (dict(), ['pretrain.performance = True', 'pretrain.num_train_steps = 2'], 'at least 3'),
     (dict(), ["SessionOptions.device = 'npu'"], 'npu_bridge'),
-    (dict(), ['pretrain.train_batch_size = 100000000'], 'set pretrain.train_batch_size='),
+    (dict(), ['pretrain.train_batch_size = 10000000000'], 'set pretrain.train_batch_size='),
+    (dict(), ['pretrain.micro_batch_size = 3'], 'divisor of pretrain.train_batch_size=4'),
     (dict(init_checkpoint='absent/model.ckpt-3'), [], 'absent/model.ckpt-3'),
     (dict(do_train=False), [], 'found none')])
 def test_what_does_not_fit_together_is_one_line_and_leaves_nothing(info, tmp_path, arguments, bindings, message):
@@ -208,6 +212,41 @@ def test_what_does_not_fit_together_is_one_line_and_leaves_nothing(info, tmp_pat
 def test_other_architecture_in_the_output_folder(trained, info):
   with pytest.raises(UserError, match=r'hidden_size 8 \(asked: 10\)'):
     _pretrain(info.folder, trained, 'AlbertConfig.hidden_size = 10', 'pretrain.num_train_steps = 9')
+
+
+@pytest.mark.parametrize('bindings,message', [
+    (['AlbertConfig.hidden_size = 10'], 'hidden_size 8'), (["SessionOptions.device = 'npu'"], 'npu_bridge'),
+    (['OptimizerOptions.optimizer = "sgd"'], 'sgd')])
+def test_a_finished_run_hides_no_mismatch(trained, info, bindings, message):
+  with pytest.raises(UserError, match=message):
+    _pretrain(info.folder, trained, *bindings)
+
+
+def test_a_performance_folder_is_not_for_a_full_run(info, tmp_path):
+  _pretrain(info.folder, tmp_path, 'pretrain.performance = True', 'pretrain.num_train_steps = 3')
+  with pytest.raises(UserError, match='found the checkpoints of a performance run'):
+    _pretrain(info.folder, tmp_path)
+
+
+def test_an_architecture_that_was_asked_for_must_be_that_of_the_evaluated_checkpoint(trained, info, tmp_path):
+  arguments = dict(do_train=False, init_checkpoint=str(trained / 'model.ckpt-6'))
+  with pytest.raises(UserError, match=r'num_hidden_layers 2 \(asked: 7\)'):
+    _pretrain(info.folder, tmp_path, 'AlbertConfig.num_hidden_layers = 7', architecture_given=True, **arguments)
+  assert _pretrain(info.folder, tmp_path, 'AlbertConfig.num_hidden_layers = 7', **arguments)['heldout']
+
+
+def test_micro_batches_train_alike_and_are_kept_on_resume(info, tmp_path):
+  _pretrain(info.folder, tmp_path / 'a', 'pretrain.micro_batch_size = 2', 'AlbertConfig.hidden_dropout_prob = 0.0')
+  _pretrain(info.folder, tmp_path / 'b', 'AlbertConfig.hidden_dropout_prob = 0.0')
+  a, b = _weights(tmp_path / 'a', 6), _weights(tmp_path / 'b', 6)
+  for name in b:
+    if 'key/bias' not in name:
+      np.testing.assert_allclose(a[name], b[name], rtol=5e-3, atol=1e-4, err_msg=name)
+  _pretrain(info.folder, tmp_path / 'a', 'pretrain.num_train_steps = 7', 'AlbertConfig.hidden_dropout_prob = 0.0')
+  assert json.loads((tmp_path / 'a' / 'run_state.json').read_text())['settings']['micro_batch_size'] == 2
+  with pytest.raises(UserError, match=r'micro_batch_size 2 \(asked: 4\)'):
+    _pretrain(info.folder, tmp_path / 'a', 'pretrain.num_train_steps = 8', 'pretrain.micro_batch_size = 4',
+              'AlbertConfig.hidden_dropout_prob = 0.0')
 
 
 def test_checkpoint_of_another_architecture(trained, info, tmp_path):
