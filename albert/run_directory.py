@@ -216,7 +216,7 @@ def read_results(output_dir):
 
 
 def keep_evaluation(output_dir, **figures):
-  """Writes evaluation.json; results.json too, unless it holds what a training with evaluation wrote. Returns what was written."""
+  """Writes evaluation.json, and results.json unless a training with evaluation wrote it. Returns what was written."""
   figures = collections.OrderedDict(sorted(figures.items()))
   files.write_atomically(os.path.join(output_dir, EVALUATION_FILE), json.dumps(figures, indent=1) + '\n')
   results = read_results(output_dir)

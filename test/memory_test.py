@@ -1,7 +1,5 @@
 """The memory estimate: monotone, names a setting that fits, counts the parameters of the real graph."""
 
-import re
-
 import numpy as np
 import pytest
 import tensorflow as tf
