@@ -10,6 +10,7 @@ import pytest
 from albert import features
 from albert.errors import UserError
 from tools import assembly
+from tools import building
 from tools import corpus
 from tools import data_set
 from tools import encoding
@@ -28,7 +29,7 @@ def contents(folder, suffix=''):
   """{file name: bytes} of a folder."""
   found = {}
   for name in sorted(os.listdir(str(folder))):
-    if name.endswith(suffix):
+    if name.endswith(suffix) and name != data_set.WORK_FOLDER:
       with open(os.path.join(str(folder), name), 'rb') as source:
         found[name] = source.read()
   return found
@@ -105,18 +106,33 @@ def test_held_out_documents_are_never_trained_on(tmp_path):
   assert counts[5:7] == [38, 76] and counts[:5] == [0] * 5
 
 
-def test_which_documents_are_held_out():
+def test_which_documents_are_held_out(tmp_path):
+  def choose(keys, fraction=0.05):
+    parts = [str(tmp_path / name) for name in 'ab']
+    for path, part in zip(parts, (keys[:len(keys) // 3], keys[len(keys) // 3:])):
+      part.tofile(path)
+    return building.choose_heldout(parts, fraction)
   keys = np.arange(1000).astype(np.uint64)
-  threshold, count = data_set.choose_heldout(keys, 0.05)
+  threshold, count = choose(keys)
   hashes = stages.heldout_hashes(keys)
   assert count == 50 == (hashes <= np.uint64(threshold)).sum()
   assert sorted(hashes.tolist())[49] == threshold
   for size, expected in ((2, 1), (19, 1), (39, 1), (40, 2)):
-    assert data_set.choose_heldout(keys[:size], 0.05)[1] == expected
-  assert data_set.choose_heldout(keys[:2], 1.0)[1] == 1, 'never all'
+    assert choose(keys[:size])[1] == expected
+  assert choose(keys[:2], 1.0)[1] == 1, 'never all'
   for size, words in ((0, 'expected text'), (1, 'expected at least 2 documents')):
     with pytest.raises(UserError, match=words):
-      data_set.choose_heldout(keys[:size], 0.05)
+      choose(keys[:size])
+
+
+@pytest.mark.parametrize('bits', [1, 4, 16])
+def test_the_held_out_threshold_is_that_of_a_sort(tmp_path, monkeypatch, bits):
+  monkeypatch.setattr(building, '_HASH_BITS', bits)
+  for size in (2, 17, 400):
+    keys = np.random.RandomState(size).randint(0, 1 << 62, size).astype(np.uint64)
+    keys.tofile(str(tmp_path / 'k'))
+    threshold, count = building.choose_heldout([str(tmp_path / 'k')], 0.3)
+    assert threshold == sorted(stages.heldout_hashes(keys).tolist())[count - 1]
 
 
 def test_another_place_and_other_sizes_give_the_same_bytes(tmp_path, paths, monkeypatch):
@@ -128,7 +144,8 @@ def test_another_place_and_other_sizes_give_the_same_bytes(tmp_path, paths, monk
   for name, value in (('_BLOCK_CHARACTERS', 100), ('_DUPLICATES_AT_ONCE', 1), ('_RUN_TOKENS', 300),
                       ('_BLOCK_RECORDS', 3)):
     monkeypatch.setattr(stages, name, value)
-  monkeypatch.setattr(data_set, '_BUCKET_TOKENS', 500)
+  monkeypatch.setattr(building, '_BUCKET_TOKENS', 500)
+  monkeypatch.setattr(building, '_MAX_RUNS', 2)
   create(tmp_path / 'e', moved)
   assert contents(tmp_path / 'e') == expected
 
@@ -245,7 +262,8 @@ def test_not_utf8_leaves_nothing(tmp_path):
   assert contents(tmp_path / 'd') == {}
   info = create(tmp_path / 'd', paths, skip_errors=True).info
   line = small_corpus.text().count('\n') + 2
-  assert info.statistics['skipped_lines'] == 1 and info.statistics['skipped'] == ['text.txt line {}'.format(line)]
+  assert info.statistics['skipped_lines'] == 1
+  assert contents(tmp_path / 'd')['skipped.tsv'].decode() == 'text.txt\t{}\tnot in utf-8\n'.format(line)
 
 
 @pytest.mark.parametrize('content, words', [
@@ -264,14 +282,6 @@ def test_what_a_killed_run_left_is_cleared_away(tmp_path, paths):
   assert create(tmp_path / 'd', paths).created
   create(tmp_path / 'e', paths)
   assert contents(tmp_path / 'd') == contents(tmp_path / 'e')
-
-
-def test_reading_is_reported(tmp_path, paths, monkeypatch):
-  monkeypatch.setattr(stages, '_BLOCK_CHARACTERS', 200)
-  reports = []
-  unit, = corpus.plan_units([paths[0]])
-  stages.encode_unit(small_corpus.settings(paths[1]), unit, str(tmp_path / 'documents'), reports.append)
-  assert len(reports) > 3 and sum(reports) == os.path.getsize(paths[0])
 
 
 def test_short_documents_are_counted_and_never_held_out(tmp_path):
@@ -309,11 +319,8 @@ def test_a_key_is_of_seed_file_and_offset():
 
 
 def test_cut_shards():
-  def run(*counts):
-    return stages.shuffle.Run('', np.array(counts))
-  places = stages.cut_shards([run(3, 0, 4), run(2, 0, 1)], 3, 4)
-  assert places == [(0, 1, 0, 4), (0, 3, 4, 4), (2, 3, 3, 2)]
-  assert stages.cut_shards([run(0, 0)], 2, 4) == []
+  assert stages.cut_shards(np.array([5, 0, 5]), 4) == [(0, 1, 0, 4), (0, 3, 4, 4), (2, 3, 3, 2)]
+  assert stages.cut_shards(np.array([0, 0]), 4) == []
 
 
 def test_select_documents():

@@ -4,7 +4,7 @@
       --vocab_file=data/vocab.txt
 
 Input: one sentence per line, a blank line between documents. Output: see albert/features.py. The same command again
-finds the finished data set and does nothing.
+finds the finished data set and does nothing; after a kill it continues.
 """
 
 import os
@@ -16,7 +16,9 @@ from absl import flags
 from albert import cli
 from albert import features
 from albert.errors import UserError
+from tools import building
 from tools import data_set
+from tools import engines
 from tools import segmentation
 from tools import stages
 
@@ -44,6 +46,8 @@ def define_flags():
   flags.DEFINE_enum('errors', 'strict', ['strict', 'skip'], 'Lines that are not in the encoding: stop, or leave them '
                     'out and count them.')
   flags.DEFINE_integer('records_per_shard', 8192, 'Records of a file; the last one may have fewer.')
+  flags.DEFINE_integer('num_workers', 0, 'Processes that share the work; 0: one for each core. The bytes do not depend '
+                       'on it.', lower_bound=0)
   flags.DEFINE_bool('force', False, 'Replace another data set in the output folder.')
 
 
@@ -55,7 +59,7 @@ def main(argv):
     if not getattr(FLAGS, name):
       raise UserError('expected --{}=..., found none; see --help'.format(name))
   start = time.time()
-  result = data_set.create(_settings(), FLAGS.input_files, folder, FLAGS.force)
+  result = data_set.create(_settings(), FLAGS.input_files, folder, FLAGS.force, _engine())
   if FLAGS.output_file and not os.path.isdir(FLAGS.output_file):
     write_single_file(result.info, FLAGS.output_file)
   print(summary(result, time.time() - start))
@@ -70,6 +74,10 @@ def _folder():
   if os.path.isdir(FLAGS.output_file):
     return FLAGS.output_file
   return os.path.dirname(FLAGS.output_file) or os.curdir
+
+
+def _engine():
+  return engines.Local(FLAGS.num_workers or len(os.sched_getaffinity(0)))
 
 
 def _settings():
@@ -117,18 +125,22 @@ def summary(result, seconds):
       'text        {:,} documents, {:,} sentences, {:,} words, {:,} tokens, {:.2%} [UNK]'.format(
           counts['documents'], counts['sentences'], counts['words'], counts['tokens'],
           counts['unknown_tokens'] / counts['tokens']),
-      'left out    ' + _left_out(counts)]
+      'left out    ' + _left_out(counts, os.path.join(info.folder, building.SKIPPED_FILE))]
+  if result.reused:
+    lines.insert(0, 'continued a run that had been interrupted: ' + _number(result.reused, 'finished part'))
   if result.created:
     lines.append('time        {:.1f} s, {:,.0f} examples/s'.format(
         seconds, (info.records(features.TRAIN) + info.records(features.HELDOUT)) / seconds))
   return '\n'.join(lines)
 
 
-def _left_out(counts):
+def _left_out(counts, skipped_file):
   found = [_number(counts[name], what) + why for name, what, why in (
       ('documents_too_short', 'document', ' of fewer than two words'),
       ('skipped_chunks', 'chunk', ' of one word at the end of a document'),
-      ('skipped_lines', 'line', ' in another encoding (named in dataset.json)')) if counts[name]]
+      ('skipped_lines', 'line', ' in another encoding')) if counts[name]]
+  if os.path.exists(skipped_file):
+    found.append('each named in ' + skipped_file)
   if counts['divided_documents']:
     found.append('nothing of too long documents, divided at ' + _number(counts['divided_documents'], 'place'))
   return ', '.join(found) or 'nothing'

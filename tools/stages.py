@@ -4,7 +4,7 @@
     assemble_unit  encoded documents  -> sorted runs of examples, training and held out
     write_shard    runs               -> one shard of records
 
-Between the first two the held-out documents are chosen, between the last two the shards are cut: see tools/data_set.py.
+Between the first two the held-out documents are chosen, between the last two the shards are cut: see tools/building.py.
 """
 
 import collections
@@ -42,17 +42,17 @@ _DUPLICATES_AT_ONCE = 10
 _RUN_TOKENS = 1 << 22
 _BLOCK_RECORDS = 256
 
-EncodedUnit = collections.namedtuple('EncodedUnit', ['path', 'keys', 'counts', 'skipped_lines'])
+EncodedUnit = collections.namedtuple('EncodedUnit', ['path', 'counts', 'lines'])
 EncodedUnit.__doc__ = """Result of encode_unit.
 
-path: the file of encoded documents; keys: uint64, of its documents; counts: Counter of what was read;
-skipped_lines: [(path, byte offset)].
+path: what its files begin with (see there); counts: Counter of what was read; lines: how many the unit has.
 """
+DOCUMENTS, KEYS, SKIPPED = '.documents', '.keys', '.skipped'
 
 AssembledUnit = collections.namedtuple('AssembledUnit', ['runs', 'token_counts', 'skipped_chunks'])
 AssembledUnit.__doc__ = """Result of assemble_unit.
 
-runs: {'train': [Run], 'heldout': [Run]}; token_counts: int64 [V], over the training documents; skipped_chunks: int.
+runs: {'train': [path], 'heldout': [path]}; token_counts: int64 [V], over the training documents; skipped_chunks: int.
 """
 
 WrittenShard = collections.namedtuple('WrittenShard', ['records', 'sha256', 'bytes', 'tokens', 'masked_tokens'])
@@ -81,32 +81,40 @@ def heldout_hashes(keys):
   return random_bits.derive_array(keys, _HELDOUT)
 
 
-def encode_unit(settings, unit, path, report=None):
-  """Reads, segments and tokenizes the documents of a `corpus.Unit` into the file `path`: `EncodedUnit`.
+def warm_up(settings):
+  """Loads the dictionary, so that processes forked afterwards share it."""
+  _encoder(settings.vocab_file, settings.do_lower_case, settings.do_whole_word_mask, settings.segmenter)
 
-  Documents of fewer than two words are left out and counted: no two segments can be made of them. `report`, if given,
-  is called now and then with how many bytes were read since.
+
+def encode_unit(settings, unit, path):
+  """Reads, segments and tokenizes the documents of a `corpus.Unit`: `EncodedUnit`.
+
+  Documents of fewer than two words are left out and counted: no two segments can be made of them.
+
+  Files: path + DOCUMENTS, blocks of `assembly.Documents`; path + KEYS, uint64, the documents' keys; path + SKIPPED,
+  a line for each line or document that was left out: its line in the unit, from 0, and why, tab-separated.
   """
   encoder = _encoder(settings.vocab_file, settings.do_lower_case, settings.do_whole_word_mask, settings.segmenter)
   reader = corpus.Reader(settings.encoding, settings.skip_errors)
   unk_id = _vocabulary(settings.vocab_file).unk_id
   counts = collections.Counter()
-  keys = []
-  reported = 0
-  with open(path + '.tmp', 'wb') as target:
+  skipped = []
+  with open(path + DOCUMENTS + '.tmp', 'wb') as target, open(path + KEYS + '.tmp', 'wb') as keys:
     for block in _blocks(reader.documents(unit)):
-      documents = _encode_block(encoder, block, settings.random_seed, counts)
+      documents = _encode_block(encoder, block, settings.random_seed, counts, skipped)
       counts['unknown_tokens'] += int(np.count_nonzero(encoding.ids_of(documents.tokens) == unk_id))
       for array in documents:
         np.save(target, array)
-      keys.append(documents.keys)
-      if report:
-        report(reader.bytes_read - reported)
-        reported = reader.bytes_read
-  os.replace(path + '.tmp', path)
-  counts['skipped_lines'] = len(reader.skipped_lines)
+      documents.keys.tofile(keys)
+  skipped += reader.skipped
+  counts['skipped_lines'] = len(reader.skipped)
   counts['divided_documents'] = reader.divided_documents
-  return EncodedUnit(path, np.concatenate(keys) if keys else np.empty(0, np.uint64), counts, reader.skipped_lines)
+  counts['divided_lines'] = reader.divided_lines
+  with open(path + SKIPPED + '.tmp', 'w', encoding='utf-8') as target:
+    target.writelines('{}\t{}\n'.format(*place) for place in sorted(skipped))
+  for suffix in (DOCUMENTS, KEYS, SKIPPED):
+    os.replace(path + suffix + '.tmp', path + suffix)
+  return EncodedUnit(path, counts, reader.lines)
 
 
 def _blocks(documents):
@@ -122,8 +130,11 @@ def _blocks(documents):
     yield block
 
 
-def _encode_block(encoder, block, seed, counts):
-  """Encodes `corpus.Document`s: `assembly.Documents`, without the empty sentences and too short documents."""
+def _encode_block(encoder, block, seed, counts, skipped):
+  """Encodes `corpus.Document`s: `assembly.Documents`, without the empty sentences and too short documents.
+
+  Adds to counts (Counter) and skipped ([(line, why)]).
+  """
   encoded = encoder.encode([sentence for document in block for sentence in document.sentences])
   keys = np.array([document_key(seed, document) for document in block], np.uint64)
   sentence_counts = np.fromiter((len(document.sentences) for document in block), np.int64, len(block))
@@ -134,6 +145,8 @@ def _encode_block(encoder, block, seed, counts):
   documents = assembly.Documents(keys, np.bincount(owners, minlength=len(block)).astype(np.int32),
                                  lengths.astype(np.int32), encoded.tokens)
   kept = select_documents(documents, words >= 2)
+  skipped += [(document.line, 'document of fewer than two words')
+              for document, number in zip(block, words.tolist()) if number < 2]
   counts.update(documents=len(kept.keys), documents_too_short=len(block) - len(kept.keys),
                 sentences=len(kept.lengths), words=int(words[words >= 2].sum()), tokens=len(kept.tokens))
   return kept
@@ -157,7 +170,7 @@ def assemble_unit(settings, encoded_path, heldout_threshold, buckets, run_prefix
   token_counts = np.zeros(vocab_size, np.int64)
   writers = {split: _RunWriter('{}.{}'.format(run_prefix, split), buckets) for split in duplicates(settings)}
   skipped_chunks = 0
-  for documents in _read_documents(encoded_path):
+  for documents in _read_documents(encoded_path + DOCUMENTS):
     held_out = heldout_hashes(documents.keys) <= np.uint64(heldout_threshold)
     training = select_documents(documents, ~held_out)
     token_counts += np.bincount(encoding.ids_of(training.tokens), minlength=vocab_size)
@@ -209,8 +222,8 @@ class _RunWriter:
     return self._runs
 
   def _flush(self):
-    path = '{}-{:05d}.run'.format(self._prefix, len(self._runs))
-    self._runs.append(shuffle.write_run(path, shuffle.concatenate(self._parts), self._buckets))
+    self._runs.append('{}-{:05d}.run'.format(self._prefix, len(self._runs)))
+    shuffle.write_run(self._runs[-1], shuffle.concatenate(self._parts), self._buckets)
     self._parts, self._tokens = [], 0
 
 
@@ -249,11 +262,11 @@ ShardPlace = collections.namedtuple('ShardPlace', ['first_bucket', 'last_bucket'
 ShardPlace.__doc__ = """Which examples a shard holds: `count`, after the first `skip`, of buckets [first, last)."""
 
 
-def cut_shards(runs, buckets, records_per_shard):
-  """The `ShardPlace`s of all shards, in order: each has `records_per_shard` records, the last may have fewer."""
-  counts = np.zeros(buckets, np.int64)
-  for run in runs:
-    counts += run.counts
+def cut_shards(counts, records_per_shard):
+  """The `ShardPlace`s of all shards, in order: each has `records_per_shard` records, the last may have fewer.
+
+  counts: int64, the examples in each bucket.
+  """
   before = np.append(0, np.cumsum(counts))
   places = []
   for first in range(0, int(before[-1]), records_per_shard):

@@ -1,0 +1,189 @@
+"""The plan of data creation: units, stages, what is decided between them. Any engine does the work.
+
+    units of text -> encode_unit -> held-out threshold -> assemble_unit -> merge_runs -> shards cut -> write_shard
+"""
+
+import collections
+import os
+
+import numpy as np
+
+from albert import features
+from albert.errors import UserError
+from tools import corpus
+from tools import progress
+from tools import shuffle
+from tools import stages
+
+# Every line and document that was left out, with its file and line: beside the shards, if there are any.
+SKIPPED_FILE = 'skipped.tsv'
+
+_BUCKET_TOKENS = 1 << 21
+# More runs than this are merged, so many into one: a shard is picked out of all of them.
+_MAX_RUNS = 128
+# The held-out threshold is found by counting hashes with the same first bits.
+_HASH_BITS = 16
+
+Built = collections.namedtuple('Built', ['shards', 'statistics', 'token_counts'])
+Built.__doc__ = """The shards ({split: [features.Shard]}), statistics and token counts (int64 [V]) of a data set."""
+
+
+def build(settings, vocabulary, paths, heldout_fraction, kept, engine):
+  """Runs the stages; the shards are in the folder of `kept`: `Built`.
+
+  Args:
+    settings: `stages.Settings`.
+    vocabulary: `tokenization.Vocabulary`.
+    paths: the text files, sorted.
+    heldout_fraction: share of the documents that is held out.
+    kept: `kept_results.KeptResults`.
+    engine: see tools/engines.py.
+  """
+  units = corpus.plan_units(paths, settings.encoding)
+  encoded = _encode(settings, units, kept, engine)
+  _write_skipped(encoded, units, kept.path(SKIPPED_FILE))
+  counts = sum((unit.counts for unit in encoded), collections.Counter())
+  threshold, heldout_documents = choose_heldout([unit.path + stages.KEYS for unit in encoded], heldout_fraction, paths)
+  buckets = 1 + counts['tokens'] * settings.dupe_factor // _BUCKET_TOKENS
+  runs, token_counts, skipped_chunks = _assemble(
+      settings, encoded, len(vocabulary), threshold, buckets, kept, engine)
+  runs = {split: _merge(split, split_runs, buckets, kept, engine) for split, split_runs in runs.items()}
+  shards, written = _write_shards(settings, runs, buckets, kept, engine)
+  statistics = _statistics(counts, heldout_documents, skipped_chunks, written)
+  return Built(shards, statistics, token_counts)
+
+
+def _encode(settings, units, kept, engine):
+  """The `EncodedUnit`s, in order."""
+  stages.warm_up(settings)
+  sizes = [corpus.unit_bytes(unit) for unit in units]
+  names = ['text-{:06d}'.format(number) for number in range(len(units))]
+  tasks = [(name, (settings, unit, kept.path(name))) for name, unit in zip(names, units)]
+  encoded = [None] * len(units)
+  with progress.Progress('reading', sum(sizes), 'B') as bar:
+    for number, result in kept.run(engine, stages.encode_unit, tasks):
+      encoded[number] = result
+      bar.add(sizes[number])
+  return encoded
+
+
+def _assemble(settings, encoded, vocab_size, threshold, buckets, kept, engine):
+  """The runs {split: [path]}, in order; token counts int64 [V]; how many chunks were skipped."""
+  names = ['examples-{:06d}'.format(number) for number in range(len(encoded))]
+  tasks = [(name, (settings, unit.path, threshold, buckets, kept.path(name))) for name, unit in zip(names, encoded)]
+  runs = [None] * len(encoded)
+  token_counts, skipped_chunks = np.zeros(vocab_size, np.int64), 0
+  with progress.Progress('arranging', len(tasks)) as bar:
+    for number, unit in kept.run(engine, stages.assemble_unit, tasks):
+      runs[number] = unit.runs
+      token_counts += unit.token_counts
+      skipped_chunks += unit.skipped_chunks
+      bar.add(1)
+  by_split = {split: [run for unit in runs for run in unit[split]] for split in (features.TRAIN, features.HELDOUT)}
+  return by_split, token_counts, skipped_chunks
+
+
+def _merge(split, runs, buckets, kept, engine):
+  """At most _MAX_RUNS runs with the content of all."""
+  level = 0
+  while len(runs) > _MAX_RUNS:
+    groups = [runs[first:first + _MAX_RUNS] for first in range(0, len(runs), _MAX_RUNS)]
+    names = ['{}-merged-{}-{:06d}'.format(split, level, number) for number in range(len(groups))]
+    tasks = [(name, (group, kept.path(name), buckets)) for name, group in zip(names, groups)]
+    with progress.Progress('merging', len(tasks)) as bar:
+      for _ in kept.run(engine, shuffle.merge_runs, tasks):
+        bar.add(1)
+    runs = [kept.path(name) for name in names]
+    level += 1
+  return runs
+
+
+def _write_shards(settings, runs, buckets, kept, engine):
+  """{split: [features.Shard]} and {split: [stages.WrittenShard]}."""
+  tasks, splits = [], []
+  for split in (features.TRAIN, features.HELDOUT):
+    places = stages.cut_shards(shuffle.bucket_counts(runs[split], buckets), settings.records_per_shard)
+    names = [features.shard_name(split, number, len(places)) for number in range(len(places))]
+    tasks += [(name, (settings, runs[split], buckets, place, kept.path(name))) for name, place in zip(names, places)]
+    splits += [split] * len(places)
+  results = [None] * len(tasks)
+  with progress.Progress('writing', len(tasks), ' files') as bar:
+    for number, result in kept.run(engine, stages.write_shard, tasks):
+      results[number] = result
+      bar.add(1)
+  shards, written = {features.TRAIN: [], features.HELDOUT: []}, {features.TRAIN: [], features.HELDOUT: []}
+  for split, (name, _), result in zip(splits, tasks, results):
+    shards[split].append(features.Shard(name, result.records, result.sha256))
+    written[split].append(result)
+  return shards, written
+
+
+def choose_heldout(key_files, fraction, paths=()):
+  """Which documents are held out: those with the lowest hashes, `fraction` of all, at least one and never all.
+
+  Args:
+    key_files: paths of files of document keys, uint64.
+    fraction: float.
+    paths: names the corpus in errors.
+
+  Returns:
+    The largest hash that is held out (int), and how many documents are.
+
+  Raises:
+    UserError: fewer than two documents.
+  """
+  histogram = np.zeros(1 << _HASH_BITS, np.int64)
+  for hashes in _hashes(key_files):
+    histogram += np.bincount(_first_bits(hashes), minlength=len(histogram))
+  total = int(histogram.sum())
+  if not total:
+    raise UserError('expected text, a sentence per line and a blank line between documents, found no document of two '
+                    'or more words in {}; is that the right file?'.format(', '.join(paths)))
+  if total < 2:
+    raise UserError('expected at least 2 documents of two or more words, as one of them is held out, found {}; put a '
+                    'blank line between documents, or add text'.format(total))
+  count = min(total - 1, max(1, int(total * fraction)))
+  before = np.append(0, np.cumsum(histogram))
+  place = int(np.searchsorted(before, count, 'left')) - 1
+  candidates = np.concatenate([hashes[_first_bits(hashes) == place] for hashes in _hashes(key_files)])
+  rank = count - 1 - int(before[place])
+  return int(np.partition(candidates, rank)[rank]), count
+
+
+def _hashes(key_files):
+  return (stages.heldout_hashes(np.fromfile(path, np.uint64)) for path in key_files)
+
+
+def _first_bits(hashes):
+  return (hashes >> np.uint64(64 - _HASH_BITS)).astype(np.int64)
+
+
+def _statistics(counts, heldout_documents, skipped_chunks, written):
+  found = collections.OrderedDict((name, counts[name]) for name in (
+      'documents', 'sentences', 'words', 'tokens', 'unknown_tokens'))
+  found['heldout_documents'] = heldout_documents
+  for split in (features.TRAIN, features.HELDOUT):
+    for name, values in zip(stages.WrittenShard._fields, zip(*written[split])):
+      if name != 'sha256':
+        found['{}_{}'.format(split, name)] = sum(values)
+  for name in ('documents_too_short', 'divided_documents', 'divided_lines', 'skipped_lines'):
+    found[name] = counts[name]
+  found['skipped_chunks'] = skipped_chunks
+  return found
+
+
+def _write_skipped(encoded, units, path):
+  """Writes SKIPPED_FILE, unless nothing was left out: file name, line from 1, why; tab-separated."""
+  if os.path.exists(path):
+    os.remove(path)
+  line = 0
+  for number, (result, unit) in enumerate(zip(encoded, units)):
+    if number and units[number - 1].file != unit.file:
+      line = 0
+    if os.path.getsize(result.path + stages.SKIPPED):
+      with open(result.path + stages.SKIPPED, encoding='utf-8') as source, \
+          open(path, 'a', encoding='utf-8', newline='\n') as target:
+        for entry in source:
+          place, why = entry.split('\t', 1)
+          target.write('{}\t{}\t{}'.format(os.path.basename(unit.path), line + int(place) + 1, why))
+    line += result.lines
