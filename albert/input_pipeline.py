@@ -13,6 +13,7 @@ import gin
 import numpy as np
 import tensorflow as tf
 
+from albert import dynamic_masking
 from albert import features
 from albert.errors import UserError
 
@@ -131,15 +132,19 @@ def _shapes_of_first_record(path):
 
 def check_readable(info):
   """Raises UserError that names the first file and record of a data set that cannot be read or parsed."""
-  parse = {spec.name: features.feature_length(spec, info.max_seq_length, info.max_predictions_per_seq)
-           for spec in features.REFERENCE_FEATURES}
+  reference = {spec.name: features.feature_length(spec, info.max_seq_length, info.max_predictions_per_seq)
+               for spec in features.REFERENCE_FEATURES}
+  compact = {spec.name: 1 for spec in features.COMPACT_FEATURES}
   for path in info.paths(features.TRAIN) + info.paths(features.HELDOUT):
     index = 0
+    is_compact = info.record_format == features.COMPACT and path in info.paths(features.TRAIN)
+    parse = compact if is_compact else reference
     try:
       for record in tf.io.tf_record_iterator(path):
         values = tf.train.Example.FromString(record).features.feature
         for name, length in parse.items():
-          found = max(len(values[name].int64_list.value), len(values[name].float_list.value))
+          found = max(len(values[name].int64_list.value), len(values[name].float_list.value),
+                      len(values[name].bytes_list.value))
           if found != length:
             raise UserError('{}: expected {} values of {} in record {}, found {}; restore the file or make the data '
                             'set again'.format(path, length, name, index, found))
@@ -191,7 +196,12 @@ def training_batches(info, batch_size, seed, start_step=0, rank=0, ranks=1, opti
 
   shards = tf.data.Dataset.from_generator(plan, (tf.string, tf.int64, tf.int64), ([], [], []))
   batches = shards.flat_map(records_of).batch(batch_size, drop_remainder=True)
-  return batches.map(_parser(info), options.num_parallel_calls).prefetch(options.prefetch_batches)
+  if info.record_format == features.COMPACT:
+    batches = dynamic_masking.masked_batches(
+        batches, info, seed, start_step * batch_size, rank, ranks, options.num_parallel_calls)
+  else:
+    batches = batches.map(_parser(info), options.num_parallel_calls)
+  return batches.prefetch(options.prefetch_batches)
 
 
 def shard_plan(info, seed, start_record, rank=0, ranks=1):

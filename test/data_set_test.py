@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from albert import features
+from albert import packing
 from albert.errors import UserError
 from tools import assembly
 from tools import building
@@ -48,7 +49,8 @@ def test_a_data_set_is_what_its_json_says(tmp_path, paths):
   info = create(tmp_path / 'd', paths, records_per_shard=40).info
   assert sorted(os.listdir(str(tmp_path / 'd'))) == sorted(
       ['dataset.json', 'vocab.txt', 'token_counts.txt']
-      + [shard.file for split in ('train', 'heldout') for shard in info.shards[split]])
+      + [shard.file for split in ('train', 'heldout') for shard in info.shards[split]]
+      + [shard.file + '.lengths.npy' for shard in info.shards['train']])
   loaded = features.DatasetInfo.load(str(tmp_path / 'd'))
   assert loaded.shards == info.shards and loaded.statistics == info.statistics
   assert (loaded.max_seq_length, loaded.max_predictions_per_seq) == (48, 7)
@@ -319,7 +321,7 @@ def test_a_key_is_of_seed_file_and_offset():
 
 
 def test_cut_shards():
-  assert stages.cut_shards(np.array([5, 0, 5]), 4) == [(0, 1, 0, 4), (0, 3, 4, 4), (2, 3, 3, 2)]
+  assert stages.cut_shards(np.array([5, 0, 5]), 4) == [(0, 1, 0, 4, 0), (0, 3, 4, 4, 4), (2, 3, 3, 2, 8)]
   assert stages.cut_shards(np.array([0, 0]), 4) == []
 
 
@@ -338,3 +340,34 @@ def test_json_is_readable(tmp_path, paths):
   assert raw['settings']['inputs'][0]['file'] == 'text.txt' and raw['settings']['random_seed'] == 12345
   assert raw['settings']['heldout_dupe_factor'] == 5
   assert str(tmp_path) not in json.dumps(raw), 'the place of the corpus does not matter'
+
+
+def test_the_lengths_lie_beside_the_training_records(tmp_path, paths):
+  info = create(tmp_path / 'd', paths, records_per_shard=40).info
+  for shard, path in zip(info.shards['train'], info.paths('train')):
+    records = [tfrecord.parse_example(record) for record in tfrecord.read_records(path)]
+    expected = [[record['input_mask'].sum(), record['masked_lm_weights'].sum()] for record in records]
+    lengths = np.load(features.lengths_file(path))
+    assert lengths.dtype == np.uint16 and lengths.tolist() == expected
+    assert shard.packed_rows == len(packing.plan(lengths[:, 0], lengths[:, 1], 48, 7)) <= shard.records
+    assert shard.bytes == os.path.getsize(path)
+  assert all(shard.packed_rows is None for shard in info.shards['heldout'])
+
+
+def test_a_data_set_without_sizes_and_rows_still_loads(tmp_path, paths):
+  create(tmp_path / 'd', paths)
+  path = str(tmp_path / 'd' / 'dataset.json')
+  raw = json.load(open(path, encoding='utf-8'))
+  for shard in raw['shards']['train']:
+    del shard['bytes'], shard['packed_rows']
+  del raw['settings']['record_format']
+  json.dump(raw, open(path, 'w'))
+  info = features.DatasetInfo.load(str(tmp_path / 'd'))
+  assert info.shards['train'][0].packed_rows is None and info.record_format == 'reference'
+
+
+def test_compact_records_need_ids_of_16_bits(tmp_path):
+  tokens = ['[PAD]', '[UNK]', '[CLS]', '[SEP]', '[MASK]'] + ['w{}'.format(number) for number in range(65532)]
+  paths = small_corpus.write(tmp_path, tokens=tokens)
+  with pytest.raises(UserError, match='at most 65,536 tokens.*found 65,537'):
+    create(tmp_path / 'd', paths, record_format='compact')

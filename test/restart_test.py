@@ -100,10 +100,10 @@ def test_changed_settings_do_not_use_what_was_begun(tmp_path, paths, small_units
 def test_a_killed_worker_leaves_nothing_final(tmp_path, paths, small_units, monkeypatch):
   whole, parent = stages.write_shard, os.getpid()
 
-  def die(settings, runs, buckets, place, path):
+  def die(settings, split, runs, buckets, place, path):
     if os.getpid() != parent and 'train-00001-of' in path:
       os.kill(os.getpid(), signal.SIGKILL)
-    return whole(settings, runs, buckets, place, path)
+    return whole(settings, split, runs, buckets, place, path)
   monkeypatch.setattr(stages, 'write_shard', die)
   die.__module__, die.__qualname__ = 'tools.stages', 'write_shard'
   with pytest.raises(UserError, match='SIGKILL.*continues'):

@@ -104,7 +104,7 @@ def _write_shards(settings, runs, buckets, kept, engine):
   for split in (features.TRAIN, features.HELDOUT):
     places = stages.cut_shards(shuffle.bucket_counts(runs[split], buckets), settings.records_per_shard)
     names = [features.shard_name(split, number, len(places)) for number in range(len(places))]
-    tasks += [(name, (settings, runs[split], buckets, place, kept.path(name))) for name, place in zip(names, places)]
+    tasks += [(name, (settings, split, runs[split], buckets, place, kept.path(name))) for name, place in zip(names, places)]
     splits += [split] * len(places)
   results = [None] * len(tasks)
   with progress.Progress('writing', len(tasks), ' files') as bar:
@@ -113,7 +113,7 @@ def _write_shards(settings, runs, buckets, kept, engine):
       bar.add(1)
   shards, written = {features.TRAIN: [], features.HELDOUT: []}, {features.TRAIN: [], features.HELDOUT: []}
   for split, (name, _), result in zip(splits, tasks, results):
-    shards[split].append(features.Shard(name, result.records, result.sha256))
+    shards[split].append(features.Shard(name, result.records, result.sha256, result.bytes, result.packed_rows))
     written[split].append(result)
   return shards, written
 
@@ -164,7 +164,7 @@ def _statistics(counts, heldout_documents, skipped_chunks, written):
   found['heldout_documents'] = heldout_documents
   for split in (features.TRAIN, features.HELDOUT):
     for name, values in zip(stages.WrittenShard._fields, zip(*written[split])):
-      if name != 'sha256':
+      if name not in ('sha256', 'packed_rows'):
         found['{}_{}'.format(split, name)] = sum(values)
   for name in ('documents_too_short', 'divided_documents', 'divided_lines', 'skipped_lines'):
     found[name] = counts[name]

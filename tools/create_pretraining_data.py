@@ -38,7 +38,10 @@ def define_flags():
   flags.DEFINE_integer('max_seq_length', 512, 'S: tokens of a record, with [CLS] and [SEP].')
   flags.DEFINE_integer('max_predictions_per_seq', 51, 'P: room for masked tokens in a record.')
   flags.DEFINE_float('masked_lm_prob', 0.10, 'Share of the tokens that are masked.')
-  flags.DEFINE_integer('dupe_factor', 10, 'How often each training document is used, with other cuts and masks.')
+  flags.DEFINE_integer('dupe_factor', None, 'How often each training document is used, with other cuts and masks. By '
+                       'default 10; 1 if the record format is compact, where each epoch has other masks.')
+  flags.DEFINE_enum('record_format', features.REFERENCE, features.RECORD_FORMATS, 'Of the training records. reference: '
+                    'masked here, read by anyone. compact: about a third of the bytes, masked while they are read.')
   flags.DEFINE_float('short_seq_prob', 0.1, 'How often a document is cut into shorter sequences than S.')
   flags.DEFINE_integer('random_seed', 12345, 'Everything random follows from it and from the place in the corpus.')
   flags.DEFINE_enum('segmenter', 'jieba', segmentation.SEGMENTERS, 'Finds the words.')
@@ -81,12 +84,16 @@ def _engine():
 
 
 def _settings():
+  dupe_factor = FLAGS.dupe_factor
+  if dupe_factor is None:
+    dupe_factor = 1 if FLAGS.record_format == features.COMPACT else 10
   return stages.Settings(
       vocab_file=FLAGS.vocab_file, do_lower_case=FLAGS.do_lower_case, do_whole_word_mask=FLAGS.do_whole_word_mask,
       segmenter=FLAGS.segmenter, encoding=FLAGS.encoding, skip_errors=FLAGS.errors == 'skip',
       max_seq_length=FLAGS.max_seq_length, max_predictions_per_seq=FLAGS.max_predictions_per_seq,
-      masked_lm_prob=FLAGS.masked_lm_prob, dupe_factor=FLAGS.dupe_factor, short_seq_prob=FLAGS.short_seq_prob,
-      random_seed=FLAGS.random_seed, records_per_shard=FLAGS.records_per_shard)
+      masked_lm_prob=FLAGS.masked_lm_prob, dupe_factor=dupe_factor, short_seq_prob=FLAGS.short_seq_prob,
+      random_seed=FLAGS.random_seed, records_per_shard=FLAGS.records_per_shard,
+      record_format=FLAGS.record_format)
 
 
 def write_single_file(info, path):
@@ -111,17 +118,18 @@ def summary(result, seconds):
   lines = [] if result.created else ['finished data set, nothing to do']
   lines += [
       'data set    {}'.format(info.folder),
-      'training    {:,} examples of {}, {} ways each: {}, {:.1f} MB'.format(
+      'training    {:,} examples of {}, {} each: {}, {:.1f} MB'.format(
           info.records(features.TRAIN), _number(counts['documents'] - counts['heldout_documents'], 'document'),
-          info.settings['dupe_factor'], _number(len(info.shards[features.TRAIN]), 'file'),
+          _number(info.settings['dupe_factor'], 'way'), _number(len(info.shards[features.TRAIN]), 'file'),
           counts['train_bytes'] / 1e6),
       'held out    {:,} examples of {}, {} ways each; training never sees them'.format(
           info.records(features.HELDOUT), _number(counts['heldout_documents'], 'document'),
           info.settings['heldout_dupe_factor']),
-      'shape       S={}, P={}; {:.0%} of the positions hold text, {:.1%} of that is masked'.format(
+      'shape       S={}, P={}; {:.0%} of the positions hold text, {}'.format(
           info.max_seq_length, info.max_predictions_per_seq,
           counts['train_tokens'] / (info.records(features.TRAIN) * info.max_seq_length),
-          counts['train_masked_tokens'] / counts['train_tokens']),
+          'masked when it is read' if info.record_format == features.COMPACT else '{:.1%} of that is masked'.format(
+              counts['train_masked_tokens'] / counts['train_tokens'])),
       'text        {:,} documents, {:,} sentences, {:,} words, {:,} tokens, {:.2%} [UNK]'.format(
           counts['documents'], counts['sentences'], counts['words'], counts['tokens'],
           counts['unknown_tokens'] / counts['tokens']),

@@ -52,6 +52,10 @@ def create(settings, patterns, folder, force=False, engine=None):
   if not vocabulary.replacement_ids():
     raise UserError('{}: expected tokens besides the special ones, found none; build a vocabulary with '
                     'tools.build_vocab'.format(settings.vocab_file))
+  if settings.record_format == features.COMPACT and len(vocabulary) > features.MAX_COMPACT_VOCABULARY:
+    raise UserError('{}: expected at most {:,} tokens for --record_format=compact, whose ids have 16 bits, found {:,}; '
+                    'use a smaller vocabulary or --record_format=reference'.format(
+                        settings.vocab_file, features.MAX_COMPACT_VOCABULARY, len(vocabulary)))
   paths = corpus.find_files(patterns)
   described = describe(settings, vocabulary, paths)
   existing = _existing(folder, described, vocabulary, force)
@@ -103,7 +107,7 @@ def describe(settings, vocabulary, paths):
   """What determines the bytes of the data set, as dataset.json keeps it: dict."""
   described = collections.OrderedDict(settings._asdict())
   del described['vocab_file']
-  described.update(recipe=RECIPE, record_format='reference', heldout_fraction=HELDOUT_FRACTION,
+  described.update(recipe=RECIPE, heldout_fraction=HELDOUT_FRACTION,
                    heldout_dupe_factor=stages.duplicates(settings)[features.HELDOUT],
                    vocab_sha256=vocabulary.sha256, inputs=[_describe_input(path) for path in paths])
   return described
@@ -171,8 +175,9 @@ def _put_in_place(info, data_set, vocab_file, work, folder):
     target.writelines('{}\n'.format(count) for count in data_set.token_counts)
   shutil.copyfile(vocab_file, os.path.join(work, features.VOCAB_FILE))
   _remove_old(folder)
-  for name in [os.path.basename(path) for split in (features.TRAIN, features.HELDOUT) for path in info.paths(split)]:
-    os.replace(os.path.join(work, name), os.path.join(folder, name))
+  for name in map(os.path.basename, _record_files(info)):
+    if os.path.exists(os.path.join(work, name)):
+      os.replace(os.path.join(work, name), os.path.join(folder, name))
   names = [features.TOKEN_COUNTS_FILE, features.VOCAB_FILE]
   if os.path.exists(os.path.join(work, building.SKIPPED_FILE)):
     names.append(building.SKIPPED_FILE)
@@ -182,6 +187,12 @@ def _put_in_place(info, data_set, vocab_file, work, folder):
   info.save()
 
 
+def _record_files(info):
+  """Paths of the shards and of what may lie beside them."""
+  return [name for split in (features.TRAIN, features.HELDOUT) for path in info.paths(split)
+          for name in (path, features.lengths_file(path))]
+
+
 def _remove_old(folder):
   """Removes dataset.json and the shards that it names."""
   path = os.path.join(folder, features.DATASET_FILE)
@@ -189,7 +200,7 @@ def _remove_old(folder):
     return
   try:
     old = features.DatasetInfo.load(folder)
-    files = old.paths(features.TRAIN) + old.paths(features.HELDOUT)
+    files = _record_files(old)
   except UserError:
     files = []
   os.remove(path)

@@ -4,13 +4,11 @@ import collections
 
 import numpy as np
 
+from albert import features
 from tools import assembly
 from tools import encoding
 from tools import ragged
 from tools import random_bits
-
-# Of the masked tokens, this share becomes [MASK], this share a random token; the others stay what they are.
-MASK_SHARE, RANDOM_SHARE = 0.8, 0.1
 
 # Parts of an example's randomness: see random_bits.derive.
 _BUDGET, _CHOICE, _REPLACEMENT = range(3)
@@ -139,5 +137,5 @@ def _replacements(keys, columns, labels, options):
   share = random_bits.unit_array(bits)
   choices = np.asarray(options.replacement_ids, np.int32)
   random_tokens = choices[random_bits.below_array(random_bits.derive_array(bits, 0), len(choices))]
-  return np.where(share < MASK_SHARE, options.mask_id,
-                  np.where(share < MASK_SHARE + RANDOM_SHARE, random_tokens, labels))
+  return np.where(share < features.MASK_SHARE, options.mask_id,
+                  np.where(share < features.MASK_SHARE + features.RANDOM_SHARE, random_tokens, labels))

@@ -15,8 +15,10 @@ import os
 import numpy as np
 
 from albert import features
+from albert import packing
 from albert import tokenization
 from tools import assembly
+from tools import compact
 from tools import corpus
 from tools import encoding
 from tools import masking
@@ -28,7 +30,8 @@ from tools import tfrecord
 # Everything that determines the bytes of a data set, besides the corpus; see the flags of create_pretraining_data.
 Settings = collections.namedtuple('Settings', [
     'vocab_file', 'do_lower_case', 'do_whole_word_mask', 'segmenter', 'encoding', 'skip_errors', 'max_seq_length',
-    'max_predictions_per_seq', 'masked_lm_prob', 'dupe_factor', 'short_seq_prob', 'random_seed', 'records_per_shard'])
+    'max_predictions_per_seq', 'masked_lm_prob', 'dupe_factor', 'short_seq_prob', 'random_seed', 'records_per_shard',
+    'record_format'])
 
 # Held-out documents are masked at least this often, for a steady figure.
 MIN_HELDOUT_DUPLICATES = 5
@@ -55,7 +58,8 @@ AssembledUnit.__doc__ = """Result of assemble_unit.
 runs: {'train': [path], 'heldout': [path]}; token_counts: int64 [V], over the training documents; skipped_chunks: int.
 """
 
-WrittenShard = collections.namedtuple('WrittenShard', ['records', 'sha256', 'bytes', 'tokens', 'masked_tokens'])
+WrittenShard = collections.namedtuple('WrittenShard', [
+    'records', 'sha256', 'bytes', 'packed_rows', 'tokens', 'masked_tokens'])
 WrittenShard.__doc__ = """Result of write_shard; tokens: of text, without [CLS], [SEP] and padding."""
 
 
@@ -235,31 +239,56 @@ def masking_options(settings):
       vocabulary.sep_id, vocabulary.mask_id, vocabulary.pad_id, vocabulary.replacement_ids())
 
 
-def write_shard(settings, runs, buckets, place, path):
-  """Masks and writes a shard to `path`: `WrittenShard`.
+def write_shard(settings, split, runs, buckets, place, path):
+  """Writes a shard to `path`, masked unless its format is compact: `WrittenShard`.
 
-  place: `ShardPlace` of the shard.
+  place: `ShardPlace` of the shard. Beside a training shard in the reference format goes its features.lengths_file.
   """
   options = masking_options(settings)
-  writer = tfrecord.ExampleWriter(RECORD_FEATURES)
+  is_compact = split == features.TRAIN and settings.record_format == features.COMPACT
+  writer = tfrecord.ExampleWriter(features.COMPACT_FEATURES if is_compact else RECORD_FEATURES)
   examples = shuffle.read_buckets(runs, place.first_bucket, place.last_bucket, buckets)
   digest = hashlib.sha256()
-  written = tokens = masked_tokens = 0
+  lengths = []
+  written = first = 0
   with open(path + '.tmp', 'wb') as target:
     for block in shuffle.blocks(examples, place.skip, place.count, _BLOCK_RECORDS):
-      batch = masking.mask(block, options)
-      data = b''.join(map(tfrecord.frame, writer.records(batch._asdict())))
+      batch, block_lengths = _block_of_records(block, options, is_compact, place.first_record + first)
+      data = b''.join(map(tfrecord.frame, writer.records(batch)))
       target.write(data)
       digest.update(data)
       written += len(data)
-      tokens += len(block.tokens)
-      masked_tokens += int(batch.masked_lm_weights.sum())
+      first += len(block.heads)
+      lengths.append(block_lengths)
+  lengths = np.concatenate(lengths)
+  packed_rows = None
+  if split == features.TRAIN and not is_compact:
+    packed_rows = len(packing.plan(lengths[:, 0], lengths[:, 1], options.max_seq_length,
+                                   options.max_predictions_per_seq))
+    with open(features.lengths_file(path) + '.tmp', 'wb') as target:
+      np.save(target, lengths.astype(np.uint16))
+    os.replace(features.lengths_file(path) + '.tmp', features.lengths_file(path))
   os.replace(path + '.tmp', path)
-  return WrittenShard(place.count, digest.hexdigest(), written, tokens, masked_tokens)
+  tokens, masked = lengths.sum(axis=0).tolist()
+  return WrittenShard(place.count, digest.hexdigest(), written, packed_rows,
+                      tokens - assembly.SPECIAL_TOKENS_PER_EXAMPLE * place.count, masked)
 
 
-ShardPlace = collections.namedtuple('ShardPlace', ['first_bucket', 'last_bucket', 'skip', 'count'])
-ShardPlace.__doc__ = """Which examples a shard holds: `count`, after the first `skip`, of buckets [first, last)."""
+def _block_of_records(block, options, is_compact, first_record):
+  """What ExampleWriter writes of `assembly.Examples`, and int64 [N, 2], tokens and labels of each."""
+  tokens = block.heads['lengths'].sum(axis=1, dtype=np.int64) + assembly.SPECIAL_TOKENS_PER_EXAMPLE
+  if is_compact:
+    return compact.pack(block, options, first_record), np.stack([tokens, np.zeros_like(tokens)], axis=1)
+  batch = masking.mask(block, options)
+  labels = batch.masked_lm_weights.sum(axis=1).astype(np.int64)
+  return batch._asdict(), np.stack([tokens, labels], axis=1)
+
+
+ShardPlace = collections.namedtuple('ShardPlace', ['first_bucket', 'last_bucket', 'skip', 'count', 'first_record'])
+ShardPlace.__doc__ = """Which examples a shard holds: `count`, after the first `skip`, of buckets [first, last).
+
+first_record: the number of its first record in the split.
+"""
 
 
 def cut_shards(counts, records_per_shard):
@@ -273,5 +302,6 @@ def cut_shards(counts, records_per_shard):
     last = min(int(before[-1]), first + records_per_shard)
     first_bucket = int(np.searchsorted(before, first, 'right')) - 1
     last_bucket = int(np.searchsorted(before, last, 'left'))
-    places.append(ShardPlace(first_bucket, last_bucket, first - int(before[first_bucket]), last - first))
+    places.append(ShardPlace(first_bucket, last_bucket, first - int(before[first_bucket]), last - first,
+                             first))
   return places
