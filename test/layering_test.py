@@ -39,6 +39,7 @@ ALBERT = {
 }
 # Programs around the trained model. All other tools work on text and records and know nothing of TensorFlow.
 MODEL_TOOLS = {
+    'tools.bench_input': {'albert.cli', 'albert.features', 'albert.input_pipeline'},
     'tools.checkpoints': {'albert.cli', 'albert.errors'},
     'tools.parity': {'albert.' + name for name in ALBERT if name != 'run_pretraining'},
 }

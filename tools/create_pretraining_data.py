@@ -44,7 +44,8 @@ def define_flags():
                     'masked here, read by anyone. compact: about a third of the bytes, masked while they are read.')
   flags.DEFINE_float('short_seq_prob', 0.1, 'How often a document is cut into shorter sequences than S.')
   flags.DEFINE_integer('random_seed', 12345, 'Everything random follows from it and from the place in the corpus.')
-  flags.DEFINE_enum('segmenter', 'jieba', segmentation.SEGMENTERS, 'Finds the words.')
+  flags.DEFINE_enum('segmenter', None, segmentation.SEGMENTERS, 'Finds the words. By default rjieba, where it is '
+                    'installed, else jieba; between Han characters they agree.')
   flags.DEFINE_string('encoding', 'utf-8', 'Encoding of the text, e.g. gb18030.')
   flags.DEFINE_enum('errors', 'strict', ['strict', 'skip'], 'Lines that are not in the encoding: stop, or leave them '
                     'out and count them.')
@@ -89,7 +90,7 @@ def _settings():
     dupe_factor = 1 if FLAGS.record_format == features.COMPACT else 10
   return stages.Settings(
       vocab_file=FLAGS.vocab_file, do_lower_case=FLAGS.do_lower_case, do_whole_word_mask=FLAGS.do_whole_word_mask,
-      segmenter=FLAGS.segmenter, encoding=FLAGS.encoding, skip_errors=FLAGS.errors == 'skip',
+      segmenter=FLAGS.segmenter or segmentation.default(), encoding=FLAGS.encoding, skip_errors=FLAGS.errors == 'skip',
       max_seq_length=FLAGS.max_seq_length, max_predictions_per_seq=FLAGS.max_predictions_per_seq,
       masked_lm_prob=FLAGS.masked_lm_prob, dupe_factor=dupe_factor, short_seq_prob=FLAGS.short_seq_prob,
       random_seed=FLAGS.random_seed, records_per_shard=FLAGS.records_per_shard,
