@@ -20,6 +20,7 @@ from tools import building
 from tools import data_set
 from tools import engines
 from tools import segmentation
+from tools import spark_engine
 from tools import stages
 
 FLAGS = flags.FLAGS
@@ -52,6 +53,10 @@ def define_flags():
   flags.DEFINE_integer('records_per_shard', 8192, 'Records of a file; the last one may have fewer.')
   flags.DEFINE_integer('num_workers', 0, 'Processes that share the work; 0: one for each core. The bytes do not depend '
                        'on it.', lower_bound=0)
+  flags.DEFINE_enum('engine', 'local', ['local', 'spark'], 'Where the work is done: on this machine or by Spark. The '
+                    'bytes do not depend on it.')
+  flags.DEFINE_string('spark_master', 'local[*]', 'Spark master, such as spark://host:7077; its machines must see the '
+                      'same files under the same names.')
   flags.DEFINE_bool('force', False, 'Replace another data set in the output folder.')
 
 
@@ -63,7 +68,11 @@ def main(argv):
     if not getattr(FLAGS, name):
       raise UserError('expected --{}=..., found none; see --help'.format(name))
   start = time.time()
-  result = data_set.create(_settings(), FLAGS.input_files, folder, FLAGS.force, _engine())
+  engine = _engine()
+  try:
+    result = data_set.create(_settings(), FLAGS.input_files, folder, FLAGS.force, engine)
+  finally:
+    engine.close()
   if FLAGS.output_file and not os.path.isdir(FLAGS.output_file):
     write_single_file(result.info, FLAGS.output_file)
   print(summary(result, time.time() - start))
@@ -81,6 +90,8 @@ def _folder():
 
 
 def _engine():
+  if FLAGS.engine == 'spark':
+    return spark_engine.Spark(FLAGS.spark_master)
   return engines.Local(FLAGS.num_workers or len(os.sched_getaffinity(0)))
 
 

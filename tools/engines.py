@@ -1,4 +1,4 @@
-"""Where the tasks of data creation run: in this process, or in several of this machine (tools/spark.py: in a cluster).
+"""Where the tasks of data creation run: in this process, or in several of this machine (tools/spark_engine.py: in a cluster).
 
 An engine has `run(function, tasks)`, which yields (number of the task, its result) as tasks finish, in any order.
 Functions and arguments are pickled; what they compute depends on nothing else.
@@ -28,6 +28,9 @@ class Local:
 
   def __init__(self, num_workers=1):
     self._num_workers = num_workers
+
+  def close(self):
+    """Nothing is left to end."""
 
   def run(self, function, tasks):
     """Yields (number, function(*tasks[number])) as they finish; raises what a task raises, or WorkerLost."""

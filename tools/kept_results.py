@@ -77,7 +77,7 @@ class KeptResults:
       try:
         yield number, _load(self.path(name))
         self.reused += 1
-      except (OSError, EOFError, ValueError, pickle.UnpicklingError):
+      except (OSError, EOFError, ValueError, ImportError, pickle.UnpicklingError):
         missing.append((number, (function, self.path(name), arguments)))
     for place, result in engine.run(_run_and_keep, [task for _, task in missing]):
       yield missing[place][0], result
