@@ -112,7 +112,7 @@ def test_which_documents_are_held_out(tmp_path):
   def choose(keys, fraction=0.05):
     parts = [str(tmp_path / name) for name in 'ab']
     for path, part in zip(parts, (keys[:len(keys) // 3], keys[len(keys) // 3:])):
-      part.tofile(path)
+      part.tofile(path + '.keys')
     return building.choose_heldout(parts, fraction)
   keys = np.arange(1000).astype(np.uint64)
   threshold, count = choose(keys)
@@ -132,7 +132,7 @@ def test_the_held_out_threshold_is_that_of_a_sort(tmp_path, monkeypatch, bits):
   monkeypatch.setattr(building, '_HASH_BITS', bits)
   for size in (2, 17, 400):
     keys = np.random.RandomState(size).randint(0, 1 << 62, size).astype(np.uint64)
-    keys.tofile(str(tmp_path / 'k'))
+    keys.tofile(str(tmp_path / 'k.keys'))
     threshold, count = building.choose_heldout([str(tmp_path / 'k')], 0.3)
     assert threshold == sorted(stages.heldout_hashes(keys).tolist())[count - 1]
 
@@ -142,7 +142,8 @@ def test_another_place_and_other_sizes_give_the_same_bytes(tmp_path, paths, monk
   expected = contents(tmp_path / 'd')
   (tmp_path / 'elsewhere').mkdir()
   moved = small_corpus.write(tmp_path / 'elsewhere')
-  monkeypatch.setattr(corpus, 'plan_units', lambda paths, encoding, plan=corpus.plan_units: plan(paths, encoding, 700))
+  monkeypatch.setattr(corpus, 'plan_units', lambda paths, encoding, at_any_line, plan=corpus.plan_units: plan(
+      paths, encoding, 700, at_any_line))
   for name, value in (('_BLOCK_CHARACTERS', 100), ('_DUPLICATES_AT_ONCE', 1), ('_RUN_TOKENS', 300),
                       ('_BLOCK_RECORDS', 3)):
     monkeypatch.setattr(stages, name, value)

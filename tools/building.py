@@ -11,12 +11,17 @@ import numpy as np
 from albert import features
 from albert.errors import UserError
 from tools import corpus
+from tools import duplicates
 from tools import progress
 from tools import shuffle
 from tools import stages
 
 # Every line and document that was left out, with its file and line: beside the shards, if there are any.
 SKIPPED_FILE = 'skipped.tsv'
+
+# What cleaning counts.
+CLEANED = ('normalized_sentences', 'control_characters', 'split_sentences', 'documents_few_characters',
+           'documents_little_Han_text', 'duplicate_documents', 'near_duplicate_documents')
 
 _BUCKET_TOKENS = 1 << 21
 # More runs than this are merged, so many into one: a shard is picked out of all of them.
@@ -39,11 +44,13 @@ def build(settings, vocabulary, paths, heldout_fraction, kept, engine):
     kept: `kept_results.KeptResults`.
     engine: see tools/engines.py.
   """
-  units = corpus.plan_units(paths, settings.encoding)
+  units = corpus.plan_units(paths, settings.encoding, at_any_line=bool(settings.cleaning.text_field))
   encoded = _encode(settings, units, kept, engine)
-  _write_skipped(encoded, units, kept.path(SKIPPED_FILE))
   counts = sum((unit.counts for unit in encoded), collections.Counter())
-  threshold, heldout_documents = choose_heldout([unit.path + stages.KEYS for unit in encoded], heldout_fraction, paths)
+  if settings.cleaning.duplicates != 'keep':
+    counts.update(_find_duplicates(encoded, settings.cleaning))
+  _write_skipped(encoded, units, kept.path(SKIPPED_FILE))
+  threshold, heldout_documents = choose_heldout([unit.path for unit in encoded], heldout_fraction, paths)
   buckets = 1 + counts['tokens'] * settings.dupe_factor // _BUCKET_TOKENS
   runs, token_counts, skipped_chunks = _assemble(
       settings, encoded, len(vocabulary), threshold, buckets, kept, engine)
@@ -65,6 +72,16 @@ def _encode(settings, units, kept, engine):
       encoded[number] = result
       bar.add(sizes[number])
   return encoded
+
+
+def _find_duplicates(encoded, options):
+  """Writes which documents of each unit are duplicates; returns their counts. options: `cleaning.Options`."""
+  found = duplicates.find([unit.path + stages.HASHES for unit in encoded],
+                          [unit.path + stages.SIGNATURES for unit in encoded], options)
+  for unit, marks in zip(encoded, found):
+    marks.tofile(unit.path + stages.DUPLICATES)
+  exact, near = (int(sum((marks == mark).sum() for marks in found)) for mark in (1, 2))
+  return {'duplicate_documents': exact, 'near_duplicate_documents': near, 'documents': -exact - near}
 
 
 def _assemble(settings, encoded, vocab_size, threshold, buckets, kept, engine):
@@ -118,11 +135,11 @@ def _write_shards(settings, runs, buckets, kept, engine):
   return shards, written
 
 
-def choose_heldout(key_files, fraction, paths=()):
+def choose_heldout(encoded_paths, fraction, paths=()):
   """Which documents are held out: those with the lowest hashes, `fraction` of all, at least one and never all.
 
   Args:
-    key_files: paths of files of document keys, uint64.
+    encoded_paths: of the encoded units.
     fraction: float.
     paths: names the corpus in errors.
 
@@ -133,7 +150,7 @@ def choose_heldout(key_files, fraction, paths=()):
     UserError: fewer than two documents.
   """
   histogram = np.zeros(1 << _HASH_BITS, np.int64)
-  for hashes in _hashes(key_files):
+  for hashes in _hashes(encoded_paths):
     histogram += np.bincount(_first_bits(hashes), minlength=len(histogram))
   total = int(histogram.sum())
   if not total:
@@ -145,13 +162,13 @@ def choose_heldout(key_files, fraction, paths=()):
   count = min(total - 1, max(1, int(total * fraction)))
   before = np.append(0, np.cumsum(histogram))
   place = int(np.searchsorted(before, count, 'left')) - 1
-  candidates = np.concatenate([hashes[_first_bits(hashes) == place] for hashes in _hashes(key_files)])
+  candidates = np.concatenate([hashes[_first_bits(hashes) == place] for hashes in _hashes(encoded_paths)])
   rank = count - 1 - int(before[place])
   return int(np.partition(candidates, rank)[rank]), count
 
 
-def _hashes(key_files):
-  return (stages.heldout_hashes(np.fromfile(path, np.uint64)) for path in key_files)
+def _hashes(encoded_paths):
+  return (stages.heldout_hashes(stages.kept_keys(path)) for path in encoded_paths)
 
 
 def _first_bits(hashes):
@@ -166,7 +183,7 @@ def _statistics(counts, heldout_documents, skipped_chunks, written):
     for name, values in zip(stages.WrittenShard._fields, zip(*written[split])):
       if name not in ('sha256', 'packed_rows'):
         found['{}_{}'.format(split, name)] = sum(values)
-  for name in ('documents_too_short', 'divided_documents', 'divided_lines', 'skipped_lines'):
+  for name in ('documents_too_short', 'divided_documents', 'divided_lines', 'skipped_lines') + CLEANED:
     found[name] = counts[name]
   found['skipped_chunks'] = skipped_chunks
   return found
@@ -180,10 +197,20 @@ def _write_skipped(encoded, units, path):
   for number, (result, unit) in enumerate(zip(encoded, units)):
     if number and units[number - 1].file != unit.file:
       line = 0
-    if os.path.getsize(result.path + stages.SKIPPED):
-      with open(result.path + stages.SKIPPED, encoding='utf-8') as source, \
-          open(path, 'a', encoding='utf-8', newline='\n') as target:
-        for entry in source:
-          place, why = entry.split('\t', 1)
-          target.write('{}\t{}\t{}'.format(os.path.basename(unit.path), line + int(place) + 1, why))
+    entries = _skipped_entries(result.path)
+    if entries:
+      with open(path, 'a', encoding='utf-8', newline='\n') as target:
+        target.writelines('{}\t{}\t{}\n'.format(os.path.basename(unit.path), line + place + 1, why)
+                          for place, why in entries)
     line += result.lines
+
+
+def _skipped_entries(path):
+  """[(line of the unit, why)] of an encoded unit."""
+  with open(path + stages.SKIPPED, encoding='utf-8') as source:
+    entries = [(int(place), why) for place, why in (entry.rstrip('\n').split('\t', 1) for entry in source)]
+  if os.path.exists(path + stages.DUPLICATES):
+    marks, lines = np.fromfile(path + stages.DUPLICATES, np.uint8), np.fromfile(path + stages.LINES, np.int64)
+    entries += [(int(lines[number]), 'document that is {} to an earlier one'.format(
+        'equal' if marks[number] == 1 else 'similar')) for number in np.flatnonzero(marks)]
+  return sorted(entries)

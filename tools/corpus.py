@@ -73,15 +73,15 @@ def check_encoding(encoding):
                   'convert the text to utf-8'.format(encoding))
 
 
-def plan_units(paths, encoding='utf-8', unit_bytes=None):
-  """Cuts the files into `Unit`s at blank lines, in order. A .gz file is one unit."""
+def plan_units(paths, encoding='utf-8', unit_bytes=None, at_any_line=False):
+  """Cuts the files into `Unit`s at blank lines, or at any line, in order. A .gz file is one unit."""
   if unit_bytes is None:
     unit_bytes = min(max(text_bytes(paths) // _UNITS, _MIN_UNIT_BYTES), _MAX_UNIT_BYTES)
   units = []
   for number, path in enumerate(paths):
     begin = 0
     if not path.endswith('.gz'):
-      for end in _cuts(path, encoding, unit_bytes):
+      for end in _cuts(path, encoding, unit_bytes, at_any_line):
         units.append(Unit(number, path, begin, end))
         begin = end
     units.append(Unit(number, path, begin, None))
@@ -98,8 +98,8 @@ def unit_bytes(unit):
   return (os.path.getsize(unit.path) if unit.end is None else unit.end) - unit.begin
 
 
-def _cuts(path, encoding, unit_bytes):
-  """Offsets just after a blank line, at least `unit_bytes` apart."""
+def _cuts(path, encoding, unit_bytes, at_any_line):
+  """Offsets just after a blank line, or any line, at least `unit_bytes` apart."""
   with _open(path) as source:
     size = os.fstat(source.fileno()).st_size
     target = unit_bytes
@@ -107,6 +107,8 @@ def _cuts(path, encoding, unit_bytes):
       source.seek(target)
       at_start = False
       for raw in _pieces(source):
+        if at_any_line and raw.endswith(b'\n'):
+          break
         if at_start and (not raw.strip() or not raw.decode(encoding, 'replace').strip()):
           break
         at_start = raw.endswith(b'\n')

@@ -17,6 +17,7 @@ from albert import cli
 from albert import features
 from albert.errors import UserError
 from tools import building
+from tools import cleaning
 from tools import data_set
 from tools import engines
 from tools import segmentation
@@ -51,6 +52,18 @@ def define_flags():
   flags.DEFINE_enum('errors', 'strict', ['strict', 'skip'], 'Lines that are not in the encoding: stop, or leave them '
                     'out and count them.')
   flags.DEFINE_integer('records_per_shard', 8192, 'Records of a file; the last one may have fewer.')
+  flags.DEFINE_enum('normalization', 'none', cleaning.NORMALIZATIONS, 'width: full-width letters and digits become '
+                    'half-width. nfkc: Unicode\'s, without full-width punctuation.')
+  flags.DEFINE_bool('drop_control_characters', False, 'Drop control characters before segmentation.')
+  flags.DEFINE_bool('split_sentences', False, 'For text that is not one sentence per line.')
+  flags.DEFINE_integer('min_characters', 0, 'Leave out documents with fewer.', lower_bound=0)
+  flags.DEFINE_float('min_han_share', 0.0, 'Leave out documents with a smaller share of Han characters.', lower_bound=0,
+                     upper_bound=1)
+  flags.DEFINE_enum('duplicates', 'keep', cleaning.DUPLICATES, 'exact: leave out documents that came before. near: '
+                    'also those that resemble one before.')
+  flags.DEFINE_float('near_duplicate_threshold', 0.8, 'Jaccard similarity of near duplicates.', lower_bound=0.1,
+                     upper_bound=1)
+  flags.DEFINE_string('text_field', '', 'The corpus is JSON lines; this field of each object is a document.')
   flags.DEFINE_integer('num_workers', 0, 'Processes that share the work; 0: one for each core. The bytes do not depend '
                        'on it.', lower_bound=0)
   flags.DEFINE_enum('engine', 'local', ['local', 'spark'], 'Where the work is done: on this machine or by Spark. The '
@@ -105,7 +118,8 @@ def _settings():
       max_seq_length=FLAGS.max_seq_length, max_predictions_per_seq=FLAGS.max_predictions_per_seq,
       masked_lm_prob=FLAGS.masked_lm_prob, dupe_factor=dupe_factor, short_seq_prob=FLAGS.short_seq_prob,
       random_seed=FLAGS.random_seed, records_per_shard=FLAGS.records_per_shard,
-      record_format=FLAGS.record_format)
+      record_format=FLAGS.record_format,
+      cleaning=cleaning.Options(*(getattr(FLAGS, name) for name in cleaning.Options._fields)))
 
 
 def write_single_file(info, path):
@@ -158,7 +172,10 @@ def _left_out(counts, skipped_file):
   found = [_number(counts[name], what) + why for name, what, why in (
       ('documents_too_short', 'document', ' of fewer than two words'),
       ('skipped_chunks', 'chunk', ' of one word at the end of a document'),
-      ('skipped_lines', 'line', ' in another encoding')) if counts[name]]
+      ('skipped_lines', 'line', ' in another encoding or format'),
+      ('documents_few_characters', 'document', ' of too few characters'),
+      ('documents_little_Han_text', 'document', ' with too little Han text'),
+      ('duplicate_documents', 'duplicate', ''), ('near_duplicate_documents', 'near duplicate', '')) if counts[name]]
   if os.path.exists(skipped_file):
     found.append('each named in ' + skipped_file)
   if counts['divided_documents']:

@@ -96,7 +96,7 @@ def check_settings(settings):
   corpus.check_encoding(settings.encoding)
   for name, low, high in (('max_seq_length', 8, 1 << 20), ('max_predictions_per_seq', 1, settings.max_seq_length),
                           ('masked_lm_prob', 0.0, 1.0), ('short_seq_prob', 0.0, 1.0), ('dupe_factor', 1, 1 << 20),
-                          ('random_seed', 0, (1 << 63) - 1), ('records_per_shard', 1, 1 << 40)):
+                          ('random_seed', 0, (1 << 63) - 1), ('records_per_shard', 1, 1 << 40), ('max_ngram', 1, 3)):
     value = getattr(settings, name)
     if not low <= value <= high:
       raise UserError('expected --{0} from {1} to {2}, found {3}; set --{0} within that range'.format(
@@ -106,7 +106,8 @@ def check_settings(settings):
 def describe(settings, vocabulary, paths):
   """What determines the bytes of the data set, as dataset.json keeps it: dict."""
   described = collections.OrderedDict(settings._asdict())
-  del described['vocab_file']
+  del described['vocab_file'], described['cleaning']
+  described.update(settings.cleaning._asdict())
   described.update(recipe=RECIPE, heldout_fraction=HELDOUT_FRACTION,
                    heldout_dupe_factor=stages.duplicates(settings)[features.HELDOUT],
                    vocab_sha256=vocabulary.sha256, inputs=[_describe_input(path) for path in paths])

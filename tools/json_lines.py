@@ -25,27 +25,27 @@ class Reader(corpus.Reader):
     for start, text, is_piece in self._lines(unit):
       if is_piece:
         if in_long_line != self.lines:
-          self._wrong(unit, 'a line of more than {:,} bytes'.format(corpus.MAX_LINE_BYTES))
+          self._wrong(unit, start, 'more than {:,} bytes'.format(corpus.MAX_LINE_BYTES))
         in_long_line = self.lines
       elif text:
-        sentences = self._sentences(unit, text)
+        sentences = self._sentences(unit, start, text)
         if sentences:
           yield corpus.Document(unit.file, start, sentences, self.lines)
 
-  def _sentences(self, unit, line):
+  def _sentences(self, unit, start, line):
     try:
       text = json.loads(line)[self._text_field]
       if isinstance(text, str):
         return [sentence.strip() for sentence in text.split('\n') if sentence.strip()]
     except (ValueError, KeyError, TypeError, RecursionError):
       pass
-    self._wrong(unit, 'another line')
+    self._wrong(unit, start, repr(line[:40]))
     return None
 
-  def _wrong(self, unit, found):
+  def _wrong(self, unit, start, found):
     if self._errors_are_skipped:
       self.skipped.append((self.lines, 'no JSON object with a text "{}"'.format(self._text_field)))
       return
-    raise UserError('{}: expected a JSON object with a text "{}" in each line, found {} {} lines after byte {}; name '
-                    'the field (--text_field) or leave such lines out (--errors=skip)'.format(
-                        unit.path, self._text_field, found, self.lines + 1, unit.begin))
+    raise UserError('{}: expected a JSON object with a text "{}" in each line, found {} in line {}; name the field '
+                    '(--text_field) or leave such lines out (--errors=skip)'.format(
+                        unit.path, self._text_field, found, corpus.line_number(unit.path, start)))

@@ -10,6 +10,7 @@ Between the first two the held-out documents are chosen, between the last two th
 import collections
 import functools
 import hashlib
+import itertools
 import os
 
 import numpy as np
@@ -18,9 +19,11 @@ from albert import features
 from albert import packing
 from albert import tokenization
 from tools import assembly
+from tools import cleaning
 from tools import compact
 from tools import corpus
 from tools import encoding
+from tools import json_lines
 from tools import masking
 from tools import random_bits
 from tools import segmentation
@@ -31,7 +34,7 @@ from tools import tfrecord
 Settings = collections.namedtuple('Settings', [
     'vocab_file', 'do_lower_case', 'do_whole_word_mask', 'segmenter', 'encoding', 'skip_errors', 'max_seq_length',
     'max_predictions_per_seq', 'masked_lm_prob', 'dupe_factor', 'short_seq_prob', 'random_seed', 'records_per_shard',
-    'record_format'])
+    'record_format', 'max_ngram', 'cleaning'], defaults=[1, cleaning.Options()])
 
 # Held-out documents are masked at least this often, for a steady figure.
 MIN_HELDOUT_DUPLICATES = 5
@@ -51,6 +54,8 @@ EncodedUnit.__doc__ = """Result of encode_unit.
 path: what its files begin with (see there); counts: Counter of what was read; lines: how many the unit has.
 """
 DOCUMENTS, KEYS, SKIPPED = '.documents', '.keys', '.skipped'
+# For finding duplicates: line of the unit, hash and signature of each document; and what was found.
+LINES, HASHES, SIGNATURES, DUPLICATES = '.lines', '.hashes', '.signatures', '.duplicates'
 
 AssembledUnit = collections.namedtuple('AssembledUnit', ['runs', 'token_counts', 'skipped_chunks'])
 AssembledUnit.__doc__ = """Result of assemble_unit.
@@ -96,16 +101,20 @@ def encode_unit(settings, unit, path):
   Documents of fewer than two words are left out and counted: no two segments can be made of them.
 
   Files: path + DOCUMENTS, blocks of `assembly.Documents`; path + KEYS, uint64, the documents' keys; path + SKIPPED,
-  a line for each line or document that was left out: its line in the unit, from 0, and why, tab-separated.
+  a line for each line or document that was left out: its line in the unit, from 0, and why, tab-separated; and what
+  finding duplicates needs: path + LINES, int64, HASHES, uint64, SIGNATURES, uint32.
   """
   encoder = _encoder(settings.vocab_file, settings.do_lower_case, settings.do_whole_word_mask, settings.segmenter)
-  reader = corpus.Reader(settings.encoding, settings.skip_errors)
+  reader = _reader(settings)
   unk_id = _vocabulary(settings.vocab_file).unk_id
   counts = collections.Counter()
   skipped = []
-  with open(path + DOCUMENTS + '.tmp', 'wb') as target, open(path + KEYS + '.tmp', 'wb') as keys:
-    for block in _blocks(reader.documents(unit)):
-      documents = _encode_block(encoder, block, settings.random_seed, counts, skipped)
+  traits = _Traits(path, settings.cleaning.duplicates)
+  cleaned = cleaning.clean(reader.documents(unit), settings.cleaning, counts, skipped)
+  with open(path + DOCUMENTS + '.tmp', 'wb') as target, open(path + KEYS + '.tmp', 'wb') as keys, traits:
+    for block in _blocks(cleaned):
+      documents, is_kept = _encode_block(encoder, block, settings.random_seed, counts, skipped)
+      traits.add(itertools.compress(block, is_kept))
       counts['unknown_tokens'] += int(np.count_nonzero(encoding.ids_of(documents.tokens) == unk_id))
       for array in documents:
         np.save(target, array)
@@ -119,6 +128,49 @@ def encode_unit(settings, unit, path):
   for suffix in (DOCUMENTS, KEYS, SKIPPED):
     os.replace(path + suffix + '.tmp', path + suffix)
   return EncodedUnit(path, counts, reader.lines)
+
+
+def _reader(settings):
+  if settings.cleaning.text_field:
+    return json_lines.Reader(settings.cleaning.text_field, settings.encoding, settings.skip_errors)
+  return corpus.Reader(settings.encoding, settings.skip_errors)
+
+
+class _Traits:
+  """Writes what finding duplicates needs to know of documents, in a `with` statement; nothing if they are kept."""
+
+  def __init__(self, path, duplicates):
+    wanted = {'keep': {}, 'exact': {LINES: _line, HASHES: cleaning.text_hash},
+              'near': {LINES: _line, HASHES: cleaning.text_hash, SIGNATURES: cleaning.signature}}
+    self._traits = wanted[duplicates]
+    self._path = path
+    self._files = {}
+
+  def __enter__(self):
+    self._files = {suffix: open(self._path + suffix + '.tmp', 'wb') for suffix in self._traits}
+
+  def add(self, documents):
+    """Writes those of some documents."""
+    types = {LINES: np.int64, HASHES: np.uint64, SIGNATURES: np.uint32}
+    documents = list(documents) if self._files else []
+    for suffix, target in self._files.items():
+      np.array([self._traits[suffix](document) for document in documents], types[suffix]).tofile(target)
+
+  def __exit__(self, *exception):
+    for suffix, target in self._files.items():
+      target.close()
+      if exception[0] is None:
+        os.replace(self._path + suffix + '.tmp', self._path + suffix)
+
+
+def _line(document):
+  return document.line
+
+
+def kept_keys(path):
+  """Keys of the documents of an `EncodedUnit` that are no duplicates: uint64."""
+  keys = np.fromfile(path + KEYS, np.uint64)
+  return keys[np.fromfile(path + DUPLICATES, np.uint8) == 0] if os.path.exists(path + DUPLICATES) else keys
 
 
 def _blocks(documents):
@@ -135,9 +187,8 @@ def _blocks(documents):
 
 
 def _encode_block(encoder, block, seed, counts, skipped):
-  """Encodes `corpus.Document`s: `assembly.Documents`, without the empty sentences and too short documents.
-
-  Adds to counts (Counter) and skipped ([(line, why)]).
+  """Encodes `corpus.Document`s: `assembly.Documents`, without the empty sentences and too short documents; and bool,
+  which documents those are not. Adds to counts (Counter) and skipped ([(line, why)]).
   """
   encoded = encoder.encode([sentence for document in block for sentence in document.sentences])
   keys = np.array([document_key(seed, document) for document in block], np.uint64)
@@ -153,7 +204,7 @@ def _encode_block(encoder, block, seed, counts, skipped):
               for document, number in zip(block, words.tolist()) if number < 2]
   counts.update(documents=len(kept.keys), documents_too_short=len(block) - len(kept.keys),
                 sentences=len(kept.lengths), words=int(words[words >= 2].sum()), tokens=len(kept.tokens))
-  return kept
+  return kept, words >= 2
 
 
 def select_documents(documents, chosen):
@@ -174,7 +225,7 @@ def assemble_unit(settings, encoded_path, heldout_threshold, buckets, run_prefix
   token_counts = np.zeros(vocab_size, np.int64)
   writers = {split: _RunWriter('{}.{}'.format(run_prefix, split), buckets) for split in duplicates(settings)}
   skipped_chunks = 0
-  for documents in _read_documents(encoded_path + DOCUMENTS):
+  for documents in _read_documents(encoded_path):
     held_out = heldout_hashes(documents.keys) <= np.uint64(heldout_threshold)
     training = select_documents(documents, ~held_out)
     token_counts += np.bincount(encoding.ids_of(training.tokens), minlength=vocab_size)
@@ -198,10 +249,17 @@ def _duplicate_ranges(count):
 
 
 def _read_documents(path):
-  size = os.path.getsize(path)
-  with open(path, 'rb') as source:
+  """Yields the `assembly.Documents` of an `EncodedUnit`, without duplicates."""
+  size = os.path.getsize(path + DOCUMENTS)
+  duplicates = np.fromfile(path + DUPLICATES, np.uint8) if os.path.exists(path + DUPLICATES) else None
+  before = 0
+  with open(path + DOCUMENTS, 'rb') as source:
     while source.tell() < size:
-      yield assembly.Documents(*(np.load(source) for _ in assembly.Documents._fields))
+      documents = assembly.Documents(*(np.load(source) for _ in assembly.Documents._fields))
+      if duplicates is not None:
+        count = len(documents.keys)
+        documents, before = select_documents(documents, duplicates[before:before + count] == 0), before + count
+      yield documents
 
 
 class _RunWriter:
