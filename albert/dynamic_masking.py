@@ -20,12 +20,13 @@ from albert.errors import UserError
 _GAMMA, _FACTOR_1, _FACTOR_2 = (np.uint64(number).astype(np.int64) for number in (
     0x9E3779B97F4A7C15, 0xBF58476D1CE4E5B9, 0x94D049BB133111EB))
 # Parts of an example's randomness.
-_BUDGET, _CHOICE, _REPLACEMENT = range(3)
+_BUDGET, _CHOICE, _REPLACEMENT, _NGRAM = range(4)
 # Beyond P words, of which each has a token, so many more may fill what is left of the budget, in so many rounds.
 _SPARE_WORDS, _ROUNDS = 16, 4
 
 MaskingOptions = collections.namedtuple('MaskingOptions', [
-    'max_seq_length', 'max_predictions_per_seq', 'masked_lm_prob', 'pad_id', 'mask_id', 'replacement_ids'])
+    'max_seq_length', 'max_predictions_per_seq', 'masked_lm_prob', 'pad_id', 'mask_id', 'replacement_ids',
+    'max_ngram'], defaults=[1])
 
 
 def masking_options(info):
@@ -40,7 +41,8 @@ def masking_options(info):
                     'tokens); restore it or make the data set again'.format(
                         info.vocab_file, info.vocab_size, len(vocabulary)))
   return MaskingOptions(info.max_seq_length, info.max_predictions_per_seq, info.settings['masked_lm_prob'],
-                        vocabulary.pad_id, vocabulary.mask_id, vocabulary.replacement_ids())
+                        vocabulary.pad_id, vocabulary.mask_id, vocabulary.replacement_ids(),
+                        info.settings.get('max_ngram', 1))
 
 
 def masked_batches(batches, info, seed, start_record=0, rank=0, ranks=1, num_parallel_calls=None):
@@ -114,6 +116,8 @@ def _choose_tokens(sizes, lengths, keys, options):
   width, slots = options.max_seq_length, options.max_predictions_per_seq
   is_word = (sizes > 0) & (sizes <= min(slots, features.UNMASKABLE - 1))
   sizes = tf.cast(sizes, tf.int32)
+  if options.max_ngram > 1:
+    sizes, is_word = _join_words(sizes, is_word, keys, options)
   bits = _derive(_derive(keys, _CHOICE), tf.range(width, dtype=tf.int64))
   # The lowest byte says how long the word is, the others are its place in the random order.
   order = tf.bitwise.bitwise_or(tf.cast(_shift(bits, 41), tf.int32) * 256, sizes)
@@ -128,6 +132,47 @@ def _choose_tokens(sizes, lengths, keys, options):
   places = tf.ragged.range(starts, starts + sizes).flat_values
   counts = tf.scatter_nd(places[:, None], tf.ones_like(places), [tf.shape(order)[0] * width])
   return counts > 0
+
+
+def _join_words(sizes, is_word, keys, options):
+  """Joins words to n-grams, as tools/masking.py does: (lengths int32 [B, S], bool [B, S], where one begins).
+
+  Args:
+    sizes: int32 [B, S], word lengths.
+    is_word: bool [B, S], where a word begins that may be masked.
+    keys: int64 [B, 1].
+    options: MaskingOptions.
+  """
+  width, longest = options.max_seq_length, min(options.max_predictions_per_seq, features.UNMASKABLE)
+  keys = _derive(keys, _NGRAM)
+  number = tf.cumsum(tf.cast(sizes > 0, tf.int64), axis=1, exclusive=True)
+  number += _below(_derive(keys, tf.constant(1 << 32, tf.int64)), options.max_ngram)
+  case = _below(_derive(keys, number // options.max_ngram), features.NGRAM_PARTS)
+  cuts = tf.constant(np.array(features.NGRAM_CUTS[options.max_ngram], bool))
+  starts = tf.gather_nd(cuts, tf.stack([case, number % options.max_ngram], axis=-1))
+  # What follows a word goes on with its n-gram only if it may be masked too; [SEP] may not.
+  added = tf.reshape(tf.where(is_word & ~starts, sizes, tf.zeros_like(sizes)), [-1])
+  rows = width * tf.range(tf.shape(sizes)[0])[:, None]
+  ends, lengths = tf.range(width) + sizes, sizes
+  for _ in range(options.max_ngram - 1):
+    following = tf.gather(added, rows + tf.minimum(ends, width - 1)) * tf.cast(ends < width, tf.int32)
+    lengths += following
+    # Where nothing follows the end is out of the row, so that nothing more does.
+    ends = tf.where(following > 0, ends + following, tf.fill(tf.shape(ends), width))
+  before = _follows_word(sizes, is_word, rows)
+  return tf.minimum(lengths, 255), is_word & (starts | ~before) & (lengths <= longest)
+
+
+def _follows_word(sizes, is_word, rows):
+  """Where the token before is the last one of a word that may be masked: bool [B, S]."""
+  width = sizes.shape[1].value
+  ends = tf.boolean_mask(rows + tf.range(width) + sizes, is_word & (tf.range(width) + sizes < width))
+  return tf.reshape(tf.scatter_nd(ends[:, None], tf.ones_like(ends), [tf.size(sizes)]) > 0, [-1, width])
+
+
+def _below(bits, limit):
+  """Maps int64 bits to integers in [0, limit), int64."""
+  return _shift(_shift(bits, 32) * limit, 32)
 
 
 def _budgets(totals, keys, options):
@@ -188,7 +233,7 @@ def _replacements(keys, columns, labels, options):
   bits = _derive(_derive(keys, _REPLACEMENT), columns)
   share = tf.cast(_shift(bits, 11), tf.float64) * 2.0 ** -53
   choices = tf.constant(options.replacement_ids, tf.int32)
-  random_tokens = tf.gather(choices, _shift(_shift(_derive(bits, 0), 32) * len(options.replacement_ids), 32))
+  random_tokens = tf.gather(choices, _below(_derive(bits, 0), len(options.replacement_ids)))
   is_random = share < features.MASK_SHARE + features.RANDOM_SHARE
   return tf.where(share < features.MASK_SHARE, tf.fill(tf.shape(labels), options.mask_id),
                   tf.where(is_random, random_tokens, labels))

@@ -231,3 +231,34 @@ def test_compact_records_are_checked(infos, tmp_path):
       'train': [features.Shard('x', 1, None)], 'heldout': []}, info.settings)
   with pytest.raises(UserError, match='expected 1 values of token_ids in record 0, found 0'):
     input_pipeline.check_readable(broken)
+
+
+def run_lengths(batch):
+  """Share of the stretches of masked tokens by length."""
+  counts = collections.Counter()
+  is_masked = np.zeros(batch['input_ids'].shape, bool)
+  rows, columns, _ = labelled(batch)
+  is_masked[rows, columns] = True
+  edges = np.diff(np.pad(is_masked, ((0, 0), (1, 1)), 'constant').astype(int).ravel())
+  counts.update((np.flatnonzero(edges < 0) - np.flatnonzero(edges > 0)).tolist())
+  return np.array([counts[size] for size in range(1, 10)]) / sum(counts.values())
+
+
+def test_ngrams_agree_with_the_static_path(infos, tmp_path):
+  folder = os.path.dirname(infos['compact'].folder)
+  made = {name: data_set.create(
+      small_corpus.settings(os.path.join(folder, 'vocab.txt'), record_format=name, max_seq_length=WIDTH, dupe_factor=4,
+                            max_predictions_per_seq=SLOTS, masked_lm_prob=0.15, max_ngram=3),
+      [os.path.join(folder, 'text.txt')], str(tmp_path / name)).info for name in features.RECORD_FORMATS}
+  static, dynamic, single = as_arrays(read(made['reference'])), mask(made['compact'], range(4)), mask(
+      infos['compact'], range(2))
+  np.testing.assert_allclose(run_lengths(static), run_lengths(dynamic), atol=0.02)
+  assert np.abs(run_lengths(static) - run_lengths(single)).max() > 0.05
+  shares = [batch['masked_lm_weights'].sum() / batch['input_mask'].sum() for batch in (static, dynamic)]
+  assert abs(shares[0] - shares[1]) < 0.002
+  boundary = np.stack([record['token_boundary'] for record in read(made['reference'])] * 4)
+  rows, columns, _ = labelled(dynamic)
+  is_masked = np.zeros(boundary.shape, bool)
+  is_masked[rows, columns] = True
+  within_word = (boundary[:, 1:] == 0) & (dynamic['input_mask'][:, 1:] > 0)
+  assert (is_masked[:, 1:] == is_masked[:, :-1])[within_word].all()

@@ -15,6 +15,7 @@ from tools import duplicates
 from tools import progress
 from tools import shuffle
 from tools import stages
+from tools import traits
 
 # Every line and document that was left out, with its file and line: beside the shards, if there are any.
 SKIPPED_FILE = 'skipped.tsv'
@@ -76,8 +77,8 @@ def _encode(settings, units, kept, engine):
 
 def _find_duplicates(encoded, options):
   """Writes which documents of each unit are duplicates; returns their counts. options: `cleaning.Options`."""
-  found = duplicates.find([unit.path + stages.HASHES for unit in encoded],
-                          [unit.path + stages.SIGNATURES for unit in encoded], options)
+  found = duplicates.find([unit.path + traits.HASHES for unit in encoded],
+                          [unit.path + traits.SIGNATURES for unit in encoded], options)
   for unit, marks in zip(encoded, found):
     marks.tofile(unit.path + stages.DUPLICATES)
   exact, near = (int(sum((marks == mark).sum() for marks in found)) for mark in (1, 2))
@@ -210,7 +211,7 @@ def _skipped_entries(path):
   with open(path + stages.SKIPPED, encoding='utf-8') as source:
     entries = [(int(place), why) for place, why in (entry.rstrip('\n').split('\t', 1) for entry in source)]
   if os.path.exists(path + stages.DUPLICATES):
-    marks, lines = np.fromfile(path + stages.DUPLICATES, np.uint8), np.fromfile(path + stages.LINES, np.int64)
+    marks, lines = np.fromfile(path + stages.DUPLICATES, np.uint8), np.fromfile(path + traits.LINES, np.int64)
     entries += [(int(lines[number]), 'document that is {} to an earlier one'.format(
         'equal' if marks[number] == 1 else 'similar')) for number in np.flatnonzero(marks)]
   return sorted(entries)

@@ -37,6 +37,8 @@ def define_flags():
   flags.DEFINE_string('vocab_file', None, 'WordPiece vocabulary, a token per line.')
   flags.DEFINE_bool('do_lower_case', True, 'Lower case and no accents, as the published vocabulary has it.')
   flags.DEFINE_bool('do_whole_word_mask', True, 'Mask whole words; else every token is masked on its own.')
+  flags.DEFINE_integer('max_ngram', 1, 'Up to so many whole words in a row are masked together: n of them with a '
+                       'probability proportional to 1/n. At most 3.')
   flags.DEFINE_integer('max_seq_length', 512, 'S: tokens of a record, with [CLS] and [SEP].')
   flags.DEFINE_integer('max_predictions_per_seq', 51, 'P: room for masked tokens in a record.')
   flags.DEFINE_float('masked_lm_prob', 0.10, 'Share of the tokens that are masked.')
@@ -118,7 +120,7 @@ def _settings():
       max_seq_length=FLAGS.max_seq_length, max_predictions_per_seq=FLAGS.max_predictions_per_seq,
       masked_lm_prob=FLAGS.masked_lm_prob, dupe_factor=dupe_factor, short_seq_prob=FLAGS.short_seq_prob,
       random_seed=FLAGS.random_seed, records_per_shard=FLAGS.records_per_shard,
-      record_format=FLAGS.record_format,
+      record_format=FLAGS.record_format, max_ngram=FLAGS.max_ngram,
       cleaning=cleaning.Options(*(getattr(FLAGS, name) for name in cleaning.Options._fields)))
 
 

@@ -29,6 +29,7 @@ from tools import random_bits
 from tools import segmentation
 from tools import shuffle
 from tools import tfrecord
+from tools import traits
 
 # Everything that determines the bytes of a data set, besides the corpus; see the flags of create_pretraining_data.
 Settings = collections.namedtuple('Settings', [
@@ -54,8 +55,8 @@ EncodedUnit.__doc__ = """Result of encode_unit.
 path: what its files begin with (see there); counts: Counter of what was read; lines: how many the unit has.
 """
 DOCUMENTS, KEYS, SKIPPED = '.documents', '.keys', '.skipped'
-# For finding duplicates: line of the unit, hash and signature of each document; and what was found.
-LINES, HASHES, SIGNATURES, DUPLICATES = '.lines', '.hashes', '.signatures', '.duplicates'
+# What was found of each document: see tools/duplicates.py.
+DUPLICATES = '.duplicates'
 
 AssembledUnit = collections.namedtuple('AssembledUnit', ['runs', 'token_counts', 'skipped_chunks'])
 AssembledUnit.__doc__ = """Result of assemble_unit.
@@ -101,20 +102,20 @@ def encode_unit(settings, unit, path):
   Documents of fewer than two words are left out and counted: no two segments can be made of them.
 
   Files: path + DOCUMENTS, blocks of `assembly.Documents`; path + KEYS, uint64, the documents' keys; path + SKIPPED,
-  a line for each line or document that was left out: its line in the unit, from 0, and why, tab-separated; and what
-  finding duplicates needs: path + LINES, int64, HASHES, uint64, SIGNATURES, uint32.
+  a line for each line or document that was left out: its line in the unit, from 0, and why, tab-separated; and
+  those of `traits.Writer`.
   """
   encoder = _encoder(settings.vocab_file, settings.do_lower_case, settings.do_whole_word_mask, settings.segmenter)
   reader = _reader(settings)
   unk_id = _vocabulary(settings.vocab_file).unk_id
   counts = collections.Counter()
   skipped = []
-  traits = _Traits(path, settings.cleaning.duplicates)
   cleaned = cleaning.clean(reader.documents(unit), settings.cleaning, counts, skipped)
-  with open(path + DOCUMENTS + '.tmp', 'wb') as target, open(path + KEYS + '.tmp', 'wb') as keys, traits:
+  with open(path + DOCUMENTS + '.tmp', 'wb') as target, open(path + KEYS + '.tmp', 'wb') as keys, \
+      traits.Writer(path, settings.cleaning.duplicates) as traits_writer:
     for block in _blocks(cleaned):
       documents, is_kept = _encode_block(encoder, block, settings.random_seed, counts, skipped)
-      traits.add(itertools.compress(block, is_kept))
+      traits_writer.add(itertools.compress(block, is_kept))
       counts['unknown_tokens'] += int(np.count_nonzero(encoding.ids_of(documents.tokens) == unk_id))
       for array in documents:
         np.save(target, array)
@@ -134,37 +135,6 @@ def _reader(settings):
   if settings.cleaning.text_field:
     return json_lines.Reader(settings.cleaning.text_field, settings.encoding, settings.skip_errors)
   return corpus.Reader(settings.encoding, settings.skip_errors)
-
-
-class _Traits:
-  """Writes what finding duplicates needs to know of documents, in a `with` statement; nothing if they are kept."""
-
-  def __init__(self, path, duplicates):
-    wanted = {'keep': {}, 'exact': {LINES: _line, HASHES: cleaning.text_hash},
-              'near': {LINES: _line, HASHES: cleaning.text_hash, SIGNATURES: cleaning.signature}}
-    self._traits = wanted[duplicates]
-    self._path = path
-    self._files = {}
-
-  def __enter__(self):
-    self._files = {suffix: open(self._path + suffix + '.tmp', 'wb') for suffix in self._traits}
-
-  def add(self, documents):
-    """Writes those of some documents."""
-    types = {LINES: np.int64, HASHES: np.uint64, SIGNATURES: np.uint32}
-    documents = list(documents) if self._files else []
-    for suffix, target in self._files.items():
-      np.array([self._traits[suffix](document) for document in documents], types[suffix]).tofile(target)
-
-  def __exit__(self, *exception):
-    for suffix, target in self._files.items():
-      target.close()
-      if exception[0] is None:
-        os.replace(self._path + suffix + '.tmp', self._path + suffix)
-
-
-def _line(document):
-  return document.line
 
 
 def kept_keys(path):
@@ -294,7 +264,7 @@ def masking_options(settings):
   vocabulary = _vocabulary(settings.vocab_file)
   return masking.MaskingOptions(
       settings.max_seq_length, settings.max_predictions_per_seq, settings.masked_lm_prob, vocabulary.cls_id,
-      vocabulary.sep_id, vocabulary.mask_id, vocabulary.pad_id, vocabulary.replacement_ids())
+      vocabulary.sep_id, vocabulary.mask_id, vocabulary.pad_id, vocabulary.replacement_ids(), settings.max_ngram)
 
 
 def write_shard(settings, split, runs, buckets, place, path):
