@@ -7,6 +7,8 @@ Legend: S = max_seq_length, P = max_predictions_per_seq. A data set is a folder:
     token_counts.txt                line i: how often token i occurs in the training documents
     train-00000-of-00002.tfrecord   shards in the reference format of google-research/albert, or in the compact one
     train-00000-of-00002.tfrecord.lengths.npy  uint16 [records, 2], tokens and labels of each record, for packing them
+    data_report.html                the same for a person, with histograms
+    skipped.tsv                     file, line and reason of all that was left out, if anything was
     heldout-00000-of-00001.tfrecord documents that training never sees, always in the reference format
 """
 

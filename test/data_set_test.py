@@ -48,7 +48,7 @@ def paths(tmp_path):
 def test_a_data_set_is_what_its_json_says(tmp_path, paths):
   info = create(tmp_path / 'd', paths, records_per_shard=40).info
   assert sorted(os.listdir(str(tmp_path / 'd'))) == sorted(
-      ['dataset.json', 'vocab.txt', 'token_counts.txt']
+      ['dataset.json', 'vocab.txt', 'token_counts.txt', 'data_report.html']
       + [shard.file for split in ('train', 'heldout') for shard in info.shards[split]]
       + [shard.file + '.lengths.npy' for shard in info.shards['train']])
   loaded = features.DatasetInfo.load(str(tmp_path / 'd'))

@@ -25,13 +25,18 @@ CLEANED = ('normalized_sentences', 'control_characters', 'split_sentences', 'doc
            'documents_little_Han_text', 'duplicate_documents', 'near_duplicate_documents')
 
 _BUCKET_TOKENS = 1 << 21
+# Texts that became [UNK], in the report.
+_UNKNOWN_SHOWN = 40
 # More runs than this are merged, so many into one: a shard is picked out of all of them.
 _MAX_RUNS = 128
 # The held-out threshold is found by counting hashes with the same first bits.
 _HASH_BITS = 16
 
-Built = collections.namedtuple('Built', ['shards', 'statistics', 'token_counts'])
-Built.__doc__ = """The shards ({split: [features.Shard]}), statistics and token counts (int64 [V]) of a data set."""
+Built = collections.namedtuple('Built', ['shards', 'statistics', 'token_counts', 'histograms'])
+Built.__doc__ = """The shards ({split: [features.Shard]}), statistics and token counts (int64 [V]) of a data set.
+
+histograms: for `report.make`.
+"""
 
 
 def build(settings, vocabulary, paths, heldout_fraction, kept, engine):
@@ -58,7 +63,7 @@ def build(settings, vocabulary, paths, heldout_fraction, kept, engine):
   runs = {split: _merge(split, split_runs, buckets, kept, engine) for split, split_runs in runs.items()}
   shards, written = _write_shards(settings, runs, buckets, kept, engine)
   statistics = _statistics(counts, heldout_documents, skipped_chunks, written)
-  return Built(shards, statistics, token_counts)
+  return Built(shards, statistics, token_counts, _histograms(encoded, written[features.TRAIN]))
 
 
 def _encode(settings, units, kept, engine):
@@ -182,12 +187,20 @@ def _statistics(counts, heldout_documents, skipped_chunks, written):
   found['heldout_documents'] = heldout_documents
   for split in (features.TRAIN, features.HELDOUT):
     for name, values in zip(stages.WrittenShard._fields, zip(*written[split])):
-      if name not in ('sha256', 'packed_rows'):
+      if name in ('records', 'bytes', 'tokens', 'masked_tokens'):
         found['{}_{}'.format(split, name)] = sum(values)
   for name in ('documents_too_short', 'divided_documents', 'divided_lines', 'skipped_lines') + CLEANED:
     found[name] = counts[name]
   found['skipped_chunks'] = skipped_chunks
   return found
+
+
+def _histograms(encoded, written):
+  unknown = sum((unit.unknown for unit in encoded), collections.Counter())
+  return {'lengths': sum(shard.length_counts for shard in written).tolist(),
+          'masked_as': sum(shard.masked_as for shard in written).tolist(),
+          'word_lengths': sum(unit.word_lengths for unit in encoded).tolist(),
+          'unknown': sorted(unknown.items(), key=lambda item: (-item[1], item[0]))[:_UNKNOWN_SHOWN]}
 
 
 def _write_skipped(encoded, units, path):

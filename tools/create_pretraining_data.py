@@ -146,6 +146,7 @@ def summary(result, seconds):
   lines = [] if result.created else ['finished data set, nothing to do']
   lines += [
       'data set    {}'.format(info.folder),
+      'report      {}'.format(os.path.join(info.folder, data_set.REPORT_FILE)),
       'training    {:,} examples of {}, {} each: {}, {:.1f} MB'.format(
           info.records(features.TRAIN), _number(counts['documents'] - counts['heldout_documents'], 'document'),
           _number(info.settings['dupe_factor'], 'way'), _number(len(info.shards[features.TRAIN]), 'file'),

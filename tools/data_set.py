@@ -13,6 +13,7 @@ from tools import building
 from tools import corpus
 from tools import engines
 from tools import kept_results
+from tools import report
 from tools import stages
 
 # Raised when a change of the code changes the bytes that the same settings give.
@@ -20,6 +21,7 @@ RECIPE = 1
 HELDOUT_FRACTION = 0.05
 
 WORK_FOLDER = '.unfinished'
+REPORT_FILE = 'data_report.html'
 
 Result = collections.namedtuple('Result', ['info', 'created', 'reused'], defaults=[0])
 Result.__doc__ = """A data set.
@@ -174,12 +176,14 @@ def _put_in_place(info, data_set, vocab_file, work, folder):
   """Moves the finished shards from `work` to `folder`; dataset.json goes first when old and comes last when new."""
   with open(os.path.join(work, features.TOKEN_COUNTS_FILE), 'w') as target:
     target.writelines('{}\n'.format(count) for count in data_set.token_counts)
+  with open(os.path.join(work, REPORT_FILE), 'w', encoding='utf-8') as target:
+    target.write(report.make(info, data_set.histograms))
   shutil.copyfile(vocab_file, os.path.join(work, features.VOCAB_FILE))
   _remove_old(folder)
   for name in map(os.path.basename, _record_files(info)):
     if os.path.exists(os.path.join(work, name)):
       os.replace(os.path.join(work, name), os.path.join(folder, name))
-  names = [features.TOKEN_COUNTS_FILE, features.VOCAB_FILE]
+  names = [features.TOKEN_COUNTS_FILE, features.VOCAB_FILE, REPORT_FILE]
   if os.path.exists(os.path.join(work, building.SKIPPED_FILE)):
     names.append(building.SKIPPED_FILE)
   for name in names:

@@ -162,3 +162,12 @@ def _replacements(keys, columns, labels, options):
   random_tokens = choices[random_bits.below_array(random_bits.derive_array(bits, 0), len(choices))]
   return np.where(share < features.MASK_SHARE, options.mask_id,
                   np.where(share < features.MASK_SHARE + features.RANDOM_SHARE, random_tokens, labels))
+
+
+def outcomes(batch, options):
+  """How many masked tokens became [MASK], another token, or stayed: int64 [3]. batch: a `Batch` as a dict."""
+  rows, slots = np.nonzero(batch['masked_lm_weights'])
+  labels = batch['masked_lm_ids'][rows, slots]
+  inputs = batch['input_ids'][rows, batch['masked_lm_positions'][rows, slots]]
+  is_mask, is_same = inputs == options.mask_id, inputs == labels
+  return np.array([is_mask.sum(), (~is_mask & ~is_same).sum(), is_same.sum()])

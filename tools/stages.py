@@ -41,6 +41,10 @@ Settings = collections.namedtuple('Settings', [
 MIN_HELDOUT_DUPLICATES = 5
 RECORD_FEATURES = features.REFERENCE_FEATURES + (features.TOKEN_BOUNDARY,)
 
+# For the report: words of 1, 2, ... tokens, the last for longer ones; steps in which records' lengths are counted; texts
+# that became [UNK], of each unit.
+WORD_LENGTHS, LENGTH_STEPS, UNKNOWN_TEXTS = 10, 32, 1000
+
 # Part of a document's key; duplicates are parts 0, 1, ...
 _HELDOUT = 1 << 40
 # Sizes that bound a worker's memory; the output does not depend on them.
@@ -49,10 +53,11 @@ _DUPLICATES_AT_ONCE = 10
 _RUN_TOKENS = 1 << 22
 _BLOCK_RECORDS = 256
 
-EncodedUnit = collections.namedtuple('EncodedUnit', ['path', 'counts', 'lines'])
+EncodedUnit = collections.namedtuple('EncodedUnit', ['path', 'counts', 'lines', 'word_lengths', 'unknown'])
 EncodedUnit.__doc__ = """Result of encode_unit.
 
-path: what its files begin with (see there); counts: Counter of what was read; lines: how many the unit has.
+path: what its files begin with (see there); counts: Counter of what was read; lines: how many the unit has;
+word_lengths: int64 [WORD_LENGTHS], words by their tokens, from 1; unknown: Counter of texts that became [UNK].
 """
 DOCUMENTS, KEYS, SKIPPED = '.documents', '.keys', '.skipped'
 # What was found of each document: see tools/duplicates.py.
@@ -65,8 +70,12 @@ runs: {'train': [path], 'heldout': [path]}; token_counts: int64 [V], over the tr
 """
 
 WrittenShard = collections.namedtuple('WrittenShard', [
-    'records', 'sha256', 'bytes', 'packed_rows', 'tokens', 'masked_tokens'])
-WrittenShard.__doc__ = """Result of write_shard; tokens: of text, without [CLS], [SEP] and padding."""
+    'records', 'sha256', 'bytes', 'packed_rows', 'tokens', 'masked_tokens', 'length_counts', 'masked_as'])
+WrittenShard.__doc__ = """Result of write_shard.
+
+tokens: of text, without [CLS], [SEP] and padding; length_counts: int64 [LENGTH_STEPS], records by their tokens in equal
+steps up to S; masked_as: int64 [3], masked tokens that became [MASK], another token, or stayed.
+"""
 
 
 @functools.lru_cache(maxsize=4)
@@ -109,7 +118,9 @@ def encode_unit(settings, unit, path):
   reader = _reader(settings)
   unk_id = _vocabulary(settings.vocab_file).unk_id
   counts = collections.Counter()
+  encoder.take_unknown(0)  # what a unit that failed may have left
   skipped = []
+  word_lengths = np.zeros(WORD_LENGTHS, np.int64)
   cleaned = cleaning.clean(reader.documents(unit), settings.cleaning, counts, skipped)
   with open(path + DOCUMENTS + '.tmp', 'wb') as target, open(path + KEYS + '.tmp', 'wb') as keys, \
       traits.Writer(path, settings.cleaning.duplicates) as traits_writer:
@@ -117,6 +128,7 @@ def encode_unit(settings, unit, path):
       documents, is_kept = _encode_block(encoder, block, settings.random_seed, counts, skipped)
       traits_writer.add(itertools.compress(block, is_kept))
       counts['unknown_tokens'] += int(np.count_nonzero(encoding.ids_of(documents.tokens) == unk_id))
+      word_lengths += _word_lengths(documents.tokens)
       for array in documents:
         np.save(target, array)
       documents.keys.tofile(keys)
@@ -128,7 +140,14 @@ def encode_unit(settings, unit, path):
     target.writelines('{}\t{}\n'.format(*place) for place in sorted(skipped))
   for suffix in (DOCUMENTS, KEYS, SKIPPED):
     os.replace(path + suffix + '.tmp', path + suffix)
-  return EncodedUnit(path, counts, reader.lines)
+  return EncodedUnit(path, counts, reader.lines, word_lengths, encoder.take_unknown(UNKNOWN_TEXTS))
+
+
+def _word_lengths(tokens):
+  """int64 [WORD_LENGTHS], of packed tokens."""
+  heads = np.flatnonzero(encoding.words_of(tokens))
+  sizes = np.diff(np.append(heads, len(tokens)))
+  return np.bincount(np.minimum(sizes, WORD_LENGTHS) - 1, minlength=WORD_LENGTHS)
 
 
 def _reader(settings):
@@ -279,6 +298,7 @@ def write_shard(settings, split, runs, buckets, place, path):
   digest = hashlib.sha256()
   lengths = []
   written = first = 0
+  masked_as = np.zeros(3, np.int64)
   with open(path + '.tmp', 'wb') as target:
     for block in shuffle.blocks(examples, place.skip, place.count, _BLOCK_RECORDS):
       batch, block_lengths = _block_of_records(block, options, is_compact, place.first_record + first)
@@ -288,6 +308,7 @@ def write_shard(settings, split, runs, buckets, place, path):
       written += len(data)
       first += len(block.heads)
       lengths.append(block_lengths)
+      masked_as += 0 if is_compact else masking.outcomes(batch, options)
   lengths = np.concatenate(lengths)
   packed_rows = None
   if split == features.TRAIN and not is_compact:
@@ -299,7 +320,9 @@ def write_shard(settings, split, runs, buckets, place, path):
   os.replace(path + '.tmp', path)
   tokens, masked = lengths.sum(axis=0).tolist()
   return WrittenShard(place.count, digest.hexdigest(), written, packed_rows,
-                      tokens - assembly.SPECIAL_TOKENS_PER_EXAMPLE * place.count, masked)
+                      tokens - assembly.SPECIAL_TOKENS_PER_EXAMPLE * place.count, masked,
+                      np.bincount((lengths[:, 0] - 1) * LENGTH_STEPS // options.max_seq_length,
+                                  minlength=LENGTH_STEPS), masked_as)
 
 
 def _block_of_records(block, options, is_compact, first_record):
