@@ -17,7 +17,7 @@ CLAUSE_MARKS = '，；：。！？…,;:!?.'
 _CODE_POINTS = 0x110000
 _UNKNOWN_KIND = 255
 # Distinct runs (latin words, numbers) that are remembered; then the memory starts anew, so that it stays flat.
-_MAX_REMEMBERED_RUNS = 1 << 17
+_MAX_REMEMBERED_RUNS, _MAX_REMEMBERED_CHARACTERS = 1 << 16, 40
 
 _MAX_SHOWN_CHARACTERS = 12
 
@@ -136,10 +136,12 @@ class Encoder:
     """int32 [n, 4]: the `Piece`s of a run."""
     pieces = self._runs.get(run)
     if pieces is None:
-      if len(self._runs) >= _MAX_REMEMBERED_RUNS:
-        self._runs.clear()
       found = self._tokenizer.run_pieces(run)
-      pieces = self._runs[run] = np.array(found, np.int32) if found else _no_pieces()
+      pieces = np.array(found, np.int32) if found else _no_pieces()
+      if len(run) <= _MAX_REMEMBERED_CHARACTERS:
+        if len(self._runs) >= _MAX_REMEMBERED_RUNS:
+          self._runs.clear()
+        self._runs[run] = pieces
     return pieces
 
 
