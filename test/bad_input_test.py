@@ -41,7 +41,7 @@ CUTS = []
 ENCODER = encoding.Encoder(TOKENIZER, lambda text: random_words(text, CUTS))
 
 
-@hypothesis_settings(max_examples=100, deadline=None)
+@hypothesis_settings(max_examples=60, deadline=None)
 @given(strategies.lists(TEXT.map(lambda text: text.replace('\n', '')), min_size=1, max_size=5),
        strategies.lists(strategies.integers(0, 200), max_size=20))
 def test_every_token_is_in_one_word_and_words_cover_the_sentence(sentences, cuts):
@@ -74,7 +74,7 @@ def test_labels_are_the_input_ids(seed, max_ngram):
       assert kinds[position] == assembly.STARTS or position - 1 in chosen
 
 
-@hypothesis_settings(max_examples=100, deadline=None)
+@hypothesis_settings(max_examples=60, deadline=None)
 @given(content=strategies.binary(max_size=400) | TEXT.map(lambda text: text.encode('utf-8')) | strategies.lists(
     strategies.sampled_from(['我。'.encode(), b'\n', b'\n\n', b'\r\n', b'\xff', b'\0', b'\xef\xbb\xbf', b'ab' * 30])
 ).map(b''.join), unit_bytes=strategies.integers(1, 60))
