@@ -121,7 +121,7 @@ def test_no_files(tmp_path, monkeypatch, patterns):
     corpus.find_files(patterns)
 
 
-@pytest.mark.parametrize('content', [b'no gzip', gzip.compress(b'abc\n' * 99)[:-9]])
+@pytest.mark.parametrize('content', [b'no gzip', gzip.compress(b'abc\n' * 99)[:-9]], ids=['other', 'cut'])
 def test_a_broken_gzip(tmp_path, content):
   with pytest.raises(UserError, match='cannot be read'):
     read(write(tmp_path / 'a.gz', content))

@@ -23,6 +23,7 @@ ALBERT = {
     'lamb': set(),
     'layers': set(),
     'memory': set(),
+    'micro_batches': set(),
     'modeling': {'config', 'layers'},
     'npu_options': set(),
     'npu_session': {'npu_options'},
