@@ -127,7 +127,8 @@ def _write_shards(settings, runs, buckets, kept, engine):
   for split in (features.TRAIN, features.HELDOUT):
     places = stages.cut_shards(shuffle.bucket_counts(runs[split], buckets), settings.records_per_shard)
     names = [features.shard_name(split, number, len(places)) for number in range(len(places))]
-    tasks += [(name, (settings, split, runs[split], buckets, place, kept.path(name))) for name, place in zip(names, places)]
+    tasks += [(name, (settings, split, runs[split], buckets, place, kept.path(name)))
+              for name, place in zip(names, places)]
     splits += [split] * len(places)
   results = [None] * len(tasks)
   with progress.Progress('writing', len(tasks), ' files') as bar:

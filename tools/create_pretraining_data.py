@@ -55,7 +55,7 @@ def define_flags():
                     'out and count them.')
   flags.DEFINE_integer('records_per_shard', 8192, 'Records of a file; the last one may have fewer.')
   flags.DEFINE_enum('normalization', 'none', cleaning.NORMALIZATIONS, 'width: full-width letters and digits become '
-                    'half-width. nfkc: Unicode\'s, without full-width punctuation.')
+                    'half-width. nfkc: as Unicode says, without full-width punctuation.')
   flags.DEFINE_bool('drop_control_characters', False, 'Drop control characters before segmentation.')
   flags.DEFINE_bool('split_sentences', False, 'For text that is not one sentence per line.')
   flags.DEFINE_integer('min_characters', 0, 'Leave out documents with fewer.', lower_bound=0)

@@ -1,4 +1,4 @@
-"""Where the tasks of data creation run: in this process, or in several of this machine (tools/spark_engine.py: in a cluster).
+"""Where the tasks of data creation run: here, or in several processes (tools/spark_engine.py: in a cluster).
 
 An engine has `run(function, tasks)`, which yields (number of the task, its result) as tasks finish, in any order.
 Functions and arguments are pickled; what they compute depends on nothing else.

@@ -16,7 +16,7 @@ _BUDGET, _CHOICE, _REPLACEMENT, _NGRAM = range(4)
 MaskingOptions = collections.namedtuple('MaskingOptions', [
     'max_seq_length', 'max_predictions_per_seq', 'masked_lm_prob', 'cls_id', 'sep_id', 'mask_id', 'pad_id',
     'replacement_ids', 'max_ngram'], defaults=[1])
-MaskingOptions.__doc__ = """How examples are masked; max_ngram: up to so many whole words in a row are masked together."""
+MaskingOptions.__doc__ = """How examples are masked; max_ngram: whole words in a row masked together."""
 
 Batch = collections.namedtuple('Batch', [
     'input_ids', 'input_mask', 'segment_ids', 'masked_lm_positions', 'masked_lm_ids', 'masked_lm_weights',

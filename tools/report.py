@@ -4,9 +4,9 @@ import html
 
 from albert import features
 
-_STYLE = '''body{font:15px/1.5 sans-serif;max-width:56em;margin:2em auto;padding:0 1em;color:#222}
+_STYLE = """body{font:15px/1.5 sans-serif;max-width:56em;margin:2em auto;padding:0 1em;color:#222}
 table{border-collapse:collapse}td,th{padding:.1em 1.2em .1em 0;text-align:left;vertical-align:top}
-td.n{text-align:right}h2{margin-top:1.6em}rect{fill:#4a7db5}text{font:11px sans-serif;fill:#444}'''
+td.n{text-align:right}h2{margin-top:1.6em}rect{fill:#4a7db5}text{font:11px sans-serif;fill:#444}"""
 _BAR_WIDTH, _HEIGHT = 22, 140
 
 

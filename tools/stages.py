@@ -41,8 +41,8 @@ Settings = collections.namedtuple('Settings', [
 MIN_HELDOUT_DUPLICATES = 5
 RECORD_FEATURES = features.REFERENCE_FEATURES + (features.TOKEN_BOUNDARY,)
 
-# For the report: words of 1, 2, ... tokens, the last for longer ones; steps in which records' lengths are counted; texts
-# that became [UNK], of each unit.
+# For the report: words of 1, 2, ... tokens, the last for longer ones; steps in which records' lengths are counted;
+# texts that became [UNK], of each unit.
 WORD_LENGTHS, LENGTH_STEPS, UNKNOWN_TEXTS = 10, 32, 1000
 
 # Part of a document's key; duplicates are parts 0, 1, ...
