@@ -4,7 +4,7 @@
 SHELL := bash
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help env vocab data train-full train-perf eval tb smoke bench check test test-unit clean
+.PHONY: help env vocab data bench-data bench-input train-full train-perf eval tb smoke bench check test test-unit clean
 
 # Works as `make`, `make -C folder` and `make -f folder/Makefile`: defaults lie in the folder of this file, given
 # paths are relative to where make runs.
@@ -28,6 +28,7 @@ ARGS ?=## more flags for training and evaluation, such as --init_checkpoint=weig
 CKPT ?=## eval: checkpoint to evaluate [the best of OUT]
 PORT ?= 6006## tb: port [6006]
 PYTHON ?=## env: the Python 3.7 to start from [found by tools/setup_env.sh]
+BENCH_ARGS ?=## bench-data, bench-input: more flags, such as --copies=0
 TEST_ARGS ?=## test: more flags for pytest, such as "-k lamb -x"
 
 # Where the two others differ. What is given on the command line wins.
@@ -129,6 +130,16 @@ eval: quiet-env ## evaluate the best checkpoint of OUT, or CKPT, on the held-out
 tb: quiet-env ## TensorBoard on OUT, at http://localhost:PORT
 	@echo "TensorBoard on "$(call quote,$(OUT))": http://localhost:$(PORT)/ (Ctrl-C ends it)"
 	@$(run) tensorboard.main --logdir=$(call quote,$(OUT)) --port=$(PORT)
+
+##@ Measure
+sample_args = $(if $(filter $(sample),$(CORPUS)),,--input_files=$(call quote,$(CORPUS)))
+vocab_args_if_there = $(if $(wildcard $(VOCAB)),$(if $(sample_args),--vocab_file=$(call quote,$(VOCAB))))
+
+bench-data: quiet-env ## how fast records are made from CORPUS [the sample, repeated], and where the time goes
+	@$(run) tools.bench_data $(sample_args) $(vocab_args_if_there) $(BENCH_ARGS)
+
+bench-input: quiet-env ## how fast records are read and masked, in examples per CPU-second
+	@$(run) tools.bench_input $(BENCH_ARGS)
 
 ##@ Check
 smoke: quiet-env ## the whole path in minutes: vocabulary, records, a small ALBERT on the CPU, held-out figures

@@ -5,8 +5,11 @@ Legend: S = max_seq_length, P = max_predictions_per_seq. A data set is a folder:
     dataset.json                    the contract, written last: a folder without it is not finished
     vocab.txt                       the vocabulary that the ids refer to
     token_counts.txt                line i: how often token i occurs in the training documents
-    train-00000-of-00002.tfrecord   shards in the reference format of google-research/albert
-    heldout-00000-of-00001.tfrecord documents that training never sees
+    train-00000-of-00002.tfrecord   shards in the reference format of google-research/albert, or in the compact one
+    train-00000-of-00002.tfrecord.lengths.npy  uint16 [records, 2], tokens and labels of each record, for packing them
+    data_report.html                the same for a person, with histograms
+    skipped.tsv                     file, line and reason of all that was left out, if anything was
+    heldout-00000-of-00001.tfrecord documents that training never sees, always in the reference format
 """
 
 import collections
@@ -40,6 +43,31 @@ REFERENCE_FEATURES = (
 # Written as well, read only by tools: 1 where a word starts.
 TOKEN_BOUNDARY = FeatureSpec('token_boundary', 'int64', 'S')
 
+# Of the masked tokens, this share becomes [MASK], this share a random token; the others stay what they are.
+MASK_SHARE, RANDOM_SHARE = 0.8, 0.1
+
+# How a group of max_ngram words is divided into n-grams: for each of NGRAM_PARTS equally likely cases where one begins
+# at the first, second, third word. Over all cases n-grams of n words are as frequent as 1/n.
+NGRAM_PARTS = 12
+NGRAM_CUTS = {2: ((1, 0),) * 6 + ((1, 1),) * 6,
+              3: ((1, 0, 0),) * 4 + ((1, 1, 0),) * 3 + ((1, 0, 1),) * 3 + ((1, 1, 1),) * 2}
+
+# How training records are written. Compact ones are not masked: albert/dynamic_masking.py does that, in each epoch.
+REFERENCE, COMPACT = 'reference', 'compact'
+RECORD_FORMATS = (REFERENCE, COMPACT)
+# kind 'bytes': little-endian numbers, one for each token of [CLS] A [SEP] B [SEP], no padding.
+COMPACT_FEATURES = (
+    FeatureSpec('token_ids', 'bytes', 'uint16'),
+    # At the first token of a word how many it has, 0 at the others, UNMASKABLE where what starts is no whole word.
+    FeatureSpec('word_lengths', 'bytes', 'uint8'),
+    FeatureSpec('second_segment', 'int64', 1),  # the position of the first token of B
+    FeatureSpec('next_sentence_labels', 'int64', 1),
+    FeatureSpec('record_index', 'int64', 1),  # in its split
+)
+UNMASKABLE = 255
+# The ids must fit into uint16.
+MAX_COMPACT_VOCABULARY = 1 << 16
+
 
 def feature_length(spec, max_seq_length, max_predictions_per_seq):
   """The number of values of `spec` in a record."""
@@ -60,10 +88,16 @@ def file_sha256(path):
   return digest.hexdigest()
 
 
-Shard = collections.namedtuple('Shard', ['file', 'records', 'sha256', 'bytes'], defaults=[None])
+def lengths_file(shard_path):
+  """Path of the lengths of a training shard's records."""
+  return shard_path + '.lengths.npy'
+
+
+Shard = collections.namedtuple('Shard', ['file', 'records', 'sha256', 'bytes', 'packed_rows'], defaults=[None, None])
 Shard.__doc__ = """One file of records: name relative to the data set's folder, record count, hex SHA-256, size.
 
-bytes is None in data sets that were made before it was written.
+packed_rows: rows that albert.packing.plan distributes the records over. The last two are None in data sets that were
+made before they were written; packed_rows also for held-out and compact records.
 """
 
 
@@ -89,6 +123,11 @@ class DatasetInfo:
     self.shards = shards
     self.settings = settings or {}
     self.statistics = statistics or {}
+
+  @property
+  def record_format(self):
+    """'reference' or 'compact': of the training records."""
+    return self.settings.get('record_format', REFERENCE)
 
   @property
   def vocab_file(self):

@@ -8,8 +8,10 @@ import numpy as np
 import pytest
 
 from albert import features
+from albert import packing
 from albert.errors import UserError
 from tools import assembly
+from tools import building
 from tools import corpus
 from tools import data_set
 from tools import encoding
@@ -28,7 +30,7 @@ def contents(folder, suffix=''):
   """{file name: bytes} of a folder."""
   found = {}
   for name in sorted(os.listdir(str(folder))):
-    if name.endswith(suffix):
+    if name.endswith(suffix) and name != data_set.WORK_FOLDER:
       with open(os.path.join(str(folder), name), 'rb') as source:
         found[name] = source.read()
   return found
@@ -46,8 +48,9 @@ def paths(tmp_path):
 def test_a_data_set_is_what_its_json_says(tmp_path, paths):
   info = create(tmp_path / 'd', paths, records_per_shard=40).info
   assert sorted(os.listdir(str(tmp_path / 'd'))) == sorted(
-      ['dataset.json', 'vocab.txt', 'token_counts.txt']
-      + [shard.file for split in ('train', 'heldout') for shard in info.shards[split]])
+      ['dataset.json', 'vocab.txt', 'token_counts.txt', 'data_report.html']
+      + [shard.file for split in ('train', 'heldout') for shard in info.shards[split]]
+      + [shard.file + '.lengths.npy' for shard in info.shards['train']])
   loaded = features.DatasetInfo.load(str(tmp_path / 'd'))
   assert loaded.shards == info.shards and loaded.statistics == info.statistics
   assert (loaded.max_seq_length, loaded.max_predictions_per_seq) == (48, 7)
@@ -105,18 +108,33 @@ def test_held_out_documents_are_never_trained_on(tmp_path):
   assert counts[5:7] == [38, 76] and counts[:5] == [0] * 5
 
 
-def test_which_documents_are_held_out():
+def test_which_documents_are_held_out(tmp_path):
+  def choose(keys, fraction=0.05):
+    parts = [str(tmp_path / name) for name in 'ab']
+    for path, part in zip(parts, (keys[:len(keys) // 3], keys[len(keys) // 3:])):
+      part.tofile(path + '.keys')
+    return building.choose_heldout(parts, fraction)
   keys = np.arange(1000).astype(np.uint64)
-  threshold, count = data_set.choose_heldout(keys, 0.05)
+  threshold, count = choose(keys)
   hashes = stages.heldout_hashes(keys)
   assert count == 50 == (hashes <= np.uint64(threshold)).sum()
   assert sorted(hashes.tolist())[49] == threshold
   for size, expected in ((2, 1), (19, 1), (39, 1), (40, 2)):
-    assert data_set.choose_heldout(keys[:size], 0.05)[1] == expected
-  assert data_set.choose_heldout(keys[:2], 1.0)[1] == 1, 'never all'
+    assert choose(keys[:size])[1] == expected
+  assert choose(keys[:2], 1.0)[1] == 1, 'never all'
   for size, words in ((0, 'expected text'), (1, 'expected at least 2 documents')):
     with pytest.raises(UserError, match=words):
-      data_set.choose_heldout(keys[:size], 0.05)
+      choose(keys[:size])
+
+
+@pytest.mark.parametrize('bits', [1, 4, 16])
+def test_the_held_out_threshold_is_that_of_a_sort(tmp_path, monkeypatch, bits):
+  monkeypatch.setattr(building, '_HASH_BITS', bits)
+  for size in (2, 17, 400):
+    keys = np.random.RandomState(size).randint(0, 1 << 62, size).astype(np.uint64)
+    keys.tofile(str(tmp_path / 'k.keys'))
+    threshold, count = building.choose_heldout([str(tmp_path / 'k')], 0.3)
+    assert threshold == sorted(stages.heldout_hashes(keys).tolist())[count - 1]
 
 
 def test_another_place_and_other_sizes_give_the_same_bytes(tmp_path, paths, monkeypatch):
@@ -124,11 +142,13 @@ def test_another_place_and_other_sizes_give_the_same_bytes(tmp_path, paths, monk
   expected = contents(tmp_path / 'd')
   (tmp_path / 'elsewhere').mkdir()
   moved = small_corpus.write(tmp_path / 'elsewhere')
-  monkeypatch.setattr(corpus, 'plan_units', lambda paths, encoding, plan=corpus.plan_units: plan(paths, encoding, 700))
+  monkeypatch.setattr(corpus, 'plan_units', lambda paths, encoding, at_any_line, plan=corpus.plan_units: plan(
+      paths, encoding, 700, at_any_line))
   for name, value in (('_BLOCK_CHARACTERS', 100), ('_DUPLICATES_AT_ONCE', 1), ('_RUN_TOKENS', 300),
                       ('_BLOCK_RECORDS', 3)):
     monkeypatch.setattr(stages, name, value)
-  monkeypatch.setattr(data_set, '_BUCKET_TOKENS', 500)
+  monkeypatch.setattr(building, '_BUCKET_TOKENS', 500)
+  monkeypatch.setattr(building, '_MAX_RUNS', 2)
   create(tmp_path / 'e', moved)
   assert contents(tmp_path / 'e') == expected
 
@@ -245,7 +265,8 @@ def test_not_utf8_leaves_nothing(tmp_path):
   assert contents(tmp_path / 'd') == {}
   info = create(tmp_path / 'd', paths, skip_errors=True).info
   line = small_corpus.text().count('\n') + 2
-  assert info.statistics['skipped_lines'] == 1 and info.statistics['skipped'] == ['text.txt line {}'.format(line)]
+  assert info.statistics['skipped_lines'] == 1
+  assert contents(tmp_path / 'd')['skipped.tsv'].decode() == 'text.txt\t{}\tnot in utf-8\n'.format(line)
 
 
 @pytest.mark.parametrize('content, words', [
@@ -264,14 +285,6 @@ def test_what_a_killed_run_left_is_cleared_away(tmp_path, paths):
   assert create(tmp_path / 'd', paths).created
   create(tmp_path / 'e', paths)
   assert contents(tmp_path / 'd') == contents(tmp_path / 'e')
-
-
-def test_reading_is_reported(tmp_path, paths, monkeypatch):
-  monkeypatch.setattr(stages, '_BLOCK_CHARACTERS', 200)
-  reports = []
-  unit, = corpus.plan_units([paths[0]])
-  stages.encode_unit(small_corpus.settings(paths[1]), unit, str(tmp_path / 'documents'), reports.append)
-  assert len(reports) > 3 and sum(reports) == os.path.getsize(paths[0])
 
 
 def test_short_documents_are_counted_and_never_held_out(tmp_path):
@@ -309,11 +322,8 @@ def test_a_key_is_of_seed_file_and_offset():
 
 
 def test_cut_shards():
-  def run(*counts):
-    return stages.shuffle.Run('', np.array(counts))
-  places = stages.cut_shards([run(3, 0, 4), run(2, 0, 1)], 3, 4)
-  assert places == [(0, 1, 0, 4), (0, 3, 4, 4), (2, 3, 3, 2)]
-  assert stages.cut_shards([run(0, 0)], 2, 4) == []
+  assert stages.cut_shards(np.array([5, 0, 5]), 4) == [(0, 1, 0, 4, 0), (0, 3, 4, 4, 4), (2, 3, 3, 2, 8)]
+  assert stages.cut_shards(np.array([0, 0]), 4) == []
 
 
 def test_select_documents():
@@ -331,3 +341,34 @@ def test_json_is_readable(tmp_path, paths):
   assert raw['settings']['inputs'][0]['file'] == 'text.txt' and raw['settings']['random_seed'] == 12345
   assert raw['settings']['heldout_dupe_factor'] == 5
   assert str(tmp_path) not in json.dumps(raw), 'the place of the corpus does not matter'
+
+
+def test_the_lengths_lie_beside_the_training_records(tmp_path, paths):
+  info = create(tmp_path / 'd', paths, records_per_shard=40).info
+  for shard, path in zip(info.shards['train'], info.paths('train')):
+    records = [tfrecord.parse_example(record) for record in tfrecord.read_records(path)]
+    expected = [[record['input_mask'].sum(), record['masked_lm_weights'].sum()] for record in records]
+    lengths = np.load(features.lengths_file(path))
+    assert lengths.dtype == np.uint16 and lengths.tolist() == expected
+    assert shard.packed_rows == len(packing.plan(lengths[:, 0], lengths[:, 1], 48, 7)) <= shard.records
+    assert shard.bytes == os.path.getsize(path)
+  assert all(shard.packed_rows is None for shard in info.shards['heldout'])
+
+
+def test_a_data_set_without_sizes_and_rows_still_loads(tmp_path, paths):
+  create(tmp_path / 'd', paths)
+  path = str(tmp_path / 'd' / 'dataset.json')
+  raw = json.load(open(path, encoding='utf-8'))
+  for shard in raw['shards']['train']:
+    del shard['bytes'], shard['packed_rows']
+  del raw['settings']['record_format']
+  json.dump(raw, open(path, 'w'))
+  info = features.DatasetInfo.load(str(tmp_path / 'd'))
+  assert info.shards['train'][0].packed_rows is None and info.record_format == 'reference'
+
+
+def test_compact_records_need_ids_of_16_bits(tmp_path):
+  tokens = ['[PAD]', '[UNK]', '[CLS]', '[SEP]', '[MASK]'] + ['w{}'.format(number) for number in range(65532)]
+  paths = small_corpus.write(tmp_path, tokens=tokens)
+  with pytest.raises(UserError, match='at most 65,536 tokens.*found 65,537'):
+    create(tmp_path / 'd', paths, record_format='compact')

@@ -2,7 +2,8 @@
 
     python test/fault_server.py < jobs > answers        # one JSON object a line
 
-A job: {"data", "out", "bindings": [...], "kill": null, {"kind": "time", "seconds": 1.5} or {"kind": "save", "number": 7}}.
+A job: {"data", "out", "bindings": [...], "kill": null, {"kind": "time",
+"seconds": 1.5} or {"kind": "save", "number": 7}}.
 Its answer: {"code": exit code, negative for a signal, "seconds", "step": the last step that was made,
 "points": {kind: how many points of that kind were passed}}. What the program says goes to <out>.log.
 """

@@ -102,3 +102,13 @@ def test_what_is_no_record(tmp_path):
   few = {name: values for name, values in example().items() if name != 'segment_ids'}
   with pytest.raises(UserError, match='found no segment_ids'):
     inspect_records.describe(few, VOCABULARY)
+
+
+def test_compact_records_have_words_and_no_masks(tmp_path):
+  text_file, vocab_file = small_corpus.write(tmp_path)
+  info = data_set.create(small_corpus.settings(vocab_file, record_format='compact'), [text_file],
+                         str(tmp_path / 'd')).info
+  record = next(tfrecord.read_records(info.paths('train')[0]))
+  text = inspect_records.describe(tfrecord.parse_example(record), tokenization.Vocabulary.load(vocab_file))
+  assert 'labels  none' in text and '【' not in text and ' 0 masked' in text
+  assert len(text.split('\n')[1].split(' ')) > 3

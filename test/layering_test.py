@@ -19,13 +19,14 @@ ALBERT = {
     'config': set(),
     'cpu_ops': {'layers'},
     'data_order': {'features'},
+    'dynamic_masking': {'features', 'tokenization'},
     'errors': set(),
     'evaluation': {'objectives'},
     'event_files': {'files', 'records'},
     'features': set(),
     'files': set(),
     'guard': {'files'},
-    'input_pipeline': {'data_order', 'features', 'records'},
+    'input_pipeline': {'data_order', 'dynamic_masking', 'features', 'records'},
     'lamb': set(),
     'layers': set(),
     'memory': set(),
@@ -56,6 +57,7 @@ ALBERT = {
 MODEL_TOOLS = {
     'tools.benchmark': {'albert.allocator', 'albert.cli', 'albert.config', 'albert.errors'},
     'tools.benchmark_worker': {'albert.' + name for name in ALBERT if name != 'run_pretraining'},
+    'tools.bench_input': {'albert.cli', 'albert.features', 'albert.input_pipeline'},
     'tools.checkpoints': {'albert.cli', 'albert.errors'},
     'tools.parity': {'albert.' + name for name in ALBERT if name != 'run_pretraining'},
 }

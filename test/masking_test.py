@@ -186,3 +186,44 @@ def test_nothing_that_can_be_masked(changes):
 def test_no_examples():
   batch = masking.mask(make(0), options())
   assert batch.input_ids.shape == (0, 64) and batch.masked_lm_ids.shape == (0, 8)
+
+
+def joined(examples, max_ngram):
+  """The n-grams of examples: (heads, sizes, rows) of those that may be masked, and the layout."""
+  layout = masking._Layout(examples)
+  heads = np.flatnonzero(layout.words)
+  sizes = np.diff(np.append(heads, len(layout.words)))
+  maskable = layout.words[heads] == assembly.STARTS
+  heads, sizes, rows, maskable = masking._join_words(
+      layout, heads, sizes, layout.rows[heads], maskable, options(max_ngram=max_ngram, max_predictions_per_seq=30))
+  return heads[maskable], sizes[maskable], rows[maskable], layout
+
+
+@pytest.mark.parametrize('max_ngram', [2, 3])
+def test_ngrams_of_n_words_are_as_frequent_as_1_over_n(max_ngram):
+  examples = make(2000, lengths=(200, 201), word_sizes=(1,), cut=0)
+  _, sizes, _, _ = joined(examples, max_ngram)
+  found = np.bincount(sizes, minlength=max_ngram + 1)[1:] / len(sizes)
+  expected = 1 / np.arange(1, max_ngram + 1)
+  np.testing.assert_allclose(found, expected / expected.sum(), atol=0.006)
+
+
+def test_ngrams_are_whole_words_of_one_segment():
+  heads, sizes, rows, layout = joined(make(1000), 3)
+  words_of = [layout.words[head:head + size] for head, size in zip(heads, sizes)]
+  assert all(words[0] == assembly.STARTS and assembly.CUT not in words for words in words_of)
+  assert {np.count_nonzero(words) for words in words_of} == {1, 2, 3}
+  ends = heads + sizes
+  inside = ends < len(layout.words)
+  assert (layout.words[ends[inside]] != assembly.CONTINUES).all()
+  assert (layout.rows[ends - 1] == rows).all()
+  assert (layout.columns[ends - 1] - layout.columns[heads] == sizes - 1).all(), 'none goes across [SEP]'
+
+
+def test_ngram_masking_keeps_the_share():
+  examples = make(3000, lengths=(30, 60), cut=0)
+  shares = []
+  for max_ngram in (1, 2, 3):
+    batch = masking.mask(examples, options(max_ngram=max_ngram, max_seq_length=128, max_predictions_per_seq=20))
+    shares.append(batch.masked_lm_weights.sum() / (batch.input_mask.sum() - 9000))
+  assert max(shares) - min(shares) < 0.004 and abs(shares[2] - 0.098) < 0.003

@@ -26,13 +26,19 @@ def random_examples(count=300):
   return examples
 
 
+def write_runs(folder, parts, buckets):
+  paths = [str(folder / str(number)) for number in range(len(parts))]
+  for path, part in zip(paths, parts):
+    shuffle.write_run(path, part, buckets)
+  return paths
+
+
 @pytest.mark.parametrize('buckets', [1, 2, 7, 1000])
 @pytest.mark.parametrize('bounds', [[0, 300], [0, 1, 100, 101, 300]])
 def test_the_order_is_that_of_the_keys(tmp_path, buckets, bounds):
   examples = random_examples()
-  runs = [shuffle.write_run(str(tmp_path / str(number)), part, buckets)
-          for number, part in enumerate(split(examples, bounds))]
-  assert sum(run.counts for run in runs).sum() == 300
+  runs = write_runs(tmp_path, split(examples, bounds), buckets)
+  assert shuffle.bucket_counts(runs, buckets).sum() == 300
   expected = sorted(as_list(examples))
   found = shuffle.read_buckets(runs, 0, buckets, buckets)
   blocks = list(shuffle.blocks(found, 0, 300, 64))
@@ -41,10 +47,19 @@ def test_the_order_is_that_of_the_keys(tmp_path, buckets, bounds):
   assert expected != as_list(examples)
   # A bucket holds a range of the order.
   middle = buckets // 2
-  before = sum(int(run.counts[:middle].sum()) for run in runs)
+  before = int(shuffle.bucket_counts(runs, buckets)[:middle].sum())
   rest = shuffle.read_buckets(runs, middle, buckets, buckets)
   assert sum(map(as_list, shuffle.blocks(rest, 0, 300, 50)), []) == expected[before:]
   assert sum(map(as_list, shuffle.blocks(rest, 5, 10, 4)), []) == expected[before:][5:15]
+
+
+@pytest.mark.parametrize('merged_tokens', [1, 500, 10**6])
+def test_a_merged_run_is_that_of_all_examples(tmp_path, monkeypatch, merged_tokens):
+  monkeypatch.setattr(shuffle, '_MERGED_TOKENS', merged_tokens)
+  examples = random_examples()
+  shuffle.write_run(str(tmp_path / 'whole'), examples, 7)
+  shuffle.merge_runs(write_runs(tmp_path, split(examples, [0, 10, 150, 300]), 7), str(tmp_path / 'merged'), 7)
+  assert (tmp_path / 'merged').read_bytes() == (tmp_path / 'whole').read_bytes()
 
 
 def test_a_run_has_its_name_only_when_it_is_complete(tmp_path, monkeypatch):

@@ -54,6 +54,6 @@ def settings(vocab_file, **changes):
   values = dict(
       vocab_file=str(vocab_file), do_lower_case=True, do_whole_word_mask=True, segmenter='jieba', encoding='utf-8',
       skip_errors=False, max_seq_length=48, max_predictions_per_seq=7, masked_lm_prob=0.1, dupe_factor=3,
-      short_seq_prob=0.1, random_seed=12345, records_per_shard=64)
+      short_seq_prob=0.1, random_seed=12345, records_per_shard=64, record_format='reference')
   values.update(changes)
   return stages.Settings(**values)

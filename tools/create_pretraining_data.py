@@ -4,7 +4,7 @@
       --vocab_file=data/vocab.txt
 
 Input: one sentence per line, a blank line between documents. Output: see albert/features.py. The same command again
-finds the finished data set and does nothing.
+finds the finished data set and does nothing; after a kill it continues.
 """
 
 import os
@@ -16,8 +16,12 @@ from absl import flags
 from albert import cli
 from albert import features
 from albert.errors import UserError
+from tools import building
+from tools import cleaning
 from tools import data_set
+from tools import engines
 from tools import segmentation
+from tools import spark_engine
 from tools import stages
 
 FLAGS = flags.FLAGS
@@ -33,17 +37,41 @@ def define_flags():
   flags.DEFINE_string('vocab_file', None, 'WordPiece vocabulary, a token per line.')
   flags.DEFINE_bool('do_lower_case', True, 'Lower case and no accents, as the published vocabulary has it.')
   flags.DEFINE_bool('do_whole_word_mask', True, 'Mask whole words; else every token is masked on its own.')
+  flags.DEFINE_integer('max_ngram', 1, 'Up to so many whole words in a row are masked together: n of them with a '
+                       'probability proportional to 1/n. At most 3.')
   flags.DEFINE_integer('max_seq_length', 512, 'S: tokens of a record, with [CLS] and [SEP].')
   flags.DEFINE_integer('max_predictions_per_seq', 51, 'P: room for masked tokens in a record.')
   flags.DEFINE_float('masked_lm_prob', 0.10, 'Share of the tokens that are masked.')
-  flags.DEFINE_integer('dupe_factor', 10, 'How often each training document is used, with other cuts and masks.')
+  flags.DEFINE_integer('dupe_factor', None, 'How often each training document is used, with other cuts and masks. By '
+                       'default 10; 1 if the record format is compact, where each epoch has other masks.')
+  flags.DEFINE_enum('record_format', features.REFERENCE, features.RECORD_FORMATS, 'Of the training records. reference: '
+                    'masked here, read by anyone. compact: about a third of the bytes, masked while they are read.')
   flags.DEFINE_float('short_seq_prob', 0.1, 'How often a document is cut into shorter sequences than S.')
   flags.DEFINE_integer('random_seed', 12345, 'Everything random follows from it and from the place in the corpus.')
-  flags.DEFINE_enum('segmenter', 'jieba', segmentation.SEGMENTERS, 'Finds the words.')
+  flags.DEFINE_enum('segmenter', None, segmentation.SEGMENTERS, 'Finds the words. By default rjieba, where it is '
+                    'installed, else jieba; between Han characters they agree.')
   flags.DEFINE_string('encoding', 'utf-8', 'Encoding of the text, e.g. gb18030.')
   flags.DEFINE_enum('errors', 'strict', ['strict', 'skip'], 'Lines that are not in the encoding: stop, or leave them '
                     'out and count them.')
   flags.DEFINE_integer('records_per_shard', 8192, 'Records of a file; the last one may have fewer.')
+  flags.DEFINE_enum('normalization', 'none', cleaning.NORMALIZATIONS, 'width: full-width letters and digits become '
+                    'half-width. nfkc: as Unicode says, without full-width punctuation.')
+  flags.DEFINE_bool('drop_control_characters', False, 'Drop control characters before segmentation.')
+  flags.DEFINE_bool('split_sentences', False, 'For text that is not one sentence per line.')
+  flags.DEFINE_integer('min_characters', 0, 'Leave out documents with fewer.', lower_bound=0)
+  flags.DEFINE_float('min_han_share', 0.0, 'Leave out documents with a smaller share of Han characters.', lower_bound=0,
+                     upper_bound=1)
+  flags.DEFINE_enum('duplicates', 'keep', cleaning.DUPLICATES, 'exact: leave out documents that came before. near: '
+                    'also those that resemble one before.')
+  flags.DEFINE_float('near_duplicate_threshold', 0.8, 'Jaccard similarity of near duplicates.', lower_bound=0.1,
+                     upper_bound=1)
+  flags.DEFINE_string('text_field', '', 'The corpus is JSON lines; this field of each object is a document.')
+  flags.DEFINE_integer('num_workers', 0, 'Processes that share the work; 0: one for each core. The bytes do not depend '
+                       'on it.', lower_bound=0)
+  flags.DEFINE_enum('engine', 'local', ['local', 'spark'], 'Where the work is done: on this machine or by Spark. The '
+                    'bytes do not depend on it.')
+  flags.DEFINE_string('spark_master', 'local[*]', 'Spark master, such as spark://host:7077; its machines must see the '
+                      'same files under the same names.')
   flags.DEFINE_bool('force', False, 'Replace another data set in the output folder.')
 
 
@@ -55,7 +83,11 @@ def main(argv):
     if not getattr(FLAGS, name):
       raise UserError('expected --{}=..., found none; see --help'.format(name))
   start = time.time()
-  result = data_set.create(_settings(), FLAGS.input_files, folder, FLAGS.force)
+  engine = _engine()
+  try:
+    result = data_set.create(_settings(), FLAGS.input_files, folder, FLAGS.force, engine)
+  finally:
+    engine.close()
   if FLAGS.output_file and not os.path.isdir(FLAGS.output_file):
     write_single_file(result.info, FLAGS.output_file)
   print(summary(result, time.time() - start))
@@ -72,13 +104,24 @@ def _folder():
   return os.path.dirname(FLAGS.output_file) or os.curdir
 
 
+def _engine():
+  if FLAGS.engine == 'spark':
+    return spark_engine.Spark(FLAGS.spark_master)
+  return engines.Local(FLAGS.num_workers or len(os.sched_getaffinity(0)))
+
+
 def _settings():
+  dupe_factor = FLAGS.dupe_factor
+  if dupe_factor is None:
+    dupe_factor = 1 if FLAGS.record_format == features.COMPACT else 10
   return stages.Settings(
       vocab_file=FLAGS.vocab_file, do_lower_case=FLAGS.do_lower_case, do_whole_word_mask=FLAGS.do_whole_word_mask,
-      segmenter=FLAGS.segmenter, encoding=FLAGS.encoding, skip_errors=FLAGS.errors == 'skip',
+      segmenter=FLAGS.segmenter or segmentation.default(), encoding=FLAGS.encoding, skip_errors=FLAGS.errors == 'skip',
       max_seq_length=FLAGS.max_seq_length, max_predictions_per_seq=FLAGS.max_predictions_per_seq,
-      masked_lm_prob=FLAGS.masked_lm_prob, dupe_factor=FLAGS.dupe_factor, short_seq_prob=FLAGS.short_seq_prob,
-      random_seed=FLAGS.random_seed, records_per_shard=FLAGS.records_per_shard)
+      masked_lm_prob=FLAGS.masked_lm_prob, dupe_factor=dupe_factor, short_seq_prob=FLAGS.short_seq_prob,
+      random_seed=FLAGS.random_seed, records_per_shard=FLAGS.records_per_shard,
+      record_format=FLAGS.record_format, max_ngram=FLAGS.max_ngram,
+      cleaning=cleaning.Options(*(getattr(FLAGS, name) for name in cleaning.Options._fields)))
 
 
 def write_single_file(info, path):
@@ -103,32 +146,41 @@ def summary(result, seconds):
   lines = [] if result.created else ['finished data set, nothing to do']
   lines += [
       'data set    {}'.format(info.folder),
-      'training    {:,} examples of {}, {} ways each: {}, {:.1f} MB'.format(
+      'report      {}'.format(os.path.join(info.folder, data_set.REPORT_FILE)),
+      'training    {:,} examples of {}, {} each: {}, {:.1f} MB'.format(
           info.records(features.TRAIN), _number(counts['documents'] - counts['heldout_documents'], 'document'),
-          info.settings['dupe_factor'], _number(len(info.shards[features.TRAIN]), 'file'),
+          _number(info.settings['dupe_factor'], 'way'), _number(len(info.shards[features.TRAIN]), 'file'),
           counts['train_bytes'] / 1e6),
       'held out    {:,} examples of {}, {} ways each; training never sees them'.format(
           info.records(features.HELDOUT), _number(counts['heldout_documents'], 'document'),
           info.settings['heldout_dupe_factor']),
-      'shape       S={}, P={}; {:.0%} of the positions hold text, {:.1%} of that is masked'.format(
+      'shape       S={}, P={}; {:.0%} of the positions hold text, {}'.format(
           info.max_seq_length, info.max_predictions_per_seq,
           counts['train_tokens'] / (info.records(features.TRAIN) * info.max_seq_length),
-          counts['train_masked_tokens'] / counts['train_tokens']),
+          'masked when it is read' if info.record_format == features.COMPACT else '{:.1%} of that is masked'.format(
+              counts['train_masked_tokens'] / counts['train_tokens'])),
       'text        {:,} documents, {:,} sentences, {:,} words, {:,} tokens, {:.2%} [UNK]'.format(
           counts['documents'], counts['sentences'], counts['words'], counts['tokens'],
           counts['unknown_tokens'] / counts['tokens']),
-      'left out    ' + _left_out(counts)]
+      'left out    ' + _left_out(counts, os.path.join(info.folder, building.SKIPPED_FILE))]
+  if result.reused:
+    lines.insert(0, 'continued a run that had been interrupted: ' + _number(result.reused, 'finished part'))
   if result.created:
     lines.append('time        {:.1f} s, {:,.0f} examples/s'.format(
         seconds, (info.records(features.TRAIN) + info.records(features.HELDOUT)) / seconds))
   return '\n'.join(lines)
 
 
-def _left_out(counts):
+def _left_out(counts, skipped_file):
   found = [_number(counts[name], what) + why for name, what, why in (
       ('documents_too_short', 'document', ' of fewer than two words'),
       ('skipped_chunks', 'chunk', ' of one word at the end of a document'),
-      ('skipped_lines', 'line', ' in another encoding (named in dataset.json)')) if counts[name]]
+      ('skipped_lines', 'line', ' in another encoding or format'),
+      ('documents_few_characters', 'document', ' of too few characters'),
+      ('documents_little_Han_text', 'document', ' with too little Han text'),
+      ('duplicate_documents', 'duplicate', ''), ('near_duplicate_documents', 'near duplicate', '')) if counts[name]]
+  if os.path.exists(skipped_file):
+    found.append('each named in ' + skipped_file)
   if counts['divided_documents']:
     found.append('nothing of too long documents, divided at ' + _number(counts['divided_documents'], 'place'))
   return ', '.join(found) or 'nothing'

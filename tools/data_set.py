@@ -1,39 +1,47 @@
-"""A data set from a corpus, start to finish: plan, run the stages, choose what is held out, put the result in place."""
+"""A data set from a corpus: is it there already, has it been begun, and is it what was asked for?"""
 
 import collections
+import hashlib
+import json
 import os
 import shutil
-
-import numpy as np
-import tqdm
 
 from albert import features
 from albert import tokenization
 from albert.errors import UserError
+from tools import building
 from tools import corpus
+from tools import engines
+from tools import kept_results
+from tools import report
 from tools import stages
 
 # Raised when a change of the code changes the bytes that the same settings give.
 RECIPE = 1
 HELDOUT_FRACTION = 0.05
 
-_BUCKET_TOKENS = 1 << 21
-_WORK_FOLDER = '.unfinished'
-# How many places of skipped lines dataset.json names.
-_MAX_NAMED_LINES = 100
+WORK_FOLDER = '.unfinished'
+REPORT_FILE = 'data_report.html'
 
-Result = collections.namedtuple('Result', ['info', 'created'])
-Result.__doc__ = """A data set (features.DatasetInfo), and whether it was made now or was there already (False)."""
+Result = collections.namedtuple('Result', ['info', 'created', 'reused'], defaults=[0])
+Result.__doc__ = """A data set.
+
+info: features.DatasetInfo; created: whether it was made now (False: it was there already); reused: how many steps were
+taken over from a run that had been interrupted.
+"""
 
 
-def create(settings, patterns, folder, force=False):
+def create(settings, patterns, folder, force=False, engine=None):
   """Makes the data set that `settings` and the corpus mean, in `folder`, unless it is there.
+
+  What is finished is kept in a folder within it until all is, so that the same call continues after a kill.
 
   Args:
     settings: `stages.Settings`.
     patterns: files, globs or folders of text.
     folder: where the data set goes.
     force: whether another data set in `folder` may be replaced.
+    engine: where the work is done, see tools/engines.py; by default in this process.
 
   Returns:
     `Result`.
@@ -46,23 +54,43 @@ def create(settings, patterns, folder, force=False):
   if not vocabulary.replacement_ids():
     raise UserError('{}: expected tokens besides the special ones, found none; build a vocabulary with '
                     'tools.build_vocab'.format(settings.vocab_file))
+  if settings.record_format == features.COMPACT and len(vocabulary) > features.MAX_COMPACT_VOCABULARY:
+    raise UserError('{}: expected at most {:,} tokens for --record_format=compact, whose ids have 16 bits, found {:,}; '
+                    'use a smaller vocabulary or --record_format=reference'.format(
+                        settings.vocab_file, features.MAX_COMPACT_VOCABULARY, len(vocabulary)))
   paths = corpus.find_files(patterns)
   described = describe(settings, vocabulary, paths)
   existing = _existing(folder, described, vocabulary, force)
   if existing:
     return Result(existing, False)
-  work = os.path.join(folder, _WORK_FOLDER)
-  shutil.rmtree(work, ignore_errors=True)
+  work = os.path.join(folder, WORK_FOLDER)
+  kept = None
+  finished = True
   try:
-    os.makedirs(work)
-    info, token_counts = _build(settings, vocabulary, paths, described, work)
-    _put_in_place(info, token_counts, settings.vocab_file, work, folder)
+    kept = kept_results.KeptResults(work, _fingerprint(described, paths))
+    finished = False
+    data_set = building.build(settings, vocabulary, paths, HELDOUT_FRACTION, kept, engine or engines.Local())
+    info = features.DatasetInfo(work, settings.max_seq_length, settings.max_predictions_per_seq, len(vocabulary),
+                                vocabulary.sha256, data_set.shards, described, data_set.statistics)
+    _put_in_place(info, data_set, settings.vocab_file, work, folder)
+    finished = True
+  except engines.WorkerLost:
+    raise
+  except UserError:
+    finished = True
+    raise
   except OSError as error:
-    raise UserError('{}: expected to write a data set there, found that it failed ({}); free some space or name '
-                    'another --output_dir'.format(folder, error.strerror or error))
+    raise UserError('{}: expected to write a data set there, found that it failed ({}); free some space, the same '
+                    'command then continues, or name another --output_dir'.format(folder, error.strerror or error))
   finally:
-    shutil.rmtree(work, ignore_errors=True)
-  return Result(info, True)
+    if kept:
+      kept.close(remove=finished)
+  return Result(info, True, kept.reused)
+
+
+def _fingerprint(described, paths):
+  """What unfinished work must have been made from to be used: hex SHA-256."""
+  return hashlib.sha256(json.dumps([described, paths]).encode('utf-8')).hexdigest()
 
 
 def check_settings(settings):
@@ -70,7 +98,7 @@ def check_settings(settings):
   corpus.check_encoding(settings.encoding)
   for name, low, high in (('max_seq_length', 8, 1 << 20), ('max_predictions_per_seq', 1, settings.max_seq_length),
                           ('masked_lm_prob', 0.0, 1.0), ('short_seq_prob', 0.0, 1.0), ('dupe_factor', 1, 1 << 20),
-                          ('random_seed', 0, (1 << 63) - 1), ('records_per_shard', 1, 1 << 40)):
+                          ('random_seed', 0, (1 << 63) - 1), ('records_per_shard', 1, 1 << 40), ('max_ngram', 1, 3)):
     value = getattr(settings, name)
     if not low <= value <= high:
       raise UserError('expected --{0} from {1} to {2}, found {3}; set --{0} within that range'.format(
@@ -80,8 +108,9 @@ def check_settings(settings):
 def describe(settings, vocabulary, paths):
   """What determines the bytes of the data set, as dataset.json keeps it: dict."""
   described = collections.OrderedDict(settings._asdict())
-  del described['vocab_file']
-  described.update(recipe=RECIPE, record_format='reference', heldout_fraction=HELDOUT_FRACTION,
+  del described['vocab_file'], described['cleaning']
+  described.update(settings.cleaning._asdict())
+  described.update(recipe=RECIPE, heldout_fraction=HELDOUT_FRACTION,
                    heldout_dupe_factor=stages.duplicates(settings)[features.HELDOUT],
                    vocab_sha256=vocabulary.sha256, inputs=[_describe_input(path) for path in paths])
   return described
@@ -143,106 +172,30 @@ def _short(value):
   return text if len(text) <= 40 else text[:37] + '...'
 
 
-def _build(settings, vocabulary, paths, described, work):
-  """Runs the stages: `features.DatasetInfo` of shards in `work`, and the token counts of the training documents."""
-  units = corpus.plan_units(paths, settings.encoding)
-  with _progress(None, 'reading', unit='B', unit_scale=True, total=_text_bytes(paths)) as bar:
-    encoded = [stages.encode_unit(settings, unit, os.path.join(work, 'documents-{:05d}'.format(number)), bar.update)
-               for number, unit in enumerate(units)]
-  counts = sum((unit.counts for unit in encoded), collections.Counter())
-  keys = np.concatenate([unit.keys for unit in encoded])
-  threshold, heldout_documents = choose_heldout(keys, HELDOUT_FRACTION, paths)
-  buckets = 1 + counts['tokens'] * settings.dupe_factor // _BUCKET_TOKENS
-  assembled = [stages.assemble_unit(settings, unit.path, threshold, buckets,
-                                    os.path.join(work, 'unit-{:05d}'.format(number)))
-               for number, unit in enumerate(_progress(encoded, 'arranging'))]
-  shards, written = {}, {}
-  for split in (features.TRAIN, features.HELDOUT):
-    runs = [run for unit in assembled for run in unit.runs[split]]
-    shards[split], written[split] = _write_shards(settings, split, runs, buckets, work)
-  statistics = _statistics(counts, heldout_documents, assembled, written)
-  statistics['skipped'] = _named_lines(encoded, paths)
-  info = features.DatasetInfo(work, settings.max_seq_length, settings.max_predictions_per_seq, len(vocabulary),
-                              vocabulary.sha256, shards, described, statistics)
-  return info, sum(unit.token_counts for unit in assembled)
-
-
-def _progress(items, what, unit=' parts', **options):
-  # Without a terminal a bar is noise: disable=None leaves it out there.
-  return tqdm.tqdm(items, desc=what, unit=unit, disable=None, leave=False, **options)
-
-
-def _text_bytes(paths):
-  """How much text there is, if that is known before it is read: not in .gz files."""
-  return None if any(path.endswith('.gz') for path in paths) else sum(map(os.path.getsize, paths))
-
-
-def choose_heldout(keys, fraction, paths=()):
-  """Which documents are held out: those with the lowest hashes, `fraction` of all, at least one and never all.
-
-  Args:
-    keys: uint64, of all documents.
-    fraction: float.
-    paths: names the corpus in errors.
-
-  Returns:
-    The largest hash that is held out (int), and how many documents are.
-
-  Raises:
-    UserError: fewer than two documents.
-  """
-  if not len(keys):
-    raise UserError('expected text, a sentence per line and a blank line between documents, found no document of two '
-                    'or more words in {}; is that the right file?'.format(', '.join(paths)))
-  if len(keys) < 2:
-    raise UserError('expected at least 2 documents of two or more words, as one of them is held out, found {}; put a '
-                    'blank line between documents, or add text'.format(len(keys)))
-  count = min(len(keys) - 1, max(1, int(len(keys) * fraction)))
-  return int(np.partition(stages.heldout_hashes(keys), count - 1)[count - 1]), count
-
-
-def _write_shards(settings, split, runs, buckets, work):
-  places = stages.cut_shards(runs, buckets, settings.records_per_shard)
-  shards, written = [], []
-  for number, place in enumerate(_progress(places, 'writing ' + split)):
-    name = features.shard_name(split, number, len(places))
-    written.append(stages.write_shard(settings, runs, buckets, place, os.path.join(work, name)))
-    shards.append(features.Shard(name, written[-1].records, written[-1].sha256, written[-1].bytes))
-  return shards, written
-
-
-def _statistics(counts, heldout_documents, assembled, written):
-  found = collections.OrderedDict((name, counts[name]) for name in (
-      'documents', 'sentences', 'words', 'tokens', 'unknown_tokens'))
-  found['heldout_documents'] = heldout_documents
-  for split in (features.TRAIN, features.HELDOUT):
-    for name, values in zip(stages.WrittenShard._fields, zip(*written[split])):
-      if name != 'sha256':
-        found['{}_{}'.format(split, name)] = sum(values)
-  for name in ('documents_too_short', 'divided_documents', 'skipped_lines'):
-    found[name] = counts[name]
-  found['skipped_chunks'] = sum(unit.skipped_chunks for unit in assembled)
-  return found
-
-
-def _named_lines(encoded, paths):
-  """Where the first skipped lines are: ['name.txt line 7', ...]."""
-  places = [place for unit in encoded for place in unit.skipped_lines][:_MAX_NAMED_LINES]
-  return ['{} line {}'.format(os.path.basename(path), corpus.line_number(path, offset)) for path, offset in places]
-
-
-def _put_in_place(info, token_counts, vocab_file, work, folder):
+def _put_in_place(info, data_set, vocab_file, work, folder):
   """Moves the finished shards from `work` to `folder`; dataset.json goes first when old and comes last when new."""
   with open(os.path.join(work, features.TOKEN_COUNTS_FILE), 'w') as target:
-    target.writelines('{}\n'.format(count) for count in token_counts)
+    target.writelines('{}\n'.format(count) for count in data_set.token_counts)
+  with open(os.path.join(work, REPORT_FILE), 'w', encoding='utf-8') as target:
+    target.write(report.make(info, data_set.histograms))
   shutil.copyfile(vocab_file, os.path.join(work, features.VOCAB_FILE))
   _remove_old(folder)
-  for name in [os.path.basename(path) for split in (features.TRAIN, features.HELDOUT) for path in info.paths(split)]:
-    os.replace(os.path.join(work, name), os.path.join(folder, name))
-  for name in (features.TOKEN_COUNTS_FILE, features.VOCAB_FILE):
+  for name in map(os.path.basename, _record_files(info)):
+    if os.path.exists(os.path.join(work, name)):
+      os.replace(os.path.join(work, name), os.path.join(folder, name))
+  names = [features.TOKEN_COUNTS_FILE, features.VOCAB_FILE, REPORT_FILE]
+  if os.path.exists(os.path.join(work, building.SKIPPED_FILE)):
+    names.append(building.SKIPPED_FILE)
+  for name in names:
     os.replace(os.path.join(work, name), os.path.join(folder, name))
   info.folder = folder
   info.save()
+
+
+def _record_files(info):
+  """Paths of the shards and of what may lie beside them."""
+  return [name for split in (features.TRAIN, features.HELDOUT) for path in info.paths(split)
+          for name in (path, features.lengths_file(path))]
 
 
 def _remove_old(folder):
@@ -252,10 +205,10 @@ def _remove_old(folder):
     return
   try:
     old = features.DatasetInfo.load(folder)
-    files = old.paths(features.TRAIN) + old.paths(features.HELDOUT)
+    files = _record_files(old)
   except UserError:
     files = []
   os.remove(path)
-  for name in files:
+  for name in files + [os.path.join(folder, building.SKIPPED_FILE)]:
     if os.path.exists(name):
       os.remove(name)

@@ -17,7 +17,9 @@ CLAUSE_MARKS = '，；：。！？…,;:!?.'
 _CODE_POINTS = 0x110000
 _UNKNOWN_KIND = 255
 # Distinct runs (latin words, numbers) that are remembered; then the memory starts anew, so that it stays flat.
-_MAX_REMEMBERED_RUNS = 1 << 17
+_MAX_REMEMBERED_RUNS, _MAX_REMEMBERED_CHARACTERS = 1 << 16, 40
+
+_MAX_SHOWN_CHARACTERS = 12
 
 # A token is kept as one uint32: its id in the lower bits, what it is to its word above them.
 WORD_SHIFT = 28
@@ -60,6 +62,7 @@ class Encoder:
     self._is_clause_mark = np.zeros(_CODE_POINTS, bool)
     self._is_clause_mark[[ord(mark) for mark in CLAUSE_MARKS]] = True
     self._runs = {}
+    self._unknown = collections.Counter()
 
   def encode(self, sentences):
     """Encodes sentences, which hold no newline, as `Encoded`; a sentence without tokens has length 0."""
@@ -73,8 +76,19 @@ class Encoder:
     starts[bounds[:-1][bounds[:-1] < len(ids)]] = True
     after_clause = np.zeros(len(ids), bool)
     after_clause[1:] = self._is_clause_mark[points[last[:-1]]]
+    self._count_unknown(text, ids, first, last)
     words = np.where(starts, np.where(after_clause, AFTER_CLAUSE, STARTS), CONTINUES)
     return Encoded(pack(ids, words), np.diff(bounds))
+
+  def _count_unknown(self, text, ids, first, last):
+    for place in np.flatnonzero(ids == self._tokenizer.vocabulary.unk_id).tolist():
+      self._unknown[text[first[place]:min(last[place] + 1, first[place] + _MAX_SHOWN_CHARACTERS)]] += 1
+
+  def take_unknown(self, limit):
+    """The `limit` most frequent texts that became [UNK] since the last call, longer ones cut: Counter."""
+    ordered = sorted(self._unknown.items(), key=lambda item: (-item[1], item[0]))
+    self._unknown = collections.Counter()
+    return collections.Counter(dict(ordered[:limit]))
 
   def _tokenize(self, text, points):
     """Token ids, first and last character of each token, whether it is a `##` piece; arrays of one length."""
@@ -122,10 +136,12 @@ class Encoder:
     """int32 [n, 4]: the `Piece`s of a run."""
     pieces = self._runs.get(run)
     if pieces is None:
-      if len(self._runs) >= _MAX_REMEMBERED_RUNS:
-        self._runs.clear()
       found = self._tokenizer.run_pieces(run)
-      pieces = self._runs[run] = np.array(found, np.int32) if found else _no_pieces()
+      pieces = np.array(found, np.int32) if found else _no_pieces()
+      if len(run) <= _MAX_REMEMBERED_CHARACTERS:
+        if len(self._runs) >= _MAX_REMEMBERED_RUNS:
+          self._runs.clear()
+        self._runs[run] = pieces
     return pieces
 
 

@@ -2,7 +2,7 @@
 
   python -m tools.inspect_records --input_files=data/records --num_examples=2
 
---input_files: a data set's folder, or shards of the reference format with --vocab_file.
+--input_files: a data set's folder, or shards with --vocab_file. Records in the compact format have no masks yet.
 """
 
 import glob
@@ -15,6 +15,7 @@ from albert import cli
 from albert import features
 from albert import tokenization
 from albert.errors import UserError
+from tools import compact
 from tools import tfrecord
 
 FLAGS = flags.FLAGS
@@ -96,10 +97,12 @@ def describe(example, vocabulary, place='record'):
   """A record for a person: str.
 
   Args:
-    example: {feature name: array}, at least the reference format's features.
+    example: what tfrecord.parse_example returns: at least the reference format's features, or the compact one's.
     vocabulary: `tokenization.Vocabulary`.
     place: names the record in errors.
   """
+  if features.COMPACT_FEATURES[0].name in example:
+    example = compact.unpack(example, len(example['word_lengths']))
   missing = [spec.name for spec in features.REFERENCE_FEATURES if spec.name not in example]
   if missing:
     raise UserError('{}: expected the features of the reference format, found no {}; make the data set '

@@ -4,20 +4,19 @@ import collections
 
 import numpy as np
 
+from albert import features
 from tools import assembly
 from tools import encoding
 from tools import ragged
 from tools import random_bits
 
-# Of the masked tokens, this share becomes [MASK], this share a random token; the others stay what they are.
-MASK_SHARE, RANDOM_SHARE = 0.8, 0.1
-
 # Parts of an example's randomness: see random_bits.derive.
-_BUDGET, _CHOICE, _REPLACEMENT = range(3)
+_BUDGET, _CHOICE, _REPLACEMENT, _NGRAM = range(4)
 
 MaskingOptions = collections.namedtuple('MaskingOptions', [
     'max_seq_length', 'max_predictions_per_seq', 'masked_lm_prob', 'cls_id', 'sep_id', 'mask_id', 'pad_id',
-    'replacement_ids'])
+    'replacement_ids', 'max_ngram'], defaults=[1])
+MaskingOptions.__doc__ = """How examples are masked; max_ngram: whole words in a row masked together."""
 
 Batch = collections.namedtuple('Batch', [
     'input_ids', 'input_mask', 'segment_ids', 'masked_lm_positions', 'masked_lm_ids', 'masked_lm_weights',
@@ -90,6 +89,8 @@ def _choose_tokens(layout, options):
   sizes = np.diff(np.append(heads, len(layout.words)))
   rows = layout.rows[heads]
   maskable = (layout.words[heads] == assembly.STARTS) & (sizes <= options.max_predictions_per_seq)
+  if options.max_ngram > 1:
+    heads, sizes, rows, maskable = _join_words(layout, heads, sizes, rows, maskable, options)
   heads, sizes, rows = heads[maskable], sizes[maskable], rows[maskable]
   left = _budgets(layout.keys, layout.totals, sizes, rows, options)
   keys = random_bits.derive_array(layout.keys, _CHOICE)
@@ -97,6 +98,26 @@ def _choose_tokens(layout, options):
   # One sort for both: by example, and by chance within it. Stable, so that the result depends on nothing else.
   order = np.argsort((rows.astype(np.uint64) << np.uint64(40)) | (bits >> np.uint64(24)), kind='stable')
   return _fill(heads[order], sizes[order], rows[order], left)
+
+
+def _join_words(layout, heads, sizes, rows, maskable, options):
+  """Joins words to n-grams: (heads, sizes, rows, maskable) of these.
+
+  n is 1, 2 or 3 with probability proportional to 1/n (Lan et al. 2020, ALBERT, section 3.2): words are taken in groups
+  of max_ngram, each divided at random by features.NGRAM_CUTS. Nothing joins across [SEP] or words that were cut.
+  """
+  keys = random_bits.derive_array(layout.keys, _NGRAM)
+  number = np.arange(len(heads)) - np.searchsorted(rows, rows)
+  phase = random_bits.below_array(random_bits.derive_array(keys, layout.keys.dtype.type(1 << 32)), options.max_ngram)
+  group, place = np.divmod(number + phase[rows], options.max_ngram)
+  chance = random_bits.below_array(random_bits.derive_array(keys[rows], group), features.NGRAM_PARTS)
+  starts = np.array(features.NGRAM_CUTS[options.max_ngram], bool)[chance, place]
+  columns = layout.columns[heads]
+  starts |= ~maskable | (columns == 1) | (columns == layout.first_lengths[rows] + 2)
+  starts[1:] |= ~maskable[:-1]
+  first = np.flatnonzero(starts)
+  sizes = np.add.reduceat(sizes, first) if len(first) else sizes
+  return heads[first], sizes, rows[first], maskable[first] & (sizes <= options.max_predictions_per_seq)
 
 
 def _fill(heads, sizes, rows, left):
@@ -139,5 +160,14 @@ def _replacements(keys, columns, labels, options):
   share = random_bits.unit_array(bits)
   choices = np.asarray(options.replacement_ids, np.int32)
   random_tokens = choices[random_bits.below_array(random_bits.derive_array(bits, 0), len(choices))]
-  return np.where(share < MASK_SHARE, options.mask_id,
-                  np.where(share < MASK_SHARE + RANDOM_SHARE, random_tokens, labels))
+  return np.where(share < features.MASK_SHARE, options.mask_id,
+                  np.where(share < features.MASK_SHARE + features.RANDOM_SHARE, random_tokens, labels))
+
+
+def outcomes(batch, options):
+  """How many masked tokens became [MASK], another token, or stayed: int64 [3]. batch: a `Batch` as a dict."""
+  rows, slots = np.nonzero(batch['masked_lm_weights'])
+  labels = batch['masked_lm_ids'][rows, slots]
+  inputs = batch['input_ids'][rows, batch['masked_lm_positions'][rows, slots]]
+  is_mask, is_same = inputs == options.mask_id, inputs == labels
+  return np.array([is_mask.sum(), (~is_mask & ~is_same).sum(), is_same.sum()])

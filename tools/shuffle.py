@@ -1,12 +1,12 @@
 """External shuffle: the order of a data set is the order of its examples' random keys, found by sorting in pieces.
 
 Every worker writes sorted runs. A run is cut into buckets, equal ranges of keys, so that the examples of a bucket can
-be picked out of all runs. The order does not depend on who wrote which run, nor on how many buckets there are.
+be picked out of all runs; many runs are merged first. The order does not depend on who wrote which run, nor on how
+many buckets there are.
 
 A run file: int64 [buckets + 1, 2], the examples and tokens before each bucket and in all; heads; tokens.
 """
 
-import collections
 import os
 
 import numpy as np
@@ -18,13 +18,12 @@ _INDEX = np.dtype('<i8')
 _TOKENS = np.dtype('<u4')
 # Examples are put in order and written this many at a time: the index of a gather takes twice the tokens' memory.
 _SLICE = 2048
-
-Run = collections.namedtuple('Run', ['path', 'counts'])
-Run.__doc__ = """A run file and its examples per bucket (int64)."""
+# When runs are merged, buckets of about so many tokens are in memory.
+_MERGED_TOKENS = 1 << 21
 
 
 def write_run(path, examples, buckets):
-  """Writes `assembly.Examples` as a run; returns `Run`."""
+  """Writes `assembly.Examples` as a run."""
   order = np.argsort(examples.heads['key'], kind='stable')
   heads = examples.heads[order]
   lengths = examples.heads['lengths'].sum(axis=1, dtype=np.int64)
@@ -38,7 +37,35 @@ def write_run(path, examples, buckets):
       part = order[first:first + _SLICE]
       examples.tokens[ragged.index(begins[part], lengths[part])].tofile(target)
   os.replace(path + '.tmp', path)
-  return Run(path, np.diff(bounds))
+
+
+def bucket_counts(paths, buckets):
+  """How many examples the runs have in each bucket: int64 [buckets]."""
+  before = np.zeros(buckets + 1, np.int64)
+  for path in paths:
+    before += np.fromfile(path, _INDEX, 2 * (buckets + 1))[::2]
+  return np.diff(before)
+
+
+def merge_runs(paths, path, buckets):
+  """Makes one run of several, a stretch of buckets of bounded size at a time."""
+  index = sum(np.fromfile(run, _INDEX, 2 * (buckets + 1)) for run in paths).reshape(-1, 2)
+  heads_at = index.nbytes
+  tokens_at = heads_at + int(index[-1, 0]) * assembly.HEAD.itemsize
+  with open(path + '.tmp', 'wb') as target:
+    index.astype(_INDEX).tofile(target)
+    first = 0
+    while first < buckets:
+      last = max(first + 1, int(np.searchsorted(index[:, 1], index[first, 1] + _MERGED_TOKENS, 'right')) - 1)
+      examples = read_buckets(paths, first, last, buckets)
+      tokens = [block.tokens for block in blocks(examples, 0, len(examples.heads), _SLICE)]
+      target.seek(heads_at + int(index[first, 0]) * assembly.HEAD.itemsize)
+      np.sort(examples.heads, order='key', kind='stable').tofile(target)
+      target.seek(tokens_at + int(index[first, 1]) * _TOKENS.itemsize)
+      for part in tokens:
+        part.tofile(target)
+      first = last
+  os.replace(path + '.tmp', path)
 
 
 def _bucket_of(keys, buckets):
@@ -48,8 +75,7 @@ def _bucket_of(keys, buckets):
 
 def read_buckets(runs, first, last, buckets):
   """The examples of buckets [first, last) of all runs, run after run: `assembly.Examples`."""
-  parts = [_read_run(run.path, first, last, buckets) for run in runs if run.counts[first:last].any()]
-  return concatenate(parts)
+  return concatenate([part for part in (_read_run(run, first, last, buckets) for run in runs) if len(part.heads)])
 
 
 def _read_run(path, first, last, buckets):

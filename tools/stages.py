@@ -4,35 +4,46 @@
     assemble_unit  encoded documents  -> sorted runs of examples, training and held out
     write_shard    runs               -> one shard of records
 
-Between the first two the held-out documents are chosen, between the last two the shards are cut: see tools/data_set.py.
+Between the first two the held-out documents are chosen, between the last two the shards are cut: see tools/building.py.
 """
 
 import collections
 import functools
 import hashlib
+import itertools
 import os
 
 import numpy as np
 
 from albert import features
+from albert import packing
 from albert import tokenization
 from tools import assembly
+from tools import cleaning
+from tools import compact
 from tools import corpus
 from tools import encoding
+from tools import json_lines
 from tools import masking
 from tools import random_bits
 from tools import segmentation
 from tools import shuffle
 from tools import tfrecord
+from tools import traits
 
 # Everything that determines the bytes of a data set, besides the corpus; see the flags of create_pretraining_data.
 Settings = collections.namedtuple('Settings', [
     'vocab_file', 'do_lower_case', 'do_whole_word_mask', 'segmenter', 'encoding', 'skip_errors', 'max_seq_length',
-    'max_predictions_per_seq', 'masked_lm_prob', 'dupe_factor', 'short_seq_prob', 'random_seed', 'records_per_shard'])
+    'max_predictions_per_seq', 'masked_lm_prob', 'dupe_factor', 'short_seq_prob', 'random_seed', 'records_per_shard',
+    'record_format', 'max_ngram', 'cleaning'], defaults=[1, cleaning.Options()])
 
 # Held-out documents are masked at least this often, for a steady figure.
 MIN_HELDOUT_DUPLICATES = 5
 RECORD_FEATURES = features.REFERENCE_FEATURES + (features.TOKEN_BOUNDARY,)
+
+# For the report: words of 1, 2, ... tokens, the last for longer ones; steps in which records' lengths are counted;
+# texts that became [UNK], of each unit.
+WORD_LENGTHS, LENGTH_STEPS, UNKNOWN_TEXTS = 10, 32, 1000
 
 # Part of a document's key; duplicates are parts 0, 1, ...
 _HELDOUT = 1 << 40
@@ -42,21 +53,29 @@ _DUPLICATES_AT_ONCE = 10
 _RUN_TOKENS = 1 << 22
 _BLOCK_RECORDS = 256
 
-EncodedUnit = collections.namedtuple('EncodedUnit', ['path', 'keys', 'counts', 'skipped_lines'])
+EncodedUnit = collections.namedtuple('EncodedUnit', ['path', 'counts', 'lines', 'word_lengths', 'unknown'])
 EncodedUnit.__doc__ = """Result of encode_unit.
 
-path: the file of encoded documents; keys: uint64, of its documents; counts: Counter of what was read;
-skipped_lines: [(path, byte offset)].
+path: what its files begin with (see there); counts: Counter of what was read; lines: how many the unit has;
+word_lengths: int64 [WORD_LENGTHS], words by their tokens, from 1; unknown: Counter of texts that became [UNK].
 """
+DOCUMENTS, KEYS, SKIPPED = '.documents', '.keys', '.skipped'
+# What was found of each document: see tools/duplicates.py.
+DUPLICATES = '.duplicates'
 
 AssembledUnit = collections.namedtuple('AssembledUnit', ['runs', 'token_counts', 'skipped_chunks'])
 AssembledUnit.__doc__ = """Result of assemble_unit.
 
-runs: {'train': [Run], 'heldout': [Run]}; token_counts: int64 [V], over the training documents; skipped_chunks: int.
+runs: {'train': [path], 'heldout': [path]}; token_counts: int64 [V], over the training documents; skipped_chunks: int.
 """
 
-WrittenShard = collections.namedtuple('WrittenShard', ['records', 'sha256', 'bytes', 'tokens', 'masked_tokens'])
-WrittenShard.__doc__ = """Result of write_shard; tokens: of text, without [CLS], [SEP] and padding."""
+WrittenShard = collections.namedtuple('WrittenShard', [
+    'records', 'sha256', 'bytes', 'packed_rows', 'tokens', 'masked_tokens', 'length_counts', 'masked_as'])
+WrittenShard.__doc__ = """Result of write_shard.
+
+tokens: of text, without [CLS], [SEP] and padding; length_counts: int64 [LENGTH_STEPS], records by their tokens in equal
+steps up to S; masked_as: int64 [3], masked tokens that became [MASK], another token, or stayed.
+"""
 
 
 @functools.lru_cache(maxsize=4)
@@ -81,32 +100,66 @@ def heldout_hashes(keys):
   return random_bits.derive_array(keys, _HELDOUT)
 
 
-def encode_unit(settings, unit, path, report=None):
-  """Reads, segments and tokenizes the documents of a `corpus.Unit` into the file `path`: `EncodedUnit`.
+def warm_up(settings):
+  """Loads the dictionary, so that processes forked afterwards share it."""
+  _encoder(settings.vocab_file, settings.do_lower_case, settings.do_whole_word_mask, settings.segmenter)
 
-  Documents of fewer than two words are left out and counted: no two segments can be made of them. `report`, if given,
-  is called now and then with how many bytes were read since.
+
+def encode_unit(settings, unit, path):
+  """Reads, segments and tokenizes the documents of a `corpus.Unit`: `EncodedUnit`.
+
+  Documents of fewer than two words are left out and counted: no two segments can be made of them.
+
+  Files: path + DOCUMENTS, blocks of `assembly.Documents`; path + KEYS, uint64, the documents' keys; path + SKIPPED,
+  a line for each line or document that was left out: its line in the unit, from 0, and why, tab-separated; and
+  those of `traits.Writer`.
   """
   encoder = _encoder(settings.vocab_file, settings.do_lower_case, settings.do_whole_word_mask, settings.segmenter)
-  reader = corpus.Reader(settings.encoding, settings.skip_errors)
+  reader = _reader(settings)
   unk_id = _vocabulary(settings.vocab_file).unk_id
   counts = collections.Counter()
-  keys = []
-  reported = 0
-  with open(path + '.tmp', 'wb') as target:
-    for block in _blocks(reader.documents(unit)):
-      documents = _encode_block(encoder, block, settings.random_seed, counts)
+  encoder.take_unknown(0)  # what a unit that failed may have left
+  skipped = []
+  word_lengths = np.zeros(WORD_LENGTHS, np.int64)
+  cleaned = cleaning.clean(reader.documents(unit), settings.cleaning, counts, skipped)
+  with open(path + DOCUMENTS + '.tmp', 'wb') as target, open(path + KEYS + '.tmp', 'wb') as keys, \
+      traits.Writer(path, settings.cleaning.duplicates) as traits_writer:
+    for block in _blocks(cleaned):
+      documents, is_kept = _encode_block(encoder, block, settings.random_seed, counts, skipped)
+      traits_writer.add(itertools.compress(block, is_kept))
       counts['unknown_tokens'] += int(np.count_nonzero(encoding.ids_of(documents.tokens) == unk_id))
+      word_lengths += _word_lengths(documents.tokens)
       for array in documents:
         np.save(target, array)
-      keys.append(documents.keys)
-      if report:
-        report(reader.bytes_read - reported)
-        reported = reader.bytes_read
-  os.replace(path + '.tmp', path)
-  counts['skipped_lines'] = len(reader.skipped_lines)
+      documents.keys.tofile(keys)
+  skipped += reader.skipped
+  counts['skipped_lines'] = len(reader.skipped)
   counts['divided_documents'] = reader.divided_documents
-  return EncodedUnit(path, np.concatenate(keys) if keys else np.empty(0, np.uint64), counts, reader.skipped_lines)
+  counts['divided_lines'] = reader.divided_lines
+  with open(path + SKIPPED + '.tmp', 'w', encoding='utf-8') as target:
+    target.writelines('{}\t{}\n'.format(*place) for place in sorted(skipped))
+  for suffix in (DOCUMENTS, KEYS, SKIPPED):
+    os.replace(path + suffix + '.tmp', path + suffix)
+  return EncodedUnit(path, counts, reader.lines, word_lengths, encoder.take_unknown(UNKNOWN_TEXTS))
+
+
+def _word_lengths(tokens):
+  """int64 [WORD_LENGTHS], of packed tokens."""
+  heads = np.flatnonzero(encoding.words_of(tokens))
+  sizes = np.diff(np.append(heads, len(tokens)))
+  return np.bincount(np.minimum(sizes, WORD_LENGTHS) - 1, minlength=WORD_LENGTHS)
+
+
+def _reader(settings):
+  if settings.cleaning.text_field:
+    return json_lines.Reader(settings.cleaning.text_field, settings.encoding, settings.skip_errors)
+  return corpus.Reader(settings.encoding, settings.skip_errors)
+
+
+def kept_keys(path):
+  """Keys of the documents of an `EncodedUnit` that are no duplicates: uint64."""
+  keys = np.fromfile(path + KEYS, np.uint64)
+  return keys[np.fromfile(path + DUPLICATES, np.uint8) == 0] if os.path.exists(path + DUPLICATES) else keys
 
 
 def _blocks(documents):
@@ -122,8 +175,10 @@ def _blocks(documents):
     yield block
 
 
-def _encode_block(encoder, block, seed, counts):
-  """Encodes `corpus.Document`s: `assembly.Documents`, without the empty sentences and too short documents."""
+def _encode_block(encoder, block, seed, counts, skipped):
+  """Encodes `corpus.Document`s: `assembly.Documents`, without the empty sentences and too short documents; and bool,
+  which documents those are not. Adds to counts (Counter) and skipped ([(line, why)]).
+  """
   encoded = encoder.encode([sentence for document in block for sentence in document.sentences])
   keys = np.array([document_key(seed, document) for document in block], np.uint64)
   sentence_counts = np.fromiter((len(document.sentences) for document in block), np.int64, len(block))
@@ -134,9 +189,11 @@ def _encode_block(encoder, block, seed, counts):
   documents = assembly.Documents(keys, np.bincount(owners, minlength=len(block)).astype(np.int32),
                                  lengths.astype(np.int32), encoded.tokens)
   kept = select_documents(documents, words >= 2)
+  skipped += [(document.line, 'document of fewer than two words')
+              for document, number in zip(block, words.tolist()) if number < 2]
   counts.update(documents=len(kept.keys), documents_too_short=len(block) - len(kept.keys),
                 sentences=len(kept.lengths), words=int(words[words >= 2].sum()), tokens=len(kept.tokens))
-  return kept
+  return kept, words >= 2
 
 
 def select_documents(documents, chosen):
@@ -181,10 +238,17 @@ def _duplicate_ranges(count):
 
 
 def _read_documents(path):
-  size = os.path.getsize(path)
-  with open(path, 'rb') as source:
+  """Yields the `assembly.Documents` of an `EncodedUnit`, without duplicates."""
+  size = os.path.getsize(path + DOCUMENTS)
+  duplicates = np.fromfile(path + DUPLICATES, np.uint8) if os.path.exists(path + DUPLICATES) else None
+  before = 0
+  with open(path + DOCUMENTS, 'rb') as source:
     while source.tell() < size:
-      yield assembly.Documents(*(np.load(source) for _ in assembly.Documents._fields))
+      documents = assembly.Documents(*(np.load(source) for _ in assembly.Documents._fields))
+      if duplicates is not None:
+        count = len(documents.keys)
+        documents, before = select_documents(documents, duplicates[before:before + count] == 0), before + count
+      yield documents
 
 
 class _RunWriter:
@@ -209,8 +273,8 @@ class _RunWriter:
     return self._runs
 
   def _flush(self):
-    path = '{}-{:05d}.run'.format(self._prefix, len(self._runs))
-    self._runs.append(shuffle.write_run(path, shuffle.concatenate(self._parts), self._buckets))
+    self._runs.append('{}-{:05d}.run'.format(self._prefix, len(self._runs)))
+    shuffle.write_run(self._runs[-1], shuffle.concatenate(self._parts), self._buckets)
     self._parts, self._tokens = [], 0
 
 
@@ -219,46 +283,76 @@ def masking_options(settings):
   vocabulary = _vocabulary(settings.vocab_file)
   return masking.MaskingOptions(
       settings.max_seq_length, settings.max_predictions_per_seq, settings.masked_lm_prob, vocabulary.cls_id,
-      vocabulary.sep_id, vocabulary.mask_id, vocabulary.pad_id, vocabulary.replacement_ids())
+      vocabulary.sep_id, vocabulary.mask_id, vocabulary.pad_id, vocabulary.replacement_ids(), settings.max_ngram)
 
 
-def write_shard(settings, runs, buckets, place, path):
-  """Masks and writes a shard to `path`: `WrittenShard`.
+def write_shard(settings, split, runs, buckets, place, path):
+  """Writes a shard to `path`, masked unless its format is compact: `WrittenShard`.
 
-  place: `ShardPlace` of the shard.
+  place: `ShardPlace` of the shard. Beside a training shard in the reference format goes its features.lengths_file.
   """
   options = masking_options(settings)
-  writer = tfrecord.ExampleWriter(RECORD_FEATURES)
+  is_compact = split == features.TRAIN and settings.record_format == features.COMPACT
+  writer = tfrecord.ExampleWriter(features.COMPACT_FEATURES if is_compact else RECORD_FEATURES)
   examples = shuffle.read_buckets(runs, place.first_bucket, place.last_bucket, buckets)
   digest = hashlib.sha256()
-  written = tokens = masked_tokens = 0
+  lengths = []
+  written = first = 0
+  masked_as = np.zeros(3, np.int64)
   with open(path + '.tmp', 'wb') as target:
     for block in shuffle.blocks(examples, place.skip, place.count, _BLOCK_RECORDS):
-      batch = masking.mask(block, options)
-      data = b''.join(map(tfrecord.frame, writer.records(batch._asdict())))
+      batch, block_lengths = _block_of_records(block, options, is_compact, place.first_record + first)
+      data = b''.join(map(tfrecord.frame, writer.records(batch)))
       target.write(data)
       digest.update(data)
       written += len(data)
-      tokens += len(block.tokens)
-      masked_tokens += int(batch.masked_lm_weights.sum())
+      first += len(block.heads)
+      lengths.append(block_lengths)
+      masked_as += 0 if is_compact else masking.outcomes(batch, options)
+  lengths = np.concatenate(lengths)
+  packed_rows = None
+  if split == features.TRAIN and not is_compact:
+    packed_rows = len(packing.plan(lengths[:, 0], lengths[:, 1], options.max_seq_length,
+                                   options.max_predictions_per_seq))
+    with open(features.lengths_file(path) + '.tmp', 'wb') as target:
+      np.save(target, lengths.astype(np.uint16))
+    os.replace(features.lengths_file(path) + '.tmp', features.lengths_file(path))
   os.replace(path + '.tmp', path)
-  return WrittenShard(place.count, digest.hexdigest(), written, tokens, masked_tokens)
+  tokens, masked = lengths.sum(axis=0).tolist()
+  return WrittenShard(place.count, digest.hexdigest(), written, packed_rows,
+                      tokens - assembly.SPECIAL_TOKENS_PER_EXAMPLE * place.count, masked,
+                      np.bincount((lengths[:, 0] - 1) * LENGTH_STEPS // options.max_seq_length,
+                                  minlength=LENGTH_STEPS), masked_as)
 
 
-ShardPlace = collections.namedtuple('ShardPlace', ['first_bucket', 'last_bucket', 'skip', 'count'])
-ShardPlace.__doc__ = """Which examples a shard holds: `count`, after the first `skip`, of buckets [first, last)."""
+def _block_of_records(block, options, is_compact, first_record):
+  """What ExampleWriter writes of `assembly.Examples`, and int64 [N, 2], tokens and labels of each."""
+  tokens = block.heads['lengths'].sum(axis=1, dtype=np.int64) + assembly.SPECIAL_TOKENS_PER_EXAMPLE
+  if is_compact:
+    return compact.pack(block, options, first_record), np.stack([tokens, np.zeros_like(tokens)], axis=1)
+  batch = masking.mask(block, options)
+  labels = batch.masked_lm_weights.sum(axis=1).astype(np.int64)
+  return batch._asdict(), np.stack([tokens, labels], axis=1)
 
 
-def cut_shards(runs, buckets, records_per_shard):
-  """The `ShardPlace`s of all shards, in order: each has `records_per_shard` records, the last may have fewer."""
-  counts = np.zeros(buckets, np.int64)
-  for run in runs:
-    counts += run.counts
+ShardPlace = collections.namedtuple('ShardPlace', ['first_bucket', 'last_bucket', 'skip', 'count', 'first_record'])
+ShardPlace.__doc__ = """Which examples a shard holds: `count`, after the first `skip`, of buckets [first, last).
+
+first_record: the number of its first record in the split.
+"""
+
+
+def cut_shards(counts, records_per_shard):
+  """The `ShardPlace`s of all shards, in order: each has `records_per_shard` records, the last may have fewer.
+
+  counts: int64, the examples in each bucket.
+  """
   before = np.append(0, np.cumsum(counts))
   places = []
   for first in range(0, int(before[-1]), records_per_shard):
     last = min(int(before[-1]), first + records_per_shard)
     first_bucket = int(np.searchsorted(before, first, 'right')) - 1
     last_bucket = int(np.searchsorted(before, last, 'left'))
-    places.append(ShardPlace(first_bucket, last_bucket, first - int(before[first_bucket]), last - first))
+    places.append(ShardPlace(first_bucket, last_bucket, first - int(before[first_bucket]), last - first,
+                             first))
   return places

@@ -2,7 +2,7 @@
 
 A TFRecord file is a row of: uint64 length, uint32 masked crc32c of those 8 bytes, the record, uint32 masked crc32c of
 the record, all little-endian. A record is a tf.train.Example: protocol buffer Example{1: Features{1: map<string,
-Feature>}}, Feature{2: FloatList{1: packed float} or 3: Int64List{1: packed varint}}.
+Feature>}}, Feature{1: BytesList{1: bytes} or 2: FloatList{1: packed float} or 3: Int64List{1: packed varint}}.
 """
 
 import struct
@@ -14,7 +14,7 @@ from albert.errors import UserError
 
 _LENGTH_AND_CRC = struct.Struct('<QI')
 _CRC = struct.Struct('<I')
-_KIND_FIELDS = {'float32': 2, 'int64': 3}
+_KIND_FIELDS = {'bytes': 1, 'float32': 2, 'int64': 3}
 
 
 def _masked_crc(data):
@@ -93,7 +93,7 @@ class ExampleWriter:
     """The serialized examples of a batch.
 
     Args:
-      batch: {feature name: array [N, length]}, non-negative integers under 2**28, or float32.
+      batch: {feature name: array [N, length]}, non-negative integers or float32; of kind 'bytes': list of N bytes.
 
     Returns:
       A list of N bytes.
@@ -107,6 +107,8 @@ class ExampleWriter:
     return [self._header(None, len(body)) + body for body in bodies]
 
   def _payloads(self, spec, values):
+    if spec.kind == 'bytes':
+      return values
     if spec.kind == 'float32':
       return _split(values.astype('<f4').tobytes(), np.full(len(values), 4 * values.shape[1]))
     return packed_varints(values)
@@ -130,7 +132,7 @@ def _feature_header(spec, size):
 
 
 def packed_varints(values):
-  """The rows of an integer matrix as packed varints: a list of bytes. values: 0 <= v < 2**28, any integer dtype."""
+  """The rows of an integer matrix as packed varints: a list of bytes. values: not negative, any integer dtype."""
   count, width = values.shape
   if values.dtype.itemsize == 1 and (values.size == 0 or values.max() < 128):
     return _split(values.tobytes(), np.full(count, width))
@@ -152,10 +154,10 @@ def _split(data, sizes):
 
 
 def parse_example(record, path='record'):
-  """The features of a serialized tf.train.Example: {name: int64 or float32 array}.
+  """The features of a serialized tf.train.Example: {name: int64 or float32 array, or bytes}.
 
   Raises:
-    UserError: not a serialized Example of int64 and float features.
+    UserError: not a serialized Example.
   """
   try:
     found = {}
@@ -163,16 +165,17 @@ def parse_example(record, path='record'):
       found[bytes(_only(entry, 1)).decode('utf-8')] = _parse_feature(_only(entry, 2))
     return found
   except (IndexError, KeyError, ValueError, struct.error) as error:
-    raise UserError('{}: expected a tf.train.Example of int64 and float features, found something else '
-                    '({!r})'.format(path, error))
+    raise UserError('{}: expected a tf.train.Example, found something else ({!r})'.format(path, error))
 
 
 def _parse_feature(feature):
   for kind, number in _KIND_FIELDS.items():
     for values in _fields(feature, number):
       packed = b''.join(bytes(part) for part in _fields(values, 1))
+      if kind == 'bytes':
+        return packed
       return np.frombuffer(packed, '<f4') if kind == 'float32' else _unpack_varints(packed)
-  raise ValueError('no int64 or float values')
+  raise ValueError('no values')
 
 
 def _unpack_varints(packed):

@@ -1,0 +1,62 @@
+"""tools.spark_engine: the same bytes from Spark. Skipped where PySpark (requirements-spark.txt) or Java is absent."""
+
+import os
+import shutil
+import sys
+
+import pytest
+
+from albert.errors import UserError
+from tools import data_set
+from tools import engines
+from tools import spark_engine
+
+import data_set_test
+import small_corpus
+
+
+def test_without_pyspark_one_line_says_what_to_do(monkeypatch):
+  monkeypatch.setitem(sys.modules, 'pyspark', None)
+  with pytest.raises(UserError, match='requirements-spark.txt') as error:
+    spark_engine.Spark('local[2]')
+  assert '\n' not in str(error.value)
+
+
+@pytest.fixture(scope='module')
+def engine():
+  pytest.importorskip('pyspark', reason='PySpark is not installed: pip install -r requirements-spark.txt')
+  if not (shutil.which('java') or os.environ.get('JAVA_HOME')):
+    pytest.skip('Java is not installed')
+  root = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+  os.environ['PYTHONPATH'] = os.pathsep.join([root, os.path.join(root, 'test')])
+  found = spark_engine.Spark('local[2]')
+  yield found
+  found.close()
+
+
+def fail(number):
+  if number == 1:
+    raise UserError('expected no 1')
+  if number == 2:
+    raise ValueError('two')
+  return number
+
+
+@pytest.mark.integration
+def test_spark_writes_the_same_bytes(tmp_path, engine, monkeypatch):
+  monkeypatch.setattr(data_set.corpus, '_MIN_UNIT_BYTES', 700)
+  text_file, vocab_file = small_corpus.write(tmp_path)
+  settings = small_corpus.settings(vocab_file, records_per_shard=20)
+  for name, where in (('d', engines.Local(1)), ('e', engine)):
+    assert data_set.create(settings, [text_file], str(tmp_path / name), engine=where).created
+  found = data_set_test.contents(tmp_path / 'd')
+  assert found == data_set_test.contents(tmp_path / 'e') and len(found) > 6
+
+
+@pytest.mark.integration
+def test_failures_on_spark(engine):
+  assert dict(engine.run(fail, [(0,), (5,)])) == {0: 0, 1: 5}
+  with pytest.raises(UserError, match='^expected no 1$'):
+    list(engine.run(fail, [(0,), (1,)]))
+  with pytest.raises(engines.WorkerLost, match='ValueError: two.*continues'):
+    list(engine.run(fail, [(0,), (2,)]))
