@@ -70,6 +70,7 @@ def masked_lm(masked_output, embedding_table, ids, weights, config, ops=None, de
   Returns:
     MaskedLm with loss = sum(weights * example_loss) / denominator.
   """
+  ops = ops or modeling.default_ops()
   hidden = tf.reshape(masked_output, [-1, config.hidden_size])
   with tf.variable_scope(scope):
     with tf.variable_scope('transform'):
@@ -77,9 +78,8 @@ def masked_lm(masked_output, embedding_table, ids, weights, config, ops=None, de
       norm = layers.norm_variables('LayerNorm', config.embedding_size)
     bias = tf.get_variable('output_bias', [config.vocab_size], initializer=tf.zeros_initializer())
     transformed = layers.layer_norm(modeling.activation(config, ops)(layers.dense(hidden, dense)), norm)
-    logits = tf.nn.bias_add(tf.matmul(transformed, embedding_table, transpose_b=True), bias)
-  # Sparse: one_hot x log_softmax keeps several tensors of [B*P, V] alive.
-  example_loss = tf.nn.sparse_softmax_cross_entropy_with_logits(labels=tf.reshape(ids, [-1]), logits=logits)
+    logits = tf.nn.bias_add(ops.logits(transformed, embedding_table), bias)
+  example_loss = ops.cross_entropy(logits, tf.reshape(ids, [-1]))
   weights = tf.reshape(weights, [-1])
   denominator = tf.reduce_sum(weights) + _WEIGHT_EPSILON if denominator is None else denominator
   return MaskedLm(logits, example_loss, tf.reduce_sum(weights * example_loss) / denominator)
@@ -102,7 +102,7 @@ def sentence_order(pooled_output, labels, config, scope='cls/seq_relationship'):
                              initializer=layers.initializer(config.initializer_range))
     bias = tf.get_variable('output_bias', [2], initializer=tf.zeros_initializer())
     logits = tf.nn.bias_add(tf.matmul(pooled_output, kernel, transpose_b=True), bias)
-  example_loss = tf.nn.sparse_softmax_cross_entropy_with_logits(labels=tf.reshape(labels, [-1]), logits=logits)
+  example_loss = layers.cross_entropy(logits, tf.reshape(labels, [-1]))
   return SentenceOrder(logits, example_loss, tf.reduce_mean(example_loss))
 
 

@@ -188,7 +188,8 @@ def model_ops(session, random_seed=0, step=None):
   """
   ops = modeling.default_ops()
   if session.cpu_ops:
-    ops = ops._replace(gelu=cpu_ops.gelu, add_and_norm=cpu_ops.add_and_norm, attention=cpu_ops.attention)
+    ops = ops._replace(gelu=cpu_ops.gelu, add_and_norm=cpu_ops.add_and_norm, attention=cpu_ops.attention,
+                       logits=cpu_ops.logits, cross_entropy=cpu_ops.cross_entropy)
   if session.gelu:
     ops = ops._replace(gelu=session.gelu)
   if session.dropout:

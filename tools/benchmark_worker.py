@@ -2,10 +2,11 @@
 
     python -m tools.benchmark_worker FOLDER
 
-FOLDER holds albert_config.json and batch.npz. Each line 'step', 'peak' or 'end' on standard input is answered by one
-JSON object on standard output.
+FOLDER holds albert_config.json and batch.npz. Each line 'step', 'peak', 'profile FILE' or 'end' on standard input is
+answered by one JSON object on standard output.
 """
 
+import collections
 import json
 import os
 import resource
@@ -22,6 +23,7 @@ from albert import objectives
 from albert import trainer
 from albert.config import AlbertConfig
 import tensorflow.compat.v1 as tf
+from tensorflow.python.client import timeline
 
 _PEAK_SIZE = 2048
 _PEAK_REPEATS = 3
@@ -61,9 +63,26 @@ class Step:
       seconds.append(time.perf_counter() - start)
     return 2e-9 * _PEAK_SIZE ** 3 / min(seconds)
 
+  def profile(self, path):
+    """Writes one step as a Chrome trace to `path`. Returns {kind of operation: [seconds, how many]}."""
+    metadata = tf.RunMetadata()
+    self.run(options=tf.RunOptions(trace_level=tf.RunOptions.FULL_TRACE), run_metadata=metadata)
+    with open(path + '.tmp', 'w', encoding='utf-8') as target:
+      target.write(timeline.Timeline(metadata.step_stats).generate_chrome_trace_format())
+    os.replace(path + '.tmp', path)
+    found = collections.defaultdict(lambda: [0.0, 0])
+    for device in metadata.step_stats.dev_stats:
+      for node in device.node_stats:
+        # The label is "name = Kind(inputs)", after the memory that was allocated.
+        kind = node.timeline_label.partition(' = ')[2].partition('(')[0]
+        if kind:
+          found[kind][0] += 1e-6 * (node.op_end_rel_micros - node.op_start_rel_micros)
+          found[kind][1] += 1
+    return found
+
 
 def serve(folder):
-  """Answers the lines 'step', 'peak' and 'end' on standard input with one JSON object each."""
+  """Answers the lines 'step', 'peak', 'profile FILE' and 'end' on standard input with one JSON object each."""
   step = Step(folder)
   for line in sys.stdin:
     if line == 'step\n':
@@ -72,6 +91,8 @@ def serve(folder):
       answer = dict(seconds=time.perf_counter() - start, cpu_seconds=time.process_time() - cpu, loss=loss)
     elif line == 'peak\n':
       answer = dict(gflop_per_second=step.peak())
+    elif line.startswith('profile '):
+      answer = step.profile(line[len('profile '):-1])
     else:
       answer = dict(peak_bytes=resource.getrusage(resource.RUSAGE_SELF).ru_maxrss << 10)
     print(json.dumps(answer), flush=True)
