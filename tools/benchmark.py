@@ -3,6 +3,7 @@
     python -m tools.benchmark --model base --batch_size 4 --max_seq_length 512 --max_predictions_per_seq 51 [--json]
     python -m tools.benchmark --compare            # what `make bench` runs: base and tiny against the plain graph
     python -m tools.benchmark --against ../other   # against another checkout of this repository
+    python -m tools.benchmark --one_core --against without:gelu --against without:attention
     python -m tools.benchmark --profile            # time per kind of operation, and a Chrome trace
 
 A step is forward, backward, clipping and LAMB on random records without padding. GFLOP/s count the floating-point
@@ -82,9 +83,9 @@ def load_config(model):
 class Worker:
   """A process that makes a training step, or measures the MatMul peak, each time it is told to."""
 
-  def __init__(self, command, job_folder, environ, cwd=_ROOT):
+  def __init__(self, command, job_folder, environ, cwd=_ROOT, more=()):
     """command: words of a program that takes the job's folder and follows the protocol of benchmark_worker."""
-    self._process = subprocess.Popen(command + [job_folder], cwd=cwd, env=environ, stdin=subprocess.PIPE,
+    self._process = subprocess.Popen(command + [job_folder] + list(more), cwd=cwd, env=environ, stdin=subprocess.PIPE,
                                      stdout=subprocess.PIPE, universal_newlines=True)
     self.steps = []
 
@@ -138,7 +139,7 @@ def measure(shape, steps, names):
   Args:
     shape: Shape.
     steps: int, steps that count after the warm-up.
-    names: which workers: 'library', 'plain', 'plain_tuned', 'library_default' or the path of another checkout.
+    names: which workers: 'library' and those of --against.
 
   Returns:
     {name: figures}; `library` comes first and also measures the peak.
@@ -174,6 +175,8 @@ def _start(name, folder):
   plain = [sys.executable, '-W', 'ignore', os.path.join(_ROOT, 'test', 'plain_albert.py')]
   if name in ('plain', 'plain_tuned'):
     return Worker(plain, folder, default if name == 'plain' else tuned)
+  if name.startswith('without:'):
+    return Worker(library, folder, tuned, more=name.partition(':')[2].split(','))
   if name in ('library', 'library_default'):
     return Worker(library, folder, tuned if name == 'library' else default)
   return Worker(library, folder, tuned, cwd=name)
@@ -221,6 +224,8 @@ def main(argv):
   shape = Shape(FLAGS.model, FLAGS.batch_size, FLAGS.max_seq_length, FLAGS.max_predictions_per_seq)
   if FLAGS.steps < 1:
     raise UserError('--steps: expected at least 1, found {}'.format(FLAGS.steps))
+  if FLAGS.one_core:
+    os.sched_setaffinity(0, [max(os.sched_getaffinity(0))])
   if FLAGS.profile:
     return profile(shape, FLAGS.trace_file)
   others = FLAGS.against
@@ -244,7 +249,9 @@ if __name__ == '__main__':
   flags.DEFINE_bool('json', False, 'Print JSON instead of text.')
   flags.DEFINE_bool('compare', False, 'Compare with the plain graph at the sizes of `make bench`.')
   flags.DEFINE_multi_string('against', [], 'Compare with: plain, plain_tuned (the plain graph, with this allocator), '
-                            'library_default (without it), or the path of another checkout.')
+                            'library_default (without it), without:LEVER (gelu, add_and_norm, attention, logits, '
+                            'cross_entropy, last_layer; several with commas), or the path of another checkout.')
+  flags.DEFINE_bool('one_core', False, 'Run everything on one core: CPU time then hardly depends on neighbours.')
   flags.DEFINE_bool('profile', False, 'Print time per kind of operation and write a Chrome trace.')
   flags.DEFINE_string('trace_file', 'trace.json', 'Where --profile writes the Chrome trace.')
   cli.run(main)

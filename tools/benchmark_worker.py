@@ -1,8 +1,9 @@
 """The process in which tools.benchmark measures this library's training step.
 
-    python -m tools.benchmark_worker FOLDER
+    python -m tools.benchmark_worker FOLDER [LEVER ...]
 
-FOLDER holds albert_config.json and batch.npz. Each line 'step', 'peak', 'profile FILE' or 'end' on standard input is
+FOLDER holds albert_config.json and batch.npz. A LEVER, last_layer or the name of one of modeling.Ops, is left out: that
+operation is the one for any device. Each line 'step', 'peak', 'profile FILE' or 'end' on standard input is
 answered by one JSON object on standard output.
 """
 
@@ -17,6 +18,7 @@ from albert import cli  # before TensorFlow: silences the warnings of its import
 import numpy as np
 from albert import input_pipeline
 from albert import lamb
+from albert import modeling
 from albert import npu_options
 from albert import npu_session
 from albert import objectives
@@ -32,8 +34,8 @@ _PEAK_REPEATS = 3
 class Step:
   """A training step and a MatMul, in one session with the configuration that training has."""
 
-  def __init__(self, folder):
-    """folder: holds albert_config.json and batch.npz."""
+  def __init__(self, folder, left_out=()):
+    """folder: holds albert_config.json and batch.npz. left_out: levers that are not used."""
     config = AlbertConfig.from_json_file(os.path.join(folder, 'albert_config.json'))
     arrays = dict(np.load(os.path.join(folder, 'batch.npz')))
     device = npu_session.start(npu_options.SessionOptions(device='cpu'), environ={})
@@ -41,7 +43,10 @@ class Step:
     batch = input_pipeline.Batch(**{name: tf.placeholder(tf.as_dtype(value.dtype), value.shape, name)
                                     for name, value in arrays.items()})
     step = tf.train.get_or_create_global_step()
-    model = objectives.pretraining_model(batch, config, is_training=True, ops=trainer.model_ops(device, step=step))
+    ops, plain = trainer.model_ops(device, step=step), modeling.default_ops()
+    ops = ops._replace(**{name: getattr(plain, name) for name in left_out if name != 'last_layer'})
+    model = objectives.pretraining_model(batch, config, is_training=True, ops=ops,
+                                         whole_last_layer='last_layer' in left_out)
     _, _, train_op = trainer.make_train_op(model.total_loss, lamb.OptimizerOptions(), 125000, device)
     self._fetches = [model.total_loss, train_op]
     self._feed = {getattr(batch, name): value for name, value in arrays.items()}
@@ -81,9 +86,9 @@ class Step:
     return found
 
 
-def serve(folder):
+def serve(folder, left_out=()):
   """Answers the lines 'step', 'peak', 'profile FILE' and 'end' on standard input with one JSON object each."""
-  step = Step(folder)
+  step = Step(folder, left_out)
   for line in sys.stdin:
     if line == 'step\n':
       cpu, start = time.process_time(), time.perf_counter()
@@ -99,7 +104,7 @@ def serve(folder):
 
 
 def main(argv):
-  serve(argv[1])
+  serve(argv[1], argv[2:])
 
 
 if __name__ == '__main__':
