@@ -68,12 +68,6 @@ def add_and_norm(x, y, norm):
 
 
 @tf.custom_gradient
-def logits(x, table):
-  """x table^T. x: float32 [rows, E]; table: float32 [V, E]. Returns float32 [rows, V]."""
-  return tf.matmul(x, table, transpose_b=True), lambda dy: (tf.matmul(dy, table), _transposed_product(dy, x))
-
-
-@tf.custom_gradient
 def cross_entropy(logits, labels):
   """tf.nn.sparse_softmax_cross_entropy_with_logits: logits float32 [rows, V], labels int32 [rows] -> float32 [rows].
 

@@ -102,11 +102,6 @@ def _gelu_tanh(x):
   return tf.tanh(GELU_SCALE * x * (1.0 + GELU_CUBIC * x * x))
 
 
-def logits(x, table):
-  """x table^T. x: float32 [rows, E]; table: float32 [V, E]. Returns float32 [rows, V]."""
-  return tf.matmul(x, table, transpose_b=True)
-
-
 def cross_entropy(logits, labels):
   """Cross entropy in nats. logits: float32 [rows, V]; labels: int32 [rows]. Returns float32 [rows]."""
   # Sparse: one_hot x log_softmax keeps several tensors of [rows, V] alive.

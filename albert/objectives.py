@@ -78,7 +78,7 @@ def masked_lm(masked_output, embedding_table, ids, weights, config, ops=None, de
       norm = layers.norm_variables('LayerNorm', config.embedding_size)
     bias = tf.get_variable('output_bias', [config.vocab_size], initializer=tf.zeros_initializer())
     transformed = layers.layer_norm(modeling.activation(config, ops)(layers.dense(hidden, dense)), norm)
-    logits = tf.nn.bias_add(ops.logits(transformed, embedding_table), bias)
+    logits = tf.nn.bias_add(tf.matmul(transformed, embedding_table, transpose_b=True), bias)
   example_loss = ops.cross_entropy(logits, tf.reshape(ids, [-1]))
   weights = tf.reshape(weights, [-1])
   denominator = tf.reduce_sum(weights) + _WEIGHT_EPSILON if denominator is None else denominator

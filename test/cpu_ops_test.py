@@ -51,11 +51,6 @@ def test_add_and_norm():
   assert_same(lambda x, y, gamma, beta: cpu_ops.add_and_norm(x, y, layers.Norm(gamma=gamma, beta=beta)), plain, inputs)
 
 
-def test_logits():
-  assert_same(cpu_ops.logits, lambda x, table: tf.matmul(x, table, transpose_b=True),
-              [random_tensor(4, 3), random_tensor(7, 3)])
-
-
 def test_cross_entropy():
   labels = tf.constant([3, 0, 10, 3, 7])
   logits = random_tensor(5, 11) * 4.0 + tf.constant([[0.0], [100.0], [-100.0], [0.0], [1000.0]])
@@ -105,6 +100,6 @@ def test_a_nan_stays_a_nan():
 def test_training_on_a_cpu_uses_them_unless_told_otherwise(fused):
   session = npu_session.start(npu_options.SessionOptions(device='cpu', fused_ops=fused), environ={})
   ops = trainer.model_ops(session)
-  names = ['gelu', 'add_and_norm', 'attention', 'logits', 'cross_entropy']
+  names = ['gelu', 'add_and_norm', 'attention', 'cross_entropy']
   plain = modeling.default_ops()
   assert [getattr(ops, name) for name in names] == [getattr(cpu_ops if fused else plain, name) for name in names]

@@ -249,7 +249,7 @@ if __name__ == '__main__':
   flags.DEFINE_bool('json', False, 'Print JSON instead of text.')
   flags.DEFINE_bool('compare', False, 'Compare with the plain graph at the sizes of `make bench`.')
   flags.DEFINE_multi_string('against', [], 'Compare with: plain, plain_tuned (the plain graph, with this allocator), '
-                            'library_default (without it), without:LEVER (gelu, add_and_norm, attention, logits, '
+                            'library_default (without it), without:LEVER (gelu, add_and_norm, attention, '
                             'cross_entropy, last_layer; several with commas), or the path of another checkout.')
   flags.DEFINE_bool('one_core', False, 'Run everything on one core: CPU time then hardly depends on neighbours.')
   flags.DEFINE_bool('profile', False, 'Print time per kind of operation and write a Chrome trace.')
