@@ -9,10 +9,11 @@ from tensorflow.python.compiler.xla import xla
 
 from albert import layers
 
-# TensorFlow 1.15 multiplies a batch of matrices product by product with Eigen's own kernel when one product is larger
-# than this many multiplications, and one after the other on each core when it is smaller. Only MatMul has the fast
-# kernel, but each call costs some microseconds, so that small products are better left together.
-_LARGE_PRODUCT = 128 * 256 * 256
+# Only TensorFlow 1.15's MatMul has a fast kernel on a CPU; a batch of matrices is multiplied by one that is two to six
+# times slower. So each head is a MatMul of its own, if its multiplications outweigh the microseconds of a call, and if
+# a layer does not become a graph of too many operations.
+_SMALLEST_PRODUCT = 128 * 128 * 64
+_MOST_BLOCKS = 512
 
 
 def compiled(computation):
@@ -66,6 +67,28 @@ def add_and_norm(x, y, norm):
   return function(x, y, norm.gamma, norm.beta)
 
 
+@tf.custom_gradient
+def cross_entropy(logits, labels):
+  """tf.nn.sparse_softmax_cross_entropy_with_logits: logits float32 [rows, V], labels int32 [rows] -> float32 [rows].
+
+  The gradient is computed from the logits when it is needed, instead of being kept from the forward pass.
+  """
+  rows, classes = logits.shape.as_list()
+
+  def log_sum(logits):
+    most = tf.reduce_max(logits, axis=-1)
+    return most + tf.log(tf.reduce_sum(tf.exp(logits - most[:, tf.newaxis]), axis=-1))
+
+  def gradient(dloss):
+    def function(logits, log_sums, labels, dloss):
+      chosen = tf.cast(tf.equal(labels[:, tf.newaxis], tf.range(classes)), tf.float32)
+      return (tf.exp(logits - log_sums[:, tf.newaxis]) - chosen) * dloss[:, tf.newaxis]
+    return compiled(function)(logits, log_sums, labels, dloss), None
+
+  log_sums = compiled(log_sum)(logits)
+  return log_sums - tf.gather(tf.reshape(logits, [-1]), tf.range(rows) * classes + labels), gradient
+
+
 def attention(query, key_value, padding_scores, num_heads, dropout=None):
   """softmax(Q K^T + padding) V for each head, as modeling.attention, a block of the scores at a time.
 
@@ -83,7 +106,8 @@ def attention(query, key_value, padding_scores, num_heads, dropout=None):
   """
   batch_size, seq_length = padding_scores.shape[0].value, padding_scores.shape[-1].value
   rows, width = query.shape[0].value // batch_size, query.shape[1].value
-  single = rows * seq_length * (width // num_heads) > _LARGE_PRODUCT
+  single = (rows * seq_length * (width // num_heads) >= _SMALLEST_PRODUCT
+            and batch_size * num_heads <= _MOST_BLOCKS)
   count = num_heads if single else 1
   scores = [example[0] if single else example for example in tf.unstack(padding_scores) for _ in range(count)]
 
@@ -158,5 +182,5 @@ def _transposed_product(x, y):
   """x^T y. x: [R, S] or [N, R, S]; y: [R, D] or [N, R, D]."""
   if x.shape.ndims > 2:
     return tf.matmul(x, y, transpose_a=True)
-  # MatMul is a third slower with its first matrix transposed, and transposing a narrow result costs little.
+  # MatMul is a third slower with a wide first matrix transposed, and transposing a narrow result costs little.
   return tf.transpose(tf.matmul(y, x, transpose_a=True))

@@ -108,6 +108,12 @@ def _gelu_tanh(x):
   return tf.tanh(GELU_SCALE * x * (1.0 + GELU_CUBIC * x * x))
 
 
+def cross_entropy(logits, labels):
+  """Cross entropy in nats. logits: float32 [rows, V]; labels: int32 [rows]. Returns float32 [rows]."""
+  # Sparse: one_hot x log_softmax keeps several tensors of [rows, V] alive.
+  return tf.nn.sparse_softmax_cross_entropy_with_logits(labels=labels, logits=logits)
+
+
 class StatelessDropout:
   """Dropout whose mask is a function of (seed, step, micro-batch, number of the call): a resumed run repeats it."""
 

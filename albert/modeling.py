@@ -24,9 +24,10 @@ Packing = collections.namedtuple('Packing', ['position_ids', 'example_ids', 'cls
 AlbertOutputs = collections.namedtuple(
     'AlbertOutputs', ['embedding_output', 'sequence_output', 'pooled_output', 'embedding_table'])
 
-# The operations that a backend may replace: gelu(x), dropout(x, rate), add_and_norm(x, y, norm) and
-# attention(query, key_value, padding_scores, num_heads, dropout). See npu_session and cpu_ops.
-Ops = collections.namedtuple('Ops', ['gelu', 'dropout', 'add_and_norm', 'attention'])
+# The operations that a backend may replace: gelu(x), dropout(x, rate), add_and_norm(x, y, norm),
+# attention(query, key_value, padding_scores, num_heads, dropout), cross_entropy(logits, labels). See npu_session and
+# cpu_ops.
+Ops = collections.namedtuple('Ops', ['gelu', 'dropout', 'add_and_norm', 'attention', 'cross_entropy'])
 
 # Added to the attention scores of padding: exp(-10000) is 0 in float32 and in float16.
 _PADDING_SCORE = -10000.0
@@ -96,7 +97,7 @@ def _attention_scores(input_mask, packing):
 def default_ops():
   """Ops of TensorFlow operations alone, for any device; dropout is the same at each step."""
   return Ops(layers.gelu, layers.StatelessDropout(seed=0, step=tf.constant(0, tf.int64)), layers.add_and_norm,
-             attention)
+             attention, layers.cross_entropy)
 
 
 def activation(config, ops=None):

@@ -96,6 +96,7 @@ def masked_lm(masked_output, embedding_table, ids, weights, config, ops, denomin
   Returns:
     MaskedLm with loss = sum(weights * example_loss) / denominator.
   """
+  ops = ops or modeling.default_ops()
   hidden = tf.reshape(masked_output, [-1, config.hidden_size])
   with tf.variable_scope(scope):
     with tf.variable_scope('transform'):
@@ -104,8 +105,7 @@ def masked_lm(masked_output, embedding_table, ids, weights, config, ops, denomin
     bias = tf.get_variable('output_bias', [config.vocab_size], initializer=tf.zeros_initializer())
     transformed = layers.layer_norm(modeling.activation(config, ops)(layers.dense(hidden, dense)), norm)
     logits = tf.nn.bias_add(tf.matmul(transformed, embedding_table, transpose_b=True), bias)
-  # Sparse: one_hot x log_softmax keeps several tensors of [B*P, V] alive.
-  example_loss = tf.nn.sparse_softmax_cross_entropy_with_logits(labels=tf.reshape(ids, [-1]), logits=logits)
+  example_loss = ops.cross_entropy(logits, tf.reshape(ids, [-1]))
   weights = tf.reshape(weights, [-1])
   return MaskedLm(logits, example_loss, tf.reduce_sum(weights * example_loss) / denominator)
 
@@ -128,7 +128,7 @@ def sentence_order(pooled_output, labels, config, weights, denominator, scope='c
     kernel = layers.weight_variable('output_weights', [2, config.hidden_size], config.initializer_range)
     bias = tf.get_variable('output_bias', [2], initializer=tf.zeros_initializer())
     logits = tf.nn.bias_add(tf.matmul(pooled_output, kernel, transpose_b=True), bias)
-  example_loss = tf.nn.sparse_softmax_cross_entropy_with_logits(labels=tf.reshape(labels, [-1]), logits=logits)
+  example_loss = layers.cross_entropy(logits, tf.reshape(labels, [-1]))
   loss = tf.reduce_sum(tf.reshape(weights, [-1]) * example_loss) / denominator
   return SentenceOrder(logits, example_loss, loss)
 

@@ -51,11 +51,18 @@ def test_add_and_norm():
   assert_same(lambda x, y, gamma, beta: cpu_ops.add_and_norm(x, y, layers.Norm(gamma=gamma, beta=beta)), plain, inputs)
 
 
+def test_cross_entropy():
+  labels = tf.constant([3, 0, 10, 3, 7])
+  logits = random_tensor(5, 11) * 4.0 + tf.constant([[0.0], [100.0], [-100.0], [0.0], [1000.0]])
+  assert_same(lambda x: cpu_ops.cross_entropy(x, labels),
+              lambda x: -tf.reduce_sum(tf.nn.log_softmax(x) * tf.one_hot(labels, 11), axis=-1), [logits], 1e-4)
+
+
 # One product for each head, and one for each example; the second with other padding for each row, as for packed rows.
-@pytest.mark.parametrize('large', [0, 1 << 60])
+@pytest.mark.parametrize('smallest', [0, 1 << 60])
 @pytest.mark.parametrize('rows, seq_length, padding_rows', [(7, 7, 1), (3, 7, 1), (7, 7, 7)])
-def test_attention(monkeypatch, large, rows, seq_length, padding_rows):
-  monkeypatch.setattr(cpu_ops, '_LARGE_PRODUCT', large)
+def test_attention(monkeypatch, smallest, rows, seq_length, padding_rows):
+  monkeypatch.setattr(cpu_ops, '_SMALLEST_PRODUCT', smallest)
   padding = np.where(np.random.RandomState(2).rand(B, 1, padding_rows, seq_length) < 0.3, -10000.0, 0.0)
   padding[..., 0] = 0.0
   padding = tf.constant(padding, tf.float32)
@@ -64,9 +71,9 @@ def test_attention(monkeypatch, large, rows, seq_length, padding_rows):
               inputs)
 
 
-@pytest.mark.parametrize('large', [0, 1 << 60])
-def test_attention_with_dropout(monkeypatch, large):
-  monkeypatch.setattr(cpu_ops, '_LARGE_PRODUCT', large)
+@pytest.mark.parametrize('smallest', [0, 1 << 60])
+def test_attention_with_dropout(monkeypatch, smallest):
+  monkeypatch.setattr(cpu_ops, '_SMALLEST_PRODUCT', smallest)
 
   def dropout(p):  # a mask that is a function of the values, so that it does not depend on how heads are cut
     return p * tf.cast(p * 97.0 - tf.floor(p * 97.0) > 0.2, tf.float32) * 1.25
@@ -93,6 +100,6 @@ def test_a_nan_stays_a_nan():
 def test_training_on_a_cpu_uses_them_unless_told_otherwise(fused):
   session = npu_session.start(npu_options.SessionOptions(device='cpu', fused_ops=fused), environ={})
   ops = training_step.model_ops(session)
-  assert (ops.gelu, ops.add_and_norm, ops.attention) == (
-      (cpu_ops.gelu, cpu_ops.add_and_norm, cpu_ops.attention) if fused
-      else (layers.gelu, layers.add_and_norm, modeling.attention))
+  names = ['gelu', 'add_and_norm', 'attention', 'cross_entropy']
+  plain = modeling.default_ops()
+  assert [getattr(ops, name) for name in names] == [getattr(cpu_ops if fused else plain, name) for name in names]

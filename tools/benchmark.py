@@ -3,6 +3,7 @@
     python -m tools.benchmark --model base --batch_size 4 --max_seq_length 512 --max_predictions_per_seq 51 [--json]
     python -m tools.benchmark --compare            # what `make bench` runs: base and tiny against the plain graph
     python -m tools.benchmark --against ../other   # against another checkout of this repository
+    python -m tools.benchmark --one_core --against without:gelu --against without:attention
     python -m tools.benchmark --profile            # time per kind of operation, and a Chrome trace
 
 A step is forward, backward, clipping and LAMB on random records without padding. GFLOP/s count the floating-point
@@ -12,6 +13,7 @@ measured between the steps of the same run, because neighbours on the machine ch
 """
 
 import collections
+import contextlib
 import json
 import os
 import statistics
@@ -32,6 +34,7 @@ _ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 _VOCAB_SIZE = 21128
 _WARM_UP_STEPS = 2
 _RANDOM_SEED = 7
+_KINDS_PRINTED = 20
 
 # model: name of a size in albert_config/; the others: ints B, S, P.
 Shape = collections.namedtuple('Shape', ['model', 'batch_size', 'max_seq_length', 'max_predictions_per_seq'])
@@ -80,9 +83,9 @@ def load_config(model):
 class Worker:
   """A process that makes a training step, or measures the MatMul peak, each time it is told to."""
 
-  def __init__(self, command, job_folder, environ, cwd=_ROOT):
+  def __init__(self, command, job_folder, environ, cwd=_ROOT, more=()):
     """command: words of a program that takes the job's folder and follows the protocol of benchmark_worker."""
-    self._process = subprocess.Popen(command + [job_folder], cwd=cwd, env=environ, stdin=subprocess.PIPE,
+    self._process = subprocess.Popen(command + [job_folder] + list(more), cwd=cwd, env=environ, stdin=subprocess.PIPE,
                                      stdout=subprocess.PIPE, universal_newlines=True)
     self.steps = []
 
@@ -119,32 +122,51 @@ def environments():
   return plain, dict(plain, **dict(allocator.SETTINGS, **{allocator.CHOICE: 'tuned'}))
 
 
+@contextlib.contextmanager
+def started(shape, names):
+  """Starts a Worker for each name, see measure(). Yields {name: Worker}."""
+  config = load_config(shape.model)
+  with tempfile.TemporaryDirectory() as folder:
+    with open(os.path.join(folder, 'albert_config.json'), 'w', encoding='utf-8') as target:
+      target.write(config.to_json_string())
+    np.savez(os.path.join(folder, 'batch.npz'), **random_batch(shape, config.vocab_size))
+    yield collections.OrderedDict((name, _start(name, folder)) for name in names)
+
+
 def measure(shape, steps, names):
   """Interleaves the steps of several workers.
 
   Args:
     shape: Shape.
     steps: int, steps that count after the warm-up.
-    names: which workers: 'library', 'plain', 'plain_tuned' or the path of another checkout.
+    names: which workers: 'library' and those of --against.
 
   Returns:
     {name: figures}; `library` comes first and also measures the peak.
   """
-  config = load_config(shape.model)
-  with tempfile.TemporaryDirectory() as folder:
-    with open(os.path.join(folder, 'albert_config.json'), 'w', encoding='utf-8') as target:
-      target.write(config.to_json_string())
-    np.savez(os.path.join(folder, 'batch.npz'), **random_batch(shape, config.vocab_size))
-    workers = collections.OrderedDict((name, _start(name, folder)) for name in names)
-    peaks = []
+  peaks = []
+  with started(shape, names) as workers:
     for step in range(_WARM_UP_STEPS + steps):
       for worker in workers.values():
         worker.step(keep=step >= _WARM_UP_STEPS)
-      if 'library' in workers:
-        peaks.append(workers['library'].ask('peak')['gflop_per_second'])
+      peaks.append(workers['library'].ask('peak')['gflop_per_second'])
     memory = {name: worker.close() for name, worker in workers.items()}
-  return {name: _figures(config, shape, worker.steps, peaks[_WARM_UP_STEPS:], memory[name])
+  return {name: _figures(shape, worker.steps, peaks[_WARM_UP_STEPS:], memory[name])
           for name, worker in workers.items()}
+
+
+def profile(shape, trace_file):
+  """Prints the time of one step by kind of operation and writes a Chrome trace."""
+  with started(shape, ['library']) as workers:
+    worker, = workers.values()
+    for _ in range(_WARM_UP_STEPS):
+      worker.step(keep=False)
+    found = worker.ask('profile ' + os.path.abspath(trace_file))
+    worker.close()
+  total = sum(seconds for seconds, _ in found.values())
+  for kind, (seconds, count) in sorted(found.items(), key=lambda item: -item[1][0])[:_KINDS_PRINTED]:
+    print('{:<36} {:8.1f} ms  {:5.1%}  {:5d} operations'.format(kind, 1e3 * seconds, seconds / total, count))
+  print('the whole step as a Chrome trace, for chrome://tracing: {}'.format(trace_file))
 
 
 def _start(name, folder):
@@ -153,12 +175,15 @@ def _start(name, folder):
   plain = [sys.executable, '-W', 'ignore', os.path.join(_ROOT, 'test', 'plain_albert.py')]
   if name in ('plain', 'plain_tuned'):
     return Worker(plain, folder, default if name == 'plain' else tuned)
+  if name.startswith('without:'):
+    return Worker(library, folder, tuned, more=name.partition(':')[2].split(','))
   if name in ('library', 'library_default'):
     return Worker(library, folder, tuned if name == 'library' else default)
   return Worker(library, folder, tuned, cwd=name)
 
 
-def _figures(config, shape, steps, peaks, peak_bytes):
+def _figures(shape, steps, peaks, peak_bytes):
+  config = load_config(shape.model)
   seconds = statistics.median(step['seconds'] for step in steps)
   rate = flop_per_step(config, shape) / seconds / 1e9
   figures = collections.OrderedDict([
@@ -168,19 +193,18 @@ def _figures(config, shape, steps, peaks, peak_bytes):
       ('cpu_seconds_per_step', statistics.median(step['cpu_seconds'] for step in steps)),
       ('gflop_per_second', rate),
       ('tokens_per_second', shape.batch_size * shape.max_seq_length / seconds), ('peak_rss_bytes', peak_bytes)])
-  if peaks:
-    figures['matmul_peak_gflop_per_second'] = statistics.median(peaks)
-    figures['share_of_matmul_peak'] = rate / statistics.median(peaks)
+  figures['matmul_peak_gflop_per_second'] = statistics.median(peaks)
+  figures['share_of_matmul_peak'] = rate / statistics.median(peaks)
   return figures
 
 
 def print_figures(name, figures):
   """One line for one worker."""
-  share = figures.get('share_of_matmul_peak')
-  print('{:<16} {:8.4f} s/step ({:.2f} cpu s)  {:6.1f} GFLOP/s{}  {:,.0f} tokens/s  peak memory {:.2f} GB'.format(
-      name, figures['seconds_per_step'], figures['cpu_seconds_per_step'], figures['gflop_per_second'],
-      ' = {:.0%} of {:.0f}'.format(share, figures['matmul_peak_gflop_per_second']) if share else '',
-      figures['tokens_per_second'], figures['peak_rss_bytes'] / 1e9))
+  print('{:<16} {:8.4f} s/step ({:.2f} cpu s)  {:6.1f} GFLOP/s = {:.0%} of {:.0f}  {:,.0f} tokens/s  '
+        'peak memory {:.2f} GB'.format(
+            name, figures['seconds_per_step'], figures['cpu_seconds_per_step'], figures['gflop_per_second'],
+            figures['share_of_matmul_peak'], figures['matmul_peak_gflop_per_second'], figures['tokens_per_second'],
+            figures['peak_rss_bytes'] / 1e9))
 
 
 def print_ratios(found, target=None):
@@ -189,16 +213,21 @@ def print_ratios(found, target=None):
     if name != 'library':
       pairs = zip(found['library']['all_seconds'], figures['all_seconds'])
       ratios = sorted(own / other for own, other in pairs)
-      print('library / {:<16} {:.3f} (pairs {:.3f} to {:.3f}){}'.format(
+      print('library / {:<16} {:.3f} (pairs {:.3f} to {:.3f}; cpu time {:.3f}){}'.format(
           name, statistics.median(ratios), ratios[0], ratios[-1],
+          found['library']['cpu_seconds_per_step'] / figures['cpu_seconds_per_step'],
           ', aim {:.2f}'.format(target) if target and name == 'plain' else ''))
 
 
 def main(argv):
   cli.no_positional_arguments(argv)
-  if FLAGS.profile:
-    raise UserError('not yet')
   shape = Shape(FLAGS.model, FLAGS.batch_size, FLAGS.max_seq_length, FLAGS.max_predictions_per_seq)
+  if FLAGS.steps < 1:
+    raise UserError('--steps: expected at least 1, found {}'.format(FLAGS.steps))
+  if FLAGS.one_core:
+    os.sched_setaffinity(0, [max(os.sched_getaffinity(0))])
+  if FLAGS.profile:
+    return profile(shape, FLAGS.trace_file)
   others = FLAGS.against
   for current, target in COMPARED if FLAGS.compare else [(shape, None)]:
     found = measure(current, FLAGS.steps, ['library'] + (['plain', 'plain_tuned'] if FLAGS.compare else others))
@@ -220,6 +249,9 @@ if __name__ == '__main__':
   flags.DEFINE_bool('json', False, 'Print JSON instead of text.')
   flags.DEFINE_bool('compare', False, 'Compare with the plain graph at the sizes of `make bench`.')
   flags.DEFINE_multi_string('against', [], 'Compare with: plain, plain_tuned (the plain graph, with this allocator), '
-                            'library_default (without it), or the path of another checkout.')
+                            'library_default (without it), without:LEVER (gelu, add_and_norm, attention, '
+                            'cross_entropy, last_layer; several with commas), or the path of another checkout.')
+  flags.DEFINE_bool('one_core', False, 'Run everything on one core: CPU time then hardly depends on neighbours.')
   flags.DEFINE_bool('profile', False, 'Print time per kind of operation and write a Chrome trace.')
+  flags.DEFINE_string('trace_file', 'trace.json', 'Where --profile writes the Chrome trace.')
   cli.run(main)

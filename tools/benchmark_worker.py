@@ -1,11 +1,13 @@
 """The process in which tools.benchmark measures this library's training step.
 
-    python -m tools.benchmark_worker FOLDER
+    python -m tools.benchmark_worker FOLDER [LEVER ...]
 
-FOLDER holds albert_config.json and batch.npz. Each line 'step', 'peak' or 'end' on standard input is answered by one
-JSON object on standard output.
+FOLDER holds albert_config.json and batch.npz. A LEVER, last_layer or the name of one of modeling.Ops, is left out: that
+operation is the one for any device. Each line 'step', 'peak', 'profile FILE' or 'end' on standard input is
+answered by one JSON object on standard output.
 """
 
+import collections
 import json
 import os
 import resource
@@ -16,11 +18,14 @@ from albert import cli  # before TensorFlow: silences the warnings of its import
 import numpy as np
 from albert import input_pipeline
 from albert import lamb
+from albert import modeling
 from albert import npu_options
 from albert import npu_session
+from albert import objectives
 from albert import training_step
 from albert.config import AlbertConfig
 import tensorflow.compat.v1 as tf
+from tensorflow.python.client import timeline
 
 _PEAK_SIZE = 2048
 _PEAK_REPEATS = 3
@@ -29,16 +34,21 @@ _PEAK_REPEATS = 3
 class Step:
   """A training step and a MatMul, in one session with the configuration that training has."""
 
-  def __init__(self, folder):
-    """folder: holds albert_config.json and batch.npz."""
+  def __init__(self, folder, left_out=()):
+    """folder: holds albert_config.json and batch.npz. left_out: levers that are not used."""
     config = AlbertConfig.from_json_file(os.path.join(folder, 'albert_config.json'))
     arrays = dict(np.load(os.path.join(folder, 'batch.npz')))
     device = npu_session.start(npu_options.SessionOptions(device='cpu'), environ={})
     # Placeholders: with constants TensorFlow would compute a part of the step in advance.
     batch = input_pipeline.Batch(**{name: tf.placeholder(tf.as_dtype(value.dtype), value.shape, name)
                                     for name, value in arrays.items()})
-    step, figures = training_step.make(batch, config, lamb.OptimizerOptions(), 125000, device)
-    self._fetches = [figures['total_loss'], step.train_op]
+    step = tf.train.get_or_create_global_step()
+    ops, plain = training_step.model_ops(device, step=step), modeling.default_ops()
+    ops = ops._replace(**{name: getattr(plain, name) for name in left_out if name != 'last_layer'})
+    model = objectives.pretraining_model(batch, config, is_training=True, ops=ops,
+                                         whole_last_layer='last_layer' in left_out)
+    update = training_step.make_train_op(model.total_loss, lamb.OptimizerOptions(), 125000, device)
+    self._fetches = [model.total_loss, update.train_op]
     self._feed = {getattr(batch, name): value for name, value in arrays.items()}
     side = tf.Variable(tf.random.normal([_PEAK_SIZE, _PEAK_SIZE]), trainable=False)
     self._product = tf.matmul(side, side).op
@@ -58,10 +68,27 @@ class Step:
       seconds.append(time.perf_counter() - start)
     return 2e-9 * _PEAK_SIZE ** 3 / min(seconds)
 
+  def profile(self, path):
+    """Writes one step as a Chrome trace to `path`. Returns {kind of operation: [seconds, how many]}."""
+    metadata = tf.RunMetadata()
+    self.run(options=tf.RunOptions(trace_level=tf.RunOptions.FULL_TRACE), run_metadata=metadata)
+    with open(path + '.tmp', 'w', encoding='utf-8') as target:
+      target.write(timeline.Timeline(metadata.step_stats).generate_chrome_trace_format())
+    os.replace(path + '.tmp', path)
+    found = collections.defaultdict(lambda: [0.0, 0])
+    for device in metadata.step_stats.dev_stats:
+      for node in device.node_stats:
+        # The label is "name = Kind(inputs)", after the memory that was allocated.
+        kind = node.timeline_label.partition(' = ')[2].partition('(')[0]
+        if kind:
+          found[kind][0] += 1e-6 * (node.op_end_rel_micros - node.op_start_rel_micros)
+          found[kind][1] += 1
+    return found
 
-def serve(folder):
-  """Answers the lines 'step', 'peak' and 'end' on standard input with one JSON object each."""
-  step = Step(folder)
+
+def serve(folder, left_out=()):
+  """Answers the lines 'step', 'peak', 'profile FILE' and 'end' on standard input with one JSON object each."""
+  step = Step(folder, left_out)
   for line in sys.stdin:
     if line == 'step\n':
       cpu, start = time.process_time(), time.perf_counter()
@@ -69,13 +96,15 @@ def serve(folder):
       answer = dict(seconds=time.perf_counter() - start, cpu_seconds=time.process_time() - cpu, loss=loss)
     elif line == 'peak\n':
       answer = dict(gflop_per_second=step.peak())
+    elif line.startswith('profile '):
+      answer = step.profile(line[len('profile '):-1])
     else:
       answer = dict(peak_bytes=resource.getrusage(resource.RUSAGE_SELF).ru_maxrss << 10)
     print(json.dumps(answer), flush=True)
 
 
 def main(argv):
-  serve(argv[1])
+  serve(argv[1], argv[2:])
 
 
 if __name__ == '__main__':
