@@ -6,6 +6,7 @@ Legend: S = max_seq_length, P = max_predictions_per_seq. A data set is a folder:
     vocab.txt                       the vocabulary that the ids refer to
     token_counts.txt                line i: how often token i occurs in the training documents
     train-00000-of-00002.tfrecord   shards in the reference format of google-research/albert
+    train-00000-of-00002.tfrecord.lengths.npy  uint16 [records, 2], tokens and labels of each record, for packing them
     heldout-00000-of-00001.tfrecord documents that training never sees
 """
 
@@ -60,10 +61,16 @@ def file_sha256(path):
   return digest.hexdigest()
 
 
-Shard = collections.namedtuple('Shard', ['file', 'records', 'sha256', 'bytes'], defaults=[None])
+def lengths_file(shard_path):
+  """Path of the lengths of a training shard's records."""
+  return shard_path + '.lengths.npy'
+
+
+Shard = collections.namedtuple('Shard', ['file', 'records', 'sha256', 'bytes', 'packed_rows'], defaults=[None, None])
 Shard.__doc__ = """One file of records: name relative to the data set's folder, record count, hex SHA-256, size.
 
-bytes is None in data sets that were made before it was written.
+packed_rows: rows that albert.packing.plan distributes the records over. The last two are None in data sets that were
+made before they were written; packed_rows also for held-out records.
 """
 
 

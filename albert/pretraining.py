@@ -14,6 +14,7 @@ from albert import input_pipeline
 from albert import lamb
 from albert import memory
 from albert import npu_session
+from albert import packing
 from albert import run_directory
 from albert import run_lock
 from albert import run_state
@@ -45,7 +46,8 @@ def pretrain(input_file, output_dir, eval_input_file=None, init_checkpoint=None,
     init_checkpoint: published weights to start from (training), or the checkpoint to evaluate (do_train=False).
     do_train, do_eval: what to do. Without do_train, the best checkpoint of output_dir is evaluated.
     max_seq_length, max_predictions_per_seq: S and P if they are to be checked; they come with the data.
-    train_batch_size: examples per step on one rank. eval_batch_size: examples per evaluation step.
+    train_batch_size: examples per step on one rank; with InputOptions.packing, rows of several examples.
+    eval_batch_size: examples per evaluation step, never packed.
     num_train_steps: updates in all.
     save_checkpoints_steps: a checkpoint is saved and evaluated each so many steps, and at the end.
     keep_checkpoint_max: how many of the newest checkpoints stay. keep_every_steps: and those of each so many steps.
@@ -86,14 +88,17 @@ def pretrain(input_file, output_dir, eval_input_file=None, init_checkpoint=None,
   if spike_factor is not None and session.ranks > 1:
     raise UserError('pretrain.spike_factor: expected None on several ranks, found {}; ranks would go back at '
                     'different steps'.format(spike_factor))
+  input_options = input_pipeline.InputOptions()
   if do_train and session.device == 'cpu':
-    _log_memory(memory.check_fits(config, train_batch_size, info.max_seq_length, info.max_predictions_per_seq))
+    labels = info.max_predictions_per_seq
+    _log_memory(memory.check_fits(config, train_batch_size, info.max_seq_length,
+                                  packing.max_predictions(labels) if input_options.packing else labels))
   if init_checkpoint:
     init_checkpoint = run_directory.find_checkpoint(init_checkpoint)
-  input_options = input_pipeline.InputOptions()
   # What the weights of a step depend on besides architecture and optimizer. A run keeps them; see run_state.
   settings = {'train_batch_size': train_batch_size, 'ranks': session.ranks, 'data_set': info.fingerprint(),
               'random_seed': random_seed, 'shuffle_buffer_records': input_options.shuffle_buffer_records,
+              'packing': input_options.packing,
               'intra_op_parallelism_threads': options.intra_op_parallelism_threads,
               'inter_op_parallelism_threads': options.inter_op_parallelism_threads}
   safety = Safety(save_checkpoints_steps, keep_checkpoint_max, keep_every_steps, max_bad_steps, spike_factor)
