@@ -107,7 +107,7 @@ class Guard:
   """What the guard knows of a run between sessions, and what each checkpoint remembers of it.
 
   Attributes:
-    record: position in the data: records that this rank has used.
+    record: position in the data: records that this rank has used, or with packing rows.
     skipped, in_a_row: updates that were skipped, in all and just now.
     spikes: SpikeDetector.
   """

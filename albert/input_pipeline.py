@@ -10,11 +10,14 @@ import os
 
 from google.protobuf import message
 import gin
+import numpy as np
 import tensorflow as tf
 
 from albert import data_order
 from albert import dynamic_masking
 from albert import features
+from albert import packed_batches
+from albert import packed_rows
 from albert import records
 from albert.errors import UserError
 
@@ -25,19 +28,22 @@ Batch = collections.namedtuple('Batch', [spec.name for spec in features.REFERENC
 
 @gin.configurable
 class InputOptions:
-  """How records are read; none of it changes what is read, but shuffle_buffer_records.
+  """How records are read; none of it changes what is read, but shuffle_buffer_records and packing.
 
   Attributes:
     shuffle_buffer_records: records are shuffled within blocks of this size in each shard (and shards among
-      each other): the data tool has shuffled across the whole data set before.
+      each other): the data tool has shuffled across the whole data set before. Packed rows are shuffled within
+      whole shards.
     num_parallel_calls: threads that parse.
     prefetch_batches: batches made ahead.
+    packing: whether a training batch has several examples in each of its rows, see albert/packing.py.
   """
 
-  def __init__(self, shuffle_buffer_records=16384, num_parallel_calls=2, prefetch_batches=4):
+  def __init__(self, shuffle_buffer_records=16384, num_parallel_calls=2, prefetch_batches=4, packing=False):
     self.shuffle_buffer_records = shuffle_buffer_records
     self.num_parallel_calls = num_parallel_calls
     self.prefetch_batches = prefetch_batches
+    self.packing = packing
 
 
 def open_dataset(source):
@@ -120,8 +126,12 @@ def check_readable(info):
     parse = compact if info.record_format == features.COMPACT and split == features.TRAIN else reference
     reader = records.Reader(info, split, lost)
     for number, (shard, path) in enumerate(zip(info.shards[split], info.paths(split))):
+      lengths = packed_rows.read_lengths(info, number) if split == features.TRAIN else None
       for index in range(shard.records):
-        _check_record(reader.read(number, index), parse, path, index)
+        record = reader.read(number, index)
+        _check_record(record, parse, path, index)
+        if lengths is not None and record is not None:
+          _check_length(record, lengths[index].tolist(), path, index)
 
 
 def _check_record(record, parse, path, index):
@@ -138,6 +148,14 @@ def _check_record(record, parse, path, index):
                       'again'.format(path, length, name, index, found))
 
 
+def _check_length(record, expected, path, index):
+  found = list(packed_rows.length_of(record))
+  if found != expected:
+    raise UserError('{}: expected {} tokens and {} labels in record {}, as {} says, found {} and {}; remove that file, '
+                    'then they are counted, or make the data set again'.format(
+                        path, *expected, index, os.path.basename(features.lengths_file(path)), *found))
+
+
 def check_shapes(info, max_seq_length=None, max_predictions_per_seq=None):
   """Raises UserError if the data set has another S or P than the ones given."""
   for name, asked in (('max_seq_length', max_seq_length), ('max_predictions_per_seq', max_predictions_per_seq)):
@@ -147,32 +165,42 @@ def check_shapes(info, max_seq_length=None, max_predictions_per_seq=None):
                       'with it'.format(name, asked, found, info.folder))
 
 
-def training_batches(info, batch_size, seed, start_record=0, rank=0, ranks=1, options=None, lost=None):
+def training_batches(info, batch_size, seed, start_record=0, rank=0, ranks=1, options=None, lost=None, rows=None):
   """Endless training batches from a position on.
 
-  A record that cannot be read is counted in `lost`, and another one of its file takes its place: all others keep
-  theirs, so that the position stays a function of the step.
+  A record that cannot be read is counted in `lost`, and another one of its file takes its place, or with packing its
+  row goes without it: all others keep theirs, so that the position stays a function of the step.
 
   Args:
     info: features.DatasetInfo.
-    batch_size: B of one rank.
+    batch_size: B of one rank; with packing, rows.
     seed: Python int.
-    start_record: how many records of this rank to leave out. They are not read.
-    rank, ranks: this process reads record i of a shard where i % ranks == rank, so ranks share no record.
+    start_record: how many records of this rank, with packing rows, to leave out. They are not read.
+    rank, ranks: this process reads record (or row) i of a shard where i % ranks == rank, so ranks share none.
     options: InputOptions.
     lost: records.LostRecords.
+    rows: packed_rows.Rows, if options.packing; None makes them.
 
   Returns:
-    tf.data.Dataset of dicts with the keys of Batch and static shapes.
+    tf.data.Dataset of dicts with the keys of Batch, with packing those of PackedBatch, and static shapes.
 
   Raises:
-    UserError: fewer training records than ranks.
+    UserError: no shard has a training record, with packing a row, for each rank.
   """
   options = options or InputOptions()
   lost = records.LostRecords(info) if lost is None else lost
-  if info.records(features.TRAIN) < ranks:
-    raise UserError('{}: expected at least one training record for each of {} ranks, found {}; use more text'.format(
-        info.folder, ranks, info.records(features.TRAIN)))
+  if options.packing and info.record_format == features.COMPACT:
+    raise UserError('{}: expected reference records with InputOptions.packing, found compact ones; make the data with '
+                    '--record_format=reference or leave packing out'.format(info.folder))
+  if options.packing:
+    rows = rows or packed_rows.Rows(info, lost)
+  counts = rows.counts if options.packing else [shard.records for shard in info.shards[features.TRAIN]]
+  if max(counts, default=0) < ranks:
+    raise UserError('{}: expected a shard with at least one training {} for each of {} ranks, found {}; use more text'
+                    .format(info.folder, 'row' if options.packing else 'record', ranks, max(counts, default=0)))
+  if options.packing:
+    return _packed_batches(info, batch_size, rows, lambda: rows.places(seed, start_record, rank, ranks), ranks, options,
+                           lost)
 
   def serialized_batches():
     reader = records.Reader(info, features.TRAIN, lost)
@@ -186,6 +214,21 @@ def training_batches(info, batch_size, seed, start_record=0, rank=0, ranks=1, op
   else:
     batches = batches.map(parser(info), options.num_parallel_calls)
   return batches.prefetch(options.prefetch_batches)
+
+
+def _packed_batches(info, batch_size, rows, places, ranks, options, lost):
+  """Batches of rows. places: gives an iterator of (shard, row); other arguments are those of training_batches."""
+  def serialized_rows():
+    reader, order = records.Reader(info, features.TRAIN, lost), places()
+    while True:
+      found = [rows.read(reader, *next(order), stride=ranks) for _ in range(batch_size)]
+      yield ([record for row in found for record in row],
+             np.repeat(np.arange(batch_size, dtype=np.int32), [len(row) for row in found]))
+
+  parse = parser(info)
+  batches = tf.data.Dataset.from_generator(serialized_rows, (tf.string, tf.int32), ([None], [None]))
+  return batches.map(lambda serialized, numbers: packed_batches.pack(parse(serialized), numbers, batch_size),
+                     options.num_parallel_calls).prefetch(options.prefetch_batches)
 
 
 def heldout_batches(info, batch_size, split=features.HELDOUT, max_batches=None, lost=None):

@@ -31,7 +31,7 @@ def parameter_count(config):
 
 
 def training_bytes(config, batch_size, max_seq_length, max_predictions_per_seq):
-  """Estimated peak memory of training, in bytes."""
+  """Estimated peak memory of training, in bytes. max_predictions_per_seq: labels of a row, P or with packing more."""
   rows = batch_size * max_seq_length
   hidden = _HIDDEN_TENSORS + 2 * _DROPOUT_TENSORS * bool(config.hidden_dropout_prob)
   attention = _ATTENTION_TENSORS + _DROPOUT_TENSORS * bool(config.attention_probs_dropout_prob)

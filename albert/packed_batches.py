@@ -27,17 +27,25 @@ def pack(examples, rows, batch_size):
     batch_size: B, Python int.
 
   Returns:
-    dict with the fields of PackedBatch and static shapes.
+    dict with the fields of PackedBatch and static shapes. Evaluating it fails with InvalidArgumentError where a row has
+    no room for its examples.
   """
   seq_length, labels = examples['input_ids'].shape[1].value, examples['masked_lm_ids'].shape[1].value
   slots = packing.max_predictions(labels)
   first = tf.searchsorted(rows, rows)  # number of the first example of the same row
   place = tf.range(tf.shape(rows)[0]) - first
   lengths = tf.reduce_sum(examples['input_mask'], axis=1)
-  starts = _sums_before(lengths, first)
-  tokens = _Scatter(rows * seq_length + starts, examples['input_mask'], [batch_size, seq_length])
   used = tf.cast(examples['masked_lm_weights'] > 0.0, tf.int32)
-  chosen = _Scatter(rows * slots + _sums_before(tf.reduce_sum(used, axis=1), first), used, [batch_size, slots])
+  starts, first_slots = _sums_before(lengths, first), _sums_before(tf.reduce_sum(used, axis=1), first)
+  # What does not fit would run over into the next row.
+  fits = [tf.debugging.assert_less_equal(starts + lengths, seq_length, message='more tokens in a row than planned'),
+          tf.debugging.assert_less_equal(first_slots + tf.reduce_sum(used, axis=1), slots,
+                                         message='more labels in a row than planned'),
+          tf.debugging.assert_less(place, packing.MAX_EXAMPLES, message='more examples in a row than planned')]
+  with tf.control_dependencies(fits):
+    rows = tf.identity(rows)
+  tokens = _Scatter(rows * seq_length + starts, examples['input_mask'], [batch_size, seq_length])
+  chosen = _Scatter(rows * slots + first_slots, used, [batch_size, slots])
   whole = _Scatter(rows * packing.MAX_EXAMPLES + place, tf.ones_like(rows)[:, tf.newaxis],
                    [batch_size, packing.MAX_EXAMPLES])
   one = tf.ones_like(examples['input_mask'])

@@ -14,6 +14,7 @@ from albert import input_pipeline
 from albert import lamb
 from albert import memory
 from albert import npu_session
+from albert import packing
 from albert import run_directory
 from albert import run_lock
 from albert import run_state
@@ -46,7 +47,8 @@ def pretrain(input_file, output_dir, eval_input_file=None, init_checkpoint=None,
     init_checkpoint: published weights to start from (training), or the checkpoint to evaluate (do_train=False).
     do_train, do_eval: what to do. Without do_train, the best checkpoint of output_dir is evaluated.
     max_seq_length, max_predictions_per_seq: S and P if they are to be checked; they come with the data.
-    train_batch_size: examples per step on one rank. eval_batch_size: examples per evaluation step.
+    train_batch_size: examples per step on one rank; with InputOptions.packing, rows of several examples.
+    eval_batch_size: examples per evaluation step, never packed.
     num_train_steps: updates in all.
     save_checkpoints_steps: a checkpoint is saved and evaluated each so many steps, and at the end.
     keep_checkpoint_max: how many of the newest checkpoints stay. keep_every_steps: and those of each so many steps.
@@ -98,11 +100,11 @@ def pretrain(input_file, output_dir, eval_input_file=None, init_checkpoint=None,
   _LOG.info('%s', allocator.describe(os.environ))
   if do_train:
     micro_batch_size = _settle_micro_batches(micro_batch_size or recorded.get('micro_batch_size'), config, info,
-                                             train_batch_size, session)
+                                             train_batch_size, input_options.packing, session)
   # What the weights of a step depend on besides architecture and optimizer. A run keeps them; see run_state.
   settings = {'train_batch_size': train_batch_size, 'micro_batch_size': micro_batch_size, 'ranks': session.ranks,
               'data_set': info.fingerprint(), 'random_seed': random_seed,
-              'shuffle_buffer_records': input_options.shuffle_buffer_records,
+              'shuffle_buffer_records': input_options.shuffle_buffer_records, 'packing': input_options.packing,
               'intra_op_parallelism_threads': options.intra_op_parallelism_threads,
               'inter_op_parallelism_threads': options.inter_op_parallelism_threads}
   safety = Safety(save_checkpoints_steps, keep_checkpoint_max, keep_every_steps, max_bad_steps, spike_factor)
@@ -136,14 +138,15 @@ def pretrain(input_file, output_dir, eval_input_file=None, init_checkpoint=None,
   return stopping.EXIT_CODE if stopper.requested else None
 
 
-def _settle_micro_batches(asked, config, info, batch_size, session):
+def _settle_micro_batches(asked, config, info, batch_size, packed, session):
   """The micro-batch size: as asked; on a CPU else chosen from the free memory, which is checked; else None."""
   if asked is not None and (not isinstance(asked, int) or asked < 1 or batch_size % asked):
     raise UserError('pretrain.micro_batch_size: expected a divisor of pretrain.train_batch_size={}, found {!r}'.format(
         batch_size, asked))
   if session.device != 'cpu':
     return asked
-  shape = (info.max_seq_length, info.max_predictions_per_seq)
+  labels = info.max_predictions_per_seq
+  shape = (info.max_seq_length, packing.max_predictions(labels) if packed else labels)
   size = asked or memory.choose_micro_batch_size(config, batch_size, *shape)
   estimate, available = memory.check_fits(config, batch_size, size, *shape)
   _LOG.info('estimated memory %.1f GB of %.1f GB that are free, %s', estimate / 1e9, available / 1e9,

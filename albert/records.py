@@ -142,11 +142,13 @@ class LostRecords:
 
   Attributes:
     failure: the UserError that ended reading, or None. TensorFlow wraps what its input threads raise.
+    remedy: what becomes of their places, for the log.
   """
 
   def __init__(self, info, folder=None):
     """info: features.DatasetInfo; folder: of the run, where lost_records.tsv is kept across restarts, or None."""
     self.failure = None
+    self.remedy = 'others take their place'
     self._info = info
     self._total = sum(shard.records for shards in info.shards.values() for shard in shards)
     self._lost = set()
@@ -194,7 +196,7 @@ class LostRecords:
               len(self._lost)))
       raise self.failure
     if fresh:
-      _LOG.warning('lost: %s of %s (%s); others take their place', _ranges(fresh), file, reason)
+      _LOG.warning('lost: %s of %s (%s); %s', _ranges(fresh), file, reason, self.remedy)
       self._append(file, fresh, reason)
 
   def _append(self, file, indices, reason):
@@ -248,14 +250,18 @@ class Reader:
 
     So the number of records stays what it was, and with it the position of all that follow.
     """
-    for hop in range(len(self._shards) + 1):
-      number = (shard + hop) % len(self._shards)
-      mine = range(index % stride, self._shards[number].records, stride)
+    return self.first_readable(self.read, [entry.records for entry in self._shards], shard, index, stride)
+
+  def first_readable(self, read, counts, shard, index, stride=1):
+    """As read_or_next, of whatever a shard has `counts` of and `read(shard, index)` gives, None or [] if lost."""
+    for hop in range(len(counts)):
+      number = (shard + hop) % len(counts)
+      mine = range(index % stride, counts[number], stride)
       start = mine.index(index) if not hop else 0
       for place in range(len(mine)):
-        record = self.read(number, mine[(start + place) % len(mine)])
-        if record is not None:
-          return record
+        found = read(number, mine[(start + place) % len(mine)])
+        if found:
+          return found
     raise UserError('{}: expected records, found none that can be read; restore the data set'.format(
         os.path.dirname(self._paths[shard])))
 

@@ -10,6 +10,8 @@ from albert.errors import UserError
 STATE_FILE = 'run_state.json'
 # So often may the run go back to the same checkpoint before the data is not what is wrong.
 MOST_RETURNS = 10
+# Settings of runs that began before there was a choice.
+_FORMERLY = {'packing': False}
 
 _LOG = logging.getLogger('albert')
 
@@ -58,18 +60,18 @@ class RunState:
     if unknown:
       raise UserError('pretrain.allow_changes: expected names among {}, found {}'.format(
           ', '.join(sorted(settings)), ', '.join(unknown)))
-    changed = sorted(name for name, value in settings.items()
-                     if step and name in self.settings and self.settings[name] != value)
+    before = dict(_FORMERLY, **self.settings)
+    changed = sorted(name for name, value in settings.items() if step and name in before and before[name] != value)
     refused = [name for name in changed if name not in allowed]
     if refused:
       raise UserError('{}: expected the settings of the run so far, found {}; set them back, use another output folder '
                       '(OUT=...), or say that it is meant: pretrain.allow_changes={!r}'.format(
                           os.path.dirname(self._path), ', '.join('{} {} (asked: {})'.format(
-                              name, _short(self.settings[name]), _short(settings[name])) for name in refused), changed))
+                              name, _short(before[name]), _short(settings[name])) for name in refused), changed))
     for name in changed:
       _LOG.warning('from step %s on %s is %s, it was %s: the run is no longer the one that was begun',
-                   '{:,}'.format(step), name, _short(settings[name]), _short(self.settings[name]))
-    self._changes += [{'step': step, 'name': name, 'from': self.settings[name], 'to': settings[name]}
+                   '{:,}'.format(step), name, _short(settings[name]), _short(before[name]))
+    self._changes += [{'step': step, 'name': name, 'from': before[name], 'to': settings[name]}
                       for name in changed]
     self.settings = settings
     self.save()

@@ -17,6 +17,8 @@ from albert import features
 from albert import guard
 from albert import input_pipeline
 from albert import objectives
+from albert import packed_batches
+from albert import packed_rows
 from albert import records
 from albert import run_directory
 from albert import saver
@@ -46,6 +48,7 @@ class Trainer:
     state: run_state.RunState.
     stopper: stopping.Stopper.
     lost: records.LostRecords of the training data.
+    rows: packed_rows.Rows of the training data, or None without packing.
   """
 
   def __init__(self, info, heldout, config, optimizer, session, output_dir, num_train_steps, train_batch_size,
@@ -72,6 +75,7 @@ class Trainer:
     self.stopper = stopper
     folder = output_dir if session.is_chief else None
     self.lost = records.LostRecords(info, folder)
+    self.rows = packed_rows.Rows(info, self.lost, output_dir, session.is_chief) if input_options.packing else None
     self.heldout_lost = self.lost if heldout is info or heldout is None else records.LostRecords(heldout)
     self.guard = guard.Guard(train_batch_size, safety.max_bad_steps, safety.spike_factor)
     self.loss_history = run_directory.History(output_dir, run_directory.LOSS_HISTORY_FILE, ['total_loss'])
@@ -83,7 +87,8 @@ class Trainer:
   def model_fn(self, features, labels, mode):
     """The model function of tf.estimator."""
     del labels  # part of the batch
-    batch = input_pipeline.Batch(**features)
+    is_packed = 'example_ids' in features
+    batch = packed_batches.PackedBatch(**features) if is_packed else input_pipeline.Batch(**features)
     if mode == tf.estimator.ModeKeys.TRAIN:
       return self._train_spec(batch)
     model = objectives.pretraining_model(batch, self.config, is_training=False,
@@ -121,7 +126,8 @@ class Trainer:
     ranks = self.session.ranks
     chief = self.session.is_chief
     self.progress = training_hooks.ProgressHook(
-        step, figures, tf.reduce_sum(batch.input_mask), ranks, examples_per_step=ranks * self.train_batch_size,
+        step, figures, tf.reduce_sum(batch.input_mask),
+        tf.cast(tf.reduce_sum(objectives.example_weights(batch)), tf.int32), ranks,
         tokens_per_step=ranks * self.train_batch_size * self.info.max_seq_length,
         steps_per_run=self.session.steps_per_loop, num_train_steps=self.num_train_steps,
         log_every_steps=self.log_every_steps, history=self.loss_history if chief else None,
@@ -130,6 +136,8 @@ class Trainer:
 
   def _guard_hook(self, step_after, loss, update):
     def records_at(record, count):
+      if self.rows:
+        return self.rows.records_at(self.random_seed, record, count, self.session.rank, self.session.ranks)
       return data_order.records_at(self.info, self.random_seed, record, count, self.session.rank, self.session.ranks,
                                    self.input_options.shuffle_buffer_records)
     return guard.GuardHook(
@@ -190,15 +198,22 @@ class Trainer:
     if position and position['data_set'] != self.info.fingerprint():
       self.guard.record = 0
     elif position:
-      self.guard.record = position['ranks'] * self.guard.record // self.session.ranks
+      # The same part of the epoch, also where packing was switched and rows are counted instead of records.
+      there = position.get('epoch_length') or self.info.records(features.TRAIN)
+      self.guard.record = (position['ranks'] * self.guard.record * self._epoch_length()
+                           // (there * self.session.ranks))
     self.guard.record = self.state.record_after(self.start, self.guard.record)
+
+  def _epoch_length(self):
+    """How many positions all ranks together have in an epoch: records, or rows."""
+    return sum(self.rows.counts) if self.rows else self.info.records(features.TRAIN)
 
   def _manifest_entries(self):
     """What a checkpoint has to remember besides the weights."""
     self.train_figures = self._figures_of_training()
     return {'guard': self.guard.state(), 'train': self.train_figures, 'config_hash': self._config_hash(),
             'data_position': {'record': self.guard.record, 'ranks': self.session.ranks,
-                              'data_set': self.info.fingerprint()}}
+                              'epoch_length': self._epoch_length(), 'data_set': self.info.fingerprint()}}
 
   def _config_hash(self):
     described = [sorted(self.config.to_dict().items()), sorted(vars(self.optimizer).items()),
@@ -219,6 +234,9 @@ class Trainer:
     _LOG.info('step = %d rank(s) x %d sequences x %d tokens = %s tokens; from step %s to %s', self.session.ranks,
               self.train_batch_size, self.info.max_seq_length, '{:,}'.format(tokens), '{:,}'.format(self.start),
               '{:,}'.format(self.num_train_steps))
+    if self.rows:
+      _LOG.info('packing: an epoch has %s rows for %s examples', '{:,}'.format(self._epoch_length()),
+                '{:,}'.format(self.info.records(features.TRAIN)))
     if self.session.dropout and (self.config.hidden_dropout_prob or self.config.attention_probs_dropout_prob):
       _LOG.warning("dropout runs in the NPU's own operation: a run that is stopped and goes on draws other masks than "
                    'one that is not; SessionOptions.fused_ops=False repeats them')
@@ -228,7 +246,7 @@ class Trainer:
     def input_fn():
       return input_pipeline.training_batches(
           self.info, self.train_batch_size, self.random_seed, first, self.session.rank, self.session.ranks,
-          self.input_options, self.lost)
+          self.input_options, self.lost, self.rows)
 
     self.estimator().train(input_fn, hooks=self.session.train_hooks(hooks), max_steps=self.num_train_steps)
 
@@ -237,9 +255,9 @@ class Trainer:
     checkpoint = run_directory.latest_checkpoint(self.output_dir)
     step = run_directory.step_of(checkpoint)
     from_record = self.state.record_after(step, checkpoint_files.read_manifest(checkpoint)['guard']['record'])
-    _LOG.warning('LOSS SPIKE at step %s: %.4f, mean %.4f; going back to step %s and leaving out records %s to %s',
-                 '{:,}'.format(spike.step), spike.loss, spike.mean, '{:,}'.format(step), '{:,}'.format(from_record),
-                 '{:,}'.format(spike.record))
+    _LOG.warning('LOSS SPIKE at step %s: %.4f, mean %.4f; going back to step %s and leaving out %s %s to %s',
+                 '{:,}'.format(spike.step), spike.loss, spike.mean, '{:,}'.format(step),
+                 'rows' if self.rows else 'records', '{:,}'.format(from_record), '{:,}'.format(spike.record))
     self.state.skip_window({'checkpoint_step': step, 'spike_step': spike.step, 'loss': spike.loss, 'mean': spike.mean,
                             'from_record': from_record, 'to_record': spike.record})
 

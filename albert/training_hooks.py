@@ -23,7 +23,7 @@ Throughput = collections.namedtuple('Throughput', [
 class ProgressHook(tf.train.SessionRunHook):
   """Logs step, losses, throughput and time left; keeps the figures for results.json."""
 
-  def __init__(self, step, figures, real_tokens, ranks, examples_per_step, tokens_per_step, steps_per_run,
+  def __init__(self, step, figures, real_tokens, examples, ranks, tokens_per_step, steps_per_run,
                num_train_steps, log_every_steps, history=None, output_dir=None, group=''):
     """Watches a training loop.
 
@@ -31,8 +31,9 @@ class ProgressHook(tf.train.SessionRunHook):
       step: int64 scalar tensor, the global step after the update.
       figures: OrderedDict of name to float32 scalar tensor; fetched only when they are logged.
       real_tokens: int32 scalar tensor, tokens of this rank's batch that are not padding.
+      examples: int32 scalar tensor, examples in this rank's batch; packed batches have various numbers of them.
       ranks: how many processes train together.
-      examples_per_step, tokens_per_step: of all ranks together.
+      tokens_per_step: of all ranks together, padding included.
       steps_per_run: updates that one Session.run makes.
       num_train_steps: the step at which training ends.
       log_every_steps: how often figures are fetched, logged and kept.
@@ -40,10 +41,9 @@ class ProgressHook(tf.train.SessionRunHook):
       output_dir: folder of the event file for figures and throughput, or None.
       group: what the names of figures begin with in the event file.
     """
-    self._fetches = {'step': step, 'real_tokens': real_tokens}
+    self._fetches = {'step': step, 'real_tokens': real_tokens, 'examples': examples}
     self._figures = figures
     self._ranks = ranks
-    self._examples_per_step = examples_per_step
     self._tokens_per_step = tokens_per_step
     self._steps_per_run = steps_per_run
     self._num_train_steps = num_train_steps
@@ -52,8 +52,10 @@ class ProgressHook(tf.train.SessionRunHook):
     self._writer = output_dir and tf.summary.FileWriterCache.get(output_dir)
     self._group = group
     self._last_step = None
-    self._durations = []  # seconds per step
+    # One entry for each step.
+    self._durations = []  # seconds
     self._real_tokens = []
+    self._examples = []
     self._logged_runs = 0
     self.last_figures = {}
 
@@ -79,6 +81,7 @@ class ProgressHook(tf.train.SessionRunHook):
     made = max(self._steps_per_run, self._last_step - before)
     self._durations += [(time.time() - self._started) / made] * made
     self._real_tokens += [int(values['real_tokens'])] * made
+    self._examples += [int(values['examples'])] * made
     if 'figures' in values:
       figures = collections.OrderedDict((name, float(values['figures'][name])) for name in self._figures)
       self._log(figures)
@@ -96,18 +99,24 @@ class ProgressHook(tf.train.SessionRunHook):
 
   def _log(self, figures):
     self.last_figures = figures
-    recent = self._durations[max(self._logged_runs, WARMUP_STEPS):] or self._durations[self._logged_runs:]
-    self._logged_runs, self._logged_at = len(self._durations), time.time()
-    seconds = float(np.mean(recent))
+    count = len(self._durations)
+    recent = slice(max(self._logged_runs, WARMUP_STEPS) if count > WARMUP_STEPS else self._logged_runs, count)
+    self._logged_runs, self._logged_at = count, time.time()
+    seconds = float(np.mean(self._durations[recent]))
+    # Counted on this rank; the others have as many on average.
+    examples = self._ranks * float(np.mean(self._examples[recent])) / seconds
+    real_tokens = self._ranks * float(np.mean(self._real_tokens[recent])) / seconds
     left = max(0, self._num_train_steps - self._last_step) * seconds
-    _LOG.info('step %s/%s  loss %.4f (masked LM %.4f, sentence order %.4f)  %s examples/s  %s tokens/s  %s left',
+    _LOG.info('step %s/%s  loss %.4f (masked LM %.4f, sentence order %.4f)  %s examples/s  %s tokens/s (%s '
+              'real)  %s left',
               '{:,}'.format(self._last_step), '{:,}'.format(self._num_train_steps), figures['total_loss'],
               figures['masked_lm_loss'], figures['sentence_order_loss'],
-              _three_digits(self._examples_per_step / seconds),
-              '{:,.0f}'.format(self._tokens_per_step / seconds), duration(left))
+              _three_digits(examples), '{:,.0f}'.format(self._tokens_per_step / seconds),
+              '{:,.0f}'.format(real_tokens), duration(left))
     if self._writer:
       self._writer.add_summary(tf.Summary(value=[
-          tf.Summary.Value(tag='throughput/examples_per_second', simple_value=self._examples_per_step / seconds),
+          tf.Summary.Value(tag='throughput/examples_per_second', simple_value=examples),
+          tf.Summary.Value(tag='throughput/real_tokens_per_second', simple_value=real_tokens),
           tf.Summary.Value(tag='throughput/tokens_per_second', simple_value=self._tokens_per_step / seconds)]),
                                self._last_step)
 
@@ -116,12 +125,12 @@ class ProgressHook(tf.train.SessionRunHook):
     if not self._durations:
       return None
     skip = WARMUP_STEPS if len(self._durations) > WARMUP_STEPS else 0
-    timed, real = self._durations[skip:], self._real_tokens[skip:]
+    timed = self._durations[skip:]
+    examples, real_tokens = (self._ranks * sum(numbers[skip:]) for numbers in (self._examples, self._real_tokens))
     return Throughput(steps=len(timed), seconds=sum(self._durations), median_step_seconds=float(np.median(timed)),
-                      examples_per_second=self._examples_per_step * len(timed) / sum(timed),
+                      examples_per_second=examples / sum(timed),
                       tokens_per_second=self._tokens_per_step * len(timed) / sum(timed),
-                      # Counted on this rank; the others have as many on average.
-                      real_tokens_per_second=self._ranks * sum(real) / sum(timed))
+                      real_tokens_per_second=real_tokens / sum(timed))
 
 
 def duration(seconds):

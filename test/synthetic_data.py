@@ -6,16 +6,18 @@ import numpy as np
 import tensorflow as tf
 
 from albert import features
+from albert import packed_rows
+from albert import packing
 
 VOCAB = ['[PAD]', '[UNK]', '[CLS]', '[SEP]', '[MASK]'] + [chr(0x4E00 + i) for i in range(55)]
 MAX_SEQ_LENGTH = 24
 MAX_PREDICTIONS = 5
 
 
-def record(number, max_seq_length=MAX_SEQ_LENGTH, max_predictions=MAX_PREDICTIONS):
+def record(number, max_seq_length=MAX_SEQ_LENGTH, max_predictions=MAX_PREDICTIONS, longest=None):
   """A dict of lists; input_ids[1] tells the number (below 2,500), so that a test can follow a record."""
   random = np.random.RandomState(number)
-  length = random.randint(8, max_seq_length + 1)
+  length = random.randint(8, (longest or max_seq_length) + 1)
   ids = random.randint(5, len(VOCAB), size=length)
   ids[0], ids[1], ids[2], ids[length // 2], ids[-1] = 2, 5 + number // 50, 5 + number % 50, 3, 3
   labels = random.randint(1, max_predictions + 1)
@@ -51,7 +53,20 @@ def write_shard(path, numbers, **shape):
       writer.write(serialize(record(number, **shape)))
 
 
-def write_dataset(folder, train_counts=(7, 6, 8), heldout_count=11):
+def write_lengths(info):
+  """Writes what the data tool writes for packing. Returns the DatasetInfo with it."""
+  shards = []
+  for shard, path in zip(info.shards[features.TRAIN], info.paths(features.TRAIN)):
+    lengths = np.array([packed_rows.length_of(found) for found in tf.io.tf_record_iterator(path)], np.uint16)
+    np.save(features.lengths_file(path), lengths)
+    rows = packing.plan(lengths[:, 0], lengths[:, 1], info.max_seq_length, info.max_predictions_per_seq)
+    shards.append(shard._replace(packed_rows=len(rows)))
+  info.shards[features.TRAIN] = shards
+  info.save()
+  return info
+
+
+def write_dataset(folder, train_counts=(7, 6, 8), heldout_count=11, max_seq_length=MAX_SEQ_LENGTH, longest=None):
   """Writes a data set folder. Returns its DatasetInfo. Each split and shard has another length."""
   os.makedirs(folder, exist_ok=True)
   shards, number = {features.TRAIN: [], features.HELDOUT: []}, 0
@@ -59,7 +74,7 @@ def write_dataset(folder, train_counts=(7, 6, 8), heldout_count=11):
     for index, count in enumerate(counts):
       name = features.shard_name(split, index, len(counts))
       path = os.path.join(folder, name)
-      write_shard(path, range(number, number + count))
+      write_shard(path, range(number, number + count), max_seq_length=max_seq_length, longest=longest)
       shards[split].append(features.Shard(name, count, features.file_sha256(path), os.path.getsize(path)))
       number += count
   vocab = os.path.join(folder, features.VOCAB_FILE)
@@ -67,6 +82,6 @@ def write_dataset(folder, train_counts=(7, 6, 8), heldout_count=11):
     target.write(''.join(token + '\n' for token in VOCAB))
   with open(os.path.join(folder, features.TOKEN_COUNTS_FILE), 'w') as target:
     target.write(''.join('{}\n'.format(i % 7) for i in range(len(VOCAB))))
-  info = features.DatasetInfo(folder, MAX_SEQ_LENGTH, MAX_PREDICTIONS, len(VOCAB), features.file_sha256(vocab), shards)
+  info = features.DatasetInfo(folder, max_seq_length, MAX_PREDICTIONS, len(VOCAB), features.file_sha256(vocab), shards)
   info.save()
   return info
