@@ -12,6 +12,7 @@ from google.protobuf import message
 import gin
 import tensorflow as tf
 
+from albert import checks
 from albert import data_order
 from albert import features
 from albert import records
@@ -31,12 +32,17 @@ class InputOptions:
       each other): the data tool has shuffled across the whole data set before.
     num_parallel_calls: threads that parse.
     prefetch_batches: batches made ahead.
+
+  Raises:
+    UserError: a value that is no whole number of at least 1.
   """
 
   def __init__(self, shuffle_buffer_records=16384, num_parallel_calls=2, prefetch_batches=4):
     self.shuffle_buffer_records = shuffle_buffer_records
     self.num_parallel_calls = num_parallel_calls
     self.prefetch_batches = prefetch_batches
+    for name, value in vars(self).items():
+      checks.whole_number('InputOptions.' + name, value)
 
 
 def open_dataset(source):
