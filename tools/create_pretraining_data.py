@@ -45,11 +45,14 @@ def define_flags():
                     'out and count them.')
   flags.DEFINE_integer('records_per_shard', 8192, 'Records of a file; the last one may have fewer.')
   flags.DEFINE_bool('force', False, 'Replace another data set in the output folder.')
+  flags.DEFINE_bool('check_flags', False, 'End once the flags are known to have no mistake; make nothing.')
 
 
 def main(argv):
   """Makes the data set, or finds it, and prints what it holds."""
   cli.no_positional_arguments(argv)
+  if FLAGS.check_flags:
+    return
   folder = _folder()
   for name in ('input_files', 'vocab_file'):
     if not getattr(FLAGS, name):
