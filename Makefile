@@ -76,16 +76,8 @@ quiet-env:
 	@$(setup) --quiet
 
 ##@ Data
-# What the text is concerns the vocabulary too: of DATA_ARGS these flags go to both tools.
-vocab_args = $(filter --encoding=% --errors=% --do_lower_case% --nodo_lower_case, \
-  $(subst --encoding ,--encoding=,$(subst --errors ,--errors=,$(DATA_ARGS))))
 define build_vocab
-@if [ -s $(call quote,$(VOCAB)) ]; then \
-  echo "vocab: found "$(call quote,$(VOCAB))", $$(wc -l < $(call quote,$(VOCAB))) entries; remove it to build another"; \
-else \
-  echo "vocab: building "$(call quote,$(VOCAB))" from "$(call quote,$(CORPUS)) && \
-  $(run) tools.build_vocab --input_files=$(call quote,$(CORPUS)) --output_file=$(call quote,$(VOCAB)) $(vocab_args); \
-fi
+@bash $(call quote,$(root)/tools/vocabulary.sh) $(call quote,$(CORPUS)) $(call quote,$(VOCAB)) $(DATA_ARGS)
 endef
 
 define build_data

@@ -6,12 +6,15 @@ import json
 
 import gin
 
+from albert import checks
 from albert.errors import UserError
 
 # Keys of the original release's JSON files that no published model makes use of.
 _IGNORED_KEYS = frozenset([
     'down_scale_factor', 'net_structure_type', 'gap_size', 'num_memory_blocks', 'directionality',
     'pooler_fc_size', 'pooler_num_attention_heads', 'pooler_num_fc_layers', 'pooler_size_per_head', 'pooler_type'])
+_SIZES = ('embedding_size', 'hidden_size', 'num_hidden_layers', 'num_hidden_groups', 'num_attention_heads',
+          'intermediate_size', 'inner_group_num', 'max_position_embeddings', 'type_vocab_size')
 _PROBABILITIES = ('hidden_dropout_prob', 'attention_probs_dropout_prob')
 ACTIVATIONS = ('gelu', 'relu')
 
@@ -59,18 +62,18 @@ class AlbertConfig:
     self._check()
 
   def _check(self):
+    for key in _SIZES + (() if self.vocab_size is None else ('vocab_size',)):
+      checks.whole_number('AlbertConfig.' + key, getattr(self, key))
+    for key in _PROBABILITIES:
+      checks.number('AlbertConfig.' + key, getattr(self, key), below=1)
+    checks.positive_number('AlbertConfig.initializer_range', self.initializer_range)
+    checks.one_of('AlbertConfig.hidden_act', self.hidden_act, ACTIVATIONS)
     if self.hidden_size % self.num_attention_heads:
       raise UserError('AlbertConfig: expected hidden_size to be a multiple of num_attention_heads, found {} and {}; '
                       'change one of them'.format(self.hidden_size, self.num_attention_heads))
-    if self.hidden_act not in ACTIVATIONS:
-      raise UserError('AlbertConfig.hidden_act: expected one of {}, found {!r}'.format(
-          ', '.join(ACTIVATIONS), self.hidden_act))
-    if not 1 <= self.num_hidden_groups <= self.num_hidden_layers:
-      raise UserError('AlbertConfig.num_hidden_groups: expected 1 to num_hidden_layers ({}), found {}'.format(
-          self.num_hidden_layers, self.num_hidden_groups))
-    for key in _PROBABILITIES:
-      if not 0.0 <= getattr(self, key) < 1.0:
-        raise UserError('AlbertConfig.{}: expected at least 0 and below 1, found {}'.format(key, getattr(self, key)))
+    if self.num_hidden_groups > self.num_hidden_layers:
+      raise UserError('AlbertConfig.num_hidden_groups: expected 1 to num_hidden_layers ({}), found {}; change one of '
+                      'them'.format(self.num_hidden_layers, self.num_hidden_groups))
 
   def group_of_layer(self, layer):
     """The parameter group that layer `layer` uses."""
@@ -125,4 +128,7 @@ class AlbertConfig:
         values = json.load(source)
     except (OSError, ValueError) as error:
       raise UserError('{}: expected a JSON file with an ALBERT configuration, found: {}'.format(path, error))
+    if not isinstance(values, dict):
+      raise UserError('{}: expected a JSON object with the keys of an ALBERT configuration, found a {}; check that it '
+                      'is the right file'.format(path, type(values).__name__))
     return cls.from_dict(values, path)

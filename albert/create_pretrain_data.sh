@@ -26,9 +26,7 @@ if [ ! -e "$vocab" ]; then
   vocab=${VOCAB:-$root/data/vocab.txt}
 fi
 echo "corpus      $corpus"
-if [ ! -e "$vocab" ]; then
-  bash "$root/tools/run.sh" tools.build_vocab --input_files="$corpus" --output_file="$vocab"
-fi
+bash "$root/tools/vocabulary.sh" "$corpus" "$vocab" "$@"
 
 output=(--output_file="${DATA:-$here/data}/tf_news_2016_zh_raw_news2016zh_1.tfrecord")
 for argument; do

@@ -13,6 +13,7 @@ import gin
 import numpy as np
 import tensorflow as tf
 
+from albert import checks
 from albert import data_order
 from albert import dynamic_masking
 from albert import features
@@ -37,12 +38,19 @@ class InputOptions:
     num_parallel_calls: threads that parse.
     prefetch_batches: batches made ahead.
     packing: whether a training batch has several examples in each of its rows, see albert/packing.py.
+
+  Raises:
+    UserError: a value that is no whole number of at least 1, or a packing that is not True or False.
   """
 
   def __init__(self, shuffle_buffer_records=16384, num_parallel_calls=2, prefetch_batches=4, packing=False):
     self.shuffle_buffer_records = shuffle_buffer_records
     self.num_parallel_calls = num_parallel_calls
     self.prefetch_batches = prefetch_batches
+    for name, value in vars(self).items():
+      checks.whole_number('InputOptions.' + name, value)
+    if not isinstance(packing, bool):
+      raise UserError('InputOptions.packing: expected True or False, found {!r}'.format(packing))
     self.packing = packing
 
 

@@ -13,7 +13,7 @@ import re
 import gin
 import tensorflow as tf
 
-from albert.errors import UserError
+from albert import checks
 
 _EXCLUDED = re.compile('LayerNorm|layer_norm|bias')
 OPTIMIZERS = ('lamb', 'adamw')
@@ -39,13 +39,6 @@ class OptimizerOptions:
 
   def __init__(self, optimizer='lamb', learning_rate=1.375e-5, num_warmup_steps=3125, poly_power=1.0,
                weight_decay_rate=0.01, beta_1=0.9, beta_2=0.999, epsilon=1e-6, clip_norm=1.0):
-    if optimizer not in OPTIMIZERS:
-      raise UserError('OptimizerOptions.optimizer: expected one of {}, found {!r}'.format(
-          ', '.join(OPTIMIZERS), optimizer))
-    for name, value in (('learning_rate', learning_rate), ('num_warmup_steps', num_warmup_steps),
-                        ('clip_norm', clip_norm)):
-      if not value >= 0:
-        raise UserError('OptimizerOptions.{}: expected a number of at least 0, found {!r}'.format(name, value))
     self.optimizer = optimizer
     self.learning_rate = learning_rate
     self.num_warmup_steps = num_warmup_steps
@@ -55,6 +48,17 @@ class OptimizerOptions:
     self.beta_2 = beta_2
     self.epsilon = epsilon
     self.clip_norm = clip_norm
+    self._check()
+
+  def _check(self):
+    checks.one_of('OptimizerOptions.optimizer', self.optimizer, OPTIMIZERS)
+    checks.whole_number('OptimizerOptions.num_warmup_steps', self.num_warmup_steps, least=0)
+    for name in ('learning_rate', 'poly_power', 'weight_decay_rate'):
+      checks.number('OptimizerOptions.' + name, getattr(self, name))
+    for name in ('beta_1', 'beta_2'):
+      checks.number('OptimizerOptions.' + name, getattr(self, name), below=1)
+    for name in ('epsilon', 'clip_norm'):
+      checks.positive_number('OptimizerOptions.' + name, getattr(self, name))
 
 
 def learning_rate_at(global_step, options, num_train_steps):

@@ -16,6 +16,7 @@ if __name__ == '__main__':
 import gin  # after cli, which silences TensorFlow's import warnings
 
 from albert import config as config_module
+from albert import gin_names
 from albert import pretraining
 from albert.errors import UserError
 
@@ -54,9 +55,12 @@ flags.DEFINE_alias('warm_up_steps', 'num_warmup_steps')
 
 def split_bindings(text):
   """Splits 'a.b=1; c.d="x;y"' at the semicolons outside quotes. Returns a list of bindings."""
-  bindings, quote, current = [], None, ''
+  bindings, quote, escaped, current = [], None, False, ''
   for character in text:
-    if quote:
+    if escaped:
+      escaped = False
+    elif quote:
+      escaped = character == '\\'
       quote = None if character == quote else quote
     elif character in '\'"':
       quote = character
@@ -74,13 +78,15 @@ def parse_gin(gin_files, bindings):
   """Parses and locks the configuration.
 
   Raises:
-    UserError: a file that is absent, a name that nothing has, or a value that cannot be read.
+    UserError: a file that is absent, a name that nothing has or reads, or a value that cannot be read.
   """
-  gin.add_config_file_search_path(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+  root = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+  gin.add_config_file_search_path(root)
   try:
     gin.parse_config_files_and_bindings(gin_files, bindings, skip_unknown=False)
   except Exception as error:  # gin raises what it likes: ValueError, SyntaxError, IOError, NameError, TypeError
     raise UserError('expected gin settings as in gin/*.gin, found a mistake: {}'.format(' '.join(str(error).split())))
+  gin_names.check(gin_files, bindings, root)
 
 
 def bindings_from_flags():

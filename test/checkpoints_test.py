@@ -208,6 +208,34 @@ def test_damaged_checkpoint_is_one_line(tmp_path):
   assert '\n' not in str(caught.value)
 
 
+@pytest.mark.parametrize('command', ['strip', 'average'])
+@pytest.mark.parametrize('folder', ['run', 'run/best'])
+def test_architecture_and_vocabulary_go_along(tmp_path, command, folder):
+  prefix = save(tmp_path, folder, small_model())
+  for name in ('albert_config.json', 'vocab.txt'):
+    (tmp_path / 'run' / name).write_text(name)
+  output = tmp_path / 'release' / 'model.ckpt'
+  arguments = [prefix] if command == 'strip' else [prefix, prefix]
+  done = run(command, *(arguments + ['--output={}'.format(output)]))
+  assert done.returncode == 0, done.stderr
+  for name in ('albert_config.json', 'vocab.txt'):
+    assert (output.parent / name).read_text() == name
+    assert str(tmp_path / 'run' / name) in done.stdout
+  assert sorted(os.listdir(str(output.parent))) == [
+      'albert_config.json', 'checkpoint', 'model.ckpt.data-00000-of-00001', 'model.ckpt.index', 'vocab.txt']
+
+
+def test_a_description_that_is_there_stays_and_none_is_made_up(tmp_path):
+  source, target = save(tmp_path, 'run', small_model()), save(tmp_path, 'release', small_model())
+  assert checkpoints.copy_description(source, target) == []
+  (tmp_path / 'vocab.txt').write_text('of something else')  # above a folder that is not best/
+  (tmp_path / 'run' / 'albert_config.json').write_text('new')
+  (tmp_path / 'release' / 'albert_config.json').write_text('old')
+  assert checkpoints.copy_description(source, target) == []
+  assert (tmp_path / 'release' / 'albert_config.json').read_text() == 'old'
+  assert not (tmp_path / 'release' / 'vocab.txt').exists()
+
+
 def test_output_must_be_new(tmp_path):
   prefix = save(tmp_path, 'a', small_model())
   for bad, message in ((prefix, 'a new name'), (str(tmp_path), 'a prefix'), (str(tmp_path) + '/x/', 'a prefix'),

@@ -3,6 +3,7 @@
 import os
 import shutil
 import subprocess
+import sys
 
 import pytest
 
@@ -19,6 +20,7 @@ def checkout(tmp_path):
   (root / 'data').mkdir()
   (root / 'data' / 'sample_zh.txt').write_text('x')
   shutil.copy(os.path.join(ROOT, 'albert', 'create_pretrain_data.sh'), str(root / 'albert'))
+  shutil.copy(os.path.join(ROOT, 'tools', 'vocabulary.sh'), str(root / 'tools'))
   (root / 'tools' / 'run.sh').write_text('printf "<%s>" "$@"; echo\n')
   return root
 
@@ -56,6 +58,29 @@ def test_else_the_defaults_of_make_and_a_vocabulary_is_built(checkout):
   (checkout / 'data' / 'vocab.txt').write_text('x')
   create, = calls(checkout)
   assert create[1:3] == ['--input_files=data/news_zh_1.txt', '--vocab_file=data/vocab.txt']
+
+
+@pytest.mark.parametrize('given,passed', [
+    (['--encoding=gb18030', '--dupe_factor=2', '--errors', 'skip'], ['--encoding=gb18030', '--errors=skip']),
+    (['--encoding', 'gb18030', '--nodo_lower_case'], ['--encoding=gb18030', '--nodo_lower_case']),
+    (['-do_lower_case=false', '-errors=skip'], ['-do_lower_case=false', '-errors=skip']),
+    (['--do_lower_case', '--do_whole_word_mask'], ['--do_lower_case'])])
+def test_what_the_text_is_concerns_the_vocabulary_too(checkout, given, passed):
+  check, build, create = calls(checkout, *given)
+  assert check == ['tools.create_pretraining_data'] + given + ['--check_flags']
+  assert build[0] == 'tools.build_vocab' and build[3:] == passed
+  assert create[-len(given):] == given
+
+
+@pytest.mark.parametrize('flag', ['--dupe_facter=2', '--errors=never', '--max_seq_length=x', 'leftover'])
+def test_a_mistake_in_a_flag_is_found_before_a_vocabulary_is_built(checkout, flag):
+  (checkout / 'tools' / 'run.sh').write_text('cd {!r} && exec {!r} -m "$@"\n'.format(ROOT, sys.executable))
+  result = subprocess.run(['bash', str(checkout / 'albert' / 'create_pretrain_data.sh'), flag], stdout=subprocess.PIPE,
+                          stderr=subprocess.PIPE, universal_newlines=True)
+  assert result.returncode == 1
+  assert result.stderr.startswith('error: ') and result.stderr.count('\n') == 1
+  assert flag.lstrip('-').split('=')[0] in result.stderr
+  assert os.listdir(str(checkout / 'data')) == ['sample_zh.txt'] and 'building' not in result.stdout
 
 
 @pytest.mark.parametrize('flag', ['--output_dir=x', '--output_file=y'])

@@ -28,7 +28,8 @@ class Checkout:
     self.calls_file = os.path.join(self.folder, 'calls.txt')
     for name in ('tools', 'ci', '.ci', 'data', '.venv/bin'):
       os.makedirs(os.path.join(self.folder, name))
-    for name in ('Makefile', 'requirements.txt', 'tools/run.sh', 'tools/setup_env.sh', 'ci/run.sh', '.ci/run'):
+    for name in ('Makefile', 'requirements.txt', 'tools/run.sh', 'tools/setup_env.sh', 'tools/vocabulary.sh',
+                 'ci/run.sh', '.ci/run'):
       shutil.copy(os.path.join(ROOT, name), os.path.join(self.folder, name))
     self.write_program('.venv/bin/python', FAKE_PYTHON)
     self.write('data/sample_zh.txt', '')
@@ -163,8 +164,9 @@ def test_data_arguments_and_force_reach_the_tool(checkout):
 
 def test_the_encoding_concerns_the_vocabulary_too(checkout):
   checkout.make('data', 'DATA_ARGS=--encoding gb18030 --max_seq_length=128 --errors=skip')
-  vocab, data = checkout.calls()
-  assert vocab[-2:] == ['--encoding=gb18030', '--errors=skip']
+  check, vocab, data = checkout.calls()
+  assert check[0] == 'tools.create_pretraining_data' and check[-1] == '--check_flags'
+  assert vocab[0] == 'tools.build_vocab' and vocab[-2:] == ['--encoding=gb18030', '--errors=skip']
   assert data[-4:] == ['--encoding', 'gb18030', '--max_seq_length=128', '--errors=skip']
 
 
@@ -211,7 +213,7 @@ def test_tensorboard_address(checkout):
 def test_smoke_has_its_own_folders_whatever_the_environment_says(checkout):
   checkout.write('data/news_zh_1.txt', '')
   checkout.make('smoke', OUT='elsewhere', CORPUS='other.txt', DATA_ARGS='--max_seq_length=512')
-  vocab, data, train, learned = checkout.calls()
+  _, vocab, data, train, learned = checkout.calls()
   assert vocab == ['tools.build_vocab', '--input_files=data/sample_zh.txt', '--output_file=data/smoke/vocab.txt']
   assert data[1:4] == ['--input_files=data/sample_zh.txt', '--output_dir=data/smoke/records',
                        '--vocab_file=data/smoke/vocab.txt']
@@ -246,7 +248,8 @@ def test_check_and_test_run_what_they_say(checkout):
   checkout.make('test')
   ruff, shellcheck, layering, unit, integration = checkout.calls()
   assert ruff[:2] == ['ruff', 'check']
-  assert shellcheck == ['shellcheck', 'ci/run.sh', 'tools/run.sh', 'tools/setup_env.sh', '.ci/run']
+  assert shellcheck == ['shellcheck', 'ci/run.sh', 'tools/run.sh', 'tools/setup_env.sh', 'tools/vocabulary.sh',
+                        '.ci/run']
   workers = ['pytest', '-n', '2', '--dist', 'loadfile']
   assert layering == workers + ['test/layering_test.py', 'test/configs_test.py', 'test/model_sizes_test.py']
   assert unit == workers + ['-m', 'not integration']
@@ -260,9 +263,9 @@ def test_clean_keeps_data_runs_and_the_environment(checkout):
   checkout.make('clean')
   left = sorted(os.path.relpath(os.path.join(folder, name), checkout.folder)
                 for folder, _, names in os.walk(checkout.folder) for name in names)
-  assert left == sorted(['Makefile', 'requirements.txt', 'tools/run.sh', 'tools/setup_env.sh', 'ci/run.sh', '.ci/run',
-                         '.venv/bin/python', '.venv/complete', 'data/sample_zh.txt', 'out/model.ckpt-1.index',
-                         'data/records/x'])
+  assert left == sorted(['Makefile', 'requirements.txt', 'tools/run.sh', 'tools/setup_env.sh', 'tools/vocabulary.sh',
+                         'ci/run.sh', '.ci/run', '.venv/bin/python', '.venv/complete', 'data/sample_zh.txt',
+                         'out/model.ckpt-1.index', 'data/records/x'])
 
 
 def test_continuous_integration_is_check_test_smoke(checkout, tmp_path):

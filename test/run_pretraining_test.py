@@ -39,6 +39,14 @@ def test_split_bindings():
     split("a = 'x")
 
 
+def test_split_bindings_respects_escapes_in_quotes():
+  split = run_pretraining.split_bindings
+  assert split(r"a.b='it\'s; x'; c.d=1") == [r"a.b='it\'s; x'", 'c.d=1']
+  assert split(r"a.b='x\\'; c.d=1") == [r"a.b='x\\'", 'c.d=1']
+  with pytest.raises(UserError, match='open quote'):
+    split(r"a = 'x\'")
+
+
 def test_precedence_is_gin_file_then_gin_param_then_named_flag(parsed, tmp_path):
   path = tmp_path / 'own.gin'
   path.write_text("include 'gin/1p.gin'\npretrain.num_train_steps = 11\nOptimizerOptions.poly_power = 2.0\n"
@@ -88,6 +96,27 @@ def test_a_mistake_in_gin_is_one_line(files, bindings, message):
   with pytest.raises(UserError, match=message) as caught:
     run_pretraining.parse_gin(files, bindings)
   assert '\n' not in str(caught.value)
+
+
+@pytest.mark.parametrize('binding,message', [
+    ('unused/pretrain.num_train_steps = 3', 'without scopes.*unused/pretrain.num_train_steps'),
+    ('unused/MACRO = 3', 'without scopes.*unused/MACRO'), ('NOTHING = 3', "found 'NOTHING'"),
+    ('num_train_steps = 3', "found 'num_train_steps'")])
+@pytest.mark.parametrize('in_a_file', [False, True])
+def test_scopes_and_macros_without_effect_are_refused(binding, message, in_a_file, tmp_path):
+  (tmp_path / 'inner.gin').write_text(binding + '\n')
+  (tmp_path / 'outer.gin').write_text("include '{}'\n".format(tmp_path / 'inner.gin'))
+  with pytest.raises(UserError, match=message) as caught:
+    run_pretraining.parse_gin([str(tmp_path / 'outer.gin')] if in_a_file else ['gin/1p.gin'],
+                              [] if in_a_file else [binding])
+  assert '\n' not in str(caught.value)
+
+
+def test_a_macro_that_is_referred_to_is_good_even_if_a_flag_replaces_it(parsed, tmp_path):
+  path = tmp_path / 'own.gin'
+  path.write_text("include 'gin/smoke.gin'\nSTEPS = 7\npretrain.num_train_steps = %STEPS\n")
+  assert parsed('--gin_file={}'.format(path), '--num_train_steps=9', '--gin_param=STEPS=8')(
+      'pretrain.num_train_steps') == 9
 
 
 def _run(tmp_path, *arguments):

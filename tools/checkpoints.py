@@ -7,7 +7,8 @@
 
 CHECKPOINT is a prefix (out/model.ckpt-500, also with .index) or a folder: the checkpoint that its `checkpoint`
 file names. strip leaves out the optimizer's variables. average is the mean of the weights, without the optimizer's
-variables, whose mean belongs to no run; its global_step is the largest one.
+variables, whose mean belongs to no run; its global_step is the largest one. Both copy the albert_config.json and
+vocab.txt of the source's run beside the new checkpoint, unless the folder has its own.
 """
 
 import collections
@@ -15,6 +16,7 @@ import glob
 import json
 import os
 import re
+import shutil
 
 from absl import flags
 import numpy as np
@@ -24,6 +26,9 @@ from albert.errors import UserError
 import tensorflow.compat.v1 as tf
 
 STEP = 'global_step'
+# What a run keeps beside its checkpoints and a checkpoint is of no use without.
+_DESCRIPTION = ('albert_config.json', 'vocab.txt')
+_BEST_FOLDER = 'best'  # of a run; the description lies above it
 SLOTS_PART = 'optimizer'
 _USAGE = ('inspect CHECKPOINT | diff CHECKPOINT CHECKPOINT | strip CHECKPOINT --output=PREFIX | '
           'average CHECKPOINT CHECKPOINT ... --output=PREFIX')
@@ -274,6 +279,28 @@ def _save(prefix, tensors):
     session.run(save, dict(zip(feeds, tensors.values())))
 
 
+def copy_description(source, target):
+  """Copies albert_config.json and vocab.txt of a checkpoint's run beside a new checkpoint that has none.
+
+  Args:
+    source, target: prefixes. Of a checkpoint in best/ the files may also lie in the folder above.
+
+  Returns:
+    A list of the paths that were copied.
+  """
+  folder, new_folder = [os.path.dirname(os.path.abspath(prefix)) for prefix in (source, target)]
+  folders = [folder] + ([os.path.dirname(folder)] if os.path.basename(folder) == _BEST_FOLDER else [])
+  copied = []
+  for name in _DESCRIPTION:
+    found = [path for path in (os.path.join(place, name) for place in folders) if os.path.isfile(path)]
+    new = os.path.join(new_folder, name)
+    if found and not os.path.exists(new):
+      shutil.copyfile(found[0], '{}.tmp-{}'.format(new, os.getpid()))
+      os.replace('{}.tmp-{}'.format(new, os.getpid()), new)
+      copied.append(found[0])
+  return copied
+
+
 def _print_inspection(summary):
   print(summary['checkpoint'])
   print('family       {}'.format(summary['family']))
@@ -310,6 +337,8 @@ def _print_diff(result):
 def _print_written(report):
   print('wrote {checkpoint}: {variables} variables, {left_out} of the optimizer left out, '
         'global step {global_step}'.format(**report))
+  if report['copied']:
+    print('beside it    copies of {}'.format(', '.join(report['copied'])))
 
 
 def _report(value, print_text):
@@ -333,8 +362,10 @@ def _write_and_report(sources, make):
   tensors = make()
   write_checkpoint(flags.FLAGS.output, tensors)
   written = Checkpoint(flags.FLAGS.output)
+  copied = copy_description(sources[0].path, written.path)
   _report({'checkpoint': written.path, 'from': [source.path for source in sources], 'global_step': written.step,
-           'variables': len(tensors), 'left_out': len(sources[0].shapes) - len(tensors)}, _print_written)
+           'variables': len(tensors), 'left_out': len(sources[0].shapes) - len(tensors),
+           'copied': copied}, _print_written)
 
 
 def main(argv):

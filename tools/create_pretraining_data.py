@@ -73,11 +73,14 @@ def define_flags():
   flags.DEFINE_string('spark_master', 'local[*]', 'Spark master, such as spark://host:7077; its machines must see the '
                       'same files under the same names.')
   flags.DEFINE_bool('force', False, 'Replace another data set in the output folder.')
+  flags.DEFINE_bool('check_flags', False, 'End once the flags are known to have no mistake; make nothing.')
 
 
 def main(argv):
   """Makes the data set, or finds it, and prints what it holds."""
   cli.no_positional_arguments(argv)
+  if FLAGS.check_flags:
+    return
   folder = _folder()
   for name in ('input_files', 'vocab_file'):
     if not getattr(FLAGS, name):

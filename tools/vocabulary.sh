@@ -1,0 +1,36 @@
+#!/usr/bin/env bash
+# Builds a vocabulary unless the file is there; says which of the two:
+#   tools/vocabulary.sh CORPUS VOCAB [flags of tools/create_pretraining_data.py]
+# What the text is concerns the vocabulary too: --encoding, --errors and --do_lower_case go to both tools. A mistake in
+# any of the flags ends it before anything is built.
+set -euo pipefail
+
+here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
+corpus=$1
+vocab=$2
+shift 2
+
+if [ -s "$vocab" ]; then
+  echo "vocab: found $vocab, $(wc -l < "$vocab") entries; remove it to build another"
+  exit
+fi
+
+if [ $# -gt 0 ]; then
+  bash "$here/run.sh" tools.create_pretraining_data "$@" --check_flags
+fi
+common=()
+while [ $# -gt 0 ]; do
+  case $1 in
+    --encoding | --errors | -encoding | -errors)
+      common+=("$1=${2-}")
+      shift
+      ;;
+    --encoding=* | --errors=* | -encoding=* | -errors=*) common+=("$1") ;;
+    --do_lower_case | --do_lower_case=* | --nodo_lower_case) common+=("$1") ;;
+    -do_lower_case | -do_lower_case=* | -nodo_lower_case) common+=("$1") ;;
+  esac
+  shift
+done
+echo "vocab: building $vocab from $corpus"
+# bash before 4.4 takes an empty array for an unset variable.
+exec bash "$here/run.sh" tools.build_vocab --input_files="$corpus" --output_file="$vocab" ${common[@]+"${common[@]}"}
