@@ -63,7 +63,9 @@ def initialise_from(checkpoint, with_optimizer_slots):
 def _report(checkpoint, loaded, fresh, unused):
   _LOG.info('loaded %d variables from %s: %s', len(loaded), checkpoint, ', '.join(v.op.name for v in loaded))
   _LOG.info('not in the checkpoint, initialised at random: %s', ', '.join(fresh) or 'none')
-  _LOG.info('in the checkpoint, not used: %s', ', '.join(unused) or 'none')
+  slots = sum(bool(_SLOT.search(name)) for name in unused)
+  others = ['{} optimizer slots'.format(slots)] * bool(slots) + [name for name in unused if not _SLOT.search(name)]
+  _LOG.info('in the checkpoint, not used: %s', ', '.join(others) or 'none')
 
 
 def _differences(found, variables):

@@ -66,13 +66,14 @@ def open_dataset(source):
     is held out, and the vocabulary is None unless a dataset.json lies beside them.
 
   Raises:
-    UserError: nothing there, not a TFRecord, more than records.MOST_LOST of it absent or truncated, or not in the
-      reference format.
+    UserError: nothing there, not a TFRecord, more than records.MOST_LOST of it absent or truncated, not in the
+      reference format, or beside another vocabulary than it was made with.
   """
   if os.path.basename(source) == features.DATASET_FILE:
     source = os.path.dirname(source) or '.'
   if os.path.isdir(source):
     info = features.DatasetInfo.load(source)
+    _check_vocabulary(info)
     records.check_files(info, records.LostRecords(info))
     return info
   paths = [path for pattern in source.split(',') for path in sorted(glob.glob(pattern.strip()))]
@@ -84,23 +85,42 @@ def open_dataset(source):
 
 def _describe_bare_files(paths):
   folder = os.path.dirname(paths[0]) or '.'
-  max_seq_length, max_predictions = _shapes_of_first_record(paths[0])
+  # First, for TensorFlow takes a file that is cut off in its first record for an empty one.
   shards = [features.Shard(os.path.relpath(path, folder), count_records(path), None) for path in paths]
+  max_seq_length, max_predictions = _shapes_of_first_record(paths[0])
   vocab_size, vocab_sha256 = None, None
   if os.path.exists(os.path.join(folder, features.DATASET_FILE)):
     beside = features.DatasetInfo.load(folder)
+    _check_vocabulary(beside)
     vocab_size, vocab_sha256 = beside.vocab_size, beside.vocab_sha256
   return features.DatasetInfo(folder, max_seq_length, max_predictions, vocab_size, vocab_sha256,
                               {features.TRAIN: shards, features.HELDOUT: []})
+
+
+def _check_vocabulary(info):
+  """Raises UserError unless vocab.txt is the one that the ids of the data set refer to."""
+  try:
+    found = features.file_sha256(info.vocab_file)
+  except OSError as error:
+    raise UserError('{}: expected the vocabulary that the data set was made with, found none ({}); restore it or make '
+                    'the data set again'.format(info.vocab_file, error.strerror))
+  if found != info.vocab_sha256:
+    raise UserError('{}: expected the vocabulary that the data set was made with (SHA-256 {:.12}...), found another '
+                    '({:.12}...); restore it or make the data set again'.format(
+                        info.vocab_file, info.vocab_sha256, found))
 
 
 def count_records(path):
   """The number of records in a TFRecord file, from its framing alone.
 
   Raises:
-    UserError: the file is damaged, so that nobody knows how many it had.
+    UserError: the file cannot be read, or is damaged, so that nobody knows how many it had.
   """
-  offsets, gaps = records.find_frames(path)
+  try:
+    offsets, gaps = records.find_frames(path)
+  except OSError as error:
+    raise UserError('{}: expected a TFRecord file, found that it cannot be read ({}); correct the path'.format(
+        path, error.strerror))
   if gaps:
     raise UserError('{}: expected a TFRecord file, found one that is truncated or corrupt after record {}; restore it '
                     'or make the data set again'.format(path, len(offsets)))
@@ -124,8 +144,13 @@ def _shapes_of_first_record(path):
   return len(values['input_ids'].int64_list.value), len(values['masked_lm_positions'].int64_list.value)
 
 
-def check_readable(info):
-  """Raises UserError that names the first file and record of a data set whose content does not parse."""
+def check_readable(info, vocab_size=None):
+  """Raises UserError that names the first file and record of a data set whose content does not parse or fit.
+
+  Args:
+    info: features.DatasetInfo.
+    vocab_size: V; ids must be below it. None: they are not looked at.
+  """
   reference = {spec.name: features.feature_length(spec, info.max_seq_length, info.max_predictions_per_seq)
                for spec in features.REFERENCE_FEATURES}
   compact = {spec.name: 1 for spec in features.COMPACT_FEATURES}
@@ -137,12 +162,12 @@ def check_readable(info):
       lengths = packed_rows.read_lengths(info, number) if split == features.TRAIN else None
       for index in range(shard.records):
         record = reader.read(number, index)
-        _check_record(record, parse, path, index)
+        _check_record(record, parse, path, index, vocab_size)
         if lengths is not None and record is not None:
           _check_length(record, lengths[index].tolist(), path, index)
 
 
-def _check_record(record, parse, path, index):
+def _check_record(record, parse, path, index, vocab_size):
   try:
     values = tf.train.Example.FromString(record or b'').features.feature
   except message.DecodeError as error:
@@ -154,6 +179,12 @@ def _check_record(record, parse, path, index):
     if found != length:
       raise UserError('{}: expected {} values of {} in record {}, found {}; restore the file or make the data set '
                       'again'.format(path, length, name, index, found))
+  for name in ('input_ids', 'masked_lm_ids') if record is not None and vocab_size is not None else ():
+    ids = values[name].int64_list.value
+    if ids and not 0 <= min(ids) <= max(ids) < vocab_size:
+      raise UserError('{}: expected {} of 0 to {}, the vocabulary of the model (AlbertConfig.vocab_size={}), found {} '
+                      'in record {}; set the vocabulary size that the file was made with'.format(
+                          path, name, vocab_size - 1, vocab_size, max(ids) if min(ids) >= 0 else min(ids), index))
 
 
 def _check_length(record, expected, path, index):
@@ -164,10 +195,19 @@ def _check_length(record, expected, path, index):
                         path, *expected, index, os.path.basename(features.lengths_file(path)), *found))
 
 
-def check_shapes(info, max_seq_length=None, max_predictions_per_seq=None):
-  """Raises UserError if the data set has another S or P than the ones given."""
+def check_shapes(info, max_seq_length=None, max_predictions_per_seq=None, training_folder=None):
+  """Raises UserError if the data set has another S or P than the ones given.
+
+  Args:
+    info: features.DatasetInfo.
+    max_seq_length, max_predictions_per_seq: int, or None for any.
+    training_folder: the data set whose S and P they are; None: they were asked for by flags.
+  """
   for name, asked in (('max_seq_length', max_seq_length), ('max_predictions_per_seq', max_predictions_per_seq)):
     found = getattr(info, name)
+    if asked not in (None, found) and training_folder is not None:
+      raise UserError('--eval_input_file: expected {}={} as in the training data {}, found {} in {}; make both with '
+                      'the same lengths'.format(name, asked, training_folder, found, info.folder))
     if asked not in (None, found):
       raise UserError('expected {}={} as asked, found {} in the data set {}; leave the flag out or make the data '
                       'with it'.format(name, asked, found, info.folder))

@@ -5,6 +5,7 @@ import os
 from albert.errors import UserError
 
 _BYTES = 4  # float32
+_CONTROL_GROUP = '/sys/fs/cgroup'
 # The interpreter, TensorFlow, its thread pools and the input pipeline.
 _BASE_BYTES = 450 << 20
 # Live tensors of [rows, width] in one layer, kept for the backward pass or passing through, of widths H, I and S
@@ -45,11 +46,13 @@ def training_bytes(config, batch_size, max_seq_length, max_predictions_per_seq):
 def available_bytes():
   """Memory that this process can still get: MemAvailable, or less if its control group has a limit."""
   free = [_meminfo_available()]
-  for limit, used in (('memory.max', 'memory.current'),
-                      ('memory/memory.limit_in_bytes', 'memory/memory.usage_in_bytes')):
+  for limit, used, stat, cache in (
+      ('memory.max', 'memory.current', 'memory.stat', 'inactive_file'),
+      ('memory/memory.limit_in_bytes', 'memory/memory.usage_in_bytes', 'memory/memory.stat', 'total_inactive_file')):
     limit, used = _read_number(limit), _read_number(used)
     if limit is not None and used is not None:
-      free.append(max(0, limit - used))
+      # What is used includes the page cache, which the kernel gives back when memory runs short.
+      free.append(max(0, limit - max(0, used - _read_entry(stat, cache))))
   return min(free)
 
 
@@ -63,10 +66,19 @@ def _meminfo_available():
 
 def _read_number(name):
   try:
-    with open(os.path.join('/sys/fs/cgroup', name), encoding='ascii') as source:
+    with open(os.path.join(_CONTROL_GROUP, name), encoding='ascii') as source:
       return int(source.read())
   except (OSError, ValueError):  # no control group, or "max"
     return None
+
+
+def _read_entry(name, key):
+  """The number in the line 'key number' of a file of the control group; 0 if there is none."""
+  try:
+    with open(os.path.join(_CONTROL_GROUP, name), encoding='ascii') as source:
+      return next(int(line.split()[1]) for line in source if line.split()[:1] == [key])
+  except (OSError, ValueError, IndexError, StopIteration):
+    return 0
 
 
 def input_bytes(batch_size, max_seq_length, max_predictions_per_seq):

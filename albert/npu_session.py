@@ -7,7 +7,6 @@ bring npu_config_proto, npu_run_config_init and npu_hooks_append; what exists is
 still works and does nothing, so that the training code never asks where it runs.
 """
 
-import contextlib
 import importlib
 import importlib.util
 import inspect
@@ -31,7 +30,7 @@ _DYNAMIC_LOSS_SCALE = dict(init_loss_scale=2.0 ** 32, incr_every_n_steps=1000, d
 _BROADCAST_TYPES = (tf.int8, tf.int32, tf.int64, tf.float16, tf.float32)
 _BRIDGE_MODULES = ('npu_init', 'estimator.npu_ops', 'estimator.npu_unary_ops', 'estimator.npu.npu_hook',
                    'estimator.npu.npu_loss_scale_manager', 'estimator.npu.npu_loss_scale_optimizer',
-                   'estimator.npu.npu_optimizer', 'estimator.npu.npu_scope', 'hccl.hccl_ops')
+                   'estimator.npu.npu_optimizer', 'hccl.hccl_ops')
 _INSTALL = ('install the TF adapter (npu_bridge, for TensorFlow 1.15) that belongs to the installed CANN and source '
             'the set_env.sh of CANN')
 
@@ -240,10 +239,6 @@ class Session:
       return train_op
     with tf.name_scope(None):
       return tf.group(train_op, name='IterationOp')
-
-  def full_precision_scope(self):
-    """A context in which operations keep their own precision under mixed precision."""
-    return self._bridge.npu_scope.keep_dtype_scope() if self.device == 'npu' else contextlib.nullcontext()
 
   def check_steps(self, num_train_steps, save_checkpoints_steps=None):
     """Raises UserError unless both numbers are multiples of steps_per_loop: a loop cannot stop in its middle."""

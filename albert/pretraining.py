@@ -177,7 +177,7 @@ def _heldout(info, eval_input_file, required):
   """DatasetInfo of the held-out records, or None with a word about it."""
   if eval_input_file:
     heldout = input_pipeline.open_dataset(eval_input_file)
-    input_pipeline.check_shapes(heldout, info.max_seq_length, info.max_predictions_per_seq)
+    input_pipeline.check_shapes(heldout, info.max_seq_length, info.max_predictions_per_seq, info.folder)
     if None not in (heldout.vocab_sha256, info.vocab_sha256) and heldout.vocab_sha256 != info.vocab_sha256:
       raise UserError('{}: expected the vocabulary of the training data {}, found another; make both with '
                       'one vocabulary'.format(eval_input_file, info.folder))
@@ -241,7 +241,7 @@ def _readable_errors(trainer):
         raise lost.failure
     if isinstance(error, (tf.errors.InvalidArgumentError, tf.errors.NotFoundError)):
       for dataset in [trainer.info] + ([trainer.heldout] if trainer.heldout else []):
-        input_pipeline.check_readable(dataset)
+        input_pipeline.check_readable(dataset, trainer.config.vocab_size)
     if isinstance(error, (tf.errors.DataLossError, tf.errors.ResourceExhaustedError)):
       raise UserError('expected readable files and room to write, found: {}; restore what it names or make room'.format(
           error.message.split('\n')[0]))

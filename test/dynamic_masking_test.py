@@ -158,7 +158,7 @@ def test_a_batch_does_not_depend_on_where_reading_began(infos):
   per_epoch = info.records('train') // 16
   steps = per_epoch + 4  # into the second epoch
   whole = run(input_pipeline.training_batches(info, 16, 3), steps)
-  tail = run(input_pipeline.training_batches(info, 16, 3, start_step=per_epoch - 2), 6)
+  tail = run(input_pipeline.training_batches(info, 16, 3, start_record=(per_epoch - 2) * 16), 6)
   for expected, found in zip(whole[per_epoch - 2:], tail):
     for name in expected:
       np.testing.assert_array_equal(expected[name], found[name])

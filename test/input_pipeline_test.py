@@ -159,6 +159,42 @@ def test_other_shapes_than_asked_are_an_error(info):
     input_pipeline.check_shapes(info, max_predictions_per_seq=51)
 
 
+def test_other_shapes_of_heldout_data_are_told_from_a_flag(info):
+  with pytest.raises(UserError, match='--eval_input_file: expected max_seq_length=512 as in the training data X, '
+                                      'found 24') as caught:
+    input_pipeline.check_shapes(info, 512, 5, 'X')
+  assert 'flag' not in str(caught.value)
+
+
+@pytest.mark.parametrize('source', ['', 'train-*'])
+def test_another_vocabulary_than_the_data_set_was_made_with(tmp_path, source):
+  info = synthetic_data.write_dataset(str(tmp_path))
+  input_pipeline.open_dataset(os.path.join(info.folder, source))
+  with open(info.vocab_file, 'a') as target:
+    target.write('more\n')
+  with pytest.raises(UserError, match='vocab.txt: expected the vocabulary .* found another'):
+    input_pipeline.open_dataset(os.path.join(info.folder, source))
+  os.remove(info.vocab_file)
+  with pytest.raises(UserError, match='vocab.txt: expected the vocabulary .* found none'):
+    input_pipeline.open_dataset(os.path.join(info.folder, source))
+
+
+@pytest.mark.parametrize('feature,bad', [('input_ids', 60), ('input_ids', -1), ('masked_lm_ids', 60)])
+def test_ids_outside_the_vocabulary_are_found_and_named(tmp_path, feature, bad):
+  path = str(tmp_path / 'a.tfrecord')
+  with tf.io.TFRecordWriter(path) as writer:
+    for number in range(3):
+      record = synthetic_data.record(number)
+      record[feature][1] = bad if number == 2 else record[feature][1]
+      writer.write(synthetic_data.serialize(record))
+  info = input_pipeline.open_dataset(path)
+  input_pipeline.check_readable(info)
+  input_pipeline.check_readable(info, 61 if bad > 0 else None)
+  expected = 'a.tfrecord: expected {} of 0 to 59, .*found {} in record 2'.format(feature, bad)
+  with pytest.raises(UserError, match=expected):
+    input_pipeline.check_readable(info, 60)
+
+
 def _damaged(tmp_path, change):
   info = synthetic_data.write_dataset(str(tmp_path), (4, 3), 2)
   path = info.paths(features.TRAIN)[1]
@@ -209,6 +245,11 @@ def test_what_is_no_tfrecord(tmp_path):
   path.write_text('')
   with pytest.raises(UserError, match='empty'):
     input_pipeline.open_dataset(str(path))
+  path.write_bytes(b'\x01\x02\x03\x04\x05\x06')
+  with pytest.raises(UserError, match='truncated or corrupt after record 0'):
+    input_pipeline.open_dataset(str(path))
+  with pytest.raises(UserError, match='cannot be read'):
+    input_pipeline.open_dataset(str(tmp_path) + '*')  # a folder without dataset.json, by a glob
   with tf.io.TFRecordWriter(str(path)) as writer:
     writer.write(tf.train.Example().SerializeToString())
   with pytest.raises(UserError, match='none named input_ids'):

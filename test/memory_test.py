@@ -61,5 +61,20 @@ def test_the_estimate_is_near_measured_peaks():
     assert 0.85 * peak < estimate < 1.3 * peak, (size, batch, length, estimate)
 
 
+@pytest.mark.parametrize('files', [
+    {'memory.max': '5000000', 'memory.current': '4000000', 'memory.stat': 'anon 7\ninactive_file 300000\nfile 9\n'},
+    {'memory/memory.limit_in_bytes': '5000000', 'memory/memory.usage_in_bytes': '4000000',
+     'memory/memory.stat': 'inactive_file 1\ntotal_inactive_file 300000\n'}])
+def test_the_page_cache_of_the_control_group_counts_as_free(files, tmp_path, monkeypatch):
+  (tmp_path / 'memory').mkdir()
+  for name, text in files.items():
+    (tmp_path / name).write_text(text)
+  monkeypatch.setattr(memory, '_CONTROL_GROUP', str(tmp_path))
+  assert memory.available_bytes() == 1300000
+  for path in tmp_path.glob('**/memory.stat'):
+    path.unlink()
+  assert memory.available_bytes() == 1000000
+
+
 def test_available_memory_is_a_sensible_number():
   assert 10**7 < memory.available_bytes() < 10**14

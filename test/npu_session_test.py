@@ -68,8 +68,6 @@ def test_off_the_npu_everything_is_the_identity():
   assert session.average_gradients([(tensor, 'v')]) == [(tensor, 'v')]
   assert session.wrap_train_op(tensor.op) is tensor.op
   assert session.train_hooks(['hook']) == ['hook']
-  with session.full_precision_scope():
-    pass
 
 
 def test_npu_asked_for_and_absent_says_what_to_install():
@@ -344,11 +342,6 @@ def test_fused_operations(form):
   assert session.dropout(x, 0.0) is x
   plain = npu_session.start(npu_options.SessionOptions(fused_ops=False), {})
   assert plain.gelu is None and plain.dropout is None and 'fused_ops=none' in plain.describe()
-
-
-def test_full_precision_scope_marks_operations(form):
-  with npu_session.start(environ={}).full_precision_scope():
-    assert tf.square(2.0).op.get_attr('_keep_dtype')
 
 
 # --- loss scaling

@@ -184,4 +184,4 @@ def test_the_memory_estimate_knows_the_labels_of_a_row(info, tmp_path, monkeypat
   monkeypatch.setattr(pretraining.memory, 'check_fits', lambda *arguments: asked.append(arguments) or (1, 2))
   monkeypatch.setattr(pretraining.Trainer, 'train', lambda self, evaluate: 0)
   _pretrain(info, tmp_path, PACKING)
-  assert asked[0][1:] == (ROWS, S, packing.max_predictions(synthetic_data.MAX_PREDICTIONS))
+  assert asked[0][1:] == (ROWS, ROWS, S, packing.max_predictions(synthetic_data.MAX_PREDICTIONS))

@@ -195,6 +195,8 @@ def test_missing_heads_are_initialised_and_named(trained, info, tmp_path, caplog
     (dict(), ['AlbertConfig.max_position_embeddings = 23'], 'at most 23 tokens'),
     (dict(), ['AlbertConfig.vocab_size = 61'], 'vocabulary of 61 tokens'),
     (dict(), ['pretrain.train_batch_size = 0'], 'train_batch_size'),
+    (dict(), ["AlbertConfig.hidden_size = 'a'"], 'AlbertConfig.hidden_size: expected a whole number'),
+    (dict(), ['InputOptions.prefetch_batches = 0'], 'InputOptions.prefetch_batches: expected a whole number'),
     (dict(), ["pretrain.num_train_steps = '6'"], 'num_train_steps'),
     (dict(), ['pretrain.performance = True', 'pretrain.num_train_steps = 2'], 'at least 3'),
     (dict(), ["SessionOptions.device = 'npu'"], 'npu_bridge'),
@@ -270,6 +272,20 @@ def test_a_corrupt_record_stops_with_its_file_and_an_older_checkpoint_stays(tmp_
   with pytest.raises(UserError, match='train-00000-of-00001.*record 4'):
     _pretrain(info.folder, tmp_path / 'out')
   assert not (tmp_path / 'out' / 'results.json').exists()
+
+
+def test_ids_beyond_the_vocabulary_stop_a_run_on_bare_records_with_their_file(tmp_path):
+  path = str(tmp_path / 'a.tfrecord')
+  synthetic_data.write_shard(path, range(9))  # ids below 60
+  with pytest.raises(UserError, match=r'a.tfrecord: expected input_ids of 0 to 29, .*vocab_size=30.* in record 0'):
+    _pretrain(path, tmp_path / 'out', 'AlbertConfig.vocab_size = 30')
+
+
+def test_heldout_data_of_another_length_is_told_as_such(info, tmp_path):
+  path = str(tmp_path / 'a.tfrecord')
+  synthetic_data.write_shard(path, range(3), max_seq_length=30)
+  with pytest.raises(UserError, match='--eval_input_file: expected max_seq_length=24 as in the training data'):
+    _pretrain(info.folder, tmp_path / 'out', eval_input_file=path)
 
 
 def test_nothing_held_out_trains_without_evaluation_and_says_so(info, tmp_path, caplog):
