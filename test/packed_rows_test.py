@@ -274,5 +274,5 @@ def test_the_position_is_reached_by_counting_not_by_planning(tmp_path, monkeypat
   plan = packing.plan
   monkeypatch.setattr(packing, 'plan', lambda *arguments: planned.append(1) or plan(*arguments))
   rows = packed_rows.Rows(info, records.LostRecords(info))
-  assert len(rows.records_at(3, 10**9, 1)) == 2
+  assert len(rows.records_at(3, 10**9, 3)) == 6
   assert len(planned) == 1
