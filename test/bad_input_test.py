@@ -166,6 +166,9 @@ sys.path[:0] = [{root!r}, {test!r}]
 from tools import corpus, data_set
 import small_corpus
 from albert.errors import UserError
+
+# Starts many sessions: some minutes in all.
+pytestmark = pytest.mark.integration
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
 resource.setrlimit(resource.RLIMIT_FSIZE, (20000, 20000))
 try:

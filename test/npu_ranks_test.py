@@ -15,6 +15,9 @@ from albert import training_step
 from albert.config import AlbertConfig
 from npu_stub import emulator
 
+# Starts many sessions: some minutes in all.
+pytestmark = pytest.mark.integration
+
 pytest_plugins = ['npu_stub.fixtures']
 
 

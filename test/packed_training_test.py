@@ -20,6 +20,9 @@ from albert import run_pretraining
 from albert.config import AlbertConfig
 from albert.errors import UserError
 
+# Starts many sessions: some minutes in all.
+pytestmark = pytest.mark.integration
+
 ROWS, SEED, S = 4, 12345, 48
 SMALL = dict(embedding_size=6, hidden_size=8, num_hidden_layers=2, num_attention_heads=2, intermediate_size=12)
 BINDINGS = ['AlbertConfig.{} = {}'.format(*item) for item in sorted(SMALL.items())] + [

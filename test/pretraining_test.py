@@ -15,6 +15,9 @@ from albert import run_directory
 from albert import run_pretraining
 from albert.errors import UserError
 
+# Starts many sessions: some minutes in all.
+pytestmark = pytest.mark.integration
+
 SMALL = ['AlbertConfig.embedding_size = 6', 'AlbertConfig.hidden_size = 8', 'AlbertConfig.num_hidden_layers = 2',
          'AlbertConfig.num_attention_heads = 2', 'AlbertConfig.intermediate_size = 12',
          'AlbertConfig.hidden_dropout_prob = 0.1', 'OptimizerOptions.learning_rate = 0.01',
