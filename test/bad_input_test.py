@@ -22,6 +22,8 @@ import data_set_test
 import masking_test
 import small_corpus
 
+# Starts many sessions: some minutes in all.
+pytestmark = pytest.mark.integration
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 VOCABULARY = tokenization.Vocabulary(small_corpus.vocabulary_tokens())
 # What text is made of: everything, and often what is special to the reader or the tokenizer.
@@ -166,9 +168,6 @@ sys.path[:0] = [{root!r}, {test!r}]
 from tools import corpus, data_set
 import small_corpus
 from albert.errors import UserError
-
-# Starts many sessions: some minutes in all.
-pytestmark = pytest.mark.integration
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
 resource.setrlimit(resource.RLIMIT_FSIZE, (20000, 20000))
 try:
