@@ -24,15 +24,15 @@ class RunState:
     skipped_windows: list of dicts with checkpoint_step, spike_step, loss, mean, from_record, to_record.
   """
 
-  def __init__(self, folder):
-    """Reads the file, if there is one.
+  def __init__(self, folder, fresh=False):
+    """Reads the file, if there is one. fresh: what is there is of another run, and is left alone until save().
 
     Raises:
       UserError: it cannot be read.
     """
     self._path = os.path.join(folder, STATE_FILE)
     self.settings, self.skipped_windows, self._changes = {}, [], []
-    if os.path.exists(self._path):
+    if os.path.exists(self._path) and not fresh:
       try:
         with open(self._path, encoding='utf-8') as source:
           found = json.load(source)

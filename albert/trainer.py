@@ -1,6 +1,5 @@
 """The run of one process: model_fn for tf.estimator, training, and the evaluation of each new checkpoint."""
 
-import collections
 import hashlib
 import logging
 import os
@@ -30,58 +29,41 @@ _LOG = logging.getLogger('albert')
 
 _HISTORY_COLUMNS = ['masked_lm_loss', 'masked_lm_accuracy', 'sentence_order_loss', 'sentence_order_accuracy']
 
-# How a run is kept safe, as in pretrain(). save_checkpoints_steps, keep_checkpoint_max, max_bad_steps: int;
-# keep_every_steps: int or None; spike_factor: float or None.
-Safety = collections.namedtuple('Safety', [
-    'save_checkpoints_steps', 'keep_checkpoint_max', 'keep_every_steps', 'max_bad_steps', 'spike_factor'])
-
 
 class Trainer:
   """One run: what model_fn and the loop around it share. All arguments are plain values; gin ends at pretrain().
 
   Attributes:
+    asked: the arguments of pretrain(). output_dir: one of them.
     info: features.DatasetInfo of the training data; heldout: of the held-out data, or None.
     config: AlbertConfig with vocab_size.
-    optimizer: lamb.OptimizerOptions.
     session: npu_session.Session.
-    safety: Safety.
     state: run_state.RunState.
-    stopper: stopping.Stopper.
-    lost: records.LostRecords of the training data.
+    lost: records.LostRecords of the training data; heldout_lost: of the held-out data.
     rows: packed_rows.Rows of the training data, or None without packing.
+    train_figures: for results.json, of the newest checkpoint.
+    progress: training_hooks.ProgressHook of this process, or None before it trains.
   """
 
-  def __init__(self, info, heldout, config, optimizer, session, output_dir, num_train_steps, train_batch_size,
-               eval_batch_size, max_eval_steps, log_every_steps, random_seed, init_checkpoint, init_optimizer_slots,
-               input_options, safety, state, stopper, micro_batch_size=None):
-    self.info = info
-    self.heldout = heldout
-    self.config = config
-    self.optimizer = optimizer
-    self.session = session
-    self.output_dir = output_dir
-    self.num_train_steps = num_train_steps
-    self.train_batch_size = train_batch_size
-    self.eval_batch_size = eval_batch_size
-    self.max_eval_steps = max_eval_steps
-    self.log_every_steps = log_every_steps
-    self.random_seed = random_seed
-    self.init_checkpoint = init_checkpoint
-    self.init_optimizer_slots = init_optimizer_slots
-    self.input_options = input_options
-    self.micro_batch_size = micro_batch_size
-    self.safety = safety
-    self.state = state
-    self.stopper = stopper
-    folder = output_dir if session.is_chief else None
-    self.lost = records.LostRecords(info, folder)
-    self.rows = packed_rows.Rows(info, self.lost, output_dir, session.is_chief) if input_options.packing else None
-    self.heldout_lost = self.lost if heldout is info or heldout is None else records.LostRecords(heldout)
-    self.guard = guard.Guard(train_batch_size, safety.max_bad_steps, safety.spike_factor)
-    self.loss_history = run_directory.History(output_dir, run_directory.LOSS_HISTORY_FILE, ['total_loss'])
-    self.heldout_history = run_directory.History(output_dir, run_directory.HELDOUT_HISTORY_FILE, _HISTORY_COLUMNS)
+  def __init__(self, plan, stopper, micro_batch_size=None):
+    """plan: run_plan.Plan; stopper: stopping.Stopper; micro_batch_size: int, or None for whole batches."""
+    self.asked = asked = plan.asked
+    self.output_dir = asked.output_dir
+    self.info, self.heldout, self.config = plan.info, plan.heldout, plan.config
+    self.session, self.state = plan.session, plan.state
+    self._plan = plan
+    self._stopper = stopper
+    self._micro_batch_size = micro_batch_size
+    self.lost = records.LostRecords(plan.info, asked.output_dir if plan.session.is_chief else None)
+    self.rows = (packed_rows.Rows(plan.info, self.lost, asked.output_dir, plan.session.is_chief)
+                 if plan.input_options.packing else None)
+    self.heldout_lost = self.lost if plan.heldout in (plan.info, None) else records.LostRecords(plan.heldout)
+    self.guard = guard.Guard(asked.train_batch_size, asked.max_bad_steps, asked.spike_factor)
+    self.loss_history = run_directory.History(asked.output_dir, run_directory.LOSS_HISTORY_FILE, ['total_loss'])
+    self.heldout_history = run_directory.History(asked.output_dir, run_directory.HELDOUT_HISTORY_FILE,
+                                                 _HISTORY_COLUMNS)
     self.start = 0
-    self.train_figures = {}  # for results.json, of the newest checkpoint
+    self.train_figures = {}
     self.progress = None
 
   def model_fn(self, features, labels, mode):
@@ -100,16 +82,16 @@ class Trainer:
 
   def _train_spec(self, batch):
     global_step = tf.train.get_or_create_global_step()
-    update, figures = training_step.make(batch, self.config, self.optimizer, self.num_train_steps, self.session,
-                                         self.random_seed, self.micro_batch_size)
+    update, figures = training_step.make(batch, self.config, self._plan.optimizer, self.asked.num_train_steps,
+                                         self.session, self.asked.random_seed, self._micro_batch_size)
     self._initialise()
     with tf.control_dependencies([update.train_op]):
       step_after = tf.identity(global_step)
-    hooks = [stopping.StopHook(self.stopper), self._progress_hook(step_after, figures, batch),
+    hooks = [stopping.StopHook(self._stopper), self._progress_hook(step_after, figures, batch),
              self._guard_hook(step_after, figures['total_loss'], update)]
     if self.session.is_chief:
       # The last of all hooks: a checkpoint is saved when everything else of its step is on the disk.
-      hooks.append(saver.SaverHook(self.output_dir, self.safety.save_checkpoints_steps, self.session.steps_per_loop,
+      hooks.append(saver.SaverHook(self.output_dir, self.asked.save_checkpoints_steps, self.session.steps_per_loop,
                                    self._manifest_entries, self._saved))
     return tf.estimator.EstimatorSpec(tf.estimator.ModeKeys.TRAIN, loss=guard.finite_surrogate(figures['total_loss']),
                                       train_op=update.train_op, training_hooks=hooks)
@@ -119,8 +101,8 @@ class Trainer:
     own = run_directory.latest_checkpoint(self.output_dir)
     if own:
       checkpoints.check_compatible(own, tf.global_variables())
-    elif self.init_checkpoint:
-      checkpoints.initialise_from(self.init_checkpoint, self.init_optimizer_slots)
+    elif self._plan.init_checkpoint:
+      checkpoints.initialise_from(self._plan.init_checkpoint, self.asked.init_optimizer_slots)
 
   def _progress_hook(self, step, figures, batch):
     ranks = self.session.ranks
@@ -128,21 +110,21 @@ class Trainer:
     self.progress = training_hooks.ProgressHook(
         step, figures, tf.reduce_sum(batch.input_mask),
         tf.cast(tf.reduce_sum(objectives.example_weights(batch)), tf.int32), ranks,
-        tokens_per_step=ranks * self.train_batch_size * self.info.max_seq_length,
-        steps_per_run=self.session.steps_per_loop, num_train_steps=self.num_train_steps,
-        log_every_steps=self.log_every_steps, history=self.loss_history if chief else None,
+        tokens_per_step=ranks * self.asked.train_batch_size * self.info.max_seq_length,
+        steps_per_run=self.session.steps_per_loop, num_train_steps=self.asked.num_train_steps,
+        log_every_steps=self.asked.log_every_steps, history=self.loss_history if chief else None,
         output_dir=self.output_dir if chief else None, group=evaluation.GROUP)
     return self.progress
 
   def _guard_hook(self, step_after, loss, update):
     def records_at(record, count):
       if self.rows:
-        return self.rows.records_at(self.random_seed, record, count, self.session.rank, self.session.ranks)
-      return data_order.records_at(self.info, self.random_seed, record, count, self.session.rank, self.session.ranks,
-                                   self.input_options.shuffle_buffer_records)
+        return self.rows.records_at(self.asked.random_seed, record, count, self.session.rank, self.session.ranks)
+      return data_order.records_at(self.info, self.asked.random_seed, record, count, self.session.rank,
+                                   self.session.ranks, self._plan.input_options.shuffle_buffer_records)
     return guard.GuardHook(
         self.guard, self.start, step_after, loss, update, [v.op.name for v in tf.trainable_variables()], records_at,
-        self.session.steps_per_loop, self.log_every_steps, self.output_dir if self.session.is_chief else None)
+        self.session.steps_per_loop, self.asked.log_every_steps, self.output_dir if self.session.is_chief else None)
 
   def _unigram_nats(self):
     path = self.info.token_counts_file
@@ -151,7 +133,7 @@ class Trainer:
   def estimator(self):
     """A tf.estimator.Estimator over model_fn with this session's configuration; hooks save and summarise."""
     return tf.estimator.Estimator(self.model_fn, config=self.session.run_config(
-        model_dir=self.output_dir, tf_random_seed=self.random_seed, save_checkpoints_steps=None,
+        model_dir=self.output_dir, tf_random_seed=self.asked.random_seed, save_checkpoints_steps=None,
         save_checkpoints_secs=None, save_summary_steps=0, log_step_count_steps=None))
 
   def train(self, evaluate):
@@ -166,7 +148,7 @@ class Trainer:
       try:
         if self.start:
           self._evaluate_if_due(run_directory.latest_checkpoint(self.output_dir), self.start)
-        if self.start < self.num_train_steps and not self.stopper.requested:
+        if self.start < self.asked.num_train_steps and not self._stopper.requested:
           self._train_from_start()
         return run_directory.step_of(run_directory.latest_checkpoint(self.output_dir))
       except guard.SpikeFound as spike:
@@ -191,7 +173,7 @@ class Trainer:
   def _restore(self, manifest):
     """Takes over what a manifest says besides the weights; a checkpoint without one is at `start` batches."""
     self.guard.restore(manifest.get('guard') or dict(
-        record=self.start * self.train_batch_size, skipped=0, in_a_row=0, loss={}))
+        record=self.start * self.asked.train_batch_size, skipped=0, in_a_row=0, loss={}))
     self.train_figures = manifest.get('train') or {}
     self._seconds_before = self.train_figures.get('train', {}).get('seconds', 0.0)
     position = manifest.get('data_position') or {}
@@ -216,8 +198,8 @@ class Trainer:
                               'epoch_length': self._epoch_length(), 'data_set': self.info.fingerprint()}}
 
   def _config_hash(self):
-    described = [sorted(self.config.to_dict().items()), sorted(vars(self.optimizer).items()),
-                 sorted(self.state.settings.items()), self.num_train_steps]
+    described = [sorted(self.config.to_dict().items()), sorted(vars(self._plan.optimizer).items()),
+                 sorted(self.state.settings.items()), self.asked.num_train_steps]
     return hashlib.sha256(repr(described).encode('utf-8')).hexdigest()
 
   def _figures_of_training(self):
@@ -226,14 +208,14 @@ class Trainer:
     if throughput is None:
       return self.train_figures
     train = dict(self.progress.last_figures, seconds=self._seconds_before + throughput.seconds,
-                 median_step_seconds=throughput.median_step_seconds, batch_size=self.train_batch_size)
+                 median_step_seconds=throughput.median_step_seconds, batch_size=self.asked.train_batch_size)
     return {'train': train, 'examples_per_second': throughput.examples_per_second}
 
   def _train_from_start(self):
-    tokens = self.session.ranks * self.train_batch_size * self.info.max_seq_length
+    tokens = self.session.ranks * self.asked.train_batch_size * self.info.max_seq_length
     _LOG.info('step = %d rank(s) x %d sequences x %d tokens = %s tokens; from step %s to %s', self.session.ranks,
-              self.train_batch_size, self.info.max_seq_length, '{:,}'.format(tokens), '{:,}'.format(self.start),
-              '{:,}'.format(self.num_train_steps))
+              self.asked.train_batch_size, self.info.max_seq_length, '{:,}'.format(tokens), '{:,}'.format(self.start),
+              '{:,}'.format(self.asked.num_train_steps))
     if self.rows:
       _LOG.info('packing: an epoch has %s rows for %s examples', '{:,}'.format(self._epoch_length()),
                 '{:,}'.format(self.info.records(features.TRAIN)))
@@ -245,10 +227,10 @@ class Trainer:
 
     def input_fn():
       return input_pipeline.training_batches(
-          self.info, self.train_batch_size, self.random_seed, first, self.session.rank, self.session.ranks,
-          self.input_options, self.lost, self.rows)
+          self.info, self.asked.train_batch_size, self.asked.random_seed, first, self.session.rank, self.session.ranks,
+          self._plan.input_options, self.lost, self.rows)
 
-    self.estimator().train(input_fn, hooks=self.session.train_hooks(hooks), max_steps=self.num_train_steps)
+    self.estimator().train(input_fn, hooks=self.session.train_hooks(hooks), max_steps=self.asked.num_train_steps)
 
   def _skip_window(self, spike):
     """Notes that the data between the newest checkpoint and a spike is left out from now on."""
@@ -263,11 +245,11 @@ class Trainer:
 
   def _is_regular(self, step):
     """Whether an uninterrupted run has a checkpoint of this step, and evaluates it."""
-    return step % self.safety.save_checkpoints_steps == 0 or step >= self.num_train_steps
+    return step % self.asked.save_checkpoints_steps == 0 or step >= self.asked.num_train_steps
 
   def _saved(self, checkpoint, step):
     """Called after a checkpoint was committed."""
-    checkpoint_files.retain(self.output_dir, self.safety.keep_checkpoint_max, self.safety.keep_every_steps,
+    checkpoint_files.retain(self.output_dir, self.asked.keep_checkpoint_max, self.asked.keep_every_steps,
                             self._is_regular)
     if step:
       self._evaluate_if_due(checkpoint, step)
@@ -293,10 +275,10 @@ class Trainer:
     split = features.HELDOUT if self.heldout.shards[features.HELDOUT] else features.TRAIN
 
     def input_fn():
-      return input_pipeline.heldout_batches(self.heldout, self.eval_batch_size, split, self.max_eval_steps,
+      return input_pipeline.heldout_batches(self.heldout, self.asked.eval_batch_size, split, self.asked.max_eval_steps,
                                             self.heldout_lost)
 
-    found = self.estimator().evaluate(input_fn, hooks=[stopping.AbandonHook(self.stopper)],
+    found = self.estimator().evaluate(input_fn, hooks=[stopping.AbandonHook(self._stopper)],
                                       checkpoint_path=checkpoint, name='heldout')
     figures = {name[len(evaluation.GROUP):]: float(value) for name, value in found.items()
                if name.startswith(evaluation.GROUP)}
