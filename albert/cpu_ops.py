@@ -14,6 +14,9 @@ from albert import layers
 # a layer does not become a graph of too many operations.
 _SMALLEST_PRODUCT = 128 * 128 * 64
 _MOST_BLOCKS = 512
+# Elsewhere all heads of a few examples are a block: their scores should stay in the cache, and fewer blocks are fewer
+# operations to start.
+_BLOCK_BYTES = 4 << 20
 
 
 def compiled(computation):
@@ -92,8 +95,8 @@ def cross_entropy(logits, labels):
 def attention(query, key_value, padding_scores, num_heads, dropout=None):
   """softmax(Q K^T + padding) V for each head, as modeling.attention, a block of the scores at a time.
 
-  A block is one head, or all heads of an example where heads are small. Its scores stay in the cache, while
-  those of a batch would pass through memory for each operation.
+  A block is one head of an example, or all heads of a few examples where heads are small. Its scores stay in the
+  cache, while those of a batch would pass through memory for each operation.
 
   Args:
     query: float32 [B*R, H], scaled by 1 / sqrt(D). key_value: float32 [B*S, 2H], the keys, then the values.
@@ -108,20 +111,23 @@ def attention(query, key_value, padding_scores, num_heads, dropout=None):
   rows, width = query.shape[0].value // batch_size, query.shape[1].value
   single = (rows * seq_length * (width // num_heads) >= _SMALLEST_PRODUCT
             and batch_size * num_heads <= _MOST_BLOCKS)
-  count = num_heads if single else 1
-  scores = [example[0] if single else example for example in tf.unstack(padding_scores) for _ in range(count)]
+  group = 1 if single else _examples_in_block(batch_size, 4 * num_heads * rows * seq_length)
+  parts = batch_size // group
+  count = num_heads if single else 1  # blocks of a part
+  scores = ([part[0] for part in tf.unstack(padding_scores) for _ in range(count)] if single
+            else tf.split(padding_scores, parts))
 
   def cut(query, key_value):
-    keys_and_values = _cut(key_value, batch_size, 2 * num_heads, single)
+    keys_and_values = _cut(key_value, parts, group, 2 * num_heads, single)
     keys, values = [], []
-    for example in range(batch_size):
+    for part in range(parts):
       if single:
-        blocks = keys_and_values[2 * count * example:2 * count * (example + 1)]
+        blocks = keys_and_values[2 * count * part:2 * count * (part + 1)]
       else:
-        blocks = tf.split(keys_and_values[example], 2)
+        blocks = tf.split(keys_and_values[part], 2, axis=1)
       keys += blocks[:count]
       values += blocks[count:]
-    return list(zip(_cut(query, batch_size, num_heads, single), keys, values))
+    return list(zip(_cut(query, parts, group, num_heads, single), keys, values))
 
   def function(query, key_value):
     blocks = cut(query, key_value)
@@ -131,37 +137,43 @@ def attention(query, key_value, padding_scores, num_heads, dropout=None):
 
     def gradient(dy):
       found = [_block_gradients(block, p, context, d) for block, p, context, d in zip(
-          blocks, probabilities, contexts, _cut(dy, batch_size, num_heads, single))]
-      dquery = _paste([dq for dq, _, _ in found], batch_size)
+          blocks, probabilities, contexts, _cut(dy, parts, group, num_heads, single))]
+      dquery = _paste([dq for dq, _, _ in found], parts)
       both = []
       for start in range(0, len(found), count):
         both += [dk for _, dk, _ in found[start:start + count]] + [dv for _, _, dv in found[start:start + count]]
-      return dquery, _paste(both, batch_size)
+      return dquery, _paste(both, parts)
 
-    return _paste(contexts, batch_size), gradient
+    return _paste(contexts, parts), gradient
 
   # Dropout has a gradient of its own: automatic differentiation goes through it.
   return function(query, key_value)[0] if dropout else tf.custom_gradient(function)(query, key_value)
 
 
-def _cut(x, batch_size, num_heads, single):
-  """Cuts float32 [B*R, N*D] into one [R, D] for each example and head, or one [N, R, D] for each example."""
-  examples = tf.split(x, batch_size)  # shares the memory of x
+def _examples_in_block(batch_size, bytes_of_example):
+  """The largest divisor of the batch size whose scores fit into a block, or 1."""
+  return max(size for size in range(1, batch_size + 1)
+             if batch_size % size == 0 and (size == 1 or size * bytes_of_example <= _BLOCK_BYTES))
+
+
+def _cut(x, parts, group, num_heads, single):
+  """Cuts float32 [B*R, N*D] into one [R, D] for each example and head, or one [group, N, R, D] for each part."""
+  pieces = tf.split(x, parts)  # shares the memory of x
   if single:
-    return [head for example in examples for head in tf.split(example, num_heads, axis=1)]
-  split = [examples[0].shape[0].value, num_heads, x.shape[1].value // num_heads]
-  return [tf.transpose(tf.reshape(example, split), [1, 0, 2]) for example in examples]
+    return [head for piece in pieces for head in tf.split(piece, num_heads, axis=1)]
+  split = [group, x.shape[0].value // (parts * group), num_heads, x.shape[1].value // num_heads]
+  return [tf.transpose(tf.reshape(piece, split), [0, 2, 1, 3]) for piece in pieces]
 
 
-def _paste(blocks, batch_size):
+def _paste(blocks, parts):
   """The inverse of _cut, also for the halves of a cut list. Returns [B*R, N*D]."""
-  each = len(blocks) // batch_size
-  examples = [blocks[start:start + each] for start in range(0, len(blocks), each)]
+  each = len(blocks) // parts
+  pieces = [blocks[start:start + each] for start in range(0, len(blocks), each)]
   if blocks[0].shape.ndims == 2:
-    return tf.concat([tf.concat(heads, axis=1) for heads in examples], axis=0)
-  rows = blocks[0].shape[1].value
-  return tf.concat([tf.reshape(tf.transpose(tf.concat(heads, axis=0), [1, 0, 2]), [rows, -1]) for heads in examples],
-                   axis=0)
+    return tf.concat([tf.concat(heads, axis=1) for heads in pieces], axis=0)
+  rows = blocks[0].shape[0].value * blocks[0].shape[2].value
+  joined = [tf.concat(halves, axis=1) for halves in pieces]  # [group, N or 2N, R, D]
+  return tf.concat([tf.reshape(tf.transpose(piece, [0, 2, 1, 3]), [rows, -1]) for piece in joined], axis=0)
 
 
 def _probabilities(query, key, padding_scores):
@@ -169,7 +181,7 @@ def _probabilities(query, key, padding_scores):
 
 
 def _block_gradients(block, probabilities, context, dcontext):
-  """Gradients of softmax(q k^T) v for q, k and v. dcontext: as context, [R, D] or [N, R, D]."""
+  """Gradients of softmax(q k^T) v for q, k and v. dcontext: as context, [R, D] or [group, N, R, D]."""
   query, key, value = block
   # The sum over a row of dp p, which the gradient of softmax needs, is that of dcontext context: D numbers, not S.
   row_sums = tf.reduce_sum(dcontext * context, axis=-1, keepdims=True)
@@ -179,7 +191,7 @@ def _block_gradients(block, probabilities, context, dcontext):
 
 
 def _transposed_product(x, y):
-  """x^T y. x: [R, S] or [N, R, S]; y: [R, D] or [N, R, D]."""
+  """x^T y. x: [R, S] or [group, N, R, S]; y: [R, D] or [group, N, R, D]."""
   if x.shape.ndims > 2:
     return tf.matmul(x, y, transpose_a=True)
   # MatMul is a third slower with a wide first matrix transposed, and transposing a narrow result costs little.

@@ -98,9 +98,14 @@ def clip_by_global_norm(gradients, clip_norm):
     (list of float32 tensors, float32 scalar: the norm before clipping).
   """
   # fp32: a sum of squares overflows in fp16.
-  norm = tf.sqrt(tf.add_n([tf.reduce_sum(tf.square(tf.cast(g, tf.float32))) for g in gradients]))
+  norm = tf.sqrt(2.0 * tf.add_n([tf.nn.l2_loss(tf.cast(g, tf.float32)) for g in gradients]))
   scale = clip_norm / tf.maximum(norm, clip_norm)
   return [gradient * scale for gradient in gradients], norm
+
+
+def _norm(tensor):
+  # l2_loss sums the squares in one pass; tf.norm writes them to memory first.
+  return tf.sqrt(2.0 * tf.nn.l2_loss(tensor))
 
 
 class AdamW(tf.train.Optimizer):
@@ -159,8 +164,8 @@ class Lamb(AdamW):
 
   def _trust_ratio_update(self, update, var):
     # fp32: the norms overflow in fp16.
-    weight_norm = tf.norm(tf.cast(var, tf.float32))
-    update_norm = tf.norm(tf.cast(update, tf.float32))
+    weight_norm = _norm(tf.cast(var, tf.float32))
+    update_norm = _norm(tf.cast(update, tf.float32))
     ratio = tf.where(tf.logical_and(weight_norm > 0.0, update_norm > 0.0),
                      tf.math.divide_no_nan(weight_norm, update_norm), 1.0)
     return ratio * update

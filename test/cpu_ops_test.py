@@ -58,11 +58,16 @@ def test_cross_entropy():
               lambda x: -tf.reduce_sum(tf.nn.log_softmax(x) * tf.one_hot(labels, 11), axis=-1), [logits], 1e-4)
 
 
-# One product for each head, and one for each example; the second with other padding for each row, as for packed rows.
-@pytest.mark.parametrize('smallest', [0, 1 << 60])
+# One product for each head, one for each example, one for several; also with other padding for each row, as packed
+# rows have it.
+BLOCKS = pytest.mark.parametrize('smallest, block_bytes', [(0, 0), (1 << 60, 0), (1 << 60, 4 << 20)])
+
+
+@BLOCKS
 @pytest.mark.parametrize('rows, seq_length, padding_rows', [(7, 7, 1), (3, 7, 1), (7, 7, 7)])
-def test_attention(monkeypatch, smallest, rows, seq_length, padding_rows):
+def test_attention(monkeypatch, smallest, block_bytes, rows, seq_length, padding_rows):
   monkeypatch.setattr(cpu_ops, '_SMALLEST_PRODUCT', smallest)
+  monkeypatch.setattr(cpu_ops, '_BLOCK_BYTES', block_bytes)
   padding = np.where(np.random.RandomState(2).rand(B, 1, padding_rows, seq_length) < 0.3, -10000.0, 0.0)
   padding[..., 0] = 0.0
   padding = tf.constant(padding, tf.float32)
@@ -71,9 +76,10 @@ def test_attention(monkeypatch, smallest, rows, seq_length, padding_rows):
               inputs)
 
 
-@pytest.mark.parametrize('smallest', [0, 1 << 60])
-def test_attention_with_dropout(monkeypatch, smallest):
+@BLOCKS
+def test_attention_with_dropout(monkeypatch, smallest, block_bytes):
   monkeypatch.setattr(cpu_ops, '_SMALLEST_PRODUCT', smallest)
+  monkeypatch.setattr(cpu_ops, '_BLOCK_BYTES', block_bytes)
 
   def dropout(p):  # a mask that is a function of the values, so that it does not depend on how heads are cut
     return p * tf.cast(p * 97.0 - tf.floor(p * 97.0) > 0.2, tf.float32) * 1.25
@@ -82,6 +88,10 @@ def test_attention_with_dropout(monkeypatch, smallest):
   inputs = [random_tensor(B * 7, H), random_tensor(B * 7, 2 * H)]
   assert_same(lambda q, kv: cpu_ops.attention(q, kv, padding, N, dropout),
               lambda q, kv: modeling.attention(q, kv, padding, N, dropout), inputs)
+
+
+def test_a_block_has_as_many_examples_as_fit():
+  assert [cpu_ops._examples_in_block(12, size) for size in (1, (4 << 20) // 5, 1 << 20, (4 << 20) + 1)] == [12, 4, 4, 1]
 
 
 def test_a_nan_stays_a_nan():
