@@ -146,7 +146,7 @@ class SessionOptions:
                       'name an existing folder')
     if npu.get('profiling_mode') and 'profiling_options' not in npu:
       raise UserError('SessionOptions: expected profiling_options with profiling_mode, found none; '
-                      """say what to record, such as '{"output":"/tmp/profiling","training_trace":"on"}'""")
+                      """say what to record, such as '{"output":"profiling","training_trace":"on"}'""")
     if npu['iterations_per_loop'] > 1 and (npu.get('mix_compile_mode') or npu.get('enable_data_pre_proc') is False):
       raise UserError('SessionOptions.iterations_per_loop: expected 1 with mix_compile_mode or without '
                       'enable_data_pre_proc, found {}; the loop runs only where the whole step, its data included, '

@@ -15,7 +15,7 @@ BAD_SIZES = ('a', -8, 0, 4.0, True, float('nan'), [1], {})
 BAD_NUMBERS = ('a', -0.5, True, None, float('nan'), float('inf'), [0.1])
 
 
-def _refused(make, name, value):
+def _expect_refusal(make, name, value):
   # Of what gin makes of the exception the user sees the first line.
   with pytest.raises(UserError, match=r'^{}\.{}: expected .*found '.format(make.__name__, name)):
     make(**{name: value})
@@ -25,20 +25,20 @@ def _refused(make, name, value):
 @pytest.mark.parametrize('value', BAD_SIZES + (None,))
 def test_sizes_of_the_architecture(name, value):
   if (name, value) != ('vocab_size', None):
-    _refused(AlbertConfig, name, value)
+    _expect_refusal(AlbertConfig, name, value)
 
 
 @pytest.mark.parametrize('value', BAD_NUMBERS + (1, 1.5))
 def test_dropout_is_a_probability(value):
-  _refused(AlbertConfig, 'hidden_dropout_prob', value)
-  _refused(AlbertConfig, 'attention_probs_dropout_prob', value)
+  _expect_refusal(AlbertConfig, 'hidden_dropout_prob', value)
+  _expect_refusal(AlbertConfig, 'attention_probs_dropout_prob', value)
 
 
 def test_the_rest_of_the_architecture():
   for value in BAD_NUMBERS + (0, 0.0):
-    _refused(AlbertConfig, 'initializer_range', value)
+    _expect_refusal(AlbertConfig, 'initializer_range', value)
   for value in ('swish', 3, None, ['gelu'], {}):
-    _refused(AlbertConfig, 'hidden_act', value)
+    _expect_refusal(AlbertConfig, 'hidden_act', value)
   AlbertConfig(hidden_size=np.int64(128), hidden_dropout_prob=0, initializer_range=np.float32(0.1))
 
 
@@ -53,24 +53,24 @@ def test_a_json_file_that_is_no_object(tmp_path):
                                   'clip_norm'])
 @pytest.mark.parametrize('value', BAD_NUMBERS)
 def test_numbers_of_the_optimizer(name, value):
-  _refused(lamb.OptimizerOptions, name, value)
+  _expect_refusal(lamb.OptimizerOptions, name, value)
 
 
 @pytest.mark.parametrize('name,value', [
     ('beta_1', 1.0), ('beta_2', 1), ('epsilon', 0.0), ('clip_norm', 0), ('num_warmup_steps', 2.5),
     ('num_warmup_steps', -1), ('num_warmup_steps', True), ('num_warmup_steps', 'a'), ('optimizer', None)])
 def test_ranges_of_the_optimizer(name, value):
-  _refused(lamb.OptimizerOptions, name, value)
+  _expect_refusal(lamb.OptimizerOptions, name, value)
 
 
 def test_good_values_of_the_optimizer():
-  lamb.OptimizerOptions('adamw', 0, 0, 0, 0, 0, 0.9, 1e-8, 2)
+  assert lamb.OptimizerOptions('adamw', 0, 0, 0, 0, 0, 0.9, 1e-8, 2).beta_2 == 0.9
 
 
 @pytest.mark.parametrize('name', ['shuffle_buffer_records', 'num_parallel_calls', 'prefetch_batches'])
 @pytest.mark.parametrize('value', ('x', 0, -1, True, None, 1.0))
 def test_input_options(name, value):
-  _refused(input_pipeline.InputOptions, name, value)
+  _expect_refusal(input_pipeline.InputOptions, name, value)
 
 
 def test_the_messages():

@@ -64,7 +64,8 @@ MODEL_TOOLS = {
     'tools.benchmark': {'albert.allocator', 'albert.cli', 'albert.config', 'albert.errors'},
     'tools.benchmark_worker': {'albert.' + name for name in ALBERT if name != 'run_pretraining'},
     'tools.bench_input': {'albert.cli', 'albert.features', 'albert.input_pipeline'},
-    'tools.checkpoints': {'albert.cli', 'albert.errors'},
+    'tools.checkpoint_text': set(),
+    'tools.checkpoints': {'albert.cli', 'albert.errors', 'tools.checkpoint_text'},
     'tools.parity': {'albert.' + name for name in ALBERT if name != 'run_pretraining'},
 }
 DATA_TOOLS_MAY_IMPORT = {'albert.cli', 'albert.errors', 'albert.features', 'albert.packing', 'albert.tokenization'}

@@ -13,7 +13,6 @@ vocab.txt of the source's run beside the new checkpoint, unless the folder has i
 
 import collections
 import glob
-import json
 import os
 import re
 import shutil
@@ -23,13 +22,14 @@ import numpy as np
 
 from albert import cli  # before TensorFlow: silences the warnings of its import
 from albert.errors import UserError
+from tools import checkpoint_text
 import tensorflow.compat.v1 as tf
 
 STEP = 'global_step'
 # What a run keeps beside its checkpoints and a checkpoint is of no use without.
 _DESCRIPTION = ('albert_config.json', 'vocab.txt')
 _BEST_FOLDER = 'best'  # of a run; the description lies above it
-SLOTS_PART = 'optimizer'
+SLOTS_PART = checkpoint_text.SLOTS_PART
 _USAGE = ('inspect CHECKPOINT | diff CHECKPOINT CHECKPOINT | strip CHECKPOINT --output=PREFIX | '
           'average CHECKPOINT CHECKPOINT ... --output=PREFIX')
 _FILE_SUFFIX = re.compile(r'\.(index|meta|data-\d{5}-of-\d{5})$')
@@ -301,60 +301,11 @@ def copy_description(source, target):
   return copied
 
 
-def _print_inspection(summary):
-  print(summary['checkpoint'])
-  print('family       {}'.format(summary['family']))
-  print('global step  {}'.format('none' if summary['global_step'] is None else summary['global_step']))
-  bad = ['{} ({})'.format(v['name'], v['non_finite']) for v in summary['variables'] if v['non_finite']]
-  print('non-finite   {}'.format(', '.join(bad) if bad else 'none'))
-  print('\n{:<28} {:>9} {:>13}'.format('part', 'variables', 'parameters'))
-  for part, count in summary['parts'].items():
-    print('{:<28} {:>9} {:>13,}'.format(part, count['variables'], count['parameters']))
-  print('{:<28} {:>9} {:>13,}\n'.format('model (without optimizer)', '', summary['parameters']))
-  weights = [v for v in summary['variables'] if v['part'] != SLOTS_PART]
-  width = max([len(v['name']) for v in weights] or [0])
-  for variable in weights:
-    print('{:<{}}  {} {}'.format(variable['name'], width, variable['dtype'], variable['shape']))
-
-
-def _print_diff(result):
-  for label, path, step, kind in zip('AB', result['checkpoints'], result['global_steps'], result['families']):
-    print('{}  {}  (step {}, {})'.format(label, path, 'none' if step is None else step, kind.split(':')[0]))
-  for label, key in (('A', 'only_in_first'), ('B', 'only_in_second')):
-    for name in result[key]:
-      print('only in {}  {}'.format(label, name))
-  for entry in result['other_form']:
-    print('other form  {}: {} in A, {} in B'.format(entry['name'], entry['first'], entry['second']))
-  if result['changed']:
-    print('{:>12} {:>12} {:>9}  variable'.format('largest', 'relative', 'values'))
-  for change in result['changed']:
-    largest = '' if change['largest'] is None else '{:.3g}'.format(change['largest'])
-    print('{:>12} {:>12.3g} {:>9}  {}'.format(largest, change['relative'], change['values'], change['name']))
-  print('identical' if result['identical'] else '{} variables are equal, {} have other values'.format(
-      result['equal'], len(result['changed'])))
-
-
-def _print_written(report):
-  print('wrote {checkpoint}: {variables} variables, {left_out} of the optimizer left out, '
-        'global step {global_step}'.format(**report))
-  if report['copied']:
-    print('beside it    copies of {}'.format(', '.join(report['copied'])))
-
-
 def _report(value, print_text):
   if flags.FLAGS.json:
-    print(json.dumps(_without_nan(value), indent=1, ensure_ascii=False))
+    print(checkpoint_text.as_json(value))
   else:
     print_text(value)
-
-
-def _without_nan(value):
-  """JSON has no NaN or infinity: null instead."""
-  if isinstance(value, dict):
-    return {key: _without_nan(item) for key, item in value.items()}
-  if isinstance(value, (list, tuple)):
-    return [_without_nan(item) for item in value]
-  return None if isinstance(value, float) and not np.isfinite(value) else value
 
 
 def _write_and_report(sources, make):
@@ -365,7 +316,7 @@ def _write_and_report(sources, make):
   copied = copy_description(sources[0].path, written.path)
   _report({'checkpoint': written.path, 'from': [source.path for source in sources], 'global_step': written.step,
            'variables': len(tensors), 'left_out': len(sources[0].shapes) - len(tensors),
-           'copied': copied}, _print_written)
+           'copied': copied}, checkpoint_text.print_written)
 
 
 def main(argv):
@@ -375,9 +326,9 @@ def main(argv):
     raise UserError('expected {}; found {}'.format(_USAGE, ' '.join([command] + arguments)))
   checkpoints = [Checkpoint(argument) for argument in arguments]
   if command == 'inspect':
-    _report(inspect(checkpoints[0]), _print_inspection)
+    _report(inspect(checkpoints[0]), checkpoint_text.print_inspection)
   elif command == 'diff':
-    _report(diff(*checkpoints), _print_diff)
+    _report(diff(*checkpoints), checkpoint_text.print_diff)
   elif command == 'strip':
     _write_and_report(checkpoints, lambda: strip(checkpoints[0]))
   else:
