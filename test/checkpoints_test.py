@@ -208,6 +208,7 @@ def test_damaged_checkpoint_is_one_line(tmp_path):
   assert '\n' not in str(caught.value)
 
 
+@pytest.mark.integration
 @pytest.mark.parametrize('command', ['strip', 'average'])
 @pytest.mark.parametrize('folder', ['run', 'run/best'])
 def test_architecture_and_vocabulary_go_along(tmp_path, command, folder):
@@ -244,6 +245,7 @@ def test_output_must_be_new(tmp_path):
       checkpoints.check_output(bad)
 
 
+@pytest.mark.integration
 def test_command_line(tmp_path):
   output = str(tmp_path / 'release' / 'model.ckpt')
   written = run('strip', FIXTURE, '--output=' + output)

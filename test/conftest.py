@@ -4,6 +4,9 @@ import os
 import sys
 
 os.environ.setdefault('TF_CPP_MIN_LOG_LEVEL', '3')
+# Compiling with LLVM's optimisations takes four times as long as without, and is most of what a small graph costs.
+# parity_test and `make smoke` run programs that are compiled as they are shipped.
+os.environ.setdefault('XLA_FLAGS', '--xla_backend_optimization_level=0')
 
 import gin
 import pytest

@@ -1,6 +1,7 @@
 """Who may import whom. A module that is not in the tables below needs a decision first: that is the point."""
 
 import ast
+import functools
 import glob
 import os
 import subprocess
@@ -135,8 +136,13 @@ def _calls(node):
 
 def parse(sources):
   """{dotted name: source} -> {dotted name: Module}."""
-  known = [name for name in sources if '.' in name]
-  return {name: Module(source, known) for name, source in sources.items()}
+  known = frozenset(name for name in sources if '.' in name)
+  return {name: _module(source, known) for name, source in sources.items()}
+
+
+@functools.lru_cache(maxsize=None)
+def _module(source, known):
+  return Module(source, known)
 
 
 def read_sources(root=ROOT):

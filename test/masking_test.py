@@ -28,13 +28,13 @@ def make(count=400, lengths=(4, 31), word_sizes=(1, 2, 2, 3, 5), cut=0.05, seed=
   heads['swapped'] = random.randint(0, 2, size=count)
   words = []
   for length in heads['lengths'].ravel():
-    flags = []
-    while len(flags) < length:
-      flags += [assembly.CUT if random.rand() < cut else assembly.STARTS]
-      flags += [assembly.CONTINUES] * (random.choice(word_sizes) - 1)
-    words += flags[:length]
+    sizes = random.choice(word_sizes, size=length)
+    flags = np.full(int(sizes.sum()), assembly.CONTINUES)
+    flags[np.cumsum(sizes) - sizes] = np.where(random.rand(length) < cut, assembly.CUT, assembly.STARTS)
+    words.append(flags[:length])
+  words = np.concatenate(words) if words else np.zeros(0, int)
   ids = random.randint(FIRST_TEXT_ID, VOCAB_SIZE, size=len(words))
-  return assembly.Examples(heads, encoding.pack(ids, np.array(words)))
+  return assembly.Examples(heads, encoding.pack(ids, words))
 
 
 def rows_of(examples, batch):

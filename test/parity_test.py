@@ -131,9 +131,11 @@ def test_incomplete_or_damaged_fixture_is_one_line(broken, tmp_path):
   assert '\n' not in str(caught.value)
 
 
+@pytest.mark.integration
 def test_command_line(broken):
   command = [sys.executable, '-m', 'tools.parity', broken, '--json']
-  run = dict(cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, universal_newlines=True)
+  run = dict(cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, universal_newlines=True,
+             env={name: value for name, value in os.environ.items() if name != 'XLA_FLAGS'})
   passed = subprocess.run(command, **run)
   assert passed.returncode == 0, passed.stderr
   result = json.loads(passed.stdout)

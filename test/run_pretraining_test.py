@@ -126,6 +126,7 @@ def _run(tmp_path, *arguments):
   return process.returncode, process.stdout, process.stderr
 
 
+@pytest.mark.integration
 def test_the_program_from_another_directory_and_its_errors(tmp_path):
   synthetic_data.write_dataset(str(tmp_path / 'data'))
   code, out, err = _run(
