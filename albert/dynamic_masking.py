@@ -81,10 +81,10 @@ def masker(options, seed):
     keys = _derive(_derive(_derive(tf.constant(seed, tf.int64), 0), epochs[:, None]), parsed['record_index'])
     is_masked = _choose_tokens(sizes, lengths, keys, options)
     batch = _mask_chosen(ids, is_masked, keys, options)
-    columns = tf.range(options.max_seq_length)
-    input_mask = tf.cast(columns < lengths[:, None], tf.int32)
-    is_second = columns >= tf.cast(parsed['second_segment'], tf.int32)
-    batch.update(input_mask=input_mask, segment_ids=input_mask * tf.cast(is_second, tf.int32),
+    # Row n of the table is n ones, then zeros. Copying rows is faster than comparing columns.
+    ones = tf.constant(np.tri(options.max_seq_length + 1, options.max_seq_length, -1, np.int32))
+    input_mask = tf.gather(ones, lengths)
+    batch.update(input_mask=input_mask, segment_ids=input_mask - tf.gather(ones, parsed['second_segment'][:, 0]),
                  next_sentence_labels=tf.cast(parsed['next_sentence_labels'], tf.int32))
     return batch
 
@@ -115,23 +115,21 @@ def _choose_tokens(sizes, lengths, keys, options):
   """
   width, slots = options.max_seq_length, options.max_predictions_per_seq
   is_word = (sizes > 0) & (sizes <= min(slots, features.UNMASKABLE - 1))
-  sizes = tf.cast(sizes, tf.int32)
   if options.max_ngram > 1:
-    sizes, is_word = _join_words(sizes, is_word, keys, options)
+    sizes, is_word = _join_words(tf.cast(sizes, tf.int32), is_word, keys, options)
   bits = _derive(_derive(keys, _CHOICE), tf.range(width, dtype=tf.int64))
-  # The lowest byte says how long the word is, the others are its place in the random order.
-  order = tf.bitwise.bitwise_or(tf.cast(_shift(bits, 41), tf.int32) * 256, sizes)
-  order = tf.where(is_word, order, tf.zeros_like(order))
+  # The lowest byte says how long the word is, the 23 bits before it are its place in the random order.
+  order = tf.bitwise.bitwise_and(tf.bitwise.right_shift(bits, tf.constant(33, tf.int64)), 0x7FFFFF00)
+  order = tf.where(is_word, tf.bitwise.bitwise_or(order, tf.cast(sizes, tf.int64)), tf.zeros_like(order))
   order, starts = tf.nn.top_k(order, min(width, slots + _SPARE_WORDS))
-  sizes = tf.bitwise.bitwise_and(order, 255)
+  sizes = tf.cast(tf.bitwise.bitwise_and(order, 255), tf.int32)
   shortest = tf.reduce_min(tf.where(sizes > 0, sizes, tf.fill(tf.shape(sizes), slots)), axis=1, keepdims=True)
   left = tf.maximum(_budgets(lengths - 3, keys, options), shortest)
   chosen = _fill(sizes, left)
   starts += width * tf.range(tf.shape(sizes)[0])[:, None]
   starts, sizes = tf.boolean_mask(starts, chosen), tf.boolean_mask(sizes, chosen)
   places = tf.ragged.range(starts, starts + sizes).flat_values
-  counts = tf.scatter_nd(places[:, None], tf.ones_like(places), [tf.shape(order)[0] * width])
-  return counts > 0
+  return tf.scatter_nd(places[:, None], tf.ones_like(places, tf.bool), [tf.shape(order)[0] * width])
 
 
 def _join_words(sizes, is_word, keys, options):
@@ -208,24 +206,24 @@ def _mask_chosen(ids, is_masked, keys, options):
     options: MaskingOptions.
   """
   width, slots = options.max_seq_length, options.max_predictions_per_seq
-  count = tf.shape(ids)[0]
-  places = tf.where(is_masked)  # int64 [N, 1], sorted
-  rows, columns = places[:, 0] // width, places[:, 0] % width
-  labels = tf.gather_nd(tf.reshape(ids, [-1]), places)
-  inputs = _replacements(tf.gather(keys[:, 0], rows), columns, labels, options)
+  places = tf.cast(tf.where(is_masked), tf.int32)  # [N, 1], sorted
+  rows = places[:, 0] // width
+  columns = places[:, 0] - width * rows
+  labels = tf.gather(tf.reshape(ids, [-1]), places[:, 0])
+  inputs = _replacements(tf.gather(keys[:, 0], rows), tf.cast(columns, tf.int64), labels, options)
   input_ids = tf.tensor_scatter_nd_update(tf.reshape(ids, [-1]), places, inputs)
-  # The number of a label in its row: its number in the batch less that of the row's first.
-  per_row = tf.reduce_sum(tf.cast(tf.reshape(is_masked, [-1, width]), tf.int64), axis=1)
-  number = tf.range(tf.size(rows, out_type=tf.int64)) - tf.gather(tf.cumsum(per_row, exclusive=True), rows)
-  targets = (rows * slots + number)[:, None]
+  counts = tf.cast(tf.math.count_nonzero(tf.reshape(is_masked, [-1, width]), axis=1), tf.int32)
+  is_used = tf.range(slots) < counts[:, None]
+  # The labels of all rows lie one behind the other, then a zero for the slots that have none.
+  number = tf.cumsum(counts, exclusive=True)[:, None] + tf.range(slots)
+  number = tf.where(is_used, number, tf.fill(tf.shape(number), tf.size(labels)))
 
   def spread(values):
-    values = tf.scatter_nd(targets, values, tf.cast([count * slots], tf.int64))
-    return tf.ensure_shape(tf.reshape(values, [-1, slots]), [ids.shape[0], slots])
+    return tf.ensure_shape(tf.gather(tf.pad(values, [[0, 1]]), number), [ids.shape[0], slots])
 
   return {'input_ids': tf.ensure_shape(tf.reshape(input_ids, [-1, width]), [ids.shape[0], width]),
-          'masked_lm_positions': spread(tf.cast(columns, tf.int32)), 'masked_lm_ids': spread(labels),
-          'masked_lm_weights': spread(tf.ones_like(labels, tf.float32))}
+          'masked_lm_positions': spread(columns), 'masked_lm_ids': spread(labels),
+          'masked_lm_weights': tf.cast(is_used, tf.float32)}
 
 
 def _replacements(keys, columns, labels, options):

@@ -26,6 +26,10 @@ from albert.errors import UserError
 # float32 [B, P]: masked_lm_weights; int32 [B, 1]: next_sentence_labels (1 = swapped).
 Batch = collections.namedtuple('Batch', [spec.name for spec in features.REFERENCE_FEATURES])
 
+# About so many records are read and made into batches together: a call from TensorFlow to Python and a small operation
+# take as long as a record.
+_BLOCK_RECORDS = 256
+
 
 @gin.configurable
 class InputOptions:
@@ -250,18 +254,28 @@ def training_batches(info, batch_size, seed, start_record=0, rank=0, ranks=1, op
     return _packed_batches(info, batch_size, rows, lambda: rows.places(seed, start_record, rank, ranks), ranks, options,
                            lost)
 
-  def serialized_batches():
+  block_size = max(1, _BLOCK_RECORDS // batch_size) * batch_size
+
+  def serialized_blocks():
     reader = records.Reader(info, features.TRAIN, lost)
     order = data_order.places(info, seed, start_record, rank, ranks, options.shuffle_buffer_records)
     while True:
-      yield [reader.read_or_next(*next(order), stride=ranks) for _ in range(batch_size)]
+      yield [reader.read_or_next(*next(order), stride=ranks) for _ in range(block_size)]
 
-  batches = tf.data.Dataset.from_generator(serialized_batches, tf.string, [batch_size])
+  blocks = tf.data.Dataset.from_generator(serialized_blocks, tf.string, [block_size])
   if info.record_format == features.COMPACT:
-    batches = dynamic_masking.masked_batches(batches, info, seed, start_record, rank, ranks, options.num_parallel_calls)
+    blocks = dynamic_masking.masked_batches(blocks, info, seed, start_record, rank, ranks, options.num_parallel_calls)
   else:
-    batches = batches.map(parser(info), options.num_parallel_calls)
-  return batches.prefetch(options.prefetch_batches)
+    blocks = blocks.map(parser(info), options.num_parallel_calls)
+  return _divide(blocks, batch_size).prefetch(options.prefetch_batches)
+
+
+def _divide(blocks, batch_size):
+  """Batches of B from a tf.data.Dataset of dicts whose tensors hold several of them, in order."""
+  def stack(block):
+    return {name: tf.reshape(value, [-1, batch_size] + value.shape.as_list()[1:]) for name, value in block.items()}
+
+  return blocks.map(stack).unbatch()
 
 
 def _packed_batches(info, batch_size, rows, places, ranks, options, lost):

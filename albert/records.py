@@ -20,7 +20,7 @@ MOST_LOST = 0.001
 
 _HEADER = struct.Struct('<QI')
 _CRC = struct.Struct('<I')
-_SEARCH_BYTES = 1 << 20
+_BLOCK_BYTES = 1 << 20
 _LOG = logging.getLogger('albert')
 
 
@@ -30,27 +30,41 @@ def masked_crc(data):
   return (((crc >> 15) | (crc << 17)) + 0xA282EAD8) & 0xFFFFFFFF
 
 
-def _length_at(source, offset, size):
-  """Length of the record whose frame begins at `offset`, or None if that is no frame or leaves the file."""
-  header = os.pread(source, _HEADER.size, offset)
-  if len(header) < _HEADER.size:
-    return None
-  length, crc = _HEADER.unpack(header)
-  return length if offset + length + FRAME_BYTES <= size and crc == masked_crc(header[:8]) else None
+class _Headers:
+  """Lengths of the records of an open file, from their checksummed headers; the file is read a block at a time."""
 
+  def __init__(self, source):
+    self._source = source
+    self.size = os.fstat(source).st_size
+    self._begin, self._block = 0, b''
+    self._lengths = {}  # by header: records have few lengths, and a checksum takes longer than finding it here
 
-def _next_frame(source, offset, size):
-  """The next offset at which a frame begins, or `size`."""
-  while offset < size:
-    block = os.pread(source, _SEARCH_BYTES + _HEADER.size, offset)
-    # Records are shorter than 4 GB, so the upper half of a length is zero: a fast search for candidates.
-    place = block.find(b'\0\0\0\0', 4)
-    while 0 <= place and place - 4 < _SEARCH_BYTES:
-      if _length_at(source, offset + place - 4, size) is not None:
-        return offset + place - 4
-      place = block.find(b'\0\0\0\0', place + 1)
-    offset += _SEARCH_BYTES
-  return size
+  def length_at(self, offset):
+    """Length of the record whose frame begins at `offset`, or None if that is no frame or leaves the file."""
+    place = offset - self._begin
+    if not 0 <= place <= len(self._block) - _HEADER.size:
+      self._begin, self._block, place = offset, os.pread(self._source, _BLOCK_BYTES, offset), 0
+    header = self._block[place:place + _HEADER.size]
+    length = self._lengths.get(header)
+    if length is None and len(header) == _HEADER.size:
+      length, crc = _HEADER.unpack(header)
+      if crc != masked_crc(header[:8]):
+        return None
+      self._lengths[header] = length
+    return length if length is not None and offset + length + FRAME_BYTES <= self.size else None
+
+  def next_frame(self, offset):
+    """The next offset at which a frame begins, or the size of the file."""
+    while offset < self.size:
+      block = os.pread(self._source, _BLOCK_BYTES + _HEADER.size, offset)
+      # Records are shorter than 4 GB, so the upper half of a length is zero: a fast search for candidates.
+      place = block.find(b'\0\0\0\0', 4)
+      while 0 <= place and place - 4 < _BLOCK_BYTES:
+        if self.length_at(offset + place - 4) is not None:
+          return offset + place - 4
+        place = block.find(b'\0\0\0\0', place + 1)
+      offset += _BLOCK_BYTES
+    return self.size
 
 
 def find_frames(path, expected=None):
@@ -69,12 +83,12 @@ def find_frames(path, expected=None):
   """
   source = os.open(path, os.O_RDONLY)
   try:
-    size, offset, found, gaps = os.fstat(source).st_size, 0, array.array('q'), []
-    while offset < size:
-      length = _length_at(source, offset, size)
+    headers, offset, found, gaps = _Headers(source), 0, array.array('q'), []
+    while offset < headers.size:
+      length = headers.length_at(offset)
       if length is None:
         gaps.append(len(found))
-        offset = _next_frame(source, offset + 1, size)
+        offset = headers.next_frame(offset + 1)
       else:
         found.append(offset)
         offset += length + FRAME_BYTES
@@ -108,6 +122,7 @@ class ShardFile:
     try:
       self._source = os.open(path, os.O_RDONLY)
       self._offsets, _ = find_frames(path, records)
+      self._offsets.append(os.fstat(self._source).st_size)
       os.posix_fadvise(self._source, 0, 0, os.POSIX_FADV_WILLNEED)  # records are read in random order
     except OSError as error:
       self._reason = error.strerror
@@ -118,13 +133,20 @@ class ShardFile:
     if offset < 0:
       return None, self._reason
     try:
-      length, _ = _HEADER.unpack(os.pread(self._source, _HEADER.size, offset))
-      body = os.pread(self._source, length + _CRC.size, offset + _HEADER.size)
+      frame = os.pread(self._source, self._frame_bytes(index), offset)
+      end = _HEADER.size + _HEADER.unpack_from(frame)[0]
+      record, (crc,) = frame[_HEADER.size:end], _CRC.unpack_from(frame, end)
     except (OSError, struct.error) as error:
       return None, str(error)
-    if len(body) < length + _CRC.size or _CRC.unpack(body[length:])[0] != masked_crc(body[:length]):
-      return None, 'wrong checksum'
-    return body[:length], None
+    return (record, None) if crc == masked_crc(record) else (None, 'wrong checksum')
+
+  def _frame_bytes(self, index):
+    """Size of a record's frame, or a little more; one call of the kernel fewer than asking its header."""
+    size = self._offsets[index + 1] - self._offsets[index]
+    if 0 < size <= _BLOCK_BYTES:
+      return size
+    # The next one is lost, what lies between is damaged, or it is a very long record.
+    return FRAME_BYTES + _HEADER.unpack(os.pread(self._source, _HEADER.size, self._offsets[index]))[0]
 
   def report(self, file, lost):
     """Counts the records whose place in the file is not known. file: name of the shard; lost: LostRecords."""
@@ -250,6 +272,9 @@ class Reader:
 
     So the number of records stays what it was, and with it the position of all that follow.
     """
+    record = self.read(shard, index)
+    if record is not None:
+      return record
     return self.first_readable(self.read, [entry.records for entry in self._shards], shard, index, stride)
 
   def first_readable(self, read, counts, shard, index, stride=1):

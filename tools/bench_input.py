@@ -85,7 +85,7 @@ def in_blocks(info):
             for name, value in parse(serialized).items()}
 
   blocks = _records(info).batch(_BLOCK, drop_remainder=True).map(split)
-  return blocks.apply(tf.data.experimental.unbatch()).prefetch(2)
+  return blocks.unbatch().prefetch(2)
 
 
 def training(info):
