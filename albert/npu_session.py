@@ -105,6 +105,11 @@ class Session:
     """Whether loss scaling decides which updates are made: it leaves global_step where it is after an overflow."""
     return self._loss_scale is not None
 
+  @property
+  def measures_input_wait(self):
+    """Whether a step may time its input. The NPU runs whole graphs, with loop offload whole loops, without a host."""
+    return self.device != 'npu'
+
   def describe(self):
     """One line: device=cpu (npu_bridge not installed) precision=fp32 steps_per_loop=1."""
     words = ['device={} ({})'.format(self.device, self._reason), 'precision=' + self.precision,

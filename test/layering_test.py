@@ -30,6 +30,7 @@ ALBERT = {
     'guard': {'files'},
     'input_pipeline': {'checks', 'data_order', 'dynamic_masking', 'features', 'packed_batches', 'packed_rows',
                        'records'},
+    'input_wait': set(),
     'lamb': {'checks'},
     'layers': set(),
     'memory': set(),
@@ -54,8 +55,8 @@ ALBERT = {
     'stopping': set(),
     'tokenization': set(),
     'trainer': {'checkpoint_files', 'checkpoints', 'data_order', 'evaluation', 'event_files', 'features', 'guard',
-                'input_pipeline', 'objectives', 'packed_batches', 'packed_rows', 'records', 'run_directory', 'saver',
-                'stopping', 'training_hooks', 'training_step'},
+                'input_pipeline', 'input_wait', 'objectives', 'packed_batches', 'packed_rows', 'records',
+                'run_directory', 'saver', 'stopping', 'training_hooks', 'training_step'},
     'training_step': {'cpu_ops', 'evaluation', 'guard', 'lamb', 'layers', 'micro_batches', 'modeling', 'objectives'},
     'training_hooks': set(),
 }

@@ -101,6 +101,11 @@ def test_npu_is_taken_when_it_is_there(form):
       description)
 
 
+def test_only_a_device_with_a_host_in_the_loop_times_its_input(form):
+  assert not npu_session.start(environ={}).measures_input_wait
+  assert npu_session.start(npu_options.SessionOptions(device='cpu'), {}).measures_input_wait
+
+
 def test_cpu_asked_for_beside_an_npu(form):
   session = npu_session.start(npu_options.SessionOptions(device='cpu'), {})
   assert session.describe() == 'device=cpu (as asked) precision=fp32 steps_per_loop=1'
