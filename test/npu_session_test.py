@@ -221,7 +221,7 @@ def test_each_option_is_reachable_by_gin_in_its_field(name, tmp_path, monkeypatc
 
 @pytest.mark.parametrize('name, values', [
     ('device', ['tpu', None]), ('fused_ops', [1]), ('loss_scale', [0.5, True, 'static']),
-    ('intra_op_parallelism_threads', [0, '2']),
+    ('mixed_precision', ['fp16', None]), ('intra_op_parallelism_threads', [0, '2']),
     ('use_off_line', [False]), ('precision_mode', ['fp16', True]), ('precision_mode_v2', ['allow_mix_precision']),
     ('iterations_per_loop', [0, True, 1.0]), ('enable_dump', [1]), ('dump_step', ['5,6', 5]), ('dump_mode', ['none']),
     ('graph_memory_max_size', [1024, '1GB']), ('deterministic', [True, 2]), ('session_device_id', [-1]),
