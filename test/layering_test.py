@@ -62,7 +62,12 @@ ALBERT = {
 }
 # Programs around the trained model. All other tools work on text and records and know nothing of TensorFlow.
 MODEL_TOOLS = {
-    'tools.benchmark': {'albert.allocator', 'albert.cli', 'albert.config', 'albert.errors'},
+    'tools.benchmark': {'albert.cli', 'albert.errors', 'tools.bench_growth', 'tools.bench_packing',
+                        'tools.bench_steps'},
+    'tools.bench_growth': {'albert.memory', 'tools.bench_steps'},
+    'tools.bench_packing': {'albert.config', 'albert.errors', 'albert.features', 'albert.input_pipeline',
+                            'albert.packed_rows', 'albert.records', 'tools.bench_steps'},
+    'tools.bench_steps': {'albert.allocator', 'albert.config', 'albert.errors'},
     'tools.benchmark_worker': {'albert.' + name for name in ALBERT if name != 'run_pretraining'},
     'tools.bench_input': {'albert.cli', 'albert.features', 'albert.input_pipeline'},
     'tools.checkpoints': {'albert.cli', 'albert.errors'},
