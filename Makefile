@@ -4,7 +4,8 @@
 SHELL := bash
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help env vocab data bench-data bench-input train-full train-perf eval tb smoke bench check test test-unit clean
+.PHONY: help env vocab data bench-data bench-input bench bench-packing bench-memory bench-growth train-full train-perf \
+  eval tb smoke check test test-unit clean
 
 # Works as `make`, `make -C folder` and `make -f folder/Makefile`: defaults lie in the folder of this file, given
 # paths are relative to where make runs.
@@ -28,7 +29,7 @@ ARGS ?=## more flags for training and evaluation, such as --init_checkpoint=weig
 CKPT ?=## eval: checkpoint to evaluate [the best of OUT]
 PORT ?= 6006## tb: port [6006]
 PYTHON ?=## env: the Python 3.7 to start from [found by tools/setup_env.sh]
-BENCH_ARGS ?=## bench-data, bench-input: more flags, such as --copies=0
+BENCH_ARGS ?=## bench-*: more flags, such as --steps=3
 TEST_ARGS ?=## test: more flags for pytest, such as "-k lamb -x"
 
 # Where the two others differ. What is given on the command line wins.
@@ -62,7 +63,7 @@ smoke: hint :=
 ##@ Set up
 help: ## this text
 	@awk '/^##@/ {printf "%s%s\n", gap, substr($$0, 5); gap = "\n"} \
-	  /^[a-z-]+:.*## / {split($$0, part, /:.*## /); printf "  make %-11s %s\n", part[1], part[2]} \
+	  /^[a-z-]+:.*## / {split($$0, part, /:.*## /); printf "  make %-13s %s\n", part[1], part[2]} \
 	  /^[A-Z_]+ \?=.*## / {split($$0, part, / \?=.*## /); variables = variables sprintf("  %-16s %s\n", part[1], part[2])} \
 	  END {printf "\nVariables, as in: make data CORPUS=my.txt   [default]\n%s", variables}' \
 	  $(call quote,$(root)/Makefile)
@@ -133,15 +134,24 @@ bench-data: quiet-env ## how fast records are made from CORPUS [the sample, repe
 bench-input: quiet-env ## how fast records are read and masked, in examples per CPU-second
 	@$(run) tools.bench_input $(BENCH_ARGS)
 
+bench: quiet-env ## time of a training step against the plain graph of test/plain_albert.py, base and tiny
+	@$(run) tools.benchmark --compare $(ARGS) $(BENCH_ARGS)
+
+bench-packing: quiet-env ## real tokens/s of packed rows of DATA against the plain graph on its records, base
+	@$(run) tools.benchmark --packing --input_file=$(call quote,$(DATA)) $(BENCH_ARGS)
+
+bench-memory: quiet-env ## base at 32 x 512 in micro-batches of 4: time against the same run alone, peak memory
+	@$(run) tools.benchmark --micro_batch_size=4 --batch_size=32 --steps=3 $(BENCH_ARGS)
+
+bench-growth: quiet-env ## how the time and memory of a base step grow with sequence length, batch and layers
+	@$(run) tools.benchmark --grow $(BENCH_ARGS)
+
 ##@ Check
 smoke: quiet-env ## the whole path in minutes: vocabulary, records, a small ALBERT on the CPU, held-out figures
 	$(build_vocab)
 	$(build_data)
 	$(train)
 	@$(run) tools.has_learned $(call quote,--output_dir=$(OUT))
-
-bench: quiet-env ## time of a training step against the plain graph of test/plain_albert.py, base and tiny
-	@$(run) tools.benchmark --compare $(ARGS)
 
 check: quiet-env ## lint, layering and configurations
 	@cd $(call quote,$(root)) && $(run) ruff check .

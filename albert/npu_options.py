@@ -15,6 +15,8 @@ import gin
 from albert.errors import UserError
 
 DEVICES = ('auto', 'npu', 'gpu', 'cpu')
+# Options that are no parameters of the NpuOptimizer.
+_OTHERS = ('device', 'loss_scale', 'fused_ops', 'mixed_precision')
 
 # field: of the AttrValue in parameter_map (b bool, i int, s bytes). expected: in words. accepts(value) -> bool.
 Parameter = collections.namedtuple('Parameter', ['field', 'expected', 'accepts'])
@@ -84,7 +86,9 @@ class SessionOptions:
 
   Attributes:
     device: 'auto' (NPU if npu_bridge is installed, else a GPU, else the CPU), 'npu', 'gpu' or 'cpu'.
-    loss_scale: under fp16 on the NPU 'dynamic', a fixed scale of at least 1, or None for no scaling.
+    mixed_precision: whether a GPU computes in fp16 where that is safe, by TensorFlow's graph rewrite; needs Tensor
+      Cores. An NPU has precision_mode, a CPU nothing of the kind: both refuse it.
+    loss_scale: under fp16 on the NPU or a GPU 'dynamic', a fixed scale of at least 1, or None for no scaling.
     fused_ops: whether the NPU's own gelu and dropout, on a CPU gelu, norms and attention of albert.cpu_ops, replace
       those made of TensorFlow operations.
     intra_op_parallelism_threads, inter_op_parallelism_threads: of the host; None lets TensorFlow choose.
@@ -92,10 +96,11 @@ class SessionOptions:
   """
 
   def __init__(self, device='auto', precision_mode=None, iterations_per_loop=1, loss_scale='dynamic', fused_ops=True,
-               intra_op_parallelism_threads=None, inter_op_parallelism_threads=None, **npu_parameters):
+               intra_op_parallelism_threads=None, inter_op_parallelism_threads=None, mixed_precision=False,
+               **npu_parameters):
     """All arguments as in the class's attributes; **npu_parameters: names and values of NPU_PARAMETERS.
 
-    precision_mode None is allow_mix_precision on the NPU. Other devices compute in fp32.
+    precision_mode None is allow_mix_precision on the NPU. Other devices compute in fp32, or see mixed_precision.
 
     Raises:
       UserError: an unknown name, a value of another type or outside the table, or values that exclude each other.
@@ -105,6 +110,7 @@ class SessionOptions:
     self.device = device
     self.loss_scale = loss_scale
     self.fused_ops = fused_ops
+    self.mixed_precision = mixed_precision
     self.intra_op_parallelism_threads = intra_op_parallelism_threads
     self.inter_op_parallelism_threads = inter_op_parallelism_threads
     self.npu = collections.OrderedDict(
@@ -116,14 +122,15 @@ class SessionOptions:
   def _check_names(names):
     for name in names:
       if name not in NPU_PARAMETERS:
-        near = difflib.get_close_matches(name, list(NPU_PARAMETERS) + ['device', 'loss_scale', 'fused_ops'], 1)
+        near = difflib.get_close_matches(name, list(NPU_PARAMETERS) + list(_OTHERS), 1)
         raise UserError('SessionOptions: expected one of its options, found {!r}; {}'.format(
             name, 'did you mean {!r}?'.format(near[0]) if near else
-            'they are device, loss_scale, fused_ops, ' + ', '.join(NPU_PARAMETERS)))
+            'they are ' + ', '.join(list(_OTHERS) + list(NPU_PARAMETERS))))
 
   def _check_values(self):
     _check('device', self.device, 'one of ' + ', '.join(DEVICES), self.device in DEVICES)
-    _check('fused_ops', self.fused_ops, 'True or False', isinstance(self.fused_ops, bool))
+    for name in ('fused_ops', 'mixed_precision'):
+      _check(name, getattr(self, name), 'True or False', isinstance(getattr(self, name), bool))
     number = isinstance(self.loss_scale, (int, float)) and not isinstance(self.loss_scale, bool)
     _check('loss_scale', self.loss_scale, "'dynamic', None or a number of at least 1",
            self.loss_scale in (None, 'dynamic') or number and self.loss_scale >= 1)

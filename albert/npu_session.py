@@ -36,6 +36,7 @@ _INSTALL = ('install the TF adapter (npu_bridge, for TensorFlow 1.15) that belon
 
 _LOG = logging.getLogger('albert')
 _OFF = rewriter_config_pb2.RewriterConfig.OFF
+_ON = rewriter_config_pb2.RewriterConfig.ON
 
 
 def start(options=None, environ=None):
@@ -58,6 +59,10 @@ def start(options=None, environ=None):
   if ranks > 1 and device != 'npu':
     raise UserError('RANK_SIZE={}: expected an NPU, found device={} ({}); {}, or unset RANK_SIZE'.format(
         ranks, device, reason, _INSTALL))
+  if options.mixed_precision and device != 'gpu':
+    raise UserError('SessionOptions.mixed_precision: expected a GPU, where alone TensorFlow rewrites graphs for it, '
+                    'found device={} ({}); {}'.format(device, reason, 'use SessionOptions.precision_mode' if
+                                                      device == 'npu' else 'leave it out'))
   if device == 'npu':
     options.check_files()
     if ranks > 1:
@@ -72,7 +77,7 @@ class Session:
 
   Attributes:
     device: 'npu', 'gpu' or 'cpu'.
-    precision: the NPU's precision mode; 'fp32' elsewhere.
+    precision: the NPU's precision mode; 'mixed_float16' on a GPU that was asked for it; 'fp32' elsewhere.
     rank, ranks: int; this process among those that train together.
     steps_per_loop: updates per Session.run: above 1 only on the NPU. Hooks then run once per loop.
     gelu: callable(x) or None for the caller's own tanh form.
@@ -83,7 +88,8 @@ class Session:
   def __init__(self, options, device, reason, rank, ranks, bridge):
     on_npu = device == 'npu'
     self.device = device
-    self.precision = options.npu_precision if on_npu else 'fp32'
+    self.precision = (options.npu_precision if on_npu else
+                      'mixed_float16' if options.mixed_precision else 'fp32')
     self.rank = rank
     self.ranks = ranks
     self.steps_per_loop = options.npu['iterations_per_loop'] if on_npu else 1
@@ -93,7 +99,8 @@ class Session:
     self._options = options
     self._reason = reason
     self._bridge = bridge
-    self._loss_scale = options.npu_loss_scale if on_npu else None
+    self._loss_scale = (options.npu_loss_scale if on_npu else
+                        options.loss_scale if options.mixed_precision else None)
 
   @property
   def is_chief(self):
@@ -103,7 +110,13 @@ class Session:
   @property
   def skips_overflows(self):
     """Whether loss scaling decides which updates are made: it leaves global_step where it is after an overflow."""
-    return self._loss_scale is not None
+    # TensorFlow's fixed scale, unlike the NPU's, applies whatever comes.
+    return self._loss_scale is not None and (self.device == 'npu' or self._loss_scale == 'dynamic')
+
+  @property
+  def measures_input_wait(self):
+    """Whether a step may time its input. The NPU runs whole graphs, with loop offload whole loops, without a host."""
+    return self.device != 'npu'
 
   def describe(self):
     """One line: device=cpu (npu_bridge not installed) precision=fp32 steps_per_loop=1."""
@@ -112,6 +125,8 @@ class Session:
     if self.device == 'npu':
       words += ['rank={}/{}'.format(self.rank, self.ranks), 'loss_scale={}'.format(self._loss_scale),
                 'fused_ops={}'.format('gelu,dropout' if self.gelu else 'none')]
+    elif self._options.mixed_precision:
+      words += ['loss_scale={}'.format(self._loss_scale)]
     for label, names in (('ignored off the NPU', self._ignored_here()),
                          ('unknown to CANN before 5.0.1', self._unknown_to_bridge())):
       words += ['({}: {})'.format(label, ', '.join(names))] if names else []
@@ -136,6 +151,9 @@ class Session:
     # What tf.estimator sets itself when it is given no configuration.
     config.graph_options.rewrite_options.meta_optimizer_iterations = rewriter_config_pb2.RewriterConfig.ONE
     config.gpu_options.allow_growth = True
+    if self._options.mixed_precision:
+      # Here and not by enable_mixed_precision_graph_rewrite, which switches it on for every session of the process.
+      config.graph_options.rewrite_options.auto_mixed_precision = _ON
     return config
 
   def _npu_config(self, config):
@@ -184,14 +202,16 @@ class Session:
     return own + list(hooks)
 
   def wrap_optimizer(self, optimizer):
-    """The optimizer, inside the NPU's loss scaling where it computes in fp16.
+    """The optimizer, inside the loss scaling of a device that computes in fp16.
 
-    The wrapper's compute_gradients returns unscaled gradients. Its apply_gradients does nothing, global_step included,
-    after an overflow on any rank; it runs in tf.cond, so the optimizer makes its variables in _create_slots. Ask the
-    inner optimizer, not the wrapper, for slots.
+    The wrapper's compute_gradients returns unscaled gradients. Its apply_gradients, where skips_overflows, does
+    nothing, global_step included, after an overflow on any rank; it runs in tf.cond, so the optimizer makes its
+    variables in _create_slots. Ask the inner optimizer, not the wrapper, for slots.
     """
     if self._loss_scale is None:
       return optimizer
+    if self.device == 'gpu':
+      return tf.compat.v1.train.experimental.MixedPrecisionLossScaleOptimizer(optimizer, self._loss_scale)
     managers = self._bridge.npu_loss_scale_manager
     if self._loss_scale == 'dynamic':
       manager = managers.ExponentialUpdateLossScaleManager(**_DYNAMIC_LOSS_SCALE)

@@ -167,9 +167,14 @@ def _report_training(trainer, step):
   if asked.performance:
     run_directory.write_performance(asked.output_dir, throughput._asdict())
     print('performance of {} steps after {} of warm-up: median step {:.4f} s, {:.2f} examples/s, {:,.0f} real '
-          'tokens/s, {:,.0f} padded tokens/s'.format(
+          'tokens/s, {:,.0f} padded tokens/s, {}'.format(
               throughput.steps, training_hooks.WARMUP_STEPS, throughput.median_step_seconds,
-              throughput.examples_per_second, throughput.real_tokens_per_second, throughput.tokens_per_second))
+              throughput.examples_per_second, throughput.real_tokens_per_second, throughput.tokens_per_second,
+              _input_wait(throughput.input_wait_fraction)))
+
+
+def _input_wait(fraction):
+  return 'time waiting for input not measured' if fraction is None else '{:.2%} waiting for input'.format(fraction)
 
 
 def print_summary(output_dir, results):

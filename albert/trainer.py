@@ -15,6 +15,7 @@ from albert import event_files
 from albert import features
 from albert import guard
 from albert import input_pipeline
+from albert import input_wait
 from albert import objectives
 from albert import packed_batches
 from albert import packed_rows
@@ -69,10 +70,12 @@ class Trainer:
   def model_fn(self, features, labels, mode):
     """The model function of tf.estimator."""
     del labels  # part of the batch
+    features = dict(features)
+    waited = features.pop(input_wait.WAIT, None)
     is_packed = 'example_ids' in features
     batch = packed_batches.PackedBatch(**features) if is_packed else input_pipeline.Batch(**features)
     if mode == tf.estimator.ModeKeys.TRAIN:
-      return self._train_spec(batch)
+      return self._train_spec(batch, waited)
     model = objectives.pretraining_model(batch, self.config, is_training=False,
                                          ops=training_step.model_ops(self.session))
     checkpoints.check_compatible(self.evaluated_checkpoint, tf.trainable_variables())
@@ -80,14 +83,14 @@ class Trainer:
                for name, metric in evaluation.heldout_metrics(batch, model, self._unigram_nats()).items()}
     return tf.estimator.EstimatorSpec(mode, loss=model.total_loss, eval_metric_ops=metrics)
 
-  def _train_spec(self, batch):
+  def _train_spec(self, batch, waited):
     global_step = tf.train.get_or_create_global_step()
     update, figures = training_step.make(batch, self.config, self._plan.optimizer, self.asked.num_train_steps,
                                          self.session, self.asked.random_seed, self._micro_batch_size)
     self._initialise()
     with tf.control_dependencies([update.train_op]):
       step_after = tf.identity(global_step)
-    hooks = [stopping.StopHook(self._stopper), self._progress_hook(step_after, figures, batch),
+    hooks = [stopping.StopHook(self._stopper), self._progress_hook(step_after, figures, batch, waited),
              self._guard_hook(step_after, figures['total_loss'], update)]
     if self.session.is_chief:
       # The last of all hooks: a checkpoint is saved when everything else of its step is on the disk.
@@ -104,7 +107,7 @@ class Trainer:
     elif self._plan.init_checkpoint:
       checkpoints.initialise_from(self._plan.init_checkpoint, self.asked.init_optimizer_slots)
 
-  def _progress_hook(self, step, figures, batch):
+  def _progress_hook(self, step, figures, batch, waited):
     ranks = self.session.ranks
     chief = self.session.is_chief
     self.progress = training_hooks.ProgressHook(
@@ -113,7 +116,7 @@ class Trainer:
         tokens_per_step=ranks * self.asked.train_batch_size * self.info.max_seq_length,
         steps_per_run=self.session.steps_per_loop, num_train_steps=self.asked.num_train_steps,
         log_every_steps=self.asked.log_every_steps, history=self.loss_history if chief else None,
-        output_dir=self.output_dir if chief else None, group=evaluation.GROUP)
+        output_dir=self.output_dir if chief else None, group=evaluation.GROUP, input_wait=waited)
     return self.progress
 
   def _guard_hook(self, step_after, loss, update):
@@ -209,7 +212,8 @@ class Trainer:
       return self.train_figures
     train = dict(self.progress.last_figures, seconds=self._seconds_before + throughput.seconds,
                  median_step_seconds=throughput.median_step_seconds, batch_size=self.asked.train_batch_size)
-    return {'train': train, 'examples_per_second': throughput.examples_per_second}
+    return {'train': train, 'examples_per_second': throughput.examples_per_second,
+            'input_wait_fraction': throughput.input_wait_fraction}
 
   def _train_from_start(self):
     tokens = self.session.ranks * self.asked.train_batch_size * self.info.max_seq_length
@@ -222,13 +226,16 @@ class Trainer:
     if self.session.dropout and (self.config.hidden_dropout_prob or self.config.attention_probs_dropout_prob):
       _LOG.warning("dropout runs in the NPU's own operation: a run that is stopped and goes on draws other masks than "
                    'one that is not; SessionOptions.fused_ops=False repeats them')
+    if not self.session.measures_input_wait:
+      _LOG.info('time waiting for input is not measured on this device: a step runs there without a host')
     hooks = [gin.tf.GinConfigSaverHook(self.output_dir, summarize_config=True)] if self.session.is_chief else []
     first = self.guard.record
 
     def input_fn():
-      return input_pipeline.training_batches(
+      batches = input_pipeline.training_batches(
           self.info, self.asked.train_batch_size, self.asked.random_seed, first, self.session.rank, self.session.ranks,
           self._plan.input_options, self.lost, self.rows)
+      return input_wait.timed_batch(batches) if self.session.measures_input_wait else batches
 
     self.estimator().train(input_fn, hooks=self.session.train_hooks(hooks), max_steps=self.asked.num_train_steps)
 

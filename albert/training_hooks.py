@@ -14,17 +14,18 @@ _QUIET_SECONDS = 30.0
 
 _LOG = logging.getLogger('albert')
 
-# Throughput of the steps after the warm-up. seconds: all steps together, warm-up included.
+# Throughput of the steps after the warm-up. seconds: all steps together, warm-up included. input_wait_fraction: share
+# of their time that this rank waited for batches, None where it is not measured.
 Throughput = collections.namedtuple('Throughput', [
     'steps', 'seconds', 'median_step_seconds', 'examples_per_second', 'tokens_per_second',
-    'real_tokens_per_second'])
+    'real_tokens_per_second', 'input_wait_fraction'])
 
 
 class ProgressHook(tf.train.SessionRunHook):
   """Logs step, losses, throughput and time left; keeps the figures for results.json."""
 
   def __init__(self, step, figures, real_tokens, examples, ranks, tokens_per_step, steps_per_run,
-               num_train_steps, log_every_steps, history=None, output_dir=None, group=''):
+               num_train_steps, log_every_steps, history=None, output_dir=None, group='', input_wait=None):
     """Watches a training loop.
 
     Args:
@@ -40,8 +41,11 @@ class ProgressHook(tf.train.SessionRunHook):
       history: run_directory.History or None.
       output_dir: folder of the event file for figures and throughput, or None.
       group: what the names of figures begin with in the event file.
+      input_wait: float64 scalar tensor, seconds that the step waited for its batch, or None.
     """
     self._fetches = {'step': step, 'real_tokens': real_tokens, 'examples': examples}
+    if input_wait is not None:
+      self._fetches['input_wait'] = input_wait
     self._figures = figures
     self._ranks = ranks
     self._tokens_per_step = tokens_per_step
@@ -56,6 +60,7 @@ class ProgressHook(tf.train.SessionRunHook):
     self._durations = []  # seconds
     self._real_tokens = []
     self._examples = []
+    self._input_waits = []  # seconds; empty where they are not measured
     self._logged_runs = 0
     self.last_figures = {}
 
@@ -82,6 +87,8 @@ class ProgressHook(tf.train.SessionRunHook):
     self._durations += [(time.time() - self._started) / made] * made
     self._real_tokens += [int(values['real_tokens'])] * made
     self._examples += [int(values['examples'])] * made
+    if 'input_wait' in values:
+      self._input_waits += [float(values['input_wait'])] * made
     if 'figures' in values:
       figures = collections.OrderedDict((name, float(values['figures'][name])) for name in self._figures)
       self._log(figures)
@@ -107,18 +114,26 @@ class ProgressHook(tf.train.SessionRunHook):
     examples = self._ranks * float(np.mean(self._examples[recent])) / seconds
     real_tokens = self._ranks * float(np.mean(self._real_tokens[recent])) / seconds
     left = max(0, self._num_train_steps - self._last_step) * seconds
+    wait = self._wait_fraction(recent)
     _LOG.info('step %s/%s  loss %.4f (masked LM %.4f, sentence order %.4f)  %s examples/s  %s tokens/s (%s '
-              'real)  %s left',
+              'real)%s  %s left',
               '{:,}'.format(self._last_step), '{:,}'.format(self._num_train_steps), figures['total_loss'],
               figures['masked_lm_loss'], figures['sentence_order_loss'],
               _three_digits(examples), '{:,.0f}'.format(self._tokens_per_step / seconds),
-              '{:,.0f}'.format(real_tokens), duration(left))
+              '{:,.0f}'.format(real_tokens), '' if wait is None else '  {:.1%} waiting for input'.format(wait),
+              duration(left))
     if self._writer:
+      shown = {'examples_per_second': examples, 'real_tokens_per_second': real_tokens,
+               'tokens_per_second': self._tokens_per_step / seconds, 'input_wait_fraction': wait}
       self._writer.add_summary(tf.Summary(value=[
-          tf.Summary.Value(tag='throughput/examples_per_second', simple_value=examples),
-          tf.Summary.Value(tag='throughput/real_tokens_per_second', simple_value=real_tokens),
-          tf.Summary.Value(tag='throughput/tokens_per_second', simple_value=self._tokens_per_step / seconds)]),
-                               self._last_step)
+          tf.Summary.Value(tag='throughput/' + name, simple_value=value)
+          for name, value in sorted(shown.items()) if value is not None]), self._last_step)
+
+  def _wait_fraction(self, steps):
+    """The share of the time of some steps (a slice) that was spent waiting for input, or None."""
+    if not self._input_waits:
+      return None
+    return sum(self._input_waits[steps]) / sum(self._durations[steps])
 
   def throughput(self):
     """Throughput of this process's steps, or None if it made none."""
@@ -130,7 +145,8 @@ class ProgressHook(tf.train.SessionRunHook):
     return Throughput(steps=len(timed), seconds=sum(self._durations), median_step_seconds=float(np.median(timed)),
                       examples_per_second=examples / sum(timed),
                       tokens_per_second=self._tokens_per_step * len(timed) / sum(timed),
-                      real_tokens_per_second=real_tokens / sum(timed))
+                      real_tokens_per_second=real_tokens / sum(timed),
+                      input_wait_fraction=self._wait_fraction(slice(skip, None)))
 
 
 def duration(seconds):

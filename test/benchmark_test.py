@@ -4,32 +4,41 @@ import json
 import os
 import subprocess
 import sys
+import types
 
 import numpy as np
 import pytest
 
+import synthetic_data
 from albert import allocator
+from albert import features
 from albert.errors import UserError
+from tools import bench_growth
+from tools import bench_packing
+from tools import bench_steps
 from tools import benchmark
+from tools.bench_steps import Shape
 
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 BASE, TINY = [shape for shape, _ in benchmark.COMPARED]
 
 
 def test_floating_point_operations_are_those_of_the_plain_graph():
-  per_token = benchmark.flop_per_step(benchmark.load_config('base'), BASE) / (4 * 512)
+  per_token = bench_steps.flop_per_step(bench_steps.load_config(BASE), BASE) / (4 * 512)
   assert per_token == pytest.approx(0.5685e9, rel=1e-4)
-  assert benchmark.flop_per_step(benchmark.load_config('tiny'), TINY) == pytest.approx(0.134e12, rel=0.01)
+  assert bench_steps.flop_per_step(bench_steps.load_config(TINY), TINY) == pytest.approx(0.134e12, rel=0.01)
+  one, two = [bench_steps.load_config(BASE._replace(num_hidden_layers=layers)) for layers in (1, 2)]
+  assert (one.num_hidden_layers, two.num_hidden_layers) == (1, 2)
 
 
 def test_an_unknown_model_is_one_line():
   with pytest.raises(UserError, match='expected one of base, large.*found .huge'):
-    benchmark.load_config('huge')
+    bench_steps.load_config(BASE._replace(model='huge'))
 
 
 def test_a_batch_uses_every_slot_and_is_the_same_each_time():
-  batch = benchmark.random_batch(benchmark.Shape('tiny', 3, 9, 4), 50)
-  again = benchmark.random_batch(benchmark.Shape('tiny', 3, 9, 4), 50)
+  batch = bench_steps.random_batch(Shape('tiny', 3, 9, 4), 50)
+  again = bench_steps.random_batch(Shape('tiny', 3, 9, 4), 50)
   assert all((batch[name] == again[name]).all() for name in batch)
   assert batch['input_ids'].shape == (3, 9) and batch['masked_lm_positions'].shape == (3, 4)
   assert batch['input_mask'].all() and batch['masked_lm_weights'].all()
@@ -38,9 +47,63 @@ def test_a_batch_uses_every_slot_and_is_the_same_each_time():
 
 def test_the_plain_graph_starts_as_people_start_it(monkeypatch):
   monkeypatch.setenv('MALLOC_TOP_PAD_', '5')
-  default, tuned = benchmark.environments()
+  default, tuned = bench_steps.environments()
   assert not set(allocator.SETTINGS) & set(default) and default[allocator.CHOICE] == 'default'
   assert {name: tuned[name] for name in allocator.SETTINGS} == allocator.SETTINGS
+
+
+def test_growth_changes_one_thing_at_a_time():
+  found = bench_growth.shapes(BASE, 12)
+  assert [shape[2:] for shape in found['max_seq_length']] == [(128, 12, 12), (256, 25, 12), (512, 51, 12)]
+  assert [shape.batch_size for shape in found['batch_size']] == [1, 2, 4, 8]
+  assert [shape.num_hidden_layers for shape in found['num_hidden_layers']] == [3, 6, 12, 24]
+  middle = BASE._replace(num_hidden_layers=12)
+  for changed, shapes in found.items():
+    assert middle in shapes
+    assert all(shape._replace(**{changed: None, 'max_predictions_per_seq': 51})
+               == middle._replace(**{changed: None}) for shape in shapes)
+  assert bench_growth.shapes(Shape('tiny', 1, 2, 1), 1)['batch_size'][0].batch_size == 1
+
+
+def test_real_tokens_are_compared_in_pairs(capsys):
+  def figures(share, *seconds):
+    return dict(seconds_per_step=seconds[0], cpu_seconds_per_step=2 * seconds[0], all_seconds=seconds,
+                real_share=share, rows_per_epoch=1000, real_tokens_per_second=100.0, peak_rss_bytes=1e9)
+  bench_packing._print(BASE, {'library': figures(0.9, 1.0, 2.0, 4.0), 'plain': figures(0.6, 1.5, 4.0, 6.0)})
+  assert capsys.readouterr().out.split('\n')[1:-1] == [
+      'packed         1.0000 s/step (2.00 cpu s)  90.0% of 1,000 rows real   100.0 real tokens/s  peak memory 1.00 GB',
+      'plain          1.5000 s/step (3.00 cpu s)  60.0% of 1,000 rows real   100.0 real tokens/s  peak memory 1.00 GB',
+      'packed / plain        2.25 times the real tokens/s (pairs 2.25 to 3.00; by cpu time 2.25): 1.50 by time, '
+      '1.50 by packing']
+
+
+@pytest.fixture(scope='module')
+def info(tmp_path_factory):
+  """Records of 8 to 30 tokens in rows of 48, none of which is alone."""
+  folder = str(tmp_path_factory.mktemp('data'))
+  return synthetic_data.write_lengths(synthetic_data.write_dataset(folder, (40, 30), 5, 48, longest=30))
+
+
+def test_real_tokens_of_an_epoch_are_counted(info):
+  tokens = sum(sum(synthetic_data.record(number, 48, longest=30)['input_mask']) for number in range(70))
+  unpacked, packed = bench_packing.epochs(info)
+  assert unpacked == (70, pytest.approx(tokens / (70 * 48)))
+  assert packed.rows == sum(shard.packed_rows for shard in info.shards[features.TRAIN])
+  assert packed.real_share == pytest.approx(tokens / (packed.rows * 48))
+  assert packed.real_share > 1.5 * unpacked.real_share
+
+
+def test_without_lengths_or_with_compact_records_it_says_so(tmp_path):
+  bare = synthetic_data.write_dataset(str(tmp_path))
+  with pytest.raises(UserError, match='expected lengths'):
+    bench_packing.epochs(bare)
+  with pytest.raises(UserError, match='found compact'):
+    bench_packing.epochs(types.SimpleNamespace(folder='x', record_format=features.COMPACT))
+
+
+def test_micro_batches_that_do_not_divide_the_batch():
+  with pytest.raises(UserError, match='--micro_batch_size: expected a divisor of --batch_size=4, found 3'):
+    benchmark.measure_micro_batches(BASE, 1, 3)
 
 
 def test_ratios_are_those_of_pairs(capsys):
@@ -64,7 +127,7 @@ def test_figures_of_all_workers():
   for figures in found.values():
     assert len(figures['all_seconds']) == 2 and min(figures['all_seconds']) > 0
     assert figures['gflop_per_second'] == pytest.approx(
-        benchmark.flop_per_step(benchmark.load_config('tiny'), benchmark.Shape('tiny', 2, 16, 3))
+        bench_steps.flop_per_step(bench_steps.load_config(TINY), Shape('tiny', 2, 16, 3))
         / np.median(figures['all_seconds']) / 1e9)
     assert figures['tokens_per_second'] == pytest.approx(32 / np.median(figures['all_seconds']))
     assert figures['peak_rss_bytes'] > 1e8 and 0 < figures['share_of_matmul_peak'] < 1.5
@@ -75,3 +138,31 @@ def test_profile(tmp_path):
   text = run('--profile', '--trace_file={}'.format(tmp_path / 'trace.json'))
   assert 'MatMul' in text
   assert json.loads((tmp_path / 'trace.json').read_text())['traceEvents']
+
+
+@pytest.mark.integration
+def test_packed_rows_against_unpacked_records(info):
+  found = json.loads(run('--packing', '--input_file=' + info.folder, '--json'))
+  assert list(found) == ['library', 'plain', 'plain_tuned']
+  unpacked, packed = bench_packing.epochs(info)
+  for name, figures in found.items():
+    epoch = packed if name == 'library' else unpacked
+    assert (figures['max_seq_length'], figures['rows_per_epoch']) == (48, epoch.rows)
+    assert figures['real_tokens_per_second'] == pytest.approx(
+        2 * 48 * epoch.real_share / np.median(figures['all_seconds']))
+
+
+@pytest.mark.integration
+def test_micro_batches_against_themselves_alone():
+  found = json.loads(run('--micro_batch_size=1', '--json'))
+  assert list(found) == ['micro_batches:1', 'alone:1']
+  assert all(len(figures['all_seconds']) == 2 for figures in found.values())
+
+
+@pytest.mark.integration
+def test_growth():
+  rows = json.loads(run('--grow', '--json'))
+  assert [row['max_seq_length'] for row in rows if row['changed'] == 'max_seq_length'] == [4, 8, 16]
+  assert [row['batch_size'] for row in rows if row['changed'] == 'batch_size'] == [1, 2, 4]
+  assert all(row['seconds_per_step'] > 0 and row['peak_rss_bytes'] > 1e8 and row['estimated_bytes'] > 1e8
+             for row in rows)

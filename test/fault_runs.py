@@ -27,7 +27,7 @@ BINDINGS = [
     'pretrain.eval_batch_size = 8', 'pretrain.num_train_steps = {}'.format(STEPS),
     'pretrain.save_checkpoints_steps = 4', 'pretrain.keep_checkpoint_max = 2', 'pretrain.log_every_steps = 1']
 # Figures that are wall-clock time.
-_CLOCK = ('examples_per_second', 'seconds', 'median_step_seconds')
+_CLOCK = ('examples_per_second', 'seconds', 'median_step_seconds', 'input_wait_fraction')
 
 
 def write_data(folder, bad_numbers=()):

@@ -90,7 +90,7 @@ def user_variables():
 
 
 def targets():
-  return re.search(r'^\.PHONY: (help .*)$', makefile(), re.MULTILINE).group(1).split()
+  return re.search(r'^\.PHONY: (help (?:.*\\\n)*.*)$', makefile(), re.MULTILINE).group(1).replace('\\', '').split()
 
 
 def test_help_is_the_default_and_lists_every_target_and_variable(checkout):

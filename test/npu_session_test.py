@@ -101,6 +101,11 @@ def test_npu_is_taken_when_it_is_there(form):
       description)
 
 
+def test_only_a_device_with_a_host_in_the_loop_times_its_input(form):
+  assert not npu_session.start(environ={}).measures_input_wait
+  assert npu_session.start(npu_options.SessionOptions(device='cpu'), {}).measures_input_wait
+
+
 def test_cpu_asked_for_beside_an_npu(form):
   session = npu_session.start(npu_options.SessionOptions(device='cpu'), {})
   assert session.describe() == 'device=cpu (as asked) precision=fp32 steps_per_loop=1'
@@ -216,7 +221,7 @@ def test_each_option_is_reachable_by_gin_in_its_field(name, tmp_path, monkeypatc
 
 @pytest.mark.parametrize('name, values', [
     ('device', ['tpu', None]), ('fused_ops', [1]), ('loss_scale', [0.5, True, 'static']),
-    ('intra_op_parallelism_threads', [0, '2']),
+    ('mixed_precision', ['fp16', None]), ('intra_op_parallelism_threads', [0, '2']),
     ('use_off_line', [False]), ('precision_mode', ['fp16', True]), ('precision_mode_v2', ['allow_mix_precision']),
     ('iterations_per_loop', [0, True, 1.0]), ('enable_dump', [1]), ('dump_step', ['5,6', 5]), ('dump_mode', ['none']),
     ('graph_memory_max_size', [1024, '1GB']), ('deterministic', [True, 2]), ('session_device_id', [-1]),

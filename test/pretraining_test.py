@@ -67,7 +67,7 @@ def test_run_directory_is_self_contained(trained, info):
   assert json.loads((trained / 'albert_config.json').read_text())['vocab_size'] == len(synthetic_data.VOCAB)
   results = run_directory.read_results(str(trained))
   assert results['global_step'] == 6
-  assert results['examples_per_second'] > 0
+  assert results['examples_per_second'] > 0 and 0 <= results['input_wait_fraction'] < 1
   assert sorted(results['heldout']) == ['masked_lm_accuracy', 'masked_lm_loss', 'sentence_order_accuracy',
                                         'sentence_order_loss', 'total_loss', 'unigram_cross_entropy']
   assert results['train']['total_loss'] > 0
@@ -87,7 +87,7 @@ def test_event_files_hold_what_a_person_looks_for(trained):
   shared = {'pretraining/' + name for name in ('total_loss', 'masked_lm_loss', 'sentence_order_loss',
                                                'masked_lm_accuracy', 'sentence_order_accuracy')}
   assert shared | {'pretraining/learning_rate', 'pretraining/gradient_norm', 'throughput/examples_per_second',
-                   'throughput/tokens_per_second'} <= train
+                   'throughput/tokens_per_second', 'throughput/input_wait_fraction'} <= train
   assert any('gin' in tag for tag in train)
   assert shared <= tags(trained / 'eval_heldout')
 
@@ -309,10 +309,11 @@ def test_performance_runs_start_afresh_and_never_touch_a_full_run(trained, info,
     _pretrain(info.folder, tmp_path / 'perf', *bindings)
     out = capsys.readouterr().out
     assert 'performance of 1 steps after 2 of warm-up' in out
-    for word in ('median step', 'examples/s', 'real tokens/s', 'padded tokens/s'):
+    for word in ('median step', 'examples/s', 'real tokens/s', 'padded tokens/s', 'waiting for input'):
       assert word in out
   figures = json.loads((tmp_path / 'perf' / 'performance.json').read_text())
   assert 0 < figures['real_tokens_per_second'] < figures['tokens_per_second']
+  assert 0 <= figures['input_wait_fraction'] < 1
   with pytest.raises(UserError, match='full run'):
     _pretrain(info.folder, trained, *bindings)
   assert (trained / 'model.ckpt-6.index').exists()

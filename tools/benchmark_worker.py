@@ -1,13 +1,15 @@
 """The process in which tools.benchmark measures this library's training step.
 
-    python -m tools.benchmark_worker FOLDER [LEVER ...]
+    python -m tools.benchmark_worker FOLDER [micro_batches:N | alone:N | LEVER ...]
 
-FOLDER holds albert_config.json and batch.npz. A LEVER, last_layer or the name of one of modeling.Ops, is left out: that
-operation is the one for any device. Each line 'step', 'peak', 'profile FILE' or 'end' on standard input is
-answered by one JSON object on standard output.
+FOLDER holds albert_config.json and batch.npz, with the fields of a batch or of a packed one. micro_batches:N computes a
+step in micro-batches of N rows; alone:N computes the gradients of N rows after the other, and updates nothing. A LEVER,
+last_layer or the name of one of modeling.Ops, is left out: that operation is the one for any device. Each line 'step',
+'peak', 'profile FILE' or 'end' on standard input is answered by one JSON object on standard output.
 """
 
 import collections
+import itertools
 import json
 import os
 import resource
@@ -22,11 +24,13 @@ from albert import modeling
 from albert import npu_options
 from albert import npu_session
 from albert import objectives
+from albert import packed_batches
 from albert import training_step
 from albert.config import AlbertConfig
 import tensorflow.compat.v1 as tf
 from tensorflow.python.client import timeline
 
+_TRAIN_STEPS = 125000
 _PEAK_SIZE = 2048
 _PEAK_REPEATS = 3
 
@@ -34,22 +38,22 @@ _PEAK_REPEATS = 3
 class Step:
   """A training step and a MatMul, in one session with the configuration that training has."""
 
-  def __init__(self, folder, left_out=()):
-    """folder: holds albert_config.json and batch.npz. left_out: levers that are not used."""
+  def __init__(self, folder, words=()):
+    """folder: holds albert_config.json and batch.npz. words: what else the command line says."""
     config = AlbertConfig.from_json_file(os.path.join(folder, 'albert_config.json'))
     arrays = dict(np.load(os.path.join(folder, 'batch.npz')))
     device = npu_session.start(npu_options.SessionOptions(device='cpu'), environ={})
-    # Placeholders: with constants TensorFlow would compute a part of the step in advance.
-    batch = input_pipeline.Batch(**{name: tf.placeholder(tf.as_dtype(value.dtype), value.shape, name)
-                                    for name, value in arrays.items()})
-    step = tf.train.get_or_create_global_step()
-    ops, plain = training_step.model_ops(device, step=step), modeling.default_ops()
-    ops = ops._replace(**{name: getattr(plain, name) for name in left_out if name != 'last_layer'})
-    model = objectives.pretraining_model(batch, config, is_training=True, ops=ops,
-                                         whole_last_layer='last_layer' in left_out)
-    update = training_step.make_train_op(model.total_loss, lamb.OptimizerOptions(), 125000, device)
-    self._fetches = [model.total_loss, update.train_op]
-    self._feed = {getattr(batch, name): value for name, value in arrays.items()}
+    kind, _, rows = words[0].partition(':') if words else ('', '', '')
+    if kind == 'micro_batches':
+      batch = _placeholders(arrays)
+      self._fetches = _micro_batched_step(batch, config, device, int(rows))
+    elif kind == 'alone':
+      batch = _placeholders(arrays, int(rows))
+      self._fetches = _gradients_alone(batch, config, device)
+    else:
+      batch = _placeholders(arrays)
+      self._fetches = _whole_step(batch, config, device, words)
+    self._feeds = itertools.cycle(_parts(batch, arrays))
     side = tf.Variable(tf.random.normal([_PEAK_SIZE, _PEAK_SIZE]), trainable=False)
     self._product = tf.matmul(side, side).op
     self._session = tf.Session(config=device.session_config())
@@ -57,7 +61,7 @@ class Step:
 
   def run(self, **options):
     """One step. Returns its loss. options: of Session.run."""
-    return float(self._session.run(self._fetches, self._feed, **options)[0])
+    return float(self._session.run(self._fetches, next(self._feeds), **options)[0])
 
   def peak(self):
     """GFLOP/s of the best of a few MatMuls."""
@@ -86,9 +90,45 @@ class Step:
     return found
 
 
-def serve(folder, left_out=()):
+def _placeholders(arrays, rows=None):
+  """A batch of placeholders: with constants TensorFlow would compute a part of the step in advance."""
+  form = packed_batches.PackedBatch if 'example_ids' in arrays else input_pipeline.Batch
+  return form(**{name: tf.placeholder(tf.as_dtype(value.dtype), (rows or len(value),) + value.shape[1:], name)
+                 for name, value in arrays.items()})
+
+
+def _parts(batch, arrays):
+  """What to feed for each run of consecutive rows that fills the batch, a list."""
+  rows = batch.input_ids.shape[0].value
+  return [{getattr(batch, name): value[first:first + rows] for name, value in arrays.items()}
+          for first in range(0, len(arrays['input_ids']), rows)]
+
+
+def _whole_step(batch, config, device, left_out):
+  ops, plain = training_step.model_ops(device, step=tf.train.get_or_create_global_step()), modeling.default_ops()
+  ops = ops._replace(**{name: getattr(plain, name) for name in left_out if name != 'last_layer'})
+  model = objectives.pretraining_model(batch, config, is_training=True, ops=ops,
+                                       whole_last_layer='last_layer' in left_out)
+  update = training_step.make_train_op(model.total_loss, lamb.OptimizerOptions(), _TRAIN_STEPS, device)
+  return [model.total_loss, update.train_op]
+
+
+def _micro_batched_step(batch, config, device, rows):
+  update, figures = training_step.make(batch, config, lamb.OptimizerOptions(), _TRAIN_STEPS, device,
+                                       micro_batch_size=rows)
+  return [figures['total_loss'], update.train_op]
+
+
+def _gradients_alone(batch, config, device):
+  ops = training_step.model_ops(device, step=tf.train.get_or_create_global_step())
+  loss = objectives.pretraining_model(batch, config, is_training=True, ops=ops).total_loss
+  gradients = [tf.convert_to_tensor(gradient) for gradient in tf.gradients(loss, tf.trainable_variables())]
+  return [loss, tf.group(*gradients)]
+
+
+def serve(folder, words=()):
   """Answers the lines 'step', 'peak', 'profile FILE' and 'end' on standard input with one JSON object each."""
-  step = Step(folder, left_out)
+  step = Step(folder, words)
   for line in sys.stdin:
     if line == 'step\n':
       cpu, start = time.process_time(), time.perf_counter()
