@@ -84,10 +84,11 @@ def run(input_file, shape, steps, as_json=False):
 def _print(shape, found):
   print('{0.model} {0.batch_size} x {0.max_seq_length}, P={0.max_predictions_per_seq}'.format(shape))
   for name, figures in found.items():
-    print('{:<12} {:8.4f} s/step ({:.2f} cpu s)  {:5.1%} of {:,} rows real  {:6.1f} real tokens/s  peak memory {:.2f} GB'.format(
-        'packed' if name == 'library' else name, figures['seconds_per_step'], figures['cpu_seconds_per_step'],
-        figures['real_share'], figures['rows_per_epoch'], figures['real_tokens_per_second'],
-        figures['peak_rss_bytes'] / 1e9))
+    print('{:<12} {:8.4f} s/step ({:.2f} cpu s)  {:5.1%} of {:,} rows real  {:6.1f} real tokens/s  '
+          'peak memory {:.2f} GB'.format(
+              'packed' if name == 'library' else name, figures['seconds_per_step'], figures['cpu_seconds_per_step'],
+              figures['real_share'], figures['rows_per_epoch'], figures['real_tokens_per_second'],
+              figures['peak_rss_bytes'] / 1e9))
   own = found['library']
   for name, figures in found.items():
     if name != 'library':
