@@ -5,7 +5,7 @@ SHELL := bash
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
 .PHONY: help env vocab data bench-data bench-input bench bench-packing bench-memory bench-growth train-full train-perf \
-  eval tb smoke check test test-unit clean
+  eval tb smoke check test test-unit test-spark clean
 
 # Works as `make`, `make -C folder` and `make -f folder/Makefile`: defaults lie in the folder of this file, given
 # paths are relative to where make runs.
@@ -163,6 +163,9 @@ test-unit: quiet-env ## the fast tests
 
 test: test-unit ## all tests: the fast ones, then those that start whole programs
 	@$(pytest) -m integration $(TEST_ARGS)
+
+test-spark: ## the tests of --engine=spark on local[2], where Java is there; installs requirements-spark.txt in .venv
+	@bash $(call quote,$(root)/tools/test_spark.sh) $(TEST_ARGS)
 
 clean: ## remove the smoke run, the performance run and caches; not data/records, full runs or .venv
 	@cd $(call quote,$(root)) && rm -rf out/smoke out/perf data/smoke .pytest_cache .ruff_cache .hypothesis

@@ -1,6 +1,7 @@
 """tools.corpus: finding, cutting and reading text."""
 
 import gzip
+import os
 
 import pytest
 
@@ -125,6 +126,19 @@ def test_no_files(tmp_path, monkeypatch, patterns):
 def test_a_broken_gzip(tmp_path, content):
   with pytest.raises(UserError, match='cannot be read'):
     read(write(tmp_path / 'a.gz', content))
+
+
+def test_nothing_in_a_folder_is_passed_over_because_it_cannot_be_opened(tmp_path, monkeypatch):
+  write(tmp_path / 'a', '一')
+  (tmp_path / 'deep').mkdir()
+  assert len(corpus.find_files([str(tmp_path)])) == 1
+  monkeypatch.setattr(os, 'access', lambda path, mode: not path.endswith('deep'))  # root may open everything
+  with pytest.raises(UserError, match='deep: expected a text file or a folder'):
+    corpus.find_files([str(tmp_path)])
+  (tmp_path / 'deep').rmdir()
+  (tmp_path / 'b').symlink_to(tmp_path / 'absent')
+  with pytest.raises(UserError, match='b: expected a text file or a folder'):
+    corpus.find_files([str(tmp_path / '*')])
 
 
 def test_an_unreadable_file(tmp_path):

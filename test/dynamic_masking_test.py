@@ -85,11 +85,12 @@ def test_nothing_but_the_masks_differs_from_the_reference_format(infos):
 def test_types_and_shapes_are_those_of_a_batch(infos):
   for info in infos.values():
     batches = input_pipeline.training_batches(info, 8, 1)
-    assert set(batches.output_shapes) == set(input_pipeline.Batch._fields)
+    shapes, types = tf.compat.v1.data.get_output_shapes(batches), tf.compat.v1.data.get_output_types(batches)
+    assert set(shapes) == set(input_pipeline.Batch._fields)
     for spec in features.REFERENCE_FEATURES:
       length = features.feature_length(spec, WIDTH, SLOTS)
-      assert batches.output_shapes[spec.name].as_list() == [8, length]
-      assert batches.output_types[spec.name] == (tf.float32 if spec.kind == 'float32' else tf.int32)
+      assert shapes[spec.name].as_list() == [8, length]
+      assert types[spec.name] == (tf.float32 if spec.kind == 'float32' else tf.int32)
 
 
 def test_words_are_masked_whole_and_within_the_limits(infos):

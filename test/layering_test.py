@@ -70,7 +70,7 @@ MODEL_TOOLS = {
                             'albert.packed_rows', 'albert.records', 'tools.bench_steps'},
     'tools.bench_steps': {'albert.allocator', 'albert.config', 'albert.errors'},
     'tools.benchmark_worker': {'albert.' + name for name in ALBERT if name != 'run_pretraining'},
-    'tools.bench_input': {'albert.cli', 'albert.features', 'albert.input_pipeline'},
+    'tools.bench_input': {'albert.allocator', 'albert.cli', 'albert.features', 'albert.input_pipeline'},
     'tools.checkpoint_text': set(),
     'tools.checkpoints': {'albert.cli', 'albert.errors', 'tools.checkpoint_text'},
     'tools.parity': {'albert.' + name for name in ALBERT if name != 'run_pretraining'},

@@ -1,7 +1,8 @@
-"""tools.spark_engine: the same bytes from Spark. Skipped where PySpark (requirements-spark.txt) or Java is absent."""
+"""tools.spark_engine: the same bytes from Spark. Skipped where PySpark or Java is absent: `make test-spark` gets it."""
 
 import os
 import shutil
+import subprocess
 import sys
 
 import pytest
@@ -22,9 +23,17 @@ def test_without_pyspark_one_line_says_what_to_do(monkeypatch):
   assert '\n' not in str(error.value)
 
 
+def test_without_java_make_test_spark_says_what_to_do():
+  script = os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), 'tools', 'test_spark.sh')
+  found = subprocess.run(['bash', script], env=dict(os.environ, JAVA_HOME='/nonexistent'), stdout=subprocess.PIPE,
+                         stderr=subprocess.PIPE, universal_newlines=True)
+  assert found.returncode == 1 and not found.stdout
+  assert found.stderr.startswith('error: expected Java 17') and found.stderr.count('\n') == 1
+
+
 @pytest.fixture(scope='module')
 def engine():
-  pytest.importorskip('pyspark', reason='PySpark is not installed: pip install -r requirements-spark.txt')
+  pytest.importorskip('pyspark', reason='PySpark is not installed: make test-spark')
   if not (shutil.which('java') or os.environ.get('JAVA_HOME')):
     pytest.skip('Java is not installed')
   root = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))

@@ -2,7 +2,8 @@
 
   python -m tools.bench_input [--input_files=news.txt --vocab_file=data/vocab.txt]
 
-Makes both record formats of the text first; without --input_files of the bundled sample.
+Makes both record formats of the text first; without --input_files of the bundled sample. Memory is got from the
+kernel as by training (albert/allocator.py).
 """
 
 import os
@@ -12,6 +13,11 @@ import sys
 import tempfile
 
 from absl import flags
+
+from albert import allocator
+if __name__ == '__main__':
+  allocator.start_again_with_settings()  # before TensorFlow is imported
+
 import tensorflow as tf
 
 from albert import cli

@@ -40,7 +40,7 @@ def find_files(patterns):
   """The paths that files, globs and folders name, each once, sorted by absolute path.
 
   Raises:
-    UserError: nothing was named, or a pattern names nothing.
+    UserError: nothing was named, a pattern names nothing, or what it names is a broken link or a closed folder.
   """
   paths = set()
   for pattern in patterns:
@@ -59,7 +59,12 @@ def _matches(pattern):
     pattern = os.path.join(glob.escape(pattern), '**', '*')
   elif os.path.exists(pattern):
     return [pattern]
-  return [path for path in glob.glob(pattern, recursive=True) if os.path.isfile(path)]
+  found = glob.glob(pattern, recursive=True)
+  for path in found:
+    if not os.path.exists(path) or os.path.isdir(path) and not os.access(path, os.R_OK | os.X_OK):
+      raise UserError('{}: expected a text file or a folder of them, found a broken link or a folder that cannot be '
+                      'opened; repair it or leave it out'.format(path))
+  return [path for path in found if os.path.isfile(path)]
 
 
 def check_encoding(encoding):
