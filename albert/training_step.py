@@ -12,7 +12,8 @@ from albert import modeling
 from albert import objectives
 
 
-def make(batch, config, options, num_train_steps, session, random_seed=0, micro_batch_size=None):
+def make(batch, config, options, num_train_steps, session, random_seed=0, micro_batch_size=None,
+         recompute=False):
   """Builds the model and its update.
 
   Args:
@@ -23,6 +24,7 @@ def make(batch, config, options, num_train_steps, session, random_seed=0, micro_
     session: npu_session.Session.
     random_seed: Python int, of dropout.
     micro_batch_size: Python int that divides the batch size, or None for the whole batch at once.
+    recompute: as for modeling.albert.
 
   Returns:
     (guard.TrainStep, OrderedDict of name to float32 scalar: what a step is worth logging for).
@@ -32,7 +34,8 @@ def make(batch, config, options, num_train_steps, session, random_seed=0, micro_
 
   def build(part, number):
     ops = model_ops(session, random_seed, tf.train.get_or_create_global_step(), number)
-    model = objectives.pretraining_model(part, config, is_training=True, ops=ops, divide_by=divide_by)
+    model = objectives.pretraining_model(part, config, is_training=True, ops=ops, divide_by=divide_by,
+                                         recompute=recompute)
     return model.total_loss, evaluation.training_figures(part, model, divide_by)
 
   size = micro_batch_size or batch.input_ids.shape[0].value
