@@ -70,8 +70,9 @@ def pretraining_model(batch, config, is_training, ops=None, divide_by=None, whol
     packing = modeling.Packing(batch.position_ids, batch.example_ids, batch.cls_positions)
     cls_positions = batch.cls_positions
   encoder = modeling.albert(
-      batch.input_ids, batch.input_mask, batch.segment_ids, config, is_training, ops, packing=packing, recompute=recompute,
-      read_positions=None if whole_last_layer else tf.concat([cls_positions, batch.masked_lm_positions], axis=1))
+      batch.input_ids, batch.input_mask, batch.segment_ids, config, is_training, ops, packing=packing,
+      read_positions=None if whole_last_layer else tf.concat([cls_positions, batch.masked_lm_positions], axis=1),
+      recompute=recompute)
   masked_output = (tf.batch_gather(encoder.sequence_output, batch.masked_lm_positions) if whole_last_layer
                    else encoder.sequence_output[:, cls_positions.shape[1].value:])
   divide_by = divide_by or denominators(batch)

@@ -37,7 +37,7 @@ def pretrain(input_file, output_dir, eval_input_file=None, init_checkpoint=None,
              num_train_steps=125000, save_checkpoints_steps=5000, keep_checkpoint_max=5, max_eval_steps=None,
              log_every_steps=100, random_seed=12345, init_optimizer_slots=False, performance=False,
              keep_every_steps=None, max_bad_steps=10, spike_factor=None, allow_changes=(), micro_batch_size=None,
-             architecture_given=False):
+             recompute=False, architecture_given=False):
   """Trains an ALBERT, evaluates it on held-out documents, keeps the best; goes on where a former call stopped.
 
   Args:
@@ -63,6 +63,8 @@ def pretrain(input_file, output_dir, eval_input_file=None, init_checkpoint=None,
     allow_changes: names of settings in run_state.json that may be other than when the run began.
     micro_batch_size: sequences that are computed at a time; a step and its result stay the same. None: the whole
       batch, on a CPU as many as suit the free memory.
+    recompute: whether the backward pass computes each layer again instead of keeping what is in it: the same step in
+      less memory and about a third more time.
     architecture_given: whether the user has asked for an architecture: a checkpoint to evaluate must then have it.
 
   Returns:
@@ -100,7 +102,7 @@ def pretrain(input_file, output_dir, eval_input_file=None, init_checkpoint=None,
   _LOG.info('%s', allocator.describe(os.environ))
   if do_train:
     micro_batch_size = _settle_micro_batches(micro_batch_size or recorded.get('micro_batch_size'), config, info,
-                                             train_batch_size, input_options.packing, session)
+                                             train_batch_size, input_options.packing, session, recompute)
   # What the weights of a step depend on besides architecture and optimizer. A run keeps them; see run_state.
   settings = {'train_batch_size': train_batch_size, 'micro_batch_size': micro_batch_size, 'ranks': session.ranks,
               'data_set': info.fingerprint(), 'random_seed': random_seed,
@@ -123,7 +125,7 @@ def pretrain(input_file, output_dir, eval_input_file=None, init_checkpoint=None,
         train_batch_size=train_batch_size, eval_batch_size=eval_batch_size, max_eval_steps=max_eval_steps,
         log_every_steps=log_every_steps, random_seed=random_seed, init_checkpoint=init_checkpoint,
         init_optimizer_slots=init_optimizer_slots, input_options=input_options, safety=safety, state=state,
-        stopper=stopper, micro_batch_size=micro_batch_size)
+        stopper=stopper, micro_batch_size=micro_batch_size, recompute=recompute)
     stack.enter_context(_readable_errors(trainer))
     if do_train:
       session.check_steps(num_train_steps, save_checkpoints_steps)
@@ -138,7 +140,7 @@ def pretrain(input_file, output_dir, eval_input_file=None, init_checkpoint=None,
   return stopping.EXIT_CODE if stopper.requested else None
 
 
-def _settle_micro_batches(asked, config, info, batch_size, packed, session):
+def _settle_micro_batches(asked, config, info, batch_size, packed, session, recompute):
   """The micro-batch size: as asked; on a CPU else chosen from the free memory, which is checked; else None."""
   if asked is not None and (not isinstance(asked, int) or asked < 1 or batch_size % asked):
     raise UserError('pretrain.micro_batch_size: expected a divisor of pretrain.train_batch_size={}, found {!r}'.format(
@@ -147,8 +149,8 @@ def _settle_micro_batches(asked, config, info, batch_size, packed, session):
     return asked
   labels = info.max_predictions_per_seq
   shape = (info.max_seq_length, packing.max_predictions(labels) if packed else labels)
-  size = asked or memory.choose_micro_batch_size(config, batch_size, *shape)
-  estimate, available = memory.check_fits(config, batch_size, size, *shape)
+  size = asked or memory.choose_micro_batch_size(config, batch_size, *shape, recompute=recompute)
+  estimate, available = memory.check_fits(config, batch_size, size, *shape, recompute=recompute)
   _LOG.info('estimated memory %.1f GB of %.1f GB that are free, %s', estimate / 1e9, available / 1e9,
             'the whole batch at once' if size == batch_size else '{} sequences at a time'.format(size))
   return size

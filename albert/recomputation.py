@@ -30,6 +30,11 @@ def recomputed(function, again, x, weights):
         same = tf.identity(x)
       # Own names for all inputs: tf.gradients stops there.
       copies = [tf.identity(tensor) for tensor in tensors]
-      return tf.gradients(again(same, packed(copies)), [same] + copies, dy)
+      # TREE adds two at a time: the order in which AddN takes three depends on which of them is still in use.
+      found = tf.gradients(again(same, packed(copies)), [same] + copies, dy,
+                           aggregation_method=tf.AggregationMethod.EXPERIMENTAL_TREE)
+      # The layer before begins when this one is done: the results of one lie in memory at a time.
+      with tf.control_dependencies(found):
+        return [tf.identity(found[0])] + found[1:]
     return function(x, packed(tensors)), gradient
   return call(x, *tf.nest.flatten(weights))

@@ -53,7 +53,7 @@ class Trainer:
 
   def __init__(self, info, heldout, config, optimizer, session, output_dir, num_train_steps, train_batch_size,
                eval_batch_size, max_eval_steps, log_every_steps, random_seed, init_checkpoint, init_optimizer_slots,
-               input_options, safety, state, stopper, micro_batch_size=None):
+               input_options, safety, state, stopper, micro_batch_size=None, recompute=False):
     self.info = info
     self.heldout = heldout
     self.config = config
@@ -70,6 +70,7 @@ class Trainer:
     self.init_optimizer_slots = init_optimizer_slots
     self.input_options = input_options
     self.micro_batch_size = micro_batch_size
+    self.recompute = recompute
     self.safety = safety
     self.state = state
     self.stopper = stopper
@@ -101,7 +102,7 @@ class Trainer:
   def _train_spec(self, batch):
     global_step = tf.train.get_or_create_global_step()
     update, figures = training_step.make(batch, self.config, self.optimizer, self.num_train_steps, self.session,
-                                         self.random_seed, self.micro_batch_size)
+                                         self.random_seed, self.micro_batch_size, self.recompute)
     self._initialise()
     with tf.control_dependencies([update.train_op]):
       step_after = tf.identity(global_step)
