@@ -20,7 +20,7 @@ _DROPOUT_TENSORS = 2.0
 # With recomputation: what is in one layer, forward and backward.
 _LAYERS_RECOMPUTED = 2.0
 # A step that takes more is no faster: that much work fills the cores of any machine.
-_MOST_BYTES = 5 * 10**9
+_MOST_BYTES = 3 * 10**9
 # weight, gradient, two moments and their next values
 _COPIES_OF_PARAMETERS = 8
 
@@ -97,7 +97,7 @@ def input_bytes(batch_size, max_seq_length, max_predictions_per_seq):
 
 def choose_micro_batch_size(config, batch_size, max_seq_length, max_predictions_per_seq, available=None,
                             recompute=False):
-  """The largest divisor of the batch size whose step needs a quarter of the free memory and 5 GB at most, or 1.
+  """The largest divisor of the batch size whose step needs a quarter of the free memory and 3 GB at most, or 1.
 
   A step in micro-batches computes the same and is no slower on a CPU once they fill its cores; the rest of the memory
   is left to others, however much it is.

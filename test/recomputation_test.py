@@ -107,8 +107,8 @@ def test_the_rewriting_of_graphs_leaves_the_second_computation():
   config = AlbertConfig(**dict(SMALL, **DROPOUT))
   products, masks = _products(config, False)
   assert masks == 1 + 3 * 3
-  # A layer has 6 products forward; two of three layers are computed again.
-  assert _products(config, True) == (products + 2 * 6, masks + 2 * 3)
+  # A layer has 7 products and 3 masks; two of three layers are computed again.
+  assert _products(config, True) == (products + 2 * 7, masks + 2 * 3)
 
 
 def test_only_the_input_is_kept():
