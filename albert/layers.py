@@ -130,5 +130,7 @@ class StatelessDropout:
       return x
     self._calls += 1
     seed = tf.stack([tf.constant(self._seed * 65537 + self._calls, tf.int64), self._step])
-    keep = tf.random.stateless_uniform(x.shape, seed) >= rate
+    # After x: the masks of all layers would be drawn when a step begins, and those of a recomputation kept from before.
+    with tf.control_dependencies([x]):
+      keep = tf.random.stateless_uniform(x.shape, seed) >= rate
     return x * tf.cast(keep, x.dtype) * (1.0 / (1.0 - rate))

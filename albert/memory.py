@@ -17,6 +17,10 @@ _LOGIT_TENSORS = 3.0
 _BATCHES_AHEAD = 6
 # Dropout keeps its mask and its result beside each tensor that it is applied to.
 _DROPOUT_TENSORS = 2.0
+# With recomputation: what is in one layer, forward and backward.
+_LAYERS_RECOMPUTED = 2.0
+# A step that takes more is no faster: that much work fills the cores of any machine.
+_MOST_BYTES = 3 * 10**9
 # weight, gradient, two moments and their next values
 _COPIES_OF_PARAMETERS = 8
 
@@ -31,7 +35,7 @@ def parameter_count(config):
   return embeddings + mapping + block * config.num_hidden_groups * config.inner_group_num + heads
 
 
-def training_bytes(config, batch_size, max_seq_length, max_predictions_per_seq):
+def training_bytes(config, batch_size, max_seq_length, max_predictions_per_seq, recompute=False):
   """Estimated peak memory of training, in bytes. max_predictions_per_seq: labels of a row, P or with packing more."""
   rows = batch_size * max_seq_length
   hidden = _HIDDEN_TENSORS + 2 * _DROPOUT_TENSORS * bool(config.hidden_dropout_prob)
@@ -40,7 +44,12 @@ def training_bytes(config, batch_size, max_seq_length, max_predictions_per_seq):
                            + attention * config.num_attention_heads * max_seq_length)
   logits = _BYTES * _LOGIT_TENSORS * batch_size * max_predictions_per_seq * config.vocab_size
   parameters = _BYTES * _COPIES_OF_PARAMETERS * parameter_count(config)
-  return int(_BASE_BYTES + parameters + logits + layer * config.num_hidden_layers * config.inner_group_num)
+  blocks = config.num_hidden_layers * config.inner_group_num
+  layers = layer * blocks
+  if recompute:
+    # The input of each, and what is in one or two of them.
+    layers = min(layers, _BYTES * rows * config.hidden_size * blocks + _LAYERS_RECOMPUTED * layer)
+  return int(_BASE_BYTES + parameters + logits + layers)
 
 
 def available_bytes():
@@ -86,19 +95,21 @@ def input_bytes(batch_size, max_seq_length, max_predictions_per_seq):
   return _BATCHES_AHEAD * 8 * batch_size * 3 * (max_seq_length + max_predictions_per_seq)
 
 
-def choose_micro_batch_size(config, batch_size, max_seq_length, max_predictions_per_seq, available=None):
-  """The largest divisor of the batch size whose step needs a quarter of the free memory at most, or 1.
+def choose_micro_batch_size(config, batch_size, max_seq_length, max_predictions_per_seq, available=None,
+                            recompute=False):
+  """The largest divisor of the batch size whose step needs a quarter of the free memory and 3 GB at most, or 1.
 
   A step in micro-batches computes the same and is no slower on a CPU once they fill its cores; the rest of the memory
-  is left to others.
+  is left to others, however much it is.
   """
-  available = available_bytes() if available is None else available
-  one, two = [training_bytes(config, size, max_seq_length, max_predictions_per_seq) for size in (1, 2)]
-  most = max(1, min(batch_size, 1 + int((available / 4 - one) / (two - one))))
+  most_bytes = min(_MOST_BYTES, (available_bytes() if available is None else available) / 4)
+  one, two = [training_bytes(config, size, max_seq_length, max_predictions_per_seq, recompute) for size in (1, 2)]
+  most = max(1, min(batch_size, 1 + int((most_bytes - one) / (two - one))))
   return next(size for size in range(most, 0, -1) if batch_size % size == 0)
 
 
-def check_fits(config, batch_size, micro_batch_size, max_seq_length, max_predictions_per_seq, available=None):
+def check_fits(config, batch_size, micro_batch_size, max_seq_length, max_predictions_per_seq, available=None,
+               recompute=False):
   """Compares the estimate with what is free. Returns (estimate, available) in bytes.
 
   Raises:
@@ -107,7 +118,7 @@ def check_fits(config, batch_size, micro_batch_size, max_seq_length, max_predict
   available = available_bytes() if available is None else available
 
   def needed(batch, micro):
-    return (training_bytes(config, micro, max_seq_length, max_predictions_per_seq)
+    return (training_bytes(config, micro, max_seq_length, max_predictions_per_seq, recompute)
             + input_bytes(batch, max_seq_length, max_predictions_per_seq))
 
   estimate = needed(batch_size, micro_batch_size)

@@ -6,11 +6,13 @@ Variable names are the format of the published checkpoints; `modeling_test` pins
 """
 
 import collections
+import copy
 import math
 
 import tensorflow as tf
 
 from albert import layers
+from albert import recomputation
 from albert.config import AlbertConfig  # noqa: F401, part of this module's interface
 
 # Several examples in one row: int32 [B, S] position_ids, which begin at 0 in each example, and example_ids, the
@@ -42,7 +44,7 @@ _Weights = collections.namedtuple('_Weights', [
 
 
 def albert(input_ids, input_mask, segment_ids, config, is_training, ops=None, read_positions=None, packing=None,
-           scope='bert'):
+           recompute=False, scope='bert'):
   """Encodes a batch of token sequences.
 
   Args:
@@ -55,6 +57,8 @@ def albert(input_ids, input_mask, segment_ids, config, is_training, ops=None, re
     read_positions: int32 [B, R], the positions whose output is needed, the first of them that of [CLS] (with packing
       the K of all examples); the last layer computes no others. None means all.
     packing: Packing where a row holds several examples, else None.
+    recompute: Python bool, whether the backward pass computes each layer again from its input instead of keeping what
+      is in it. The last one is not: its backward pass begins at once.
     scope: variable scope.
 
   Returns:
@@ -66,7 +70,8 @@ def albert(input_ids, input_mask, segment_ids, config, is_training, ops=None, re
   with tf.variable_scope(scope):
     embedding_table, embedding_output = _embeddings(input_ids, segment_ids, packing, config, ops)
     with tf.variable_scope('encoder'):
-      hidden = _encoder(embedding_output, _attention_scores(input_mask, packing), read_positions, config, ops)
+      hidden = _encoder(embedding_output, _attention_scores(input_mask, packing), read_positions, config, ops,
+                        recompute)
     sequence_output = tf.reshape(hidden, [input_ids.shape[0].value, -1, config.hidden_size])
     with tf.variable_scope('pooler'):
       pooler = layers.dense_variables('dense', config.hidden_size, config.hidden_size, config.initializer_range)
@@ -123,7 +128,7 @@ def _embeddings(input_ids, segment_ids, packing, config, ops):
   return word, ops.dropout(normed, config.hidden_dropout_prob)
 
 
-def _encoder(embedding_output, scores, read_positions, config, ops):
+def _encoder(embedding_output, scores, read_positions, config, ops, recompute):
   """Applies all layers. Returns float32 [B*S, H], or [B*R, H] of read_positions int32 [B, R]."""
   hidden = tf.reshape(embedding_output, [-1, config.embedding_size])
   if config.embedding_size != config.hidden_size:
@@ -134,11 +139,12 @@ def _encoder(embedding_output, scores, read_positions, config, ops):
     groups = [_group_variables(group, config) for group in range(config.num_hidden_groups)]
   weights = [[_weights(block, config) for block in group] for group in groups]
   applied = [block for layer in range(config.num_hidden_layers) for block in weights[config.group_of_layer(layer)]]
-  for number, block in enumerate(applied):
-    last = number == len(applied) - 1
+  apply = _recomputed_block if recompute else _transformer_block
+  for number, block in enumerate(applied[:-1]):
     with tf.name_scope('layer_{}'.format(number // config.inner_group_num)):
-      hidden = _transformer_block(hidden, scores, block, config, ops, read_positions if last else None)
-  return hidden
+      hidden = apply(hidden, scores, block, config, ops)
+  with tf.name_scope('layer_{}'.format(config.num_hidden_layers - 1)):
+    return _transformer_block(hidden, scores, applied[-1], config, ops, read_positions)
 
 
 def _group_variables(group, config):
@@ -203,6 +209,19 @@ def _transformer_block(x, padding_scores, weights, config, ops, read_positions=N
   inner = activation(config, ops)(layers.dense(x, weights.intermediate))
   output = ops.dropout(layers.dense(inner, weights.output), config.hidden_dropout_prob)
   return ops.add_and_norm(x, output, weights.output_norm)
+
+
+def _recomputed_block(x, padding_scores, weights, config, ops):
+  """_transformer_block that keeps only x for the backward pass. Arguments as there."""
+  # Dropout numbers its calls: copies from before the first time draw the same masks again.
+  before = copy.copy(ops.dropout)
+
+  def block(x, weights):
+    return _transformer_block(x, padding_scores, weights, config, ops)
+
+  def again(x, weights):
+    return _transformer_block(x, padding_scores, weights, config, ops._replace(dropout=copy.copy(before)))
+  return recomputation.recomputed(block, again, x, weights)
 
 
 def _rows_at(x, positions):

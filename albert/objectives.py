@@ -47,7 +47,8 @@ def example_weights(batch):
   return getattr(batch, 'example_weights', tf.ones_like(batch.next_sentence_labels, tf.float32))
 
 
-def pretraining_model(batch, config, is_training, ops=None, divide_by=None, whole_last_layer=False):
+def pretraining_model(batch, config, is_training, ops=None, divide_by=None, whole_last_layer=False,
+                      recompute=False):
   """The encoder with both heads on a batch.
 
   Args:
@@ -58,6 +59,7 @@ def pretraining_model(batch, config, is_training, ops=None, divide_by=None, whol
     divide_by: Denominators of the batch that this one is a part of; None: of this one.
     whole_last_layer: whether the last layer computes every position, though the losses read only [CLS] and the
       masked ones; for tools that look at sequence_output.
+    recompute: as for modeling.albert.
 
   Returns:
     PretrainingModel. encoder.sequence_output is float32 [B, S, H] with whole_last_layer, else [B, K + P, H]: [CLS] of
@@ -69,7 +71,8 @@ def pretraining_model(batch, config, is_training, ops=None, divide_by=None, whol
     cls_positions = batch.cls_positions
   encoder = modeling.albert(
       batch.input_ids, batch.input_mask, batch.segment_ids, config, is_training, ops, packing=packing,
-      read_positions=None if whole_last_layer else tf.concat([cls_positions, batch.masked_lm_positions], axis=1))
+      read_positions=None if whole_last_layer else tf.concat([cls_positions, batch.masked_lm_positions], axis=1),
+      recompute=recompute)
   masked_output = (tf.batch_gather(encoder.sequence_output, batch.masked_lm_positions) if whole_last_layer
                    else encoder.sequence_output[:, cls_positions.shape[1].value:])
   divide_by = divide_by or denominators(batch)

@@ -29,7 +29,7 @@ def pretrain(input_file, output_dir, eval_input_file=None, init_checkpoint=None,
              num_train_steps=125000, save_checkpoints_steps=5000, keep_checkpoint_max=5, max_eval_steps=None,
              log_every_steps=100, random_seed=12345, init_optimizer_slots=False, performance=False,
              keep_every_steps=None, max_bad_steps=10, spike_factor=None, allow_changes=(), micro_batch_size=None,
-             architecture_given=False):
+             recompute=False, architecture_given=False):
   """Trains an ALBERT, evaluates it on held-out documents, keeps the best; goes on where a former call stopped.
 
   Args:
@@ -55,6 +55,8 @@ def pretrain(input_file, output_dir, eval_input_file=None, init_checkpoint=None,
     allow_changes: names of settings in run_state.json that may be other than when the run began.
     micro_batch_size: sequences that are computed at a time; a step and its result stay the same. None: the whole
       batch, on a CPU as many as suit the free memory.
+    recompute: whether the backward pass computes each layer again instead of keeping what is in it: the same step in
+      less memory and about a third more time.
     architecture_given: whether the user has asked for an architecture: a checkpoint to evaluate must then have it.
 
   Returns:

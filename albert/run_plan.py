@@ -70,6 +70,9 @@ def _check_numbers(asked):
       continue
     if not (isinstance(value, int) and value > 0):
       raise UserError('pretrain.{}: expected a whole number of at least 1, found {!r}'.format(name, value))
+  for name in ('recompute', 'performance', 'init_optimizer_slots'):
+    if not isinstance(getattr(asked, name), bool):
+      raise UserError('pretrain.{}: expected True or False, found {!r}'.format(name, getattr(asked, name)))
   if asked.performance and asked.num_train_steps <= training_hooks.WARMUP_STEPS:
     raise UserError('pretrain.num_train_steps: expected at least {} in a performance run, of which {} are warm-up, '
                     'found {}'.format(training_hooks.WARMUP_STEPS + 1, training_hooks.WARMUP_STEPS,
@@ -137,10 +140,10 @@ def choose_micro_batch_size(plan):
         batch_size, asked))
   if plan.session.device != 'cpu':
     return asked
-  labels = plan.info.max_predictions_per_seq
+  labels, recompute = plan.info.max_predictions_per_seq, plan.asked.recompute
   shape = (plan.info.max_seq_length, packing.max_predictions(labels) if plan.input_options.packing else labels)
-  size = asked or memory.choose_micro_batch_size(plan.config, batch_size, *shape)
-  estimate, available = memory.check_fits(plan.config, batch_size, size, *shape)
+  size = asked or memory.choose_micro_batch_size(plan.config, batch_size, *shape, recompute=recompute)
+  estimate, available = memory.check_fits(plan.config, batch_size, size, *shape, recompute=recompute)
   _LOG.info('estimated memory %.1f GB of %.1f GB that are free, %s', estimate / 1e9, available / 1e9,
             'the whole batch at once' if size == batch_size else '{} sequences at a time'.format(size))
   return size

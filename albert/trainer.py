@@ -86,7 +86,8 @@ class Trainer:
   def _train_spec(self, batch, waited):
     global_step = tf.train.get_or_create_global_step()
     update, figures = training_step.make(batch, self.config, self._plan.optimizer, self.asked.num_train_steps,
-                                         self.session, self.asked.random_seed, self._micro_batch_size)
+                                         self.session, self.asked.random_seed, self._micro_batch_size,
+                                         self.asked.recompute)
     self._initialise()
     with tf.control_dependencies([update.train_op]):
       step_after = tf.identity(global_step)

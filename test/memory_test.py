@@ -42,10 +42,20 @@ def test_the_message_names_a_setting_that_fits():
 
 def test_micro_batches_divide_the_batch_and_leave_most_of_the_memory():
   base = AlbertConfig(vocab_size=21128, hidden_size=768, num_attention_heads=12, intermediate_size=3072)
-  for gigabytes, expected in ((24, 8), (12, 2), (1, 1), (400, 32)):
+  for gigabytes, expected in ((24, 2), (12, 2), (1, 1), (400, 2)):
     assert memory.choose_micro_batch_size(base, 32, 512, 51, gigabytes * 10**9) == expected
-  assert memory.training_bytes(base, 8, 512, 51) < 6e9
-  assert memory.choose_micro_batch_size(base, 7, 512, 51, 24 * 10**9) == 7
+  assert memory.choose_micro_batch_size(base, 3, 512, 51, 24 * 10**9) == 3
+  assert memory.choose_micro_batch_size(base, 32, 512, 51, 24 * 10**9, recompute=True) == 8
+
+
+def test_recomputation_needs_less():
+  base = AlbertConfig(vocab_size=21128, hidden_size=768, num_attention_heads=12, intermediate_size=3072)
+  parameters = memory.training_bytes(base, 0, 512, 51)
+  kept, again = [memory.training_bytes(base, 4, 512, 51, recompute) - parameters for recompute in (False, True)]
+  assert 2.5 * again < kept
+  assert memory.check_fits(base, 4, 4, 512, 51, available=2 * 10**9, recompute=True)
+  with pytest.raises(UserError):
+    memory.check_fits(base, 4, 4, 512, 51, available=2 * 10**9)
 
 
 def test_the_estimate_is_near_measured_peaks():

@@ -59,6 +59,15 @@ def test_library_agrees_with_the_reference(fixture, found):
   assert not [c for c in comparisons if not c.ok]
 
 
+@pytest.mark.integration
+@pytest.mark.parametrize('fused_ops', [True, False])
+@pytest.mark.parametrize('whole', [True, False])
+def test_with_recomputation_it_agrees_with_the_reference_too(fixture, fused_ops, whole):
+  def outputs(batch, config, whole_last_layer=whole):
+    return parity.library_outputs(batch, config, whole_last_layer, recompute=True, fused_ops=fused_ops)
+  assert not [c for c in parity.compare(fixture.expected, parity.compute(fixture, outputs)) if not c.ok]
+
+
 def test_a_change_of_any_key_is_found(fixture, found):
   for key, value in fixture.expected.items():
     changed = parity.compare({key: changed_by(value, 1e-3)}, found)
@@ -69,7 +78,7 @@ def test_a_change_of_any_key_is_found(fixture, found):
 @pytest.mark.parametrize('key', GROUPS)
 def test_one_changed_number_of_each_group_is_exit_code_1(broken, key, monkeypatch, capsys):
   original = parity.load_fixture(broken).expected
-  monkeypatch.setattr(parity, 'compute', lambda fixture: original)
+  monkeypatch.setattr(parity, 'compute', lambda *arguments: original)
   assert parity.check(broken) == 0
   change_expected(broken, lambda values: values.update({key: changed_by(values[key], 1e-3)}))
   capsys.readouterr()
@@ -80,7 +89,7 @@ def test_one_changed_number_of_each_group_is_exit_code_1(broken, key, monkeypatc
 
 def test_a_key_without_a_counterpart_fails(broken, monkeypatch, capsys):
   original = parity.load_fixture(broken).expected
-  monkeypatch.setattr(parity, 'compute', lambda fixture: original)
+  monkeypatch.setattr(parity, 'compute', lambda *arguments: original)
   change_expected(broken, lambda values: values.update(next_sentence_loss=np.float32(0)))
   assert parity.check(broken) == 1
   assert 'next_sentence_loss: no counterpart' in capsys.readouterr().out
@@ -133,7 +142,7 @@ def test_incomplete_or_damaged_fixture_is_one_line(broken, tmp_path):
 
 @pytest.mark.integration
 def test_command_line(broken):
-  command = [sys.executable, '-m', 'tools.parity', broken, '--json']
+  command = [sys.executable, '-m', 'tools.parity', broken, '--json', '--recompute']
   run = dict(cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, universal_newlines=True,
              env={name: value for name, value in os.environ.items() if name != 'XLA_FLAGS'})
   passed = subprocess.run(command, **run)

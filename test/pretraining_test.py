@@ -201,6 +201,7 @@ def test_missing_heads_are_initialised_and_named(trained, info, tmp_path, caplog
     (dict(), ["AlbertConfig.hidden_size = 'a'"], 'AlbertConfig.hidden_size: expected a whole number'),
     (dict(), ['InputOptions.prefetch_batches = 0'], 'InputOptions.prefetch_batches: expected a whole number'),
     (dict(), ["pretrain.num_train_steps = '6'"], 'num_train_steps'),
+    (dict(), ["pretrain.recompute = 'no'"], 'pretrain.recompute: expected True or False'),
     (dict(), ['pretrain.performance = True', 'pretrain.num_train_steps = 2'], 'at least 3'),
     (dict(), ["SessionOptions.device = 'npu'"], 'npu_bridge'),
     (dict(), ['pretrain.train_batch_size = 10000000000'], 'set pretrain.train_batch_size='),

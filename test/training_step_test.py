@@ -1,4 +1,6 @@
-"""A step in micro-batches is the unsplit step; dropout makes it the sum of its parts."""
+"""A step in micro-batches, with recomputation or packed is the plain step; dropout makes it the sum of its parts."""
+
+import itertools
 
 import numpy as np
 import pytest
@@ -10,6 +12,7 @@ from albert import lamb
 from albert import npu_options
 from albert import npu_session
 from albert import objectives
+from albert import packed_batches
 from albert import training_step
 from albert.modeling import AlbertConfig
 
@@ -28,26 +31,53 @@ def _batch(numbers=(0, 1, 2, 3, 4, 5)):
       for name in input_pipeline.Batch._fields})
 
 
-def _step(micro_batch_size, steps=2, **changes):
-  """Figures of each step and the weights and slots after them."""
+def _packed_batch():
+  """The same records, two in a row of which each is long enough."""
+  batch = _batch()
+  size = 2 * synthetic_data.MAX_SEQ_LENGTH
+  wide = {name: tf.pad(value, [[0, 0], [0, size - value.shape[1].value]])
+          if name in ('input_ids', 'input_mask', 'segment_ids') else value for name, value in batch._asdict().items()}
+  return packed_batches.PackedBatch(**packed_batches.pack(wide, tf.constant([0, 0, 1, 1, 2, 3]), 4))
+
+
+def _device():
+  # Without what XLA compiles, which takes longer than all the rest.
+  return npu_session.start(npu_options.SessionOptions(device='cpu', fused_ops=False), environ={})
+
+
+def _load_weights(session):
+  variables = sorted(tf.trainable_variables(), key=lambda v: v.op.name)
+  random = np.random.RandomState(0)
+  session.run(tf.global_variables_initializer(), {
+      variable.initializer.inputs[1]: random.normal(0.0, 0.3, variable.shape.as_list()) for variable in variables})
+
+
+def _step(micro_batch_size=None, steps=2, packed=False, recompute=False, step=0, **changes):
+  """Figures of each step and the weights and slots after them: the gradients are in adam_m."""
   with tf.Graph().as_default():
-    device = npu_session.start(npu_options.SessionOptions(device='cpu'), environ={})
-    update, figures = training_step.make(_batch(), _config(**changes), lamb.OptimizerOptions(
-        learning_rate=0.05, num_warmup_steps=0), 100, device, random_seed=3, micro_batch_size=micro_batch_size)
+    batch, device = _packed_batch() if packed else _batch(), _device()
+    update, figures = training_step.make(batch, _config(**changes), lamb.OptimizerOptions(
+        learning_rate=0.05, num_warmup_steps=0, clip_norm=1e6), 100, device, random_seed=3,
+        micro_batch_size=micro_batch_size, recompute=recompute)
     variables = tf.global_variables()
     with tf.Session(config=device.session_config()) as session:
-      random = np.random.RandomState(0)
-      session.run(tf.global_variables_initializer())
-      for variable in sorted(tf.trainable_variables(), key=lambda v: v.op.name):
-        variable.load(random.normal(0.0, 0.3, variable.shape.as_list()), session)
+      _load_weights(session)
+      tf.train.get_global_step().load(step, session)
       found = [session.run([figures, update.train_op])[0] for _ in range(steps)]
       return found, dict(zip([v.op.name for v in variables], session.run(variables)))
 
 
-@pytest.mark.parametrize('micro_batch_size', [1, 2, 3])
-def test_micro_batches_make_the_unsplit_step(micro_batch_size):
-  expected_figures, expected = _step(None)
-  figures, weights = _step(micro_batch_size)
+@pytest.fixture(scope='module')
+def plain():
+  return _step()
+
+
+@pytest.mark.parametrize('packed,micro_batch_size,recompute', [
+    way for way in itertools.product([False, True], [None, 2], [False, True]) if any(way)] + [(False, 1, False)])
+def test_every_way_of_computing_a_step_makes_the_plain_step(plain, packed, micro_batch_size, recompute):
+  """Losses, the gradients of the first step as its moments show them, weights after two steps."""
+  expected_figures, expected = plain
+  figures, weights = _step(micro_batch_size, packed=packed, recompute=recompute)
   for step, (found, wanted) in enumerate(zip(figures, expected_figures)):
     for name in wanted:
       np.testing.assert_allclose(found[name], wanted[name], rtol=1e-4, err_msg='{} {}'.format(step, name))
@@ -57,21 +87,27 @@ def test_micro_batches_make_the_unsplit_step(micro_batch_size):
       np.testing.assert_allclose(weights[name], value, rtol=2e-3, atol=2e-5, err_msg=name)
 
 
+DROPOUT = dict(hidden_dropout_prob=0.2, attention_probs_dropout_prob=0.1)
+
+
+def test_packing_with_dropout_repeats_itself_for_a_seed_and_step():
+  first, again, later = [_step(2, 1, packed=True, recompute=True, step=step, **DROPOUT)[0][0]['total_loss']
+                         for step in (5, 5, 6)]
+  assert first == again != later
+
+
 def test_with_dropout_a_step_is_the_sum_of_its_micro_batches_run_alone():
-  changes = dict(hidden_dropout_prob=0.2, attention_probs_dropout_prob=0.1)
-  together = _step(2, steps=1, **changes)[0][0]
-  assert _step(2, steps=1, **changes)[0][0] == together
-  total, config = 0.0, _config(**changes)
-  for number in range(3):
-    with tf.Graph().as_default():
-      device = npu_session.start(npu_options.SessionOptions(device='cpu'), environ={})
-      ops = training_step.model_ops(device, 3, tf.constant(0, tf.int64), number)
-      part = _batch(range(2 * number, 2 * number + 2))
-      model = objectives.pretraining_model(part, config, True, ops, objectives.denominators(_batch()))
-      with tf.Session() as session:
-        random = np.random.RandomState(0)
-        for variable in sorted(tf.trainable_variables(), key=lambda v: v.op.name):
-          variable.load(random.normal(0.0, 0.3, variable.shape.as_list()), session)
-        total += session.run(model.total_loss)
+  together = _step(2, steps=1, **DROPOUT)[0][0]
+  assert _step(2, steps=1, recompute=True, **DROPOUT)[0][0]['total_loss'] == together['total_loss']
+  config = _config(**DROPOUT)
+  with tf.Graph().as_default(), tf.Session() as session:
+    losses, divide_by = [], objectives.denominators(_batch())
+    for number in range(3):
+      with tf.variable_scope(tf.get_variable_scope(), reuse=number > 0):
+        ops = training_step.model_ops(_device(), 3, tf.constant(0, tf.int64), number)
+        part = _batch(range(2 * number, 2 * number + 2))
+        losses.append(objectives.pretraining_model(part, config, True, ops, divide_by).total_loss)
+    _load_weights(session)
+    total = sum(session.run(losses))
   np.testing.assert_allclose(total, together['total_loss'], rtol=1e-5)
-  assert abs(total - _step(None, steps=1)[0][0]['total_loss']) > 1e-3
+  assert abs(total - _step(steps=1)[0][0]['total_loss']) > 1e-3

@@ -1,6 +1,6 @@
 """Compares this library with numbers that the reference ALBERT computed.
 
-    python -m tools.parity FIXTURE_DIR [--json]
+    python -m tools.parity FIXTURE_DIR [--json] [--recompute]
 
 FIXTURE_DIR holds albert_config.json, a checkpoint, inputs.npz (a batch), optimizer.json, and expected.npz: outputs,
 losses, grad/<variable> before clipping, and after each of several optimizer steps on that batch step_<n>/<variable>,
@@ -11,6 +11,7 @@ that sequence_output is also computed at the positions that training leaves out.
 """
 
 import collections
+import functools
 import glob
 import json
 import os
@@ -75,11 +76,11 @@ def _optimizer_options(values):
       weight_decay_rate=values['weight_decay'], clip_norm=values['clip_norm'])
 
 
-def library_outputs(batch, config, whole_last_layer=False):
+def library_outputs(batch, config, whole_last_layer=False, recompute=False, fused_ops=True):
   """This library's model, as it is trained on a CPU, on a Batch of tensors: {key of expected.npz: tensor}."""
-  device = npu_session.start(npu_options.SessionOptions(device='cpu'), environ={})
+  device = npu_session.start(npu_options.SessionOptions(device='cpu', fused_ops=fused_ops), environ={})
   model = objectives.pretraining_model(batch, config, is_training=True, ops=training_step.model_ops(device),
-                                       whole_last_layer=whole_last_layer)
+                                       whole_last_layer=whole_last_layer, recompute=recompute)
   return {
       'embedding_output': model.encoder.embedding_output,
       'sequence_output': model.encoder.sequence_output,
@@ -195,10 +196,10 @@ def print_json(comparisons):
   print(json.dumps({'ok': all(c.ok for c in comparisons), 'comparisons': rows}, indent=1))
 
 
-def check(folder, as_json=False):
+def check(folder, as_json=False, recompute=False):
   """Compares with the fixture in `folder` and prints the result. Returns the exit code: 0 if all are equal enough."""
   fixture = load_fixture(folder)
-  comparisons = compare(fixture.expected, compute(fixture))
+  comparisons = compare(fixture.expected, compute(fixture, functools.partial(library_outputs, recompute=recompute)))
   (print_json if as_json else print_comparisons)(comparisons)
   return 0 if comparisons and all(c.ok for c in comparisons) else 1
 
@@ -207,7 +208,7 @@ def main(argv):
   if len(argv) != 2:
     raise UserError('expected one argument, the folder of a fixture such as test/parity/shared_group, '
                     'found {}'.format(len(argv) - 1))
-  return check(argv[1], flags.FLAGS.json)
+  return check(argv[1], flags.FLAGS.json, flags.FLAGS.recompute)
 
 
 if __name__ == '__main__':
@@ -215,4 +216,5 @@ if __name__ == '__main__':
   tf.logging.set_verbosity(tf.logging.ERROR)
   # Here: other tools have a --json too, and tests import several of them.
   flags.DEFINE_bool('json', False, 'Print JSON instead of text.')
+  flags.DEFINE_bool('recompute', False, 'As pretrain.recompute: layers are computed again in the backward pass.')
   cli.run(main)
