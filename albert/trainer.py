@@ -256,7 +256,7 @@ class Trainer:
 
   def _saved(self, checkpoint, step):
     """Called after a checkpoint was committed."""
-    checkpoint_files.retain(self.output_dir, self.asked.keep_checkpoint_max, self.asked.keep_every_steps,
+    checkpoint_files.retain(self.output_dir, step, self.asked.keep_checkpoint_max, self.asked.keep_every_steps,
                             self._is_regular)
     if step:
       self._evaluate_if_due(checkpoint, step)
