@@ -5,7 +5,7 @@ SHELL := bash
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
 .PHONY: help env vocab data bench-data bench-input bench bench-packing bench-memory bench-growth train-full train-perf \
-  eval tb smoke check test test-unit clean
+  eval tb smoke check test test-unit test-faults clean
 
 # Works as `make`, `make -C folder` and `make -f folder/Makefile`: defaults lie in the folder of this file, given
 # paths are relative to where make runs.
@@ -160,6 +160,9 @@ check: quiet-env ## lint, layering and configurations
 
 test-unit: quiet-env ## the fast tests
 	@$(pytest) -m 'not integration' $(TEST_ARGS)
+
+test-faults: quiet-env ## kill, break and fill everything (50 kills; FAULT_KILLS=...), print what survives: about 20 minutes
+	@FAULT_KILLS=$${FAULT_KILLS:-50} $(pytest) -m fault $(TEST_ARGS)
 
 test: test-unit ## all tests: the fast ones, then those that start whole programs
 	@$(pytest) -m integration $(TEST_ARGS)

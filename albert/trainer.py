@@ -90,12 +90,15 @@ class Trainer:
     self._initialise()
     with tf.control_dependencies([update.train_op]):
       step_after = tf.identity(global_step)
-    hooks = [stopping.StopHook(self._stopper), self._progress_hook(step_after, figures, batch, waited),
+    hooks = [self._progress_hook(step_after, figures, batch, waited),
              self._guard_hook(step_after, figures['total_loss'], update)]
     if self.session.is_chief:
-      # The last of all hooks: a checkpoint is saved when everything else of its step is on the disk.
+      # After the other hooks: a checkpoint is saved when everything else of its step is on the disk.
       hooks.append(saver.SaverHook(self.output_dir, self.asked.save_checkpoints_steps, self.session.steps_per_loop,
                                    self._manifest_entries, self._saved))
+    # After the saver: when a signal has ended the evaluation of a checkpoint, no step may follow it, or the run would
+    # go on from a later checkpoint and never evaluate this one.
+    hooks.append(stopping.StopHook(self._stopper))
     return tf.estimator.EstimatorSpec(tf.estimator.ModeKeys.TRAIN, loss=guard.finite_surrogate(figures['total_loss']),
                                       train_op=update.train_op, training_hooks=hooks)
 

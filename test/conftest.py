@@ -32,6 +32,23 @@ def fault_server():
   server.close()
 
 
+@pytest.fixture(scope='session')
+def fault_data(tmp_path_factory):
+  """The folder of a data set for fault_runs."""
+  import fault_runs
+  return fault_runs.write_data(str(tmp_path_factory.mktemp('faults') / 'data')).folder
+
+
+@pytest.fixture(scope='session')
+def uninterrupted(fault_server, fault_data, tmp_path_factory):
+  """(what is left of a run that nothing happened to, fault_client.Answer)."""
+  import fault_runs
+  out = tmp_path_factory.mktemp('uninterrupted') / 'out'
+  answer = fault_server.run(fault_data, out)
+  assert answer.code == 0, answer.log
+  return fault_runs.snapshot(out), answer
+
+
 @pytest.fixture
 def lost(request):
   """Called with records= and steps=, how much of each a fault has cost: they go to the table."""

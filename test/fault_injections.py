@@ -14,6 +14,7 @@ import numpy as np
 import tensorflow as tf
 
 from albert import event_files
+from albert import files
 from albert import guard
 from albert import layers
 from albert import memory
@@ -100,7 +101,8 @@ def kill_after_step(step):
 
 def kill_before_heldout_history(step):
   """SIGKILL when an evaluation is finished, but its line not yet written."""
-  _wrap(run_directory.History, 'add', before=lambda history, at, values: at == step and len(values) > 1 and _die())
+  _wrap(run_directory.History, 'add', before=lambda history, at, values: (
+      at == step and history._path.endswith(run_directory.HELDOUT_HISTORY_FILE) and _die()))
 
 
 def kill_before_skipping():
@@ -114,9 +116,14 @@ def _die():
 
 # Numbers.
 
+def few_seen():
+  """Three losses are enough to know a spike."""
+  guard.SpikeDetector.LEAST_SEEN = 3
+
+
 def spike_at(record):
   """The step that uses the training records from position `record` on has a hundred times its loss."""
-  guard.SpikeDetector.LEAST_SEEN = 3
+  few_seen()
 
   def raised(hook, context, values):
     if hook._guard.record == record:
@@ -140,11 +147,13 @@ def full_disk_in_checkpoint(step):
 
 
 def full_disk_in_manifest(step):
-  """No room for the manifest, when all other files of a checkpoint are written."""
-  def fail(path, *unused):
+  """The manifest gets to the disk by half, when all other files of a checkpoint are written."""
+  def fail(path, text):
     if 'model.ckpt-{}.manifest'.format(step) in path:
+      with open(path, 'w', encoding='utf-8') as target:
+        target.write(text[:100])
       raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), path)
-  _wrap(saver.checkpoint_files.files, 'write_atomically', before=fail)
+  _wrap(files, 'write_synced', before=fail)
 
 
 def full_disk_in_events(step):

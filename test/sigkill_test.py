@@ -18,20 +18,6 @@ SEED = int(os.environ.get('FAULT_SEED', '20261123'))
 KINDS = ('at any time', 'inside saving', 'inside evaluating', 'between steps')
 
 
-@pytest.fixture(scope='module')
-def data(tmp_path_factory):
-  """One record in twenty is not finite, so that some updates are skipped."""
-  return fault_runs.write_data(str(tmp_path_factory.mktemp('faults') / 'data'), bad_numbers=range(0, 2000, 20)).folder
-
-
-@pytest.fixture(scope='module')
-def uninterrupted(fault_server, data, tmp_path_factory):
-  out = tmp_path_factory.mktemp('uninterrupted') / 'out'
-  answer = fault_server.run(data, out)
-  assert answer.code == 0, answer.log
-  return fault_runs.snapshot(out), answer
-
-
 def _kill(number, answer):
   """Where try `number` dies, if a whole run is like `answer`."""
   chosen, kind = random.Random(SEED + number), number % len(KINDS)
@@ -44,19 +30,15 @@ def _kill(number, answer):
 
 @pytest.mark.parametrize('number', [
     pytest.param(number, marks=pytest.mark.fault('SIGKILL ' + KINDS[number % len(KINDS)])) for number in range(KILLS)])
-def test_a_killed_run_is_finished_by_the_same_command(fault_server, data, uninterrupted, tmp_path, lost, number):
+def test_a_killed_run_is_finished_by_the_same_command(fault_server, fault_data, uninterrupted, tmp_path, lost, number):
   expected, answer = uninterrupted
   kill, out = _kill(number, answer), tmp_path / 'out'
-  killed = fault_server.run(data, out, kill=kill)
+  killed = fault_server.run(fault_data, out, kill=kill)
   # The clock may come too late for a machine that is less busy than before.
   assert killed.code == -9 or kill['kind'] == 'time' and killed.code == 0, kill
-  resumed = fault_server.run(data, out)
+  resumed = fault_server.run(fault_data, out)
   assert resumed.code == 0, (kill, resumed.log)
   assert not fault_runs.leftovers(out), kill
   assert fault_runs.different(expected, fault_runs.snapshot(out)) == [], (kill, resumed.log)
   start = fault_client.start_of(resumed)
   lost(steps=0 if start is None else max(0, killed.step - start))
-
-
-def test_updates_are_skipped_in_the_run_that_is_killed(uninterrupted):
-  assert uninterrupted[0]['position and counters'][fault_runs.STEPS][0]['skipped'] > 0
