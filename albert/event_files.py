@@ -1,5 +1,6 @@
 """TensorBoard's event files of a run that was stopped: what lies after the point where it goes on is taken back."""
 
+import errno
 import glob
 import logging
 import os
@@ -35,9 +36,15 @@ def mend(folder):
 
 
 def sync(folder):
-  """Waits until what was flushed to the event files of a folder is on the disk."""
+  """Waits until what was flushed to the event files of a folder is on the disk.
+
+  Raises:
+    OSError: an event is not whole. TensorFlow says nothing when it has no room for one, and goes on.
+  """
   for path in _paths(folder):
     files.sync(path)
+    if records.find_frames(path)[1]:
+      raise OSError(errno.ENOSPC, 'an event that was not written to its end', path)
 
 
 def _paths(folder):

@@ -290,6 +290,7 @@ class Trainer:
 
     found = self.estimator().evaluate(input_fn, hooks=[stopping.AbandonHook(self._stopper)],
                                       checkpoint_path=checkpoint, name='heldout')
+    event_files.sync(os.path.join(self.output_dir, 'eval_heldout'))
     figures = {name[len(evaluation.GROUP):]: float(value) for name, value in found.items()
                if name.startswith(evaluation.GROUP)}
     _LOG.info('held-out at step %s: %s', '{:,}'.format(run_directory.step_of(checkpoint)),

@@ -56,7 +56,7 @@ def test_a_run_on_a_bad_disk_ends_as_one_on_a_good_one(fault_server, fault_data,
   run.fails(fault_data, ('full_disk_in_best', 4), 4, 'No space left on device', 'best')
   assert run_directory.best_checkpoint(run.out) == (None, None)
   run.fails(fault_data, ('full_disk_in_manifest', 8), 4, 'expected to write the checkpoint of step 8', 'No space left')
-  run.fails(fault_data, ('full_disk_in_events', 5), 4, 'event')
+  run.fails(fault_data, ('full_disk_in_events', 5), 4, 'an event that was not written to its end', 'tfevents')
   run.fails(fault_data, ('read_only_after_step', 6, run.out), 4, 'Permission denied')
   shutil.copytree(fault_data, data)
   run.fails(data, ('vanish_after_step', 6, data), 8, 'heldout-00000-of-00001.tfrecord', 'No such file')

@@ -1,4 +1,4 @@
-"""Numbers that go wrong: updates are skipped, a run without hope stops, a loss spike is left out, NaN is never saved."""
+"""Numbers that go wrong: updates are skipped, a run without hope stops, a loss spike is left out, NaN is not saved."""
 
 import json
 import shutil
