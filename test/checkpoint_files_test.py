@@ -66,6 +66,7 @@ DAMAGE = {
 
 
 @pytest.mark.parametrize('damage', sorted(DAMAGE))
+@pytest.mark.fault('damaged checkpoint')
 def test_a_damaged_checkpoint_is_told_and_the_one_before_taken(folder, caplog, damage):
   ending, change = DAMAGE[damage]
   _edit(str(folder / ('model.ckpt-8' + ending)), change)
@@ -77,6 +78,7 @@ def test_a_damaged_checkpoint_is_told_and_the_one_before_taken(folder, caplog, d
 
 
 @pytest.mark.parametrize('ending', ENDINGS)
+@pytest.mark.fault('damaged checkpoint')
 def test_a_missing_file_is_damage(folder, ending):
   os.remove(str(folder / ('model.ckpt-8' + ending)))
   assert checkpoint_files.newest_good(str(folder)) == str(folder / 'model.ckpt-4')
@@ -127,6 +129,7 @@ def _kill_at(place, monkeypatch, act):
 
 @pytest.mark.parametrize('action,found', [
     ('save', {8, 12}), ('save what is damaged', {4, 8}), ('remove', {8})])
+@pytest.mark.fault('killed at every change of a file')
 def test_killed_at_any_change_of_a_file(tmp_path, monkeypatch, action, found):
   """Nothing partial stays, nothing good is lost."""
   results, place, killed = set(), 0, True
@@ -181,6 +184,7 @@ def with_best(folder):
   return folder
 
 
+@pytest.mark.fault('damaged best')
 def test_a_damaged_best_is_copied_again_while_the_run_has_it(with_best, caplog):
   _edit(str(with_best / 'best' / 'model.ckpt-8.index'), lambda content: content[1:])
   assert run_directory.is_damaged(str(with_best))
@@ -191,6 +195,7 @@ def test_a_damaged_best_is_copied_again_while_the_run_has_it(with_best, caplog):
 
 
 @pytest.mark.parametrize('broken', ['best', 'best.json'])
+@pytest.mark.fault('damaged best')
 def test_a_damaged_best_that_is_nowhere_else_is_no_best(with_best, caplog, broken):
   if broken == 'best':
     _edit(str(with_best / 'best' / 'model.ckpt-8.index'), lambda content: content[1:])
