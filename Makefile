@@ -161,7 +161,7 @@ check: quiet-env ## lint, layering and configurations
 test-unit: quiet-env ## the fast tests
 	@$(pytest) -m 'not integration' $(TEST_ARGS)
 
-test-faults: quiet-env ## kill, break and fill everything (50 kills; FAULT_KILLS=...), print what survives: about 20 minutes
+test-faults: quiet-env ## SIGKILL 50 times (FAULT_KILLS=...), break and fill everything; a table of what survives
 	@FAULT_KILLS=$${FAULT_KILLS:-50} $(pytest) -m fault $(TEST_ARGS)
 
 test: test-unit ## all tests: the fast ones, then those that start whole programs
