@@ -5,7 +5,7 @@ SHELL := bash
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
 .PHONY: help env vocab data bench-data bench-input bench bench-packing bench-memory bench-growth train-full train-perf \
-  eval tb smoke check test test-unit test-spark clean
+  eval tb smoke check test test-unit test-spark test-faults clean
 
 # Works as `make`, `make -C folder` and `make -f folder/Makefile`: defaults lie in the folder of this file, given
 # paths are relative to where make runs.
@@ -160,6 +160,9 @@ check: quiet-env ## lint, layering and configurations
 
 test-unit: quiet-env ## the fast tests
 	@$(pytest) -m 'not integration' $(TEST_ARGS)
+
+test-faults: quiet-env ## SIGKILL 50 times (FAULT_KILLS=...), break and fill everything; a table of what survives
+	@FAULT_KILLS=$${FAULT_KILLS:-50} $(pytest) -m fault $(TEST_ARGS)
 
 test: test-unit ## all tests: the fast ones, then those that start whole programs
 	@$(pytest) -m integration $(TEST_ARGS)

@@ -1,11 +1,14 @@
 """Checkpoints as files: committed with a manifest, verified by it, kept as long as asked.
 
-A checkpoint is complete when model.ckpt-<step>.manifest.json is there: it is written last and names each file with its
-size and SHA-256, the step, the position in the data and what else a resumed run needs. `checkpoint` is TensorFlow's own
-file, from which tf.estimator learns where to go on; it is put right before tf.estimator looks.
+A checkpoint is complete when model.ckpt-<step>.manifest.json is there: it gets this name last. It names each file with
+its size and SHA-256, the step, the position in the data and what else a resumed run needs. Until then, and again while
+the checkpoint is removed, it is called .manifest.json.tmp: what a killed process has left is known by that name.
+`checkpoint` is TensorFlow's own file, from which tf.estimator learns where to go on; it is put right before
+tf.estimator looks.
 """
 
 import glob
+import hashlib
 import json
 import logging
 import os
@@ -20,6 +23,7 @@ from albert.errors import UserError
 
 BASENAME = 'model.ckpt'
 MANIFEST = '.manifest.json'
+UNFINISHED = MANIFEST + '.tmp'
 # Here a checkpoint is written; what a killed process left is removed at the next start.
 SAVING_FOLDER = 'saving.tmp'
 
@@ -34,24 +38,31 @@ def prefix_of(folder, step):
 def steps_in(folder):
   """The steps that have a manifest in `folder`, ascending."""
   paths = glob.glob(os.path.join(glob.escape(folder), BASENAME + '-*' + MANIFEST))
-  found = [re.search(r'-(\d+)' + re.escape(MANIFEST), os.path.basename(path)) for path in paths]
+  found = [re.search(r'-(\d+)' + re.escape(MANIFEST) + '$', os.path.basename(path)) for path in paths]
   return sorted(int(match.group(1)) for match in found if match)
 
 
 def read_manifest(prefix):
-  """What the manifest of a checkpoint says, as a dict; None if it has none or one that cannot be read."""
+  """What the manifest of a checkpoint says, as a dict; None if it has none or a damaged one."""
   try:
     with open(prefix + MANIFEST, encoding='utf-8') as source:
-      return json.load(source)
-  except (OSError, ValueError):
+      manifest = json.load(source)
+    said = manifest.pop('sha256')
+  except (OSError, ValueError, KeyError, AttributeError, TypeError):
     return None
+  return manifest if said == _checksum(manifest) else None
+
+
+def _checksum(manifest):
+  """SHA-256 of what a manifest says: a flipped digit is a position in the data too."""
+  return hashlib.sha256(json.dumps(manifest, sort_keys=True).encode('utf-8')).hexdigest()
 
 
 def problem_with(prefix):
   """What is wrong with a checkpoint that has a manifest, in words; None for a good one."""
   manifest = read_manifest(prefix)
-  if not isinstance(manifest, dict) or 'files' not in manifest:
-    return 'its manifest cannot be read'
+  if manifest is None:
+    return 'its manifest is damaged'
   for name, said in sorted(manifest['files'].items()):
     path = os.path.join(os.path.dirname(prefix), name)
     if not os.path.exists(path):
@@ -61,6 +72,11 @@ def problem_with(prefix):
     if features.file_sha256(path) != said['sha256']:
       return '{} has another checksum'.format(name)
   return None
+
+
+def is_good(prefix):
+  """Whether a checkpoint is what its manifest says; one that never had a manifest is taken for good."""
+  return not os.path.exists(prefix + MANIFEST) or problem_with(prefix) is None
 
 
 def newest_good(folder):
@@ -86,7 +102,7 @@ def newest_good(folder):
 
 def recover(folder):
   """Puts a folder right after a process was killed in it. Returns newest_good(folder), which TensorFlow then takes."""
-  shutil.rmtree(os.path.join(folder, SAVING_FOLDER), ignore_errors=True)
+  discard_unfinished(folder)
   for path in glob.glob(os.path.join(glob.escape(folder), '*.tmp')):
     files.remove(path)
   good = newest_good(folder)
@@ -124,42 +140,56 @@ def commit(folder, temporary, step, entries):
     entries: dict, what else the manifest is to say.
   """
   prefix = prefix_of(folder, step)
-  files.remove(prefix + MANIFEST)  # of a damaged checkpoint of the same step: it is no longer what it says
+  if os.path.exists(prefix + MANIFEST):  # of a damaged checkpoint of the same step
+    os.replace(prefix + MANIFEST, prefix + UNFINISHED)
   described = {}
   for path in sorted(glob.glob(glob.escape(temporary) + '.*')):
     files.sync(path)
     described[os.path.basename(path)] = {'bytes': os.path.getsize(path), 'sha256': features.file_sha256(path)}
+  manifest = dict(entries, step=step, files=described)
+  manifest['sha256'] = _checksum(manifest)
+  files.write_synced(prefix + UNFINISHED, json.dumps(manifest, indent=1, sort_keys=True) + '\n')
   for name in described:
     os.replace(os.path.join(os.path.dirname(temporary), name), os.path.join(folder, name))
   files.sync(folder)
-  manifest = dict(entries, step=step, files=described)
-  files.write_atomically(prefix + MANIFEST, json.dumps(manifest, indent=1, sort_keys=True) + '\n')
+  os.replace(prefix + UNFINISHED, prefix + MANIFEST)
+  files.sync(folder)
   _point_to(folder, prefix)
   os.rmdir(os.path.dirname(temporary))
   return prefix
 
 
 def discard_unfinished(folder):
-  """Removes what an attempt to write a checkpoint left."""
+  """Removes what an attempt to write or to remove a checkpoint left."""
   shutil.rmtree(os.path.join(folder, SAVING_FOLDER), ignore_errors=True)
+  for path in glob.glob(os.path.join(glob.escape(folder), BASENAME + '-*' + UNFINISHED)):
+    _remove_files(path[:-len(UNFINISHED)])
 
 
-def retain(folder, keep_max, keep_every_steps, is_regular):
+def _remove_files(prefix):
+  """Removes a checkpoint whose manifest has its unfinished name, which goes last."""
+  for path in glob.glob(glob.escape(prefix) + '.*'):
+    if path != prefix + UNFINISHED:
+      files.remove(path)
+  files.remove(prefix + UNFINISHED)
+
+
+def retain(folder, newest, keep_max, keep_every_steps, is_regular):
   """Removes checkpoints but the newest `keep_max` and those of every `keep_every_steps`-th step.
 
   Args:
     folder: of the run.
+    newest: int, the step of the one that was saved just now; those of later steps are damaged, the run went back.
     keep_max: int.
     keep_every_steps: int or None.
     is_regular: callable(step) -> bool; a checkpoint of another step was made to stop there and goes when a newer one
       is there, so that a stopped run keeps what an uninterrupted one does.
   """
   steps = steps_in(folder)
-  regular = [step for step in steps if is_regular(step) or step == steps[-1]]
+  regular = [step for step in steps if step < newest and is_regular(step) or step == newest]
   kept = set(regular[-keep_max:]) | {step for step in regular if keep_every_steps and step % keep_every_steps == 0}
   for step in steps:
     if step not in kept:
       prefix = prefix_of(folder, step)
-      files.remove(prefix + MANIFEST)  # first: without it the others are no checkpoint
-      for path in glob.glob(glob.escape(prefix) + '.*'):
-        files.remove(path)
+      os.replace(prefix + MANIFEST, prefix + UNFINISHED)
+      _remove_files(prefix)

@@ -1,12 +1,17 @@
 """TensorBoard's event files of a run that was stopped: what lies after the point where it goes on is taken back."""
 
+import errno
 import glob
+import logging
 import os
 
 import tensorflow as tf
 
 from albert import files
 from albert import records
+
+_LOG = logging.getLogger('albert')
+
 
 def rewind(folder, keep):
   """Cuts each event file of a folder at its first event that is not to be kept, or is not whole.
@@ -24,13 +29,22 @@ def rewind(folder, keep):
 
 def mend(folder):
   """Cuts what is not whole, as a full disk leaves it, from the end of each event file of a folder."""
-  rewind(folder, lambda step: True)
+  try:
+    rewind(folder, lambda step: True)
+  except OSError as error:  # this is called when a run has failed: its own error is the one to tell
+    _LOG.warning('%s: event files may end in a damaged event (%s); the next start cuts it off', folder, error.strerror)
 
 
 def sync(folder):
-  """Waits until what was flushed to the event files of a folder is on the disk."""
+  """Waits until what was flushed to the event files of a folder is on the disk.
+
+  Raises:
+    OSError: an event is not whole. TensorFlow says nothing when it has no room for one, and goes on.
+  """
   for path in _paths(folder):
     files.sync(path)
+    if records.find_frames(path)[1]:
+      raise OSError(errno.ENOSPC, 'an event that was not written to its end', path)
 
 
 def _paths(folder):

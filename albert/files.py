@@ -13,14 +13,19 @@ def sync(path):
     os.close(handle)
 
 
+def write_synced(path, text):
+  """Writes a file and waits until its content is on the disk."""
+  with open(path, 'w', encoding='utf-8') as target:
+    target.write(text)
+    target.flush()
+    os.fsync(target.fileno())
+
+
 def write_atomically(path, text):
   """Writes a file under a temporary name, then renames it: whoever sees it sees all of it."""
   temporary = path + '.tmp'
   try:
-    with open(temporary, 'w', encoding='utf-8') as target:
-      target.write(text)
-      target.flush()
-      os.fsync(target.fileno())
+    write_synced(temporary, text)
     os.replace(temporary, path)
   except OSError:
     remove(temporary)

@@ -73,6 +73,7 @@ def pretrain(input_file, output_dir, eval_input_file=None, init_checkpoint=None,
   with stopping.Stopper() as stopper, contextlib.ExitStack() as stack:
     if plan.session.is_chief:
       stack.enter_context(run_lock.hold(output_dir))
+    stack.enter_context(_readable_file_errors(output_dir))
     carry_out(plan, stopper)
   return stopping.EXIT_CODE if stopper.requested else None
 
@@ -119,7 +120,7 @@ def _is_finished(plan):
   results = run_directory.read_results(output_dir)
   evaluated = run_directory.History(output_dir, run_directory.HELDOUT_HISTORY_FILE, []).steps()
   missing = plan.asked.do_eval and plan.heldout and step not in evaluated
-  if step < num_train_steps or missing or results.get('trained_steps') != step:
+  if step < num_train_steps or missing or results.get('trained_steps') != step or run_directory.is_damaged(output_dir):
     return False
   print('nothing to do: {} was trained to step {:,} of {:,}'.format(output_dir, step, num_train_steps))
   print_summary(output_dir, results)
@@ -127,8 +128,18 @@ def _is_finished(plan):
 
 
 @contextlib.contextmanager
+def _readable_file_errors(output_dir):
+  """Turns what full disks and folders that cannot be written make Python raise into one line."""
+  try:
+    yield
+  except OSError as error:
+    raise UserError('{}: expected to read and write files of the run, found {} ({}); correct it and start again: the '
+                    'run goes on from its newest checkpoint'.format(output_dir, error.strerror, error.filename))
+
+
+@contextlib.contextmanager
 def _readable_errors(trainer):
-  """Turns what broken files and full disks make TensorFlow and Python raise into one line; mends event files."""
+  """Turns what broken files and full disks make TensorFlow raise into one line; mends event files."""
   try:
     yield
   except tf.errors.OpError as error:
@@ -142,10 +153,6 @@ def _readable_errors(trainer):
       raise UserError('expected readable files and room to write, found: {}; restore what it names or make room'.format(
           error.message.split('\n')[0]))
     raise
-  except OSError as error:
-    raise UserError('{}: expected to read and write files of the run, found {} ({}); correct it and start again: the '
-                    'run goes on from its newest checkpoint'.format(
-                        trainer.asked.output_dir, error.strerror, error.filename))
   except stopping.Stopped:
     _LOG.warning('the evaluation was left unfinished')
   finally:

@@ -109,8 +109,10 @@ def _git_commit():
 
 
 def latest_checkpoint(folder):
-  """Prefix of the newest checkpoint in `folder`, or None."""
-  return tf.train.latest_checkpoint(folder)
+  """Prefix of the newest checkpoint in `folder`, or None. The newest with an index if TensorFlow's own is gone."""
+  prefixes = [checkpoint_files.prefix_of(folder, step) for step in reversed(checkpoint_files.steps_in(folder))]
+  return tf.train.latest_checkpoint(folder) or next(
+      (prefix for prefix in prefixes if os.path.exists(prefix + '.index')), None)
 
 
 def step_of(checkpoint):
@@ -151,13 +153,14 @@ def config_beside(checkpoint):
 
 
 def best_checkpoint(output_dir):
-  """(prefix, figures) of the best checkpoint of a run, or (None, None)."""
-  path = os.path.join(output_dir, BEST_FOLDER, 'best.json')
-  if not os.path.exists(path):
+  """(prefix, figures) of the best checkpoint of a run, or (None, None) where there is none or a damaged best.json."""
+  try:
+    with open(os.path.join(output_dir, BEST_FOLDER, 'best.json'), encoding='utf-8') as source:
+      best = json.load(source)
+    prefix, _ = os.path.join(output_dir, BEST_FOLDER, best['checkpoint']), float(best[BEST_METRIC])
+  except (OSError, ValueError, KeyError, TypeError):
     return None, None
-  with open(path, encoding='utf-8') as source:
-    best = json.load(source)
-  return os.path.join(output_dir, BEST_FOLDER, best['checkpoint']), best
+  return prefix, best
 
 
 def keep_if_best(output_dir, checkpoint, step, figures):
@@ -168,12 +171,16 @@ def keep_if_best(output_dir, checkpoint, step, figures):
   folder = os.path.join(output_dir, BEST_FOLDER)
   os.makedirs(folder, exist_ok=True)
   name = os.path.basename(checkpoint)
-  for path in sorted(glob.glob(glob.escape(checkpoint) + '.*')):
-    files.copy_atomically(path, os.path.join(folder, os.path.basename(path)))
+  _copy(checkpoint, folder)
   files.write_atomically(os.path.join(folder, 'best.json'),
                          json.dumps(dict(figures, checkpoint=name, global_step=step), indent=1, sort_keys=True) + '\n')
   _tidy_best(folder, name)
   return True
+
+
+def _copy(checkpoint, folder):
+  for path in sorted(glob.glob(glob.escape(checkpoint) + '.*')):
+    files.copy_atomically(path, os.path.join(folder, os.path.basename(path)))
 
 
 def _tidy_best(folder, name):
@@ -191,19 +198,34 @@ def _others(folder, name):
 
 
 def mend_best(output_dir):
-  """Finishes what a killed process left of keep_if_best(); a damaged best checkpoint is no best."""
+  """Finishes what a killed process left of keep_if_best(); a damaged best is copied again, or else is no best."""
   checkpoint, best = best_checkpoint(output_dir)
   folder = os.path.join(output_dir, BEST_FOLDER)
   if not checkpoint:
+    if os.path.exists(os.path.join(folder, 'best.json')):
+      _forget_best(folder, 'best.json cannot be read')
     return
-  problem = checkpoint_files.problem_with(checkpoint) if os.path.exists(
-      checkpoint + checkpoint_files.MANIFEST) else None
-  if problem:
-    _LOG.warning('DAMAGED BEST CHECKPOINT %s: %s; the next evaluation chooses another', checkpoint, problem)
-    os.remove(os.path.join(folder, 'best.json'))
-    return
+  own = os.path.join(output_dir, best['checkpoint'])
+  if not checkpoint_files.is_good(checkpoint):
+    if not checkpoint_files.read_manifest(own) or not checkpoint_files.is_good(own):
+      _forget_best(folder, checkpoint_files.problem_with(checkpoint))
+      return
+    _LOG.warning('DAMAGED BEST CHECKPOINT %s: %s; copied again from %s', checkpoint,
+                 checkpoint_files.problem_with(checkpoint), own)
+    _copy(own, folder)
   if tf.train.latest_checkpoint(folder) != checkpoint or _others(folder, best['checkpoint']):
     _tidy_best(folder, best['checkpoint'])
+
+
+def _forget_best(folder, problem):
+  _LOG.warning('DAMAGED BEST CHECKPOINT %s: %s; the next evaluation chooses another', folder, problem)
+  os.remove(os.path.join(folder, 'best.json'))
+
+
+def is_damaged(output_dir):
+  """Whether the newest or the best checkpoint of a run is not what its manifest says."""
+  newest, (best, _) = latest_checkpoint(output_dir), best_checkpoint(output_dir)
+  return not all(checkpoint_files.is_good(checkpoint) for checkpoint in (newest, best) if checkpoint)
 
 
 def read_results(output_dir):

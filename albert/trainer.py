@@ -91,12 +91,15 @@ class Trainer:
     self._initialise()
     with tf.control_dependencies([update.train_op]):
       step_after = tf.identity(global_step)
-    hooks = [stopping.StopHook(self._stopper), self._progress_hook(step_after, figures, batch, waited),
+    hooks = [self._progress_hook(step_after, figures, batch, waited),
              self._guard_hook(step_after, figures['total_loss'], update)]
     if self.session.is_chief:
-      # The last of all hooks: a checkpoint is saved when everything else of its step is on the disk.
+      # After the other hooks: a checkpoint is saved when everything else of its step is on the disk.
       hooks.append(saver.SaverHook(self.output_dir, self.asked.save_checkpoints_steps, self.session.steps_per_loop,
                                    self._manifest_entries, self._saved))
+    # After the saver: when a signal has ended the evaluation of a checkpoint, no step may follow it, or the run would
+    # go on from a later checkpoint and never evaluate this one.
+    hooks.append(stopping.StopHook(self._stopper))
     return tf.estimator.EstimatorSpec(tf.estimator.ModeKeys.TRAIN, loss=guard.finite_surrogate(figures['total_loss']),
                                       train_op=update.train_op, training_hooks=hooks)
 
@@ -257,7 +260,7 @@ class Trainer:
 
   def _saved(self, checkpoint, step):
     """Called after a checkpoint was committed."""
-    checkpoint_files.retain(self.output_dir, self.asked.keep_checkpoint_max, self.asked.keep_every_steps,
+    checkpoint_files.retain(self.output_dir, step, self.asked.keep_checkpoint_max, self.asked.keep_every_steps,
                             self._is_regular)
     if step:
       self._evaluate_if_due(checkpoint, step)
@@ -288,6 +291,7 @@ class Trainer:
 
     found = self.estimator().evaluate(input_fn, hooks=[stopping.AbandonHook(self._stopper)],
                                       checkpoint_path=checkpoint, name='heldout')
+    event_files.sync(os.path.join(self.output_dir, 'eval_heldout'))
     figures = {name[len(evaluation.GROUP):]: float(value) for name, value in found.items()
                if name.startswith(evaluation.GROUP)}
     _LOG.info('held-out at step %s: %s', '{:,}'.format(run_directory.step_of(checkpoint)),

@@ -1,4 +1,4 @@
-"""What every test starts from: no gin bindings, an empty graph."""
+"""What every test starts from: no gin bindings, an empty graph. And the table of the fault tests."""
 
 import os
 import sys
@@ -11,6 +11,9 @@ os.environ.setdefault('XLA_FLAGS', '--xla_backend_optimization_level=0')
 import gin
 import pytest
 
+import fault_client
+import fault_table
+
 
 @pytest.fixture(autouse=True)
 def _fresh_state():
@@ -21,24 +24,45 @@ def _fresh_state():
   gin.clear_config()
 
 
-class FaultTable:
-  """What the fault tests survived; printed at the end."""
+@pytest.fixture(scope='session')
+def fault_server():
+  """One process that has imported TensorFlow and forks a training for each job."""
+  server = fault_client.Server()
+  yield server
+  server.close()
 
-  rows = []
 
-  def add(self, fault, tries, survived, records_lost=0, steps_lost=0):
-    self.rows.append((fault, str(tries), str(survived), str(records_lost), str(steps_lost)))
+@pytest.fixture(scope='session')
+def fault_data(tmp_path_factory):
+  """The folder of a data set for fault_runs."""
+  import fault_runs
+  return fault_runs.write_data(str(tmp_path_factory.mktemp('faults') / 'data')).folder
+
+
+@pytest.fixture(scope='session')
+def uninterrupted(fault_server, fault_data, tmp_path_factory):
+  """(what is left of a run that nothing happened to, fault_client.Answer)."""
+  import fault_runs
+  out = tmp_path_factory.mktemp('uninterrupted') / 'out'
+  answer = fault_server.run(fault_data, out)
+  assert answer.code == 0, answer.log
+  return fault_runs.snapshot(out), answer
 
 
 @pytest.fixture
-def fault_table():
-  return FaultTable()
+def lost(request):
+  """Called with records= and steps=, how much of each a fault has cost: they go to the table."""
+  def note(records=0, steps=0):
+    request.node.user_properties.append(('lost', (records, steps)))
+  return note
+
+
+def pytest_runtest_setup(item):
+  for marker in item.iter_markers('fault'):
+    item.user_properties.append(('fault', marker.args[0]))
 
 
 def pytest_terminal_summary(terminalreporter):
-  if FaultTable.rows:
-    rows = [('fault', 'tries', 'survived', 'records lost', 'steps lost')] + FaultTable.rows
-    widths = [max(map(len, column)) for column in zip(*rows)]
-    terminalreporter.write_line('')
-    for row in rows:
-      terminalreporter.write_line('  '.join(word.ljust(width) for word, width in zip(row, widths)).rstrip())
+  reports = [report for kind in ('passed', 'failed', 'error') for report in terminalreporter.stats.get(kind, [])]
+  for line in fault_table.lines(reports):
+    terminalreporter.write_line(line)

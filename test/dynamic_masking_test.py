@@ -2,6 +2,7 @@
 
 import collections
 import os
+import shutil
 
 import numpy as np
 import pytest
@@ -10,12 +11,14 @@ import tensorflow as tf
 from albert import dynamic_masking
 from albert import features
 from albert import input_pipeline
+from albert import records
 from albert.errors import UserError
 from tools import compact
 from tools import data_set
 from tools import random_bits
 from tools import tfrecord
 
+import fault_runs
 import small_corpus
 
 WIDTH, SLOTS = 64, 9
@@ -232,6 +235,24 @@ def test_compact_records_are_checked(infos, tmp_path):
       'train': [features.Shard('x', 1, None)], 'heldout': []}, info.settings)
   with pytest.raises(UserError, match='expected 1 values of token_ids in record 0, found 0'):
     input_pipeline.check_readable(broken)
+
+
+@pytest.mark.fault('rotten data: compact')
+def test_a_lost_record_moves_no_other(infos, tmp_path, monkeypatch, caplog):
+  monkeypatch.setattr(records, 'MOST_LOST', 0.01)  # of a small data set
+  shutil.copytree(infos['compact'].folder, str(tmp_path / 'data'))
+  info = features.DatasetInfo.load(str(tmp_path / 'data'))
+  count = info.records('train') // 5
+  with tf.Graph().as_default():
+    expected = run(input_pipeline.training_batches(infos['compact'], 5, 3), count)
+  fault_runs.flip_bit(info.paths('train')[0], 7)
+  with tf.Graph().as_default():
+    found = run(input_pipeline.training_batches(info, 5, 3, lost=records.LostRecords(info)), count)
+  assert [entry.getMessage().split(' (')[0] for entry in caplog.records] == ['lost: record 7 of ' + os.path.basename(
+      info.paths('train')[0])]
+  changed = [(batch, row) for batch in range(count) for row in range(5)
+             if any((found[batch][name][row] != expected[batch][name][row]).any() for name in found[batch])]
+  assert len(changed) == 1
 
 
 def run_lengths(batch):

@@ -10,6 +10,7 @@ import tensorflow as tf
 
 import synthetic_data
 from albert import checkpoint_files
+from albert import data_order
 from albert import features
 from albert import pretraining
 from albert import records
@@ -18,33 +19,69 @@ from albert import run_pretraining
 
 # 0.1% of 2,000 records are 2. Batches of 4: a run of 12 steps uses 48 of them.
 TRAIN_COUNTS = (1100, 900)
-STEPS = 12
+BATCH_SIZE, STEPS, SAVE_STEPS = 4, 12, 4
+# The update of these steps is not finite, two in a row around a checkpoint; a record of ROTTEN_STEP is damaged.
+BAD_STEPS, ROTTEN_STEP = (3, 8, 9), 10
+SEED = 12345
 BINDINGS = [
     'AlbertConfig.embedding_size = 6', 'AlbertConfig.hidden_size = 8', 'AlbertConfig.num_hidden_layers = 1',
     'AlbertConfig.num_attention_heads = 2', 'AlbertConfig.intermediate_size = 12',
     'AlbertConfig.hidden_dropout_prob = 0.1', 'OptimizerOptions.learning_rate = 0.05',
-    'OptimizerOptions.num_warmup_steps = 2', "SessionOptions.device = 'cpu'", 'pretrain.train_batch_size = 4',
-    'pretrain.eval_batch_size = 8', 'pretrain.num_train_steps = {}'.format(STEPS),
-    'pretrain.save_checkpoints_steps = 4', 'pretrain.keep_checkpoint_max = 2', 'pretrain.log_every_steps = 1']
+    'OptimizerOptions.num_warmup_steps = 2', "SessionOptions.device = 'cpu'",
+    'pretrain.train_batch_size = {}'.format(BATCH_SIZE), 'pretrain.eval_batch_size = 8',
+    'pretrain.num_train_steps = {}'.format(STEPS),
+    'pretrain.save_checkpoints_steps = {}'.format(SAVE_STEPS), 'pretrain.keep_checkpoint_max = 2',
+    'pretrain.log_every_steps = 1', 'pretrain.random_seed = {}'.format(SEED), 'pretrain.spike_factor = 50.0']
 # Figures that are wall-clock time.
 _CLOCK = ('examples_per_second', 'seconds', 'median_step_seconds', 'input_wait_fraction')
 
 
-def write_data(folder, bad_numbers=()):
-  """A data set; the records numbered `bad_numbers` have infinite label weights, so that their loss is not finite."""
+def write_data(folder):
+  """A data set of which some records have infinite label weights, and one has a flipped bit."""
+  shards = [features.Shard(features.shard_name(features.TRAIN, number, len(TRAIN_COUNTS)), count, None)
+            for number, count in enumerate(TRAIN_COUNTS)]
+  info = features.DatasetInfo(folder, None, None, None, None, {features.TRAIN: shards})
+  bad = {_number(*records_of_step(info, step)[1]) for step in BAD_STEPS}
   write = synthetic_data.record
 
   def record(number, **shape):
     values = write(number, **shape)
-    if number in bad_numbers:
+    if number in bad:
       values['masked_lm_weights'][0] = float('inf')
     return values
 
   synthetic_data.record = record
   try:
-    return synthetic_data.write_dataset(folder, TRAIN_COUNTS, heldout_count=24)
+    info = synthetic_data.write_dataset(folder, TRAIN_COUNTS, heldout_count=24)
   finally:
     synthetic_data.record = write
+  flip_bit(os.path.join(folder, rotten_record(info)[0]), rotten_record(info)[1])
+  return info
+
+
+def records_of_step(info, step):
+  """The (file, index) of the records that a step of an undisturbed run uses, a list."""
+  return data_order.records_at(info, SEED, (step - 1) * BATCH_SIZE, BATCH_SIZE)
+
+
+def rotten_record(info):
+  """(file, index) of the damaged record."""
+  return records_of_step(info, ROTTEN_STEP)[2]
+
+
+def _number(file, index):
+  """The number of a record, counted through the shards."""
+  return sum(TRAIN_COUNTS[:int(file.split('-')[1])]) + index
+
+
+def flip_bit(path, index):
+  """Damages the content of a record."""
+  with open(path, 'r+b') as target:
+    place = records.find_frames(path)[0][index] + 40
+    target.seek(place)
+    byte = target.read(1)
+    target.seek(place)
+    target.write(bytes([byte[0] ^ 1]))
 
 
 def train(data, out, *bindings, **arguments):
@@ -132,8 +169,3 @@ def _same(first, second):
 def leftovers(out):
   """Files that are no part of a run: what a killed process left."""
   return [path for path in glob.glob(os.path.join(str(out), '**'), recursive=True) if path.endswith('.tmp')]
-
-
-def train_shard(info, number):
-  """Path of a training shard."""
-  return info.paths(features.TRAIN)[number]

@@ -71,17 +71,19 @@ def _read_all(info, shard=0):
     (lambda data, offsets: data[:offsets[1198]], [1198, 1199]),
     (lambda data, offsets: data[:offsets[4]] + bytes(300) + data[offsets[5]:], [4]),
     (lambda data, offsets: data + bytes(300), [])])
-def test_exactly_the_damaged_records_are_lost(info, intact, change, gone):
+@pytest.mark.fault('rotten data: flipped bit, length, cut file, gap')
+def test_exactly_the_damaged_records_are_lost(info, intact, lost, change, gone):
   expected, _ = _read_all(intact)
   assert None not in expected
   _change(info, 0, change)
-  found, lost = _read_all(info)
+  found, noted = _read_all(info)
   assert [index for index, record in enumerate(found) if record is None] == gone
   assert [record for record in found if record is not None] == [
       record for index, record in enumerate(expected) if index not in gone]
-  assert len(lost) == len(gone)
+  assert len(noted) == len(gone)
   for index in gone:
-    assert ('train-00000-of-00002.tfrecord', index) in lost
+    assert ('train-00000-of-00002.tfrecord', index) in noted
+  lost(records=len(gone))
 
 
 def test_a_long_hole_is_not_read_with_the_record_before_it(info, intact, monkeypatch):
@@ -110,6 +112,7 @@ def _numbers(info, count, start=0, **arguments):
 
 
 @pytest.mark.parametrize('ranks', [1, 2])
+@pytest.mark.fault('rotten data: others keep their place')
 def test_a_lost_record_moves_no_other(info, intact, ranks, caplog):
   count = 2 * sum(COUNTS) // ranks // 7 + 1
   expected = _numbers(intact, count, ranks=ranks)
@@ -124,6 +127,7 @@ def test_a_lost_record_moves_no_other(info, intact, ranks, caplog):
   assert later == found[-35:]
 
 
+@pytest.mark.fault('rotten data: above 0.1%, stops')
 def test_above_a_thousandth_the_run_stops(info):
   lost = records.LostRecords(info)
   _change(info, 0, _flip_payload(1, 2, 3))
@@ -148,6 +152,7 @@ def test_what_is_lost_is_kept_and_forgotten_when_the_file_is_restored(info, inta
   assert len(records.LostRecords(info, str(tmp_path))) == 0
 
 
+@pytest.mark.fault('rotten data: missing shard, stops')
 def test_a_missing_or_short_shard_is_known_at_the_start_without_reading_the_others(info, monkeypatch):
   opened = []
   find_frames = records.find_frames
@@ -169,6 +174,7 @@ def test_a_shard_without_any_record_is_replaced_by_the_next(tmp_path):
   assert reader.read_or_next(0, 0) == reader.read(1, 0)
 
 
+@pytest.mark.fault('rotten data: held-out')
 def test_evaluation_leaves_out_what_is_lost(tmp_path):
   info = synthetic_data.write_dataset(str(tmp_path), (1500,), 11)
   path = info.paths(features.HELDOUT)[0]
