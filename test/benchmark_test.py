@@ -77,6 +77,26 @@ def test_real_tokens_are_compared_in_pairs(capsys):
       '1.50 by packing']
 
 
+def test_growth_measures_no_shape_twice(monkeypatch, capsys):
+  measured = []
+
+  def measure(shape, steps, batches):
+    measured.append(shape)
+    config = bench_steps.load_config(shape)
+    return {name: bench_steps._figures(shape, config, [dict(seconds=2.0, cpu_seconds=3.0)] * steps, 100.0, 5e8)
+            for name in batches}
+  monkeypatch.setattr(bench_steps, 'measure', measure)
+  bench_growth.run(Shape('tiny', 2, 16, 3), 1, as_json=True)
+  rows = json.loads(capsys.readouterr().out)
+  assert [row['max_seq_length'] for row in rows if row['changed'] == 'max_seq_length'] == [4, 8, 16]
+  assert [row['batch_size'] for row in rows if row['changed'] == 'batch_size'] == [1, 2, 4]
+  assert len(rows) == len(measured) + 2 and len(set(measured)) == len(measured)
+  bench_growth.run(Shape('tiny', 2, 16, 3), 1)
+  lines = capsys.readouterr().out.split('\n')
+  assert len(lines) == 1 + len(rows) + 1
+  assert lines[3].split()[:7] == ['max_seq_length', '2', '16', '3', '4', '2.0000', '16']
+
+
 @pytest.fixture(scope='module')
 def info(tmp_path_factory):
   """Records of 8 to 30 tokens in rows of 48, none of which is alone."""
@@ -160,9 +180,7 @@ def test_micro_batches_against_themselves_alone():
 
 
 @pytest.mark.integration
-def test_growth():
-  rows = json.loads(run('--grow', '--json', '--batch_size=1', '--steps=1'))
-  assert [row['max_seq_length'] for row in rows if row['changed'] == 'max_seq_length'] == [4, 8, 16]
-  assert [row['batch_size'] for row in rows if row['changed'] == 'batch_size'] == [1, 2]
-  assert all(row['seconds_per_step'] > 0 and row['peak_rss_bytes'] > 1e8 and row['estimated_bytes'] > 1e8
-             for row in rows)
+def test_a_shape_with_other_layers_is_measured():
+  figures = bench_growth._measure(Shape('tiny', 1, 8, 1, 1), steps=1)
+  assert (figures['num_hidden_layers'], figures['max_seq_length'], len(figures['all_seconds'])) == (1, 8, 1)
+  assert figures['peak_rss_bytes'] > 1e8 and figures['estimated_bytes'] > 1e8
