@@ -45,17 +45,16 @@ def test_micro_batches_divide_the_batch_and_leave_most_of_the_memory():
   for gigabytes, expected in ((24, 2), (12, 2), (1, 1), (400, 2)):
     assert memory.choose_micro_batch_size(base, 32, 512, 51, gigabytes * 10**9) == expected
   assert memory.choose_micro_batch_size(base, 3, 512, 51, 24 * 10**9) == 3
-  assert memory.choose_micro_batch_size(base, 32, 512, 51, 24 * 10**9, recompute=True) == 8
+  assert memory.choose_micro_batch_size(base, 32, 512, 51, 24 * 10**9, recompute=True) == 4
 
 
 def test_recomputation_needs_less():
   base = AlbertConfig(vocab_size=21128, hidden_size=768, num_attention_heads=12, intermediate_size=3072)
-  parameters = memory.training_bytes(base, 0, 512, 51)
-  kept, again = [memory.training_bytes(base, 4, 512, 51, recompute) - parameters for recompute in (False, True)]
-  assert 2.5 * again < kept
-  assert memory.check_fits(base, 4, 4, 512, 51, available=2 * 10**9, recompute=True)
+  # The peak of four steps on two busy cores was 2.12 GB, without recomputation 3.96 GB.
+  assert 0.85 * 2.12 < memory.training_bytes(base, 4, 512, 51, recompute=True) / 1e9 < 1.3 * 2.12
+  assert memory.check_fits(base, 4, 4, 512, 51, available=25 * 10**8, recompute=True)
   with pytest.raises(UserError):
-    memory.check_fits(base, 4, 4, 512, 51, available=2 * 10**9)
+    memory.check_fits(base, 4, 4, 512, 51, available=25 * 10**8)
 
 
 def test_the_estimate_is_near_measured_peaks():
