@@ -106,6 +106,8 @@ def main(argv):
   cli.no_positional_arguments(argv)
   if not FLAGS.input_file:
     raise UserError('expected --input_file=FOLDER with a data set, found none; make one with "make data"')
+  if not FLAGS.do_train and not FLAGS.do_eval:
+    raise UserError('expected --do_train, --do_eval or both, found neither; leave out --nodo_train or --nodo_eval')
   bindings = bindings_from_flags()
   parse_gin(FLAGS.gin_file or ['gin/1p.gin'], bindings)
   return pretraining.pretrain(

@@ -154,8 +154,14 @@ def test_bad_arguments_are_one_line(checkout, script, words, message):
 
 
 def test_a_failing_run_fails_the_script(checkout):
+  output = checkout / 'test' / 'output' / '0'
+  output.mkdir(parents=True, exist_ok=True)
+  figures = [output / (CASE.format(32, 'acc') + '.log'), output / 'train_{}_loss.txt'.format(CASE.format(32, 'acc'))]
+  for path in figures:
+    path.write_text('of an earlier run')
   lines = run(['bash', 'test/train_full_1p.sh', '--data_path=data/records', '--no_such_flag=1'], cwd=checkout, code=1)
   assert lines[-1].startswith('error: ') and 'no_such_flag' in lines[-1]
+  assert not any(path.exists() for path in figures)
   assert len(lines) == 1
 
 

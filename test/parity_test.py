@@ -113,6 +113,7 @@ def test_tolerances(key, tolerance, relative):
   assert comparison.ok == relative
 
 
+@pytest.mark.integration
 def test_another_input_is_found(broken):
   fixture = parity.load_fixture(broken)
   inputs = fixture.batch._asdict()

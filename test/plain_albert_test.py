@@ -23,6 +23,7 @@ def plain_outputs(batch, config):
   return plain_albert.build(batch, config)._asdict()
 
 
+@pytest.mark.integration  # takes seconds, and is about the graph that benchmarks compare with
 @pytest.mark.parametrize('name', ['shared_group', 'unfactored_relu_adamw'])
 def test_plain_graph_agrees_with_the_reference(name):
   fixture = parity.load_fixture(os.path.join(FIXTURES, name))

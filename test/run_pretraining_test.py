@@ -8,6 +8,7 @@ import sys
 import gin
 import pytest
 from absl import flags
+from absl.testing import flagsaver
 
 import synthetic_data
 from albert import run_pretraining
@@ -117,6 +118,13 @@ def test_a_macro_that_is_referred_to_is_good_even_if_a_flag_replaces_it(parsed, 
   path.write_text("include 'gin/smoke.gin'\nSTEPS = 7\npretrain.num_train_steps = %STEPS\n")
   assert parsed('--gin_file={}'.format(path), '--num_train_steps=9', '--gin_param=STEPS=8')(
       'pretrain.num_train_steps') == 9
+
+
+def test_neither_training_nor_evaluation_is_an_error():
+  flags.FLAGS(('program',))
+  with flagsaver.flagsaver(input_file='data', do_train=False, do_eval=False):
+    with pytest.raises(UserError, match='found neither'):
+      run_pretraining.main(['program'])
 
 
 def _run(tmp_path, *arguments):

@@ -54,6 +54,8 @@ output=$root/test/output/$device_id
 case_name=${network}_bs${batch_size}_1p_$kind
 run_dir=${run_dir:-$output/$case_name}  # a folder for each case: full and performance runs never meet
 mkdir -p "$output"
+losses=$output/train_${case_name}_loss.txt
+rm -f "$losses" "$output/$case_name.log"  # of an earlier run: should this one fail, they would pass for its own
 
 started=$(date +%s)
 bash "$root/tools/run.sh" albert.run_pretraining --input_file="$input" --output_dir="$run_dir" \
@@ -62,7 +64,6 @@ bash "$root/tools/run.sh" albert.run_pretraining --input_file="$input" --output_
   exit 1  # its last line says why
 seconds=$(($(date +%s) - started))
 
-losses=$output/train_${case_name}_loss.txt
 tail -n +2 "$run_dir/loss_history.tsv" | cut -f2 > "$losses"
 
 # Prints: examples per second, seconds per step, held-out masked-LM accuracy.
