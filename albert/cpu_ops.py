@@ -71,6 +71,16 @@ def add_and_norm(x, y, norm):
 
 
 @tf.custom_gradient
+def three_times(x):
+  """x for three readers, whose gradients are added in their order. x: float32.
+
+  AddN begins with an input whose memory nobody else needs any more, so that with three of them the order, and the last
+  bit of the sum, depends on which operation was faster. With two, or where nobody else reads, it does not.
+  """
+  return (x, x, x), lambda *gradients: compiled(lambda a, b, c: a + b + c)(*gradients)
+
+
+@tf.custom_gradient
 def cross_entropy(logits, labels):
   """tf.nn.sparse_softmax_cross_entropy_with_logits: logits float32 [rows, V], labels int32 [rows] -> float32 [rows].
 

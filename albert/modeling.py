@@ -27,9 +27,9 @@ AlbertOutputs = collections.namedtuple(
     'AlbertOutputs', ['embedding_output', 'sequence_output', 'pooled_output', 'embedding_table'])
 
 # The operations that a backend may replace: gelu(x), dropout(x, rate), add_and_norm(x, y, norm),
-# attention(query, key_value, padding_scores, num_heads, dropout), cross_entropy(logits, labels). See npu_session and
-# cpu_ops.
-Ops = collections.namedtuple('Ops', ['gelu', 'dropout', 'add_and_norm', 'attention', 'cross_entropy'])
+# attention(query, key_value, padding_scores, num_heads, dropout), cross_entropy(logits, labels), three_times(x), which
+# is x for three readers. See npu_session and cpu_ops.
+Ops = collections.namedtuple('Ops', ['gelu', 'dropout', 'add_and_norm', 'attention', 'cross_entropy', 'three_times'])
 
 # Added to the attention scores of padding: exp(-10000) is 0 in float32 and in float16.
 _PADDING_SCORE = -10000.0
@@ -102,7 +102,7 @@ def _attention_scores(input_mask, packing):
 def default_ops():
   """Ops of TensorFlow operations alone, for any device; dropout is the same at each step."""
   return Ops(layers.gelu, layers.StatelessDropout(seed=0, step=tf.constant(0, tf.int64)), layers.add_and_norm,
-             attention, layers.cross_entropy)
+             attention, layers.cross_entropy, lambda x: (x, x, x))
 
 
 def activation(config, ops=None):
@@ -200,12 +200,15 @@ def _transformer_block(x, padding_scores, weights, config, ops, read_positions=N
   Returns:
     float32 [B*S, H], or [B*R, H].
   """
-  asking = x if read_positions is None else _rows_at(x, read_positions)
+  if read_positions is None:
+    residual, asking, x = ops.three_times(x)
+  else:
+    residual = asking = _rows_at(x, read_positions)
   if read_positions is not None and padding_scores.shape[2].value > 1:
     padding_scores = tf.batch_gather(padding_scores[:, 0], read_positions)[:, tf.newaxis]
   context = _self_attention(asking, x, padding_scores, weights, config, ops)
   attended = layers.dense(context, weights.attention_output)
-  x = ops.add_and_norm(asking, ops.dropout(attended, config.hidden_dropout_prob), weights.attention_norm)
+  x = ops.add_and_norm(residual, ops.dropout(attended, config.hidden_dropout_prob), weights.attention_norm)
   inner = activation(config, ops)(layers.dense(x, weights.intermediate))
   output = ops.dropout(layers.dense(inner, weights.output), config.hidden_dropout_prob)
   return ops.add_and_norm(x, output, weights.output_norm)

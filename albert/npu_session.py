@@ -12,6 +12,7 @@ import importlib.util
 import inspect
 import json
 import logging
+import math
 import os
 import types
 
@@ -26,6 +27,7 @@ from albert.npu_options import SessionOptions
 # The 910 saturates where others give Inf, so a large first scale costs a few skipped steps and nothing else.
 _DYNAMIC_LOSS_SCALE = dict(init_loss_scale=2.0 ** 32, incr_every_n_steps=1000, decr_every_n_nan_or_inf=1,
                            decr_ratio=0.5)
+_GPU_FIRST_SCALE = 2.0 ** 15  # of TensorFlow's DynamicLossScale
 # What the collectives of the 910 can carry.
 _BROADCAST_TYPES = (tf.int8, tf.int32, tf.int64, tf.float16, tf.float32)
 _BRIDGE_MODULES = ('npu_init', 'estimator.npu_ops', 'estimator.npu_unary_ops', 'estimator.npu.npu_hook',
@@ -114,6 +116,13 @@ class Session:
     return self._loss_scale is not None and (self.device == 'npu' or self._loss_scale == 'dynamic')
 
   @property
+  def most_overflows(self):
+    """How many steps in a row a dynamic scale may skip while it falls to 1; then it is no longer what is wrong."""
+    if not self.skips_overflows or self._loss_scale != 'dynamic':
+      return 0
+    return int(math.log2(_DYNAMIC_LOSS_SCALE['init_loss_scale'] if self.device == 'npu' else _GPU_FIRST_SCALE))
+
+  @property
   def measures_input_wait(self):
     """Whether a step may time its input. The NPU runs whole graphs, with loop offload whole loops, without a host."""
     return self.device != 'npu'
@@ -151,6 +160,11 @@ class Session:
     # What tf.estimator sets itself when it is given no configuration.
     config.graph_options.rewrite_options.meta_optimizer_iterations = rewriter_config_pb2.RewriterConfig.ONE
     config.gpu_options.allow_growth = True
+    if self.device == 'cpu':
+      # Both make sums of three and more, which are added in the order in which they are ready: a run would not repeat
+      # its last bits. A step takes as long without them.
+      config.graph_options.rewrite_options.arithmetic_optimization = _OFF
+      config.graph_options.rewrite_options.memory_optimization = rewriter_config_pb2.RewriterConfig.NO_MEM_OPT
     if self._options.mixed_precision:
       # Here and not by enable_mixed_precision_graph_rewrite, which switches it on for every session of the process.
       config.graph_options.rewrite_options.auto_mixed_precision = _ON

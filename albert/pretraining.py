@@ -49,7 +49,8 @@ def pretrain(input_file, output_dir, eval_input_file=None, init_checkpoint=None,
     random_seed: of the initial weights, dropout and the order of the data.
     init_optimizer_slots: whether init_checkpoint's optimizer moments are loaded too.
     performance: a short run that measures throughput; it starts afresh each time.
-    max_bad_steps: updates that are not finite are skipped; so many in a row end the run.
+    max_bad_steps: updates that are not finite are skipped; so many in a row end the run, not counting those in which
+      a loss scale falls from its start to 1.
     spike_factor: a training loss of so many times its running mean (at least 100 steps) makes the run go back to the
       checkpoint before and leave out the data since; None: never. One rank only.
     allow_changes: names of settings in run_state.json that may be other than when the run began.

@@ -59,7 +59,8 @@ class Trainer:
     self.rows = (packed_rows.Rows(plan.info, self.lost, asked.output_dir, plan.session.is_chief)
                  if plan.input_options.packing else None)
     self.heldout_lost = self.lost if plan.heldout in (plan.info, None) else records.LostRecords(plan.heldout)
-    self.guard = guard.Guard(asked.train_batch_size, asked.max_bad_steps, asked.spike_factor)
+    self.guard = guard.Guard(asked.train_batch_size, asked.max_bad_steps + plan.session.most_overflows,
+                             asked.spike_factor)
     self.loss_history = run_directory.History(asked.output_dir, run_directory.LOSS_HISTORY_FILE, ['total_loss'])
     self.heldout_history = run_directory.History(asked.output_dir, run_directory.HELDOUT_HISTORY_FILE,
                                                  _HISTORY_COLUMNS)

@@ -81,7 +81,7 @@ def model_ops(session, random_seed=0, step=None, micro_batch=0):
   ops = modeling.default_ops()
   if session.cpu_ops:
     ops = ops._replace(gelu=cpu_ops.gelu, add_and_norm=cpu_ops.add_and_norm, attention=cpu_ops.attention,
-                       cross_entropy=cpu_ops.cross_entropy)
+                       cross_entropy=cpu_ops.cross_entropy, three_times=cpu_ops.three_times)
   if session.gelu:
     ops = ops._replace(gelu=session.gelu)
   if session.dropout:

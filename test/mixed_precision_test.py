@@ -124,7 +124,7 @@ def test_a_step_is_that_without_loss_scaling(gpu, loss_scale, micro_batch_size):
 def test_after_an_overflow_only_the_scale_changes(gpu):
   session = _session(mixed_precision=True)
   _, states = _train(session, [_values(), _overflow(), _values()], micro_batch_size=2)
-  assert session.skips_overflows
+  assert session.skips_overflows and 2.0 ** session.most_overflows == states[0][SCALE]
   assert [state[SCALE] for state in states] == [2.0 ** 15, 2.0 ** 14, 2.0 ** 14]
   assert [state['good_steps'] for state in states] == [1, 0, 1]
   assert [state['global_step'] for state in states] == [1, 1, 2]

@@ -363,6 +363,13 @@ def test_dynamic_loss_scale_has_the_constants_of_the_910(form):
     assert running.run(manager.get_loss_scale()) == 2.0 ** 32
 
 
+def test_a_scale_may_fall_to_one_before_skipped_steps_count(form):
+  def most(**options):
+    return npu_session.start(npu_options.SessionOptions(**options), {}).most_overflows
+
+  assert [most(), most(loss_scale=1024), most(loss_scale=None), most(device='cpu')] == [32, 0, 0, 0]
+
+
 def test_fixed_loss_scale_and_none(form, rank_environment):
   optimizer = tf.train.AdamOptimizer()
   fixed = npu_session.start(npu_options.SessionOptions(loss_scale=1024), rank_environment(0)).wrap_optimizer(optimizer)
