@@ -11,6 +11,7 @@ import pytest
 
 import fault_client
 import fault_runs
+from albert import checkpoint_files
 from albert import features
 from albert import run_lock
 
@@ -45,6 +46,27 @@ def test_it_goes_on_with_everything(fault_server, fault_data, killed, uninterrup
   assert answer.code == 0 and fault_client.start_of(answer) == start, answer.log
   assert fault_runs.different(uninterrupted[0], found) == []
   lost(steps=3 if start else 0)
+
+
+@pytest.mark.parametrize('name,step,start,damage', [
+    ('far', 8, 4, 'truncated data'), ('finished', 12, 8, 'truncated data'), ('finished', 12, 8, 'missing index'),
+    ('finished', 12, 8, 'damaged manifest')])
+@pytest.mark.fault('damaged newest checkpoint')
+def test_from_the_checkpoint_before_a_damaged_one(fault_server, fault_data, killed, uninterrupted, tmp_path, lost, name,
+                                                  step, start, damage):
+  folder = tmp_path / 'damaged'
+  shutil.copytree(str(dict(killed, finished=uninterrupted[2])[name]), str(folder))
+  prefix = str(folder / 'model.ckpt-{}'.format(step))
+  if damage == 'missing index':
+    os.remove(prefix + '.index')
+  else:
+    path = prefix + {'truncated data': '.data-00000-of-00001', 'damaged manifest': checkpoint_files.MANIFEST}[damage]
+    os.truncate(path, os.path.getsize(path) // 2)
+  answer, found = _go_on(fault_server, fault_data, {name: folder}, name, tmp_path / 'out')
+  assert answer.code == 0 and fault_client.start_of(answer) == start, answer.log
+  assert 'DAMAGED CHECKPOINT' in answer.log and 'model.ckpt-{}'.format(step) in answer.log
+  assert fault_runs.different(uninterrupted[0], found) == []
+  lost(steps=(11 if name == 'far' else 12) - start)
 
 
 # What is restored: where to go on from, how to break it, the part of the comparison that must see it; None: it refuses.
