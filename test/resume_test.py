@@ -1,7 +1,8 @@
 """A run goes on with everything that it had; and the comparison that says so sees each thing that it has not.
 
 Where a run is said to go on from: FAR was killed after step 11, with the event file written that far, its checkpoint is
-of step 8. EVALUATED was killed when the last evaluation was finished but not noted.
+of step 8. EVALUATED was killed when the last evaluation was finished but not noted, SAVED when the last checkpoint
+was there and those that are too old not yet removed.
 """
 
 import os
@@ -17,7 +18,8 @@ from albert import run_lock
 
 pytestmark = pytest.mark.integration
 
-KILLED = {'far': [('flush_events',), ('kill_after_step', 11)], 'evaluated': [('kill_before_heldout_history', 12)]}
+KILLED = {'far': [('flush_events',), ('kill_after_step', 11)], 'evaluated': [('kill_before_heldout_history', 12)],
+          'saved': [('kill_before_retaining', 12)]}
 # A machine on which threads and micro-batches would be chosen otherwise; what was recorded holds.
 ELSEWHERE = ('machine', 3, 2)
 
@@ -39,7 +41,7 @@ def _go_on(fault_server, fault_data, killed, name, out, *bindings, faults=(), **
   return answer, fault_runs.snapshot(out)
 
 
-@pytest.mark.parametrize('name,start', [('far', 8), ('evaluated', None)])
+@pytest.mark.parametrize('name,start', [('far', 8), ('evaluated', None), ('saved', None)])
 @pytest.mark.fault('SIGKILL, then another machine')
 def test_it_goes_on_with_everything(fault_server, fault_data, killed, uninterrupted, tmp_path, lost, name, start):
   answer, found = _go_on(fault_server, fault_data, killed, name, tmp_path / 'out', faults=[ELSEWHERE])
