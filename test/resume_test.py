@@ -20,6 +20,8 @@ pytestmark = pytest.mark.integration
 
 KILLED = {'far': [('flush_events',), ('kill_after_step', 11)], 'evaluated': [('kill_before_heldout_history', 12)],
           'saved': [('kill_before_retaining', 12)]}
+# As in `make test-faults`. Else, as in `make test`, there is one of each kind.
+THOROUGH = 'FAULT_KILLS' in os.environ
 # A machine on which threads and micro-batches would be chosen otherwise; what was recorded holds.
 ELSEWHERE = ('machine', 3, 2)
 
@@ -50,9 +52,11 @@ def test_it_goes_on_with_everything(fault_server, fault_data, killed, uninterrup
   lost(steps=3 if start else 0)
 
 
-@pytest.mark.parametrize('name,step,start,damage', [
-    ('far', 8, 4, 'truncated data'), ('finished', 12, 8, 'truncated data'), ('finished', 12, 8, 'missing index'),
-    ('finished', 12, 8, 'damaged manifest')])
+DAMAGED = [('far', 8, 4, 'truncated data'), ('finished', 12, 8, 'missing index'),
+           ('finished', 12, 8, 'truncated data'), ('finished', 12, 8, 'damaged manifest')]
+
+
+@pytest.mark.parametrize('name,step,start,damage', DAMAGED if THOROUGH else DAMAGED[:2])
 @pytest.mark.fault('damaged newest checkpoint')
 def test_from_the_checkpoint_before_a_damaged_one(fault_server, fault_data, killed, uninterrupted, tmp_path, lost, name,
                                                   step, start, damage):
@@ -95,8 +99,7 @@ BROKEN = {
     'end of the held-out events': ('evaluated', ('forget_to_rewind', 'OUT/eval_heldout'), 'held-out events')}
 
 
-# Without FAULT_KILLS, as in `make test`, those that stand for one kind each; `make test-faults` breaks all.
-BROKEN_HERE = BROKEN if 'FAULT_KILLS' in os.environ else (
+BROKEN_HERE = BROKEN if THOROUGH else (
     'second moments', 'position in the data', 'end of the training events', 'threads', 'micro-batch size',
     'figures of training')
 
