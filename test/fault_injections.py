@@ -219,7 +219,7 @@ def machine(processors=None, micro_batch_size=None):
   if processors:
     os.sched_getaffinity = lambda pid: set(range(processors))
   if micro_batch_size:
-    memory.choose_micro_batch_size = lambda *unused: micro_batch_size
+    memory.choose_micro_batch_size = lambda *unused, **also_unused: micro_batch_size
 
 
 # A resumed run that does not restore something. test/resume_test.py proves that the comparison sees each.
