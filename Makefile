@@ -162,7 +162,7 @@ test-unit: quiet-env ## the fast tests
 	@$(pytest) -m 'not integration' $(TEST_ARGS)
 
 test-faults: quiet-env ## SIGKILL 50 times (FAULT_KILLS=...), break and fill everything; a table of what survives
-	@FAULT_KILLS=$${FAULT_KILLS:-50} $(pytest) -m fault $(TEST_ARGS)
+	@export FAULT_KILLS=$${FAULT_KILLS:-50}; $(pytest) --dist load -m fault $(TEST_ARGS)
 
 test: test-unit ## all tests: the fast ones, then those that start whole programs
 	@$(pytest) -m integration $(TEST_ARGS)

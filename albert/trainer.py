@@ -171,6 +171,8 @@ class Trainer:
     self._restore(manifest)
     if self.session.is_chief:
       run_directory.mend_best(self.output_dir)
+      if checkpoint_files.steps_in(self.output_dir)[-1:] == [self.start]:
+        self._retain(self.start)  # a process that was killed after saving has not got to it
       self.loss_history.forget_after(self.start)
       self.heldout_history.forget_after(self.start)
       tf.summary.FileWriterCache.clear()
@@ -261,10 +263,13 @@ class Trainer:
 
   def _saved(self, checkpoint, step):
     """Called after a checkpoint was committed."""
-    checkpoint_files.retain(self.output_dir, step, self.asked.keep_checkpoint_max, self.asked.keep_every_steps,
-                            self._is_regular)
+    self._retain(step)
     if step:
       self._evaluate_if_due(checkpoint, step)
+
+  def _retain(self, newest):
+    checkpoint_files.retain(self.output_dir, newest, self.asked.keep_checkpoint_max, self.asked.keep_every_steps,
+                            self._is_regular)
 
   def _evaluate_if_due(self, checkpoint, step):
     """Evaluates a checkpoint that has no line in the history, unless it was only made to stop there."""

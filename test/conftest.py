@@ -41,12 +41,12 @@ def fault_data(tmp_path_factory):
 
 @pytest.fixture(scope='session')
 def uninterrupted(fault_server, fault_data, tmp_path_factory):
-  """(what is left of a run that nothing happened to, fault_client.Answer)."""
+  """Of a run that nothing happened to: (what is left of it, fault_client.Answer, its folder)."""
   import fault_runs
   out = tmp_path_factory.mktemp('uninterrupted') / 'out'
   answer = fault_server.run(fault_data, out)
   assert answer.code == 0, answer.log
-  return fault_runs.snapshot(out), answer
+  return fault_runs.snapshot(out), answer, out
 
 
 @pytest.fixture

@@ -105,6 +105,11 @@ def kill_before_heldout_history(step):
       at == step and history._path.endswith(run_directory.HELDOUT_HISTORY_FILE) and _die()))
 
 
+def kill_before_retaining(step):
+  """SIGKILL when a checkpoint is there, but those that are too many not yet removed."""
+  _wrap(trainer.Trainer, '_saved', before=lambda made, checkpoint, at: at == step and _die())
+
+
 def kill_before_skipping():
   """SIGKILL when a loss spike was found, but not yet noted."""
   _wrap(run_state.RunState, 'skip_window', before=lambda *unused: _die())
@@ -214,7 +219,7 @@ def machine(processors=None, micro_batch_size=None):
   if processors:
     os.sched_getaffinity = lambda pid: set(range(processors))
   if micro_batch_size:
-    memory.choose_micro_batch_size = lambda *unused: micro_batch_size
+    memory.choose_micro_batch_size = lambda *unused, **also_unused: micro_batch_size
 
 
 # A resumed run that does not restore something. test/resume_test.py proves that the comparison sees each.

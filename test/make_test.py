@@ -256,6 +256,16 @@ def test_check_and_test_run_what_they_say(checkout):
   assert integration == workers + ['-m', 'integration']
 
 
+def test_fault_tests_kill_as_often_as_asked_and_fail_when_one_does(checkout):
+  program = '#!/usr/bin/env bash\n[ "$1" = -S ] && exit\necho "kills=$FAULT_KILLS $*"\nexit {}\n'
+  checkout.write_program('.venv/bin/python', program.format(0))
+  found = checkout.make('test-faults', FAULT_KILLS='')
+  assert 'kills=50 ' in found and '-m fault' in found
+  assert 'kills=3 ' in checkout.make('test-faults', FAULT_KILLS='3')
+  checkout.write_program('.venv/bin/python', program.format(1))
+  checkout.make('test-faults', code=2)
+
+
 def test_clean_keeps_data_runs_and_the_environment(checkout):
   for name in ('out/model.ckpt-1.index', 'out/smoke/x', 'out/perf/x', 'data/smoke/x', 'data/records/x',
                'albert/__pycache__/x.pyc', '.pytest_cache/x'):

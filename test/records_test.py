@@ -1,5 +1,6 @@
 """Damaged TFRecord files: exactly what is damaged is lost, and the order of all other records stays."""
 
+import itertools
 import os
 import shutil
 
@@ -200,3 +201,25 @@ def test_blocks_are_shuffled_apart_and_skipped_whole(intact):
     assert len({index // 100 for _, index in order[first:first + 100]}) == 1
   for start in (1, 99, 100, 101, 1234):
     assert next(data_order.places(intact, 3, start, block=100)) == order[start]
+
+
+def test_reaching_a_position_opens_no_shard_before_it(tmp_path, monkeypatch):
+  """However far it is: shards of known counts are skipped, not read."""
+  count, size = 40, 300
+  info = synthetic_data.write_dataset(str(tmp_path), (1,), 1)
+  shards = []
+  for number in range(count):
+    name = features.shard_name(features.TRAIN, number, count)
+    shutil.copy(info.paths(features.TRAIN)[0], str(tmp_path / name))
+    shards.append(features.Shard(name, size, None))  # a record that is read would be lost
+  info.shards[features.TRAIN] = shards
+  opened, start = [], 10**9 + 12345
+  monkeypatch.setattr(records.ShardFile, 'read', lambda file, index: (b'record', None))
+  monkeypatch.setattr(records.ShardFile, 'report', lambda file, *unused: opened.append(os.path.basename(file.path)))
+  reader = records.Reader(info, features.TRAIN, records.LostRecords(info))
+  places = data_order.places(info, 3, start)
+  wanted = [next(places) for _ in range(2 * size)]
+  for place in wanted:
+    reader.read_or_next(*place)
+  assert 2 <= len(opened) <= 3
+  assert opened == [name for name, _ in itertools.groupby(shards[shard].file for shard, _ in wanted)]

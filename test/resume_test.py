@@ -1,7 +1,8 @@
 """A run goes on with everything that it had; and the comparison that says so sees each thing that it has not.
 
 Where a run is said to go on from: FAR was killed after step 11, with the event file written that far, its checkpoint is
-of step 8. EVALUATED was killed when the last evaluation was finished but not noted.
+of step 8. EVALUATED was killed when the last evaluation was finished but not noted, SAVED when the last checkpoint
+was there and those that are too old not yet removed.
 """
 
 import os
@@ -11,12 +12,16 @@ import pytest
 
 import fault_client
 import fault_runs
+from albert import checkpoint_files
 from albert import features
 from albert import run_lock
 
 pytestmark = pytest.mark.integration
 
-KILLED = {'far': [('flush_events',), ('kill_after_step', 11)], 'evaluated': [('kill_before_heldout_history', 12)]}
+KILLED = {'far': [('flush_events',), ('kill_after_step', 11)], 'evaluated': [('kill_before_heldout_history', 12)],
+          'saved': [('kill_before_retaining', 12)]}
+# As in `make test-faults`. Else, as in `make test`, there is one of each kind.
+THOROUGH = 'FAULT_KILLS' in os.environ
 # A machine on which threads and micro-batches would be chosen otherwise; what was recorded holds.
 ELSEWHERE = ('machine', 3, 2)
 
@@ -38,13 +43,36 @@ def _go_on(fault_server, fault_data, killed, name, out, *bindings, faults=(), **
   return answer, fault_runs.snapshot(out)
 
 
-@pytest.mark.parametrize('name,start', [('far', 8), ('evaluated', None)])
+@pytest.mark.parametrize('name,start', [('far', 8), ('evaluated', None), ('saved', None)])
 @pytest.mark.fault('SIGKILL, then another machine')
 def test_it_goes_on_with_everything(fault_server, fault_data, killed, uninterrupted, tmp_path, lost, name, start):
   answer, found = _go_on(fault_server, fault_data, killed, name, tmp_path / 'out', faults=[ELSEWHERE])
   assert answer.code == 0 and fault_client.start_of(answer) == start, answer.log
   assert fault_runs.different(uninterrupted[0], found) == []
   lost(steps=3 if start else 0)
+
+
+DAMAGED = [('far', 8, 4, 'truncated data'), ('finished', 12, 8, 'missing index'),
+           ('finished', 12, 8, 'truncated data'), ('finished', 12, 8, 'damaged manifest')]
+
+
+@pytest.mark.parametrize('name,step,start,damage', DAMAGED if THOROUGH else DAMAGED[:2])
+@pytest.mark.fault('damaged newest checkpoint')
+def test_from_the_checkpoint_before_a_damaged_one(fault_server, fault_data, killed, uninterrupted, tmp_path, lost, name,
+                                                  step, start, damage):
+  folder = tmp_path / 'damaged'
+  shutil.copytree(str(dict(killed, finished=uninterrupted[2])[name]), str(folder))
+  prefix = str(folder / 'model.ckpt-{}'.format(step))
+  if damage == 'missing index':
+    os.remove(prefix + '.index')
+  else:
+    path = prefix + {'truncated data': '.data-00000-of-00001', 'damaged manifest': checkpoint_files.MANIFEST}[damage]
+    os.truncate(path, os.path.getsize(path) // 2)
+  answer, found = _go_on(fault_server, fault_data, {name: folder}, name, tmp_path / 'out')
+  assert answer.code == 0 and fault_client.start_of(answer) == start, answer.log
+  assert 'DAMAGED CHECKPOINT' in answer.log and 'model.ckpt-{}'.format(step) in answer.log
+  assert fault_runs.different(uninterrupted[0], found) == []
+  lost(steps=(11 if name == 'far' else 12) - start)
 
 
 # What is restored: where to go on from, how to break it, the part of the comparison that must see it; None: it refuses.
@@ -71,8 +99,7 @@ BROKEN = {
     'end of the held-out events': ('evaluated', ('forget_to_rewind', 'OUT/eval_heldout'), 'held-out events')}
 
 
-# Without FAULT_KILLS, as in `make test`, those that stand for one kind each; `make test-faults` breaks all.
-BROKEN_HERE = BROKEN if 'FAULT_KILLS' in os.environ else (
+BROKEN_HERE = BROKEN if THOROUGH else (
     'second moments', 'position in the data', 'end of the training events', 'threads', 'micro-batch size',
     'figures of training')
 

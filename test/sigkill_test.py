@@ -31,7 +31,7 @@ def _kill(number, answer):
 @pytest.mark.parametrize('number', [
     pytest.param(number, marks=pytest.mark.fault('SIGKILL ' + KINDS[number % len(KINDS)])) for number in range(KILLS)])
 def test_a_killed_run_is_finished_by_the_same_command(fault_server, fault_data, uninterrupted, tmp_path, lost, number):
-  expected, answer = uninterrupted
+  expected, answer, _ = uninterrupted
   kill, out = _kill(number, answer), tmp_path / 'out'
   killed = fault_server.run(fault_data, out, kill=kill)
   # The clock may come too late for a machine that is less busy than before.
