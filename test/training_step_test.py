@@ -135,9 +135,10 @@ def _racing_sums(nodes):
   readers = collections.Counter(name for node in nodes for name in set(node.input))
 
   def is_racing(node):
-    if node.op == 'AddN' and node.attr['N'].i > 2:
-      return any(readers[name] > 1 for name in node.input if name[0] != '^')
-    return node.op == 'AccumulateNV2' or 'tmp_var' in node.name or 'AddOpsRewrite' in node.name
+    if any(part in node.name for part in ('tmp_var', 'AddOpsRewrite')):
+      return True
+    return node.op == 'AddN' and node.attr['N'].i > 2 and any(
+        readers[name] > 1 for name in node.input if name[0] != '^')
   return [node.name for node in nodes if is_racing(node)]
 
 
