@@ -15,6 +15,7 @@ from albert import input_pipeline
 from albert import objectives
 from albert import packing
 from albert import pretraining
+from albert import run_plan
 from albert import run_directory
 from albert import run_pretraining
 from albert.config import AlbertConfig
@@ -184,7 +185,7 @@ def test_data_without_lengths_trains_the_same(info, trained, tmp_path):
 
 def test_the_memory_estimate_knows_the_labels_of_a_row(info, tmp_path, monkeypatch):
   asked = []
-  monkeypatch.setattr(pretraining.memory, 'check_fits', lambda *arguments: asked.append(arguments) or (1, 2))
+  monkeypatch.setattr(run_plan.memory, 'check_fits', lambda *arguments, **_: asked.append(arguments) or (1, 2))
   monkeypatch.setattr(pretraining.Trainer, 'train', lambda self, evaluate: 0)
   _pretrain(info, tmp_path, PACKING)
   assert asked[0][1:] == (ROWS, ROWS, S, packing.max_predictions(synthetic_data.MAX_PREDICTIONS))

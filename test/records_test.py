@@ -89,7 +89,7 @@ def test_exactly_the_damaged_records_are_lost(info, intact, lost, change, gone):
 
 def test_a_long_hole_is_not_read_with_the_record_before_it(info, intact, monkeypatch):
   expected, _ = _read_all(intact)
-  _change(info, 0, lambda data, offsets: data[:offsets[1198]] + bytes(3 << 20) + data[offsets[1198]:])
+  _change(info, 0, lambda data, offsets: data[:offsets[1198]] + bytes((1 << 20) + 100) + data[offsets[1198]:])
   reader = records.Reader(info, features.TRAIN, records.LostRecords(info))
   assert reader.read(0, 0) is not None  # opens the file
   sizes, pread = [], os.pread

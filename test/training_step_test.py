@@ -103,6 +103,7 @@ def test_every_way_of_computing_a_step_makes_the_plain_step(plain, packed, micro
 DROPOUT = dict(hidden_dropout_prob=0.2, attention_probs_dropout_prob=0.1)
 
 
+@pytest.mark.integration
 def test_packing_with_dropout_repeats_itself_for_a_seed_and_step():
   first, again, later = [_step(2, 1, packed=True, recompute=True, step=step, **DROPOUT)[0][0]['total_loss']
                          for step in (5, 5, 6)]
