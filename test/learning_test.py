@@ -19,7 +19,8 @@ REQUIRED_NATS = 0.2
 def _run(module, **flags):
   arguments = ['--{}={}'.format(name, value) for name, value in flags.items()]
   done = subprocess.run([sys.executable, '-m', module] + arguments, cwd=ROOT, stdout=subprocess.PIPE,
-                        stderr=subprocess.STDOUT, universal_newlines=True)
+                        stderr=subprocess.STDOUT, universal_newlines=True,
+                        env={name: value for name, value in os.environ.items() if name != 'XLA_FLAGS'})
   assert done.returncode == 0, done.stdout
 
 
