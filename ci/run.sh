@@ -6,3 +6,7 @@ cd "$(dirname "${BASH_SOURCE[0]}")/.."
 make check
 make test
 make smoke
+# Last: from then on .venv/ holds PySpark, which is optional.
+if command -v java > /dev/null; then
+  make test-spark
+fi
