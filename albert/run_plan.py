@@ -54,13 +54,22 @@ def make(asked):
   state = run_state.RunState(asked.output_dir, fresh=asked.performance)
   _settle_threads(options, state.settings)
   session = npu_session.start(options)
+  _check_device(asked, config, session)
+  return Plan(asked, info, heldout, checkpoint, init_checkpoint, config, optimizer, input_options, options, session,
+              state)
+
+
+def _check_device(asked, config, session):
+  """Raises UserError where training on this device, or on several, does not go with what was asked for."""
   if asked.do_train:
     session.check_steps(asked.num_train_steps, asked.save_checkpoints_steps)
   if asked.spike_factor is not None and session.ranks > 1:
     raise UserError('pretrain.spike_factor: expected None on several ranks, found {}; ranks would go back at '
                     'different steps'.format(asked.spike_factor))
-  return Plan(asked, info, heldout, checkpoint, init_checkpoint, config, optimizer, input_options, options, session,
-              state)
+  drops = config.hidden_dropout_prob or config.attention_probs_dropout_prob
+  if asked.do_train and asked.recompute and session.dropout and drops:
+    raise UserError('pretrain.recompute: expected SessionOptions.fused_ops=False, found True; the dropout of the NPU '
+                    'draws other elements when it is computed again')
 
 
 def _check_numbers(asked):
