@@ -141,9 +141,13 @@ def _settle_threads(options, recorded):
 
 
 def choose_micro_batch_size(plan):
-  """As asked or as the run began; on a CPU else what suits the free memory, which is checked; else None."""
-  asked, batch_size = plan.asked.micro_batch_size or plan.state.settings.get('micro_batch_size'), (
-      plan.asked.train_batch_size)
+  """As asked or as the run began; on a CPU else what suits the free memory, which is checked; else None.
+
+  Raises:
+    UserError: it does not divide the batch size, or a step does not fit into the free memory.
+  """
+  asked = plan.asked.micro_batch_size or plan.state.settings.get('micro_batch_size')
+  batch_size = plan.asked.train_batch_size
   if asked is not None and (not isinstance(asked, int) or asked < 1 or batch_size % asked):
     raise UserError('pretrain.micro_batch_size: expected a divisor of pretrain.train_batch_size={}, found {!r}'.format(
         batch_size, asked))
