@@ -1,6 +1,6 @@
 """The same mathematics for a CPU: attention head by head, and element-wise work compiled into one pass each.
 
-npu_session says where these are used; modeling.Ops hands them down. What each gains is in docs/performance.md.
+training_step.model_ops says where these are used; modeling.Ops hands them down. What each gains: docs/performance.md.
 Shapes: B batch, S sequence, R rows of an example that ask, N heads, D head size, H hidden size.
 """
 

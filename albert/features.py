@@ -27,7 +27,8 @@ FORMAT_VERSION = 1
 TRAIN = 'train'
 HELDOUT = 'heldout'
 
-# One feature of a record. kind: 'int64' or 'float32', as in tf.train.Feature. length: 'S', 'P' or a number.
+# One feature of a record. kind: 'int64', 'float32' or 'bytes', as in tf.train.Feature. length: 'S', 'P' or a number; of
+# bytes the type of the numbers in them.
 FeatureSpec = collections.namedtuple('FeatureSpec', ['name', 'kind', 'length'])
 
 # The reference format. next_sentence_labels holds the sentence order: 1 = the two segments are swapped.

@@ -14,7 +14,7 @@ from albert.errors import UserError
 
 _LOG = logging.getLogger('albert')
 
-# What make_train_op() makes. rate, norm: float32 scalars, the learning rate and the global norm of the gradients before
+# What training_step makes. rate, norm: float32 scalars, the learning rate and the global norm of the gradients before
 # clipping. train_op: the operation. finite: bool scalar, whether the update was made; None where the NPU's loss scaling
 # decides. norms: float32 [2, number of trainable variables], of gradients and weights, zeros unless the update was
 # skipped; None with finite.

@@ -89,15 +89,15 @@ GELU_CUBIC = 0.044715
 @tf.custom_gradient
 def gelu(x):
   """0.5 x (1 + tanh(sqrt(2/pi) (x + 0.044715 x^3))) (Hendrycks and Gimpel 2016, the tanh form)."""
-  return gelu_value(x), lambda dy: gelu_gradient(x, dy)
+  return _gelu_value(x), lambda dy: _gelu_gradient(x, dy)
 
 
-def gelu_value(x):
+def _gelu_value(x):
   """gelu without a gradient of its own."""
   return 0.5 * x * (1.0 + _gelu_tanh(x))
 
 
-def gelu_gradient(x, dy):
+def _gelu_gradient(x, dy):
   """The gradient of gelu for x, given that of its result."""
   t = _gelu_tanh(x)
   slope = 0.5 * GELU_SCALE * x * (1.0 - t * t) * (1.0 + 3.0 * GELU_CUBIC * x * x)

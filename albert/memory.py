@@ -19,7 +19,7 @@ _BATCHES_AHEAD = 6
 _DROPOUT_TENSORS = 2.0
 # With recomputation: what is in a layer while its backward pass runs. Fitted to one peak, base 4 x 512.
 _LAYERS_RECOMPUTED = 4.0
-# A step that takes more is no faster: that much work fills the cores of any machine.
+# What a micro-batch that is chosen here may take, however much memory is free: the rest is left to others.
 _MOST_BYTES = 3 * 10**9
 # weight, gradient, two moments and their next values
 _COPIES_OF_PARAMETERS = 8
@@ -100,8 +100,7 @@ def choose_micro_batch_size(config, batch_size, max_seq_length, max_predictions_
                             recompute=False):
   """The largest divisor of the batch size whose step needs a quarter of the free memory and 3 GB at most, or 1.
 
-  A step in micro-batches computes the same and is no slower on a CPU once they fill its cores; the rest of the memory
-  is left to others, however much it is.
+  A step in micro-batches computes the same; `make bench-memory` measures what that costs.
   """
   most_bytes = min(_MOST_BYTES, (available_bytes() if available is None else available) / 4)
   one, two = [training_bytes(config, size, max_seq_length, max_predictions_per_seq, recompute) for size in (1, 2)]

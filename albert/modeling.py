@@ -28,7 +28,7 @@ AlbertOutputs = collections.namedtuple(
 
 # The operations that a backend may replace: gelu(x), dropout(x, rate), add_and_norm(x, y, norm),
 # attention(query, key_value, padding_scores, num_heads, dropout), cross_entropy(logits, labels), three_times(x), which
-# is x for three readers. See npu_session and cpu_ops.
+# is x for three readers. See training_step.model_ops.
 Ops = collections.namedtuple('Ops', ['gelu', 'dropout', 'add_and_norm', 'attention', 'cross_entropy', 'three_times'])
 
 # Added to the attention scores of padding: exp(-10000) is 0 in float32 and in float16.

@@ -89,8 +89,8 @@ class SessionOptions:
     mixed_precision: whether a GPU computes in fp16 where that is safe, by TensorFlow's graph rewrite; needs Tensor
       Cores. An NPU has precision_mode, a CPU nothing of the kind: both refuse it.
     loss_scale: under fp16 on the NPU or a GPU 'dynamic', a fixed scale of at least 1, or None for no scaling.
-    fused_ops: whether the NPU's own gelu and dropout, on a CPU gelu, norms and attention of albert.cpu_ops, replace
-      those made of TensorFlow operations.
+    fused_ops: whether the NPU's own gelu and dropout, on a CPU the operations of albert.cpu_ops, replace those made of
+      TensorFlow operations.
     intra_op_parallelism_threads, inter_op_parallelism_threads: of the host; None lets TensorFlow choose.
     npu: OrderedDict, name in NPU_PARAMETERS -> value, of those that were given; only the NPU reads them.
   """

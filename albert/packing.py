@@ -1,7 +1,7 @@
 """Sequence packing: which examples share one row of S tokens. Needs no TensorFlow.
 
 Krell et al. 2021, "Efficient Sequence Packing without Cross-contamination". Best fit, longest first: each example goes
-to the fullest row that still has room for it. A row holds at most MAX_EXAMPLES examples and MAX_PREDICTIONS(P) labels,
+to the fullest row that still has room for it. A row holds at most MAX_EXAMPLES examples and max_predictions(P) labels,
 so that shapes stay static.
 """
 

@@ -61,7 +61,7 @@ def pretrain(input_file, output_dir, eval_input_file=None, init_checkpoint=None,
     architecture_given: whether the user has asked for an architecture: a checkpoint to evaluate must then have it.
 
   Returns:
-    None, or stopping.EXIT_CODE if a signal stopped the training: the same call goes on.
+    None, or stopping.EXIT_CODE if a signal came: the same call goes on.
 
   Raises:
     UserError: anything that does not fit together, found before the graph is built where possible.
@@ -103,7 +103,7 @@ def _begin(plan, settings):
 
 
 def _evaluate(plan, stopper):
-  """Evaluates one checkpoint; does nothing where neither training nor evaluation is asked for."""
+  """Evaluates one checkpoint, on rank 0 only; does nothing where neither training nor evaluation is asked for."""
   if not (plan.asked.do_eval and plan.session.is_chief):
     return
   trainer = Trainer(plan, stopper)

@@ -5,6 +5,7 @@
     loss_history.tsv                step, total loss: one line each time they were logged
     heldout_history.tsv             step and held-out figures, one line per evaluation
     results.json                    the latest figures; evaluation.json: those of `make eval`
+    performance.json                throughput of a performance run, whose folder it marks
     best/                           the checkpoint with the lowest held-out masked-LM loss, and best.json
 """
 

@@ -54,13 +54,22 @@ def make(asked):
   state = run_state.RunState(asked.output_dir, fresh=asked.performance)
   _settle_threads(options, state.settings)
   session = npu_session.start(options)
+  _check_device(asked, config, session)
+  return Plan(asked, info, heldout, checkpoint, init_checkpoint, config, optimizer, input_options, options, session,
+              state)
+
+
+def _check_device(asked, config, session):
+  """Raises UserError where training on this device, or on several, does not go with what was asked for."""
   if asked.do_train:
     session.check_steps(asked.num_train_steps, asked.save_checkpoints_steps)
   if asked.spike_factor is not None and session.ranks > 1:
     raise UserError('pretrain.spike_factor: expected None on several ranks, found {}; ranks would go back at '
                     'different steps'.format(asked.spike_factor))
-  return Plan(asked, info, heldout, checkpoint, init_checkpoint, config, optimizer, input_options, options, session,
-              state)
+  drops = config.hidden_dropout_prob or config.attention_probs_dropout_prob
+  if asked.do_train and asked.recompute and session.dropout and drops:
+    raise UserError('pretrain.recompute: expected SessionOptions.fused_ops=False, found True; the dropout of the NPU '
+                    'draws other elements when it is computed again')
 
 
 def _check_numbers(asked):
@@ -132,9 +141,13 @@ def _settle_threads(options, recorded):
 
 
 def choose_micro_batch_size(plan):
-  """As asked or as the run began; on a CPU else what suits the free memory, which is checked; else None."""
-  asked, batch_size = plan.asked.micro_batch_size or plan.state.settings.get('micro_batch_size'), (
-      plan.asked.train_batch_size)
+  """As asked or as the run began; on a CPU else what suits the free memory, which is checked; else None.
+
+  Raises:
+    UserError: it does not divide the batch size, or a step does not fit into the free memory.
+  """
+  asked = plan.asked.micro_batch_size or plan.state.settings.get('micro_batch_size')
+  batch_size = plan.asked.train_batch_size
   if asked is not None and (not isinstance(asked, int) or asked < 1 or batch_size % asked):
     raise UserError('pretrain.micro_batch_size: expected a divisor of pretrain.train_batch_size={}, found {!r}'.format(
         batch_size, asked))

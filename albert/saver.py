@@ -46,9 +46,8 @@ class SaverHook(tf.train.CheckpointSaverHook):
   def begin(self):
     super().begin()
     with tf.name_scope('all_finite'):
-      checks = {variable.op.name: tf.reduce_all(tf.is_finite(variable)) for variable in tf.global_variables()
-                if variable.dtype.base_dtype.is_floating}
-      self._finite = checks
+      self._finite = {variable.op.name: tf.reduce_all(tf.is_finite(variable)) for variable in tf.global_variables()
+                      if variable.dtype.base_dtype.is_floating}
 
   def after_create_session(self, session, coord):
     self._summary_writer.add_graph(tf.get_default_graph())

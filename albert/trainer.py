@@ -32,7 +32,7 @@ _HISTORY_COLUMNS = ['masked_lm_loss', 'masked_lm_accuracy', 'sentence_order_loss
 
 
 class Trainer:
-  """One run: what model_fn and the loop around it share. All arguments are plain values; gin ends at pretrain().
+  """One run: what model_fn and the loop around it share.
 
   Attributes:
     asked: the arguments of pretrain(). output_dir: one of them.
@@ -42,6 +42,8 @@ class Trainer:
     state: run_state.RunState.
     lost: records.LostRecords of the training data; heldout_lost: of the held-out data.
     rows: packed_rows.Rows of the training data, or None without packing.
+    guard: guard.Guard, with the position in the data. start: int, the step that training goes on from.
+    loss_history, heldout_history: run_directory.History.
     train_figures: for results.json, of the newest checkpoint.
     progress: training_hooks.ProgressHook of this process, or None before it trains.
   """

@@ -10,11 +10,9 @@ from albert import layers
 from albert import micro_batches
 from albert import modeling
 from albert import objectives
-from albert.errors import UserError
 
 
-def make(batch, config, options, num_train_steps, session, random_seed=0, micro_batch_size=None,
-         recompute=False):
+def make(batch, config, options, num_train_steps, session, random_seed=0, micro_batch_size=None, recompute=False):
   """Builds the model and its update.
 
   Args:
@@ -25,17 +23,11 @@ def make(batch, config, options, num_train_steps, session, random_seed=0, micro_
     session: npu_session.Session.
     random_seed: Python int, of dropout.
     micro_batch_size: Python int that divides the batch size, or None for the whole batch at once.
-    recompute: as for modeling.albert.
+    recompute: as for modeling.albert; not where session.dropout drops anything, which draws other elements then.
 
   Returns:
     (guard.TrainStep, OrderedDict of name to float32 scalar: what a step is worth logging for).
-
-  Raises:
-    UserError: recompute where dropout cannot be repeated.
   """
-  if recompute and session.dropout and (config.hidden_dropout_prob or config.attention_probs_dropout_prob):
-    raise UserError('pretrain.recompute: expected SessionOptions.fused_ops=False, found True; the dropout of the NPU '
-                    'draws other elements when it is computed again')
   update = Update(options, num_train_steps, session)
   divide_by = objectives.denominators(batch, session)
 

@@ -14,6 +14,7 @@ from albert import pretraining
 from albert import run_directory
 from albert import run_pretraining
 from albert.errors import UserError
+from npu_stub import installed
 
 # Starts many sessions: some minutes in all.
 pytestmark = pytest.mark.integration
@@ -213,6 +214,13 @@ def test_what_does_not_fit_together_is_one_line_and_leaves_nothing(info, tmp_pat
     _pretrain(info.folder, tmp_path / 'out', *bindings, **arguments)
   assert not (tmp_path / 'out').exists()
   assert '\n' not in str(caught.value).split('\n  In call')[0]
+
+
+def test_recomputation_with_the_dropout_of_the_npu_leaves_nothing(info, tmp_path):
+  bindings = ["SessionOptions.device = 'npu'", 'pretrain.recompute = True']
+  with installed.npu_bridge('cann_5_0'), pytest.raises(UserError, match='expected SessionOptions.fused_ops=False'):
+    _pretrain(info.folder, tmp_path / 'out', *bindings)
+  assert not (tmp_path / 'out').exists()
 
 
 def test_other_architecture_in_the_output_folder(trained, info):

@@ -9,14 +9,9 @@ import plain_albert
 import synthetic_data
 from albert import input_pipeline
 from albert import layers
-from albert import lamb
 from albert import modeling
-from albert import npu_options
-from albert import npu_session
 from albert import objectives
 from albert import recomputation
-from albert import training_step
-from albert.errors import UserError
 from albert.modeling import AlbertConfig
 
 SMALL = dict(vocab_size=len(synthetic_data.VOCAB), embedding_size=6, hidden_size=8, num_hidden_layers=3,
@@ -126,12 +121,3 @@ def test_only_the_input_is_kept():
   assert len(inner) == 2 and len(gradients) == 2
   read = {tensor for op in backward for tensor in op.inputs if tensor.op in forward}
   assert inner[0] not in read and not any(tensor.op.type == 'Tanh' for tensor in read)
-
-
-def test_dropout_of_the_npu_is_refused():
-  session = npu_session.start(npu_options.SessionOptions(device='cpu', fused_ops=False), environ={})
-  session.dropout = lambda x, rate: x
-  make = dict(options=lamb.OptimizerOptions(), num_train_steps=10, session=session, recompute=True)
-  with pytest.raises(UserError, match='expected SessionOptions.fused_ops=False'):
-    training_step.make(_batch(), AlbertConfig(**dict(SMALL, **DROPOUT)), **make)
-  training_step.make(_batch(), AlbertConfig(**SMALL), **make)

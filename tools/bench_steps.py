@@ -27,8 +27,7 @@ _RANDOM_SEED = 7
 # model: name of a size in albert_config/; batch_size, max_seq_length, max_predictions_per_seq: ints B, S, P;
 # num_hidden_layers: int, or None for those of the model.
 Shape = collections.namedtuple('Shape', [
-    'model', 'batch_size', 'max_seq_length', 'max_predictions_per_seq', 'num_hidden_layers'])
-Shape.__new__.__defaults__ = (None,)
+    'model', 'batch_size', 'max_seq_length', 'max_predictions_per_seq', 'num_hidden_layers'], defaults=[None])
 
 
 def flop_per_step(config, shape):
