@@ -9,18 +9,20 @@ _CONTROL_GROUP = '/sys/fs/cgroup'
 # The interpreter, TensorFlow, its thread pools and the input pipeline.
 _BASE_BYTES = 450 << 20
 # Live tensors of [rows, width] in one layer, kept for the backward pass or passing through, of widths H, I and S
-# (heads x S x S attention). Fitted to measured peaks from tiny to xlarge, which it meets within a fifth.
-_HIDDEN_TENSORS = 12.0
+# (heads x S x S attention). Fitted to the measured peaks of memory_test.
+_HIDDEN_TENSORS = 14.0
 _INTERMEDIATE_TENSORS = 2.0
-_ATTENTION_TENSORS = 1.5
+_ATTENTION_TENSORS = 2.0
 _LOGIT_TENSORS = 3.0
 _BATCHES_AHEAD = 6
 # Dropout keeps its mask and its result beside each tensor that it is applied to.
 _DROPOUT_TENSORS = 2.0
 # With recomputation: what is in a layer while its backward pass runs. Fitted to one peak, base 4 x 512.
 _LAYERS_RECOMPUTED = 4.0
-# What a micro-batch that is chosen here may take, however much memory is free: the rest is left to others.
-_MOST_BYTES = 3 * 10**9
+# The first micro-batch and the loop over the others have memory of their own. Fitted to base with 2 and 4 of 8 and 32.
+_IN_PARTS = 1.8
+# What a step in micro-batches that are chosen here may take, however much memory is free: the rest is left to others.
+_MOST_BYTES = 5 * 10**9
 # weight, gradient, two moments and their next values
 _COPIES_OF_PARAMETERS = 8
 
@@ -35,8 +37,17 @@ def parameter_count(config):
   return embeddings + mapping + block * config.num_hidden_groups * config.inner_group_num + heads
 
 
-def training_bytes(config, batch_size, max_seq_length, max_predictions_per_seq, recompute=False):
-  """Estimated peak memory of training, in bytes. max_predictions_per_seq: labels of a row, P or with packing more."""
+def training_bytes(config, batch_size, max_seq_length, max_predictions_per_seq, recompute=False, in_parts=False):
+  """Estimated peak memory of training, in bytes.
+
+  Args:
+    config: AlbertConfig.
+    batch_size: sequences that are computed at a time.
+    max_seq_length: S.
+    max_predictions_per_seq: labels of a row, P or with packing more.
+    recompute: as for modeling.albert.
+    in_parts: whether they are a micro-batch.
+  """
   rows = batch_size * max_seq_length
   hidden = _HIDDEN_TENSORS + 2 * _DROPOUT_TENSORS * bool(config.hidden_dropout_prob)
   attention = _ATTENTION_TENSORS + _DROPOUT_TENSORS * bool(config.attention_probs_dropout_prob)
@@ -45,12 +56,13 @@ def training_bytes(config, batch_size, max_seq_length, max_predictions_per_seq, 
   logits = _BYTES * _LOGIT_TENSORS * batch_size * max_predictions_per_seq * config.vocab_size
   parameters = _BYTES * _COPIES_OF_PARAMETERS * parameter_count(config)
   blocks = config.num_hidden_layers * config.inner_group_num
+  # Each block's gradients of the weights, which wait for their sum.
+  weights = _BYTES * blocks * (4 * config.hidden_size ** 2 + 2 * config.hidden_size * config.intermediate_size)
   layers = layer * blocks
   if recompute:
-    # The input of each, its gradients of the weights, which wait for their sum, and what is in one of them.
-    weights = 4 * config.hidden_size ** 2 + 2 * config.hidden_size * config.intermediate_size
-    layers = min(layers, _BYTES * blocks * (rows * config.hidden_size + weights) + _LAYERS_RECOMPUTED * layer)
-  return int(_BASE_BYTES + parameters + logits + layers)
+    # The input of each, and what is in one of them.
+    layers = min(layers, _BYTES * blocks * rows * config.hidden_size + _LAYERS_RECOMPUTED * layer)
+  return int(_BASE_BYTES + parameters + weights + (logits + layers) * (_IN_PARTS if in_parts else 1.0))
 
 
 def available_bytes():
@@ -98,14 +110,14 @@ def input_bytes(batch_size, max_seq_length, max_predictions_per_seq):
 
 def choose_micro_batch_size(config, batch_size, max_seq_length, max_predictions_per_seq, available=None,
                             recompute=False):
-  """The largest divisor of the batch size whose step needs a quarter of the free memory and 3 GB at most, or 1.
+  """The largest divisor of the batch size whose step needs a quarter of the free memory and 5 GB at most, or 1.
 
   A step in micro-batches computes the same; `make bench-memory` measures what that costs.
   """
   most_bytes = min(_MOST_BYTES, (available_bytes() if available is None else available) / 4)
-  one, two = [training_bytes(config, size, max_seq_length, max_predictions_per_seq, recompute) for size in (1, 2)]
-  most = max(1, min(batch_size, 1 + int((most_bytes - one) / (two - one))))
-  return next(size for size in range(most, 0, -1) if batch_size % size == 0)
+  sizes = [size for size in range(batch_size, 0, -1) if batch_size % size == 0]
+  return next((size for size in sizes if training_bytes(
+      config, size, max_seq_length, max_predictions_per_seq, recompute, size < batch_size) <= most_bytes), 1)
 
 
 def check_fits(config, batch_size, micro_batch_size, max_seq_length, max_predictions_per_seq, available=None,
@@ -118,7 +130,7 @@ def check_fits(config, batch_size, micro_batch_size, max_seq_length, max_predict
   available = available_bytes() if available is None else available
 
   def needed(batch, micro):
-    return (training_bytes(config, micro, max_seq_length, max_predictions_per_seq, recompute)
+    return (training_bytes(config, micro, max_seq_length, max_predictions_per_seq, recompute, micro < batch)
             + input_bytes(batch, max_seq_length, max_predictions_per_seq))
 
   estimate = needed(batch_size, micro_batch_size)
