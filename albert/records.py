@@ -180,6 +180,9 @@ class LostRecords:
   def __len__(self):
     return len(self._lost)
 
+  def __contains__(self, file_and_index):
+    return file_and_index in self._lost
+
   def _load(self):
     if not self._file or not os.path.exists(self._file):
       return

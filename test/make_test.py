@@ -278,9 +278,15 @@ def test_clean_keeps_data_runs_and_the_environment(checkout):
                          'out/model.ckpt-1.index', 'data/records/x'])
 
 
-def test_continuous_integration_is_check_test_smoke(checkout, tmp_path):
+@pytest.mark.parametrize('java', [True, False])
+def test_continuous_integration_is_check_test_smoke_and_spark_with_java(checkout, tmp_path, java):
   checkout.write_program('bin/make', '#!/usr/bin/env bash\necho "$PWD $*" >> "$CALLS"\n')
-  path = os.path.join(checkout.folder, 'bin') + ':' + os.environ['PATH']
-  checkout.run(['bash', os.path.join(checkout.folder, '.ci/run')], cwd=str(tmp_path), PATH=path)
+  if java:
+    checkout.write_program('bin/java', '#!/usr/bin/env bash\n')
+  for program in ('bash', 'dirname'):  # all that it needs, and no Java of this machine
+    os.symlink(shutil.which(program), os.path.join(checkout.folder, 'bin', program))
+  checkout.run(['bash', os.path.join(checkout.folder, '.ci/run')], cwd=str(tmp_path),
+               PATH=os.path.join(checkout.folder, 'bin'))
   with open(checkout.calls_file) as source:
-    assert source.read().splitlines() == [checkout.folder + ' ' + name for name in ('check', 'test', 'smoke')]
+    assert source.read().splitlines() == [
+        checkout.folder + ' ' + name for name in ['check', 'test', 'smoke'] + ['test-spark'] * java]
