@@ -115,9 +115,15 @@ def choose_micro_batch_size(config, batch_size, max_seq_length, max_predictions_
   A step in micro-batches computes the same; `make bench-memory` measures what that costs.
   """
   most_bytes = min(_MOST_BYTES, (available_bytes() if available is None else available) / 4)
-  sizes = [size for size in range(batch_size, 0, -1) if batch_size % size == 0]
-  return next((size for size in sizes if training_bytes(
-      config, size, max_seq_length, max_predictions_per_seq, recompute, size < batch_size) <= most_bytes), 1)
+
+  def needed(size):
+    return training_bytes(config, size, max_seq_length, max_predictions_per_seq, recompute, size < batch_size)
+
+  if batch_size <= 2 or needed(batch_size) <= most_bytes:
+    return batch_size if needed(batch_size) <= most_bytes else 1
+  # No more than fit without anything else in memory: a batch may have any size.
+  most = min(batch_size - 1, int(most_bytes / (needed(2) - needed(1))) + 1)
+  return next((size for size in range(most, 0, -1) if batch_size % size == 0 and needed(size) <= most_bytes), 1)
 
 
 def check_fits(config, batch_size, micro_batch_size, max_seq_length, max_predictions_per_seq, available=None,

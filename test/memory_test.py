@@ -44,7 +44,10 @@ def test_micro_batches_divide_the_batch_and_leave_most_of_the_memory():
   base = AlbertConfig(vocab_size=21128, hidden_size=768, num_attention_heads=12, intermediate_size=3072)
   for gigabytes, expected in ((24, 2), (12, 1), (1, 1), (400, 2)):
     assert memory.choose_micro_batch_size(base, 32, 512, 51, gigabytes * 10**9) == expected
-  assert memory.choose_micro_batch_size(base, 3, 512, 51, 24 * 10**9) == 3
+  for whole in (1, 3, 5):
+    assert memory.choose_micro_batch_size(base, whole, 512, 51, 24 * 10**9) == whole
+  assert memory.choose_micro_batch_size(base, 2, 512, 51, 10**9) == 1
+  assert memory.choose_micro_batch_size(base, 10**10, 512, 51, 24 * 10**9) == 2  # without counting so far
   assert memory.choose_micro_batch_size(base, 32, 512, 51, 24 * 10**9, recompute=True) == 4
 
 
