@@ -36,12 +36,35 @@ def training_figures(batch, model, divide_by):
           divide_by.sentence_order))])
 
 
-def heldout_metrics(batch, model, unigram=None):
+# What held-out figures are the means of, float32: masked_lm_loss and masked_lm_hits [B*P], sentence_order_loss and
+# sentence_order_hits [B]; losses are cross entropy in nats, hits 1 where the largest logit is the label's.
+HeldoutColumns = collections.namedtuple('HeldoutColumns', [
+    'masked_lm_loss', 'masked_lm_hits', 'sentence_order_loss', 'sentence_order_hits'])
+
+
+def heldout_columns(batch, model):
+  """HeldoutColumns of an input_pipeline.Batch and its objectives.PretrainingModel."""
+  def hits(logits, truth):
+    return tf.cast(tf.equal(tf.argmax(logits, axis=-1, output_type=tf.int32), tf.reshape(truth, [-1])), tf.float32)
+
+  return HeldoutColumns(
+      model.masked_lm.example_loss, hits(model.masked_lm.logits, batch.masked_lm_ids),
+      model.sentence_order.example_loss, hits(model.sentence_order.logits, batch.next_sentence_labels))
+
+
+def heldout_loss(batch, columns):
+  """The loss of one batch, filling rows included. Arguments as for heldout_metrics. Returns a float32 scalar."""
+  divide_by = objectives.denominators(batch)
+  return (tf.reduce_sum(tf.reshape(batch.masked_lm_weights, [-1]) * columns.masked_lm_loss) / divide_by.masked_lm
+          + tf.reduce_sum(columns.sentence_order_loss) / divide_by.sentence_order)
+
+
+def heldout_metrics(batch, columns, unigram=None):
   """Metrics pooled over all tokens or examples, so that the batch size does not matter.
 
   Args:
     batch: input_pipeline.Batch; rows whose first input_mask is 0 are filling and count nowhere.
-    model: objectives.PretrainingModel.
+    columns: HeldoutColumns of it.
     unigram: float32 [V, K] nats of each token under K unigram models, or None.
 
   Returns:
@@ -49,21 +72,15 @@ def heldout_metrics(batch, model, unigram=None):
   """
   label_weights = tf.reshape(batch.masked_lm_weights, [-1])
   example_weights = tf.cast(batch.input_mask[:, 0], tf.float32)
-  labels = tf.reshape(batch.masked_lm_ids, [-1])
-  order_labels = tf.reshape(batch.next_sentence_labels, [-1])
-
-  def hits(logits, truth):
-    return tf.cast(tf.equal(tf.argmax(logits, axis=-1, output_type=tf.int32), truth), tf.float32)
-
   metrics = {
-      'masked_lm_loss': tf.metrics.mean(model.masked_lm.example_loss, label_weights),
-      'masked_lm_accuracy': tf.metrics.mean(hits(model.masked_lm.logits, labels), label_weights),
-      'sentence_order_loss': tf.metrics.mean(model.sentence_order.example_loss, example_weights),
-      'sentence_order_accuracy': tf.metrics.mean(hits(model.sentence_order.logits, order_labels), example_weights)}
+      'masked_lm_loss': tf.metrics.mean(columns.masked_lm_loss, label_weights),
+      'masked_lm_accuracy': tf.metrics.mean(columns.masked_lm_hits, label_weights),
+      'sentence_order_loss': tf.metrics.mean(columns.sentence_order_loss, example_weights),
+      'sentence_order_accuracy': tf.metrics.mean(columns.sentence_order_hits, example_weights)}
   metrics['total_loss'] = tuple(
       masked + order for masked, order in zip(metrics['masked_lm_loss'], metrics['sentence_order_loss']))
   if unigram is not None:
-    nats = tf.gather(tf.constant(unigram, tf.float32), labels)
+    nats = tf.gather(tf.constant(unigram, tf.float32), tf.reshape(batch.masked_lm_ids, [-1]))
     means = [tf.metrics.mean(column, label_weights) for column in tf.unstack(nats, axis=1)]
     metrics['unigram_cross_entropy'] = (tf.reduce_min([value for value, _ in means]),
                                         tf.reduce_min([update for _, update in means]))

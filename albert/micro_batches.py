@@ -1,29 +1,45 @@
-"""One optimizer step over several micro-batches: the same mathematics in less memory.
+"""One optimizer step over the parts of a batch: the same mathematics in less memory, and side by side on several cores.
 
-The model is built for the first part of the batch, and once more in a loop that runs over the others; gradients and
-figures are summed. What a part's loss divides by is that of the whole batch, so the sums are those of the unsplit step.
+A micro-batch is what is in memory at a time. On a CPU it is computed in towers, a core each: else TensorFlow divides
+every single operation among the cores, and each time waits for the slowest of them. The model is built for the first
+part of each tower, and once more in a loop that runs over its others; gradients and figures are summed. What a part's
+loss divides by is that of the whole batch, so the sums are those of the unsplit step.
 """
 
 import collections
+import functools
 
 import tensorflow as tf
 
 
-def accumulate(batch, micro_batch_size, build, compute_gradients):
-  """Sums gradients and figures over the micro-batches of a batch.
+def accumulate(batch, micro_batch_size, build, compute_gradients, towers=1):
+  """Sums gradients and figures over the parts of a batch.
 
   Args:
     batch: namedtuple of tensors [B, ...] with static shapes; micro_batch_size divides B.
     micro_batch_size: Python int.
-    build: function of (batch of micro_batch_size, number of the micro-batch: int32 scalar) that makes or reads the
-      model's variables with tf.get_variable and returns (loss, OrderedDict of float32 scalars).
+    build: function of (batch of micro_batch_size / towers, number of this part of the batch: int32 scalar) that makes
+      or reads the model's variables with tf.get_variable and returns (loss, OrderedDict of float32 scalars).
     compute_gradients: function of (loss, list of variables or of tensors that stand for them) that returns the list
       of gradients, dense float32.
+    towers: Python int that divides micro_batch_size.
 
   Returns:
-    ([(gradient, variable)] of the trainable variables, OrderedDict), both sums over the micro-batches.
+    ([(gradient, variable)] of the trainable variables, OrderedDict), both sums over the parts.
   """
-  loss, figures = build(_part(batch, micro_batch_size, 0), tf.constant(0))
+  found = [_tower(batch, micro_batch_size // towers, tower, towers, build, compute_gradients)
+           for tower in range(towers)]
+  # Two at a time: the last bits of a sum of more depend on which of them is ready first.
+  sums = [functools.reduce(tf.add, values) for values in zip(*[sums for sums, _ in found])]
+  variables = tf.trainable_variables()
+  return (list(zip(sums[:len(variables)], variables)),
+          collections.OrderedDict(zip(found[0][1], sums[len(variables):])))
+
+
+def _tower(batch, size, first, step, build, compute_gradients):
+  """Sums over the parts first, first + step, ... of `size` rows. Returns (gradients and figures, names of figures)."""
+  with _variables_of_first(first):
+    loss, figures = build(_part(batch, size, first), tf.constant(first))
   variables = tf.trainable_variables()
   sums = compute_gradients(loss, variables) + list(figures.values())
 
@@ -36,17 +52,39 @@ def accumulate(batch, micro_batch_size, build, compute_gradients):
       return copies[name]
 
     with tf.variable_scope(tf.get_variable_scope(), reuse=True, custom_getter=read_copy):
-      loss, figures = build(_part(batch, micro_batch_size, number), number)
+      loss, figures = build(_part(batch, size, number), number)
     values = compute_gradients(loss, list(copies.values())) + list(figures.values())
-    return [number + 1] + [total + value for total, value in zip(sums, values)]
+    return [number + step] + [total + value for total, value in zip(sums, values)]
 
-  count = batch[0].shape[0].value // micro_batch_size
-  if count > 1:
+  count = batch[0].shape[0].value // size
+  if first + step < count:
     # One after the other, or their activations would lie in memory together.
-    sums = tf.while_loop(lambda number, *_: number < count, body, [1] + sums, parallel_iterations=1,
+    sums = tf.while_loop(lambda number, *_: number < count, body, [first + step] + sums, parallel_iterations=1,
                          back_prop=False)[1:]
-  return (list(zip(sums[:len(variables)], variables)),
-          collections.OrderedDict(zip(figures, sums[len(variables):])))
+  return sums, list(figures)
+
+
+def side_by_side(batch, towers, build):
+  """Computes a batch in towers.
+
+  Args:
+    batch: namedtuple of tensors [B, ...] with static shapes; towers divides B.
+    towers: Python int.
+    build: function of a batch of B / towers, as for accumulate, that returns a namedtuple of tensors [rows, ...].
+
+  Returns:
+    The namedtuple, of tensors for the whole batch.
+  """
+  size, found = batch[0].shape[0].value // towers, []
+  for tower in range(towers):
+    with _variables_of_first(tower):
+      found.append(build(_part(batch, size, tower)))
+  return found[0]._make([tf.concat(values, axis=0) for values in zip(*found)])
+
+
+def _variables_of_first(tower):
+  """The scope in which the first tower makes the variables, and the others read them."""
+  return tf.variable_scope(tf.get_variable_scope(), reuse=True if tower else None)
 
 
 def _part(batch, size, number):

@@ -16,7 +16,8 @@ from albert.errors import UserError
 
 DEVICES = ('auto', 'npu', 'gpu', 'cpu')
 # Options that are no parameters of the NpuOptimizer.
-_OTHERS = ('device', 'loss_scale', 'fused_ops', 'mixed_precision')
+_OTHERS = ('device', 'loss_scale', 'fused_ops', 'mixed_precision', 'intra_op_parallelism_threads',
+           'inter_op_parallelism_threads', 'cpu_towers')
 
 # field: of the AttrValue in parameter_map (b bool, i int, s bytes). expected: in words. accepts(value) -> bool.
 Parameter = collections.namedtuple('Parameter', ['field', 'expected', 'accepts'])
@@ -91,13 +92,15 @@ class SessionOptions:
     loss_scale: under fp16 on the NPU or a GPU 'dynamic', a fixed scale of at least 1, or None for no scaling.
     fused_ops: whether the NPU's own gelu and dropout, on a CPU the operations of albert.cpu_ops, replace those made of
       TensorFlow operations.
-    intra_op_parallelism_threads, inter_op_parallelism_threads: of the host; None lets TensorFlow choose.
+    intra_op_parallelism_threads, inter_op_parallelism_threads: of the host; None lets the run choose.
+    cpu_towers: in how many parts a CPU computes the sequences that are in memory at a time, a core each; None: as many
+      as there are cores and as divide the sequences evenly. Other devices compute one.
     npu: OrderedDict, name in NPU_PARAMETERS -> value, of those that were given; only the NPU reads them.
   """
 
   def __init__(self, device='auto', precision_mode=None, iterations_per_loop=1, loss_scale='dynamic', fused_ops=True,
                intra_op_parallelism_threads=None, inter_op_parallelism_threads=None, mixed_precision=False,
-               **npu_parameters):
+               cpu_towers=None, **npu_parameters):
     """All arguments as in the class's attributes; **npu_parameters: names and values of NPU_PARAMETERS.
 
     precision_mode None is allow_mix_precision on the NPU. Other devices compute in fp32, or see mixed_precision.
@@ -113,6 +116,7 @@ class SessionOptions:
     self.mixed_precision = mixed_precision
     self.intra_op_parallelism_threads = intra_op_parallelism_threads
     self.inter_op_parallelism_threads = inter_op_parallelism_threads
+    self.cpu_towers = cpu_towers
     self.npu = collections.OrderedDict(
         (name, npu_parameters[name]) for name in NPU_PARAMETERS if npu_parameters.get(name) is not None)
     self._check_values()
@@ -134,10 +138,10 @@ class SessionOptions:
     number = isinstance(self.loss_scale, (int, float)) and not isinstance(self.loss_scale, bool)
     _check('loss_scale', self.loss_scale, "'dynamic', None or a number of at least 1",
            self.loss_scale in (None, 'dynamic') or number and self.loss_scale >= 1)
-    threads = _number(1)
-    for name in ('intra_op_parallelism_threads', 'inter_op_parallelism_threads'):
+    count = _number(1)
+    for name in ('intra_op_parallelism_threads', 'inter_op_parallelism_threads', 'cpu_towers'):
       value = getattr(self, name)
-      _check(name, value, threads.expected + ' or None', value is None or threads.accepts(value))
+      _check(name, value, count.expected + ' or None', value is None or count.accepts(value))
     for name, value in self.npu.items():
       _check(name, value, NPU_PARAMETERS[name].expected, NPU_PARAMETERS[name].accepts(value))
 

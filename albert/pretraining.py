@@ -70,7 +70,9 @@ def pretrain(input_file, output_dir, eval_input_file=None, init_checkpoint=None,
   if do_train and not performance and _is_finished(plan):
     return None
   _LOG.info('%s', allocator.describe(os.environ))
-  carry_out = functools.partial(_train, run_plan.choose_micro_batch_size(plan)) if do_train else _evaluate
+  micro_batch_size = run_plan.choose_micro_batch_size(plan) if do_train else None
+  run_plan.settle_cores(plan, micro_batch_size or (train_batch_size if do_train else eval_batch_size))
+  carry_out = functools.partial(_train, micro_batch_size) if do_train else _evaluate
   with stopping.Stopper() as stopper, contextlib.ExitStack() as stack:
     if plan.session.is_chief:
       stack.enter_context(run_lock.hold(output_dir))

@@ -4,6 +4,7 @@ import collections
 import logging
 import os
 
+from albert import cores
 from albert import features
 from albert import input_pipeline
 from albert import lamb
@@ -22,7 +23,6 @@ _LOG = logging.getLogger('albert')
 _PUBLISHED_VOCAB_SIZE = 21128
 _POSITIVE = ('train_batch_size', 'eval_batch_size', 'num_train_steps', 'save_checkpoints_steps', 'keep_checkpoint_max',
              'log_every_steps', 'max_bad_steps', 'keep_every_steps', 'max_eval_steps')
-_THREADS = ('intra_op_parallelism_threads', 'inter_op_parallelism_threads')
 
 # asked: the arguments of pretrain(), as attributes. info: features.DatasetInfo of the training data. heldout: of the
 # held-out data, or None. checkpoint: prefix of the one to evaluate, None if training. init_checkpoint: prefix of
@@ -35,7 +35,13 @@ Plan = collections.namedtuple('Plan', [
 
 
 def make(asked):
-  """Settles everything but what depends on the free memory. asked: arguments of pretrain() as attributes. -> Plan.
+  """Settles everything but what depends on the free memory and the cores.
+
+  Args:
+    asked: the arguments of pretrain() as attributes.
+
+  Returns:
+    Plan.
 
   Raises:
     UserError: something that does not fit together.
@@ -52,7 +58,6 @@ def make(asked):
   if asked.do_train:
     run_directory.check(asked.output_dir, config, info, asked.performance)
   state = run_state.RunState(asked.output_dir, fresh=asked.performance)
-  _settle_threads(options, state.settings)
   session = npu_session.start(options)
   _check_device(asked, config, session)
   return Plan(asked, info, heldout, checkpoint, init_checkpoint, config, optimizer, input_options, options, session,
@@ -133,13 +138,6 @@ def _model_config(info, checkpoint, asked):
   return config
 
 
-def _settle_threads(options, recorded):
-  """Sets the numbers of threads that are left to the machine: sums depend on them, so a run keeps its own."""
-  for name in _THREADS:
-    if getattr(options, name) is None:
-      setattr(options, name, recorded.get(name) or len(os.sched_getaffinity(0)))
-
-
 def choose_micro_batch_size(plan):
   """As asked or as the run began; on a CPU else what suits the free memory, which is checked; else None.
 
@@ -162,11 +160,16 @@ def choose_micro_batch_size(plan):
   return size
 
 
+def settle_cores(plan, sequences):
+  """Decides how the cores share the work, see cores.settle. sequences: int, how many are computed at a time."""
+  cores.settle(plan.options, sequences, plan.session.device == 'cpu', plan.state.settings)
+
+
 def settings(plan, micro_batch_size):
   """What the weights of a step depend on besides architecture and optimizer; a run keeps it, see run_state."""
   found = {'train_batch_size': plan.asked.train_batch_size, 'micro_batch_size': micro_batch_size,
            'ranks': plan.session.ranks, 'data_set': plan.info.fingerprint(), 'random_seed': plan.asked.random_seed,
            'shuffle_buffer_records': plan.input_options.shuffle_buffer_records,
            'packing': plan.input_options.packing}
-  found.update((name, getattr(plan.options, name)) for name in _THREADS)
+  found.update((name, getattr(plan.options, name)) for name in cores.SETTINGS)
   return found

@@ -9,6 +9,7 @@ import tensorflow as tf
 
 from albert import checkpoint_files
 from albert import checkpoints
+from albert import cores
 from albert import data_order
 from albert import evaluation
 from albert import event_files
@@ -16,6 +17,7 @@ from albert import features
 from albert import guard
 from albert import input_pipeline
 from albert import input_wait
+from albert import micro_batches
 from albert import objectives
 from albert import packed_batches
 from albert import packed_rows
@@ -79,18 +81,23 @@ class Trainer:
     batch = packed_batches.PackedBatch(**features) if is_packed else input_pipeline.Batch(**features)
     if mode == tf.estimator.ModeKeys.TRAIN:
       return self._train_spec(batch, waited)
-    model = objectives.pretraining_model(batch, self.config, is_training=False,
-                                         ops=training_step.model_ops(self.session))
+    columns = micro_batches.side_by_side(batch, cores.choose_towers(
+        self.asked.eval_batch_size, self._plan.options.cpu_towers), self._heldout_columns)
     checkpoints.check_compatible(self.evaluated_checkpoint, tf.trainable_variables())
     metrics = {evaluation.GROUP + name: metric
-               for name, metric in evaluation.heldout_metrics(batch, model, self._unigram_nats()).items()}
-    return tf.estimator.EstimatorSpec(mode, loss=model.total_loss, eval_metric_ops=metrics)
+               for name, metric in evaluation.heldout_metrics(batch, columns, self._unigram_nats()).items()}
+    return tf.estimator.EstimatorSpec(mode, loss=evaluation.heldout_loss(batch, columns), eval_metric_ops=metrics)
+
+  def _heldout_columns(self, batch):
+    model = objectives.pretraining_model(batch, self.config, is_training=False,
+                                         ops=training_step.model_ops(self.session))
+    return evaluation.heldout_columns(batch, model)
 
   def _train_spec(self, batch, waited):
     global_step = tf.train.get_or_create_global_step()
     update, figures = training_step.make(batch, self.config, self._plan.optimizer, self.asked.num_train_steps,
                                          self.session, self.asked.random_seed, self._micro_batch_size,
-                                         self.asked.recompute)
+                                         self.asked.recompute, self._plan.options.cpu_towers)
     self._initialise()
     with tf.control_dependencies([update.train_op]):
       step_after = tf.identity(global_step)

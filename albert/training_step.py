@@ -12,7 +12,8 @@ from albert import modeling
 from albert import objectives
 
 
-def make(batch, config, options, num_train_steps, session, random_seed=0, micro_batch_size=None, recompute=False):
+def make(batch, config, options, num_train_steps, session, random_seed=0, micro_batch_size=None, recompute=False,
+         towers=1):
   """Builds the model and its update.
 
   Args:
@@ -24,6 +25,7 @@ def make(batch, config, options, num_train_steps, session, random_seed=0, micro_
     random_seed: Python int, of dropout.
     micro_batch_size: Python int that divides the batch size, or None for the whole batch at once.
     recompute: as for modeling.albert; not where session.dropout drops anything, which draws other elements then.
+    towers: Python int that divides the micro-batch size: parts of it that are computed side by side.
 
   Returns:
     (guard.TrainStep, OrderedDict of name to float32 scalar: what a step is worth logging for).
@@ -38,24 +40,10 @@ def make(batch, config, options, num_train_steps, session, random_seed=0, micro_
     return model.total_loss, evaluation.training_figures(part, model, divide_by)
 
   size = micro_batch_size or batch.input_ids.shape[0].value
-  grads_and_vars, figures = micro_batches.accumulate(batch, size, build, update.gradients)
+  grads_and_vars, figures = micro_batches.accumulate(batch, size, build, update.gradients, towers)
   step = update.apply(grads_and_vars, figures['total_loss'])
   figures.update(learning_rate=step.rate, gradient_norm=step.norm)
   return step, figures
-
-
-def make_train_op(total_loss, options, num_train_steps, session):
-  """The update for a loss that is already there.
-
-  Args:
-    total_loss: float32 scalar.
-    options, num_train_steps, session: as for make.
-
-  Returns:
-    guard.TrainStep.
-  """
-  update, variables = Update(options, num_train_steps, session), tf.trainable_variables()
-  return update.apply(list(zip(update.gradients(total_loss, variables), variables)), total_loss)
 
 
 def model_ops(session, random_seed=0, step=None, micro_batch=0):
@@ -65,7 +53,7 @@ def model_ops(session, random_seed=0, step=None, micro_batch=0):
     session: npu_session.Session.
     random_seed: Python int, of dropout.
     step: int64 scalar tensor, of which dropout is a function; None where nothing is dropped.
-    micro_batch: int32 scalar tensor or int: its number in the step.
+    micro_batch: int32 scalar tensor or int: the number of this part of the step.
 
   Returns:
     modeling.Ops.

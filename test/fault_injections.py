@@ -13,6 +13,7 @@ import types
 import numpy as np
 import tensorflow as tf
 
+from albert import cores
 from albert import event_files
 from albert import files
 from albert import guard
@@ -280,10 +281,11 @@ def forget_skipped_windows():
   _wrap(run_state.RunState, '__init__', after=lambda state, *unused: state.skipped_windows.clear())
 
 
-def forget_threads():
-  """The number of threads is chosen again, as for a new run."""
-  settle = run_plan._settle_threads
-  run_plan._settle_threads = lambda options, recorded: settle(options, {})
+def forget_cores(*names):
+  """These settings of how the cores share the work are chosen again, as for a new run."""
+  settle = cores.settle
+  cores.settle = lambda options, sequences, on_cpu, recorded: settle(
+      options, sequences, on_cpu, {name: value for name, value in recorded.items() if name not in names})
 
 
 def forget_micro_batch_size():

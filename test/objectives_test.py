@@ -98,7 +98,7 @@ def test_heldout_metrics_leave_out_filling_rows_and_pool_over_tokens():
   batch = _batch(random, filled=3)
   unigram = np.log(random.rand(V, 4) + 1.0).astype(np.float32)
   model = objectives.pretraining_model(_tensors(batch), CONFIG, False)
-  metrics = evaluation.heldout_metrics(_tensors(batch), model, unigram)
+  metrics = evaluation.heldout_metrics(_tensors(batch), evaluation.heldout_columns(_tensors(batch), model), unigram)
   with tf.Session() as session:
     session.run([tf.global_variables_initializer(), tf.local_variables_initializer()])
     values = session.run([model, [update for _, update in metrics.values()]])[0]

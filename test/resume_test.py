@@ -22,8 +22,8 @@ KILLED = {'far': [('flush_events',), ('kill_after_step', 11)], 'evaluated': [('k
           'saved': [('kill_before_retaining', 12)]}
 # As in `make test-faults`. Else, as in `make test`, there is one of each kind.
 THOROUGH = 'FAULT_KILLS' in os.environ
-# A machine on which threads and micro-batches would be chosen otherwise; what was recorded holds.
-ELSEWHERE = ('machine', 3, 2)
+# A machine on which towers, threads and micro-batches would be chosen otherwise; what was recorded holds.
+ELSEWHERE = ('machine', 4, 2)
 
 
 @pytest.fixture(scope='module')
@@ -93,14 +93,15 @@ BROKEN = {
     'best': ('far', ('forget_file', 'OUT/best/best.json'), 'best'),
     'end of the training events': ('far', ('forget_to_rewind', 'OUT'), 'training events'),
     'lost records': ('far', ('forget_lost_records',), 'lost records'),
-    'threads': ('far', ('forget_threads',), None),
+    'towers': ('far', ('forget_cores', 'cpu_towers'), None),
+    'threads': ('far', ('forget_cores', 'intra_op_parallelism_threads', 'inter_op_parallelism_threads'), None),
     'micro-batch size': ('far', ('forget_micro_batch_size',), None),
     'figures of training': ('evaluated', ('forget_figures_of_training',), 'results'),
     'end of the held-out events': ('evaluated', ('forget_to_rewind', 'OUT/eval_heldout'), 'held-out events')}
 
 
 BROKEN_HERE = BROKEN if THOROUGH else (
-    'second moments', 'position in the data', 'end of the training events', 'threads', 'micro-batch size',
+    'second moments', 'position in the data', 'end of the training events', 'towers', 'micro-batch size',
     'figures of training')
 
 
@@ -119,7 +120,8 @@ def test_the_comparison_sees_what_is_not_restored(fault_server, fault_data, kill
 @pytest.mark.parametrize('binding,message', [
     ('pretrain.train_batch_size = 8', 'train_batch_size 4 (asked: 8)'),
     ('pretrain.random_seed = 1', 'random_seed 12345 (asked: 1)'),
-    ('SessionOptions.intra_op_parallelism_threads = 1', 'intra_op_parallelism_threads'),
+    ('SessionOptions.intra_op_parallelism_threads = 3', 'intra_op_parallelism_threads'),
+    ('SessionOptions.cpu_towers = 1', 'cpu_towers'),
     ('pretrain.micro_batch_size = 2', 'micro_batch_size 4 (asked: 2)'),
     ('AlbertConfig.hidden_size = 12', 'hidden_size 8 (asked: 12)')])
 @pytest.mark.fault('changed setting')

@@ -8,9 +8,9 @@ from albert import run_state
 from albert.errors import UserError
 
 SETTINGS = {'train_batch_size': 4, 'data_set': 'a' * 64, 'random_seed': 1, 'micro_batch_size': 2, 'ranks': 1,
-            'intra_op_parallelism_threads': 2}
+            'intra_op_parallelism_threads': 2, 'cpu_towers': 2}
 CHANGES = [('train_batch_size', 8), ('data_set', 'b' * 64), ('random_seed', 2), ('micro_batch_size', 4), ('ranks', 2),
-           ('intra_op_parallelism_threads', 3)]
+           ('intra_op_parallelism_threads', 3), ('cpu_towers', 1)]
 
 
 @pytest.fixture

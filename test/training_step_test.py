@@ -58,13 +58,13 @@ def _load_weights(session):
       variable.initializer.inputs[1]: random.normal(0.0, 0.3, variable.shape.as_list()) for variable in variables})
 
 
-def _step(micro_batch_size=None, steps=2, packed=False, recompute=False, step=0, **changes):
+def _step(micro_batch_size=None, steps=2, packed=False, recompute=False, step=0, towers=1, **changes):
   """Figures, and weights and slots, after each step: adam_m of the first one is a tenth of the clipped gradients."""
   with tf.Graph().as_default():
     batch, device = _packed_batch() if packed else _batch(), _device()
     update, figures = training_step.make(batch, _config(**changes), lamb.OptimizerOptions(
         learning_rate=0.05, num_warmup_steps=0, clip_norm=CLIP_NORM), 100, device, random_seed=3,
-        micro_batch_size=micro_batch_size, recompute=recompute)
+        micro_batch_size=micro_batch_size, recompute=recompute, towers=towers)
     variables = tf.global_variables()
     with tf.Session(config=device.session_config()) as session:
       _load_weights(session)
@@ -81,12 +81,13 @@ def plain():
   return _step()
 
 
-@pytest.mark.parametrize('packed,micro_batch_size,recompute', [
-    way for way in itertools.product([False, True], [None, 2], [False, True]) if any(way)] + [(False, 1, False)])
-def test_every_way_of_computing_a_step_makes_the_plain_step(plain, packed, micro_batch_size, recompute):
+@pytest.mark.parametrize('packed,micro_batch_size,recompute,towers', [
+    way + (1,) for way in itertools.product([False, True], [None, 2], [False, True]) if any(way)] + [
+        (False, 1, False, 1), (False, None, False, 3), (False, 2, False, 2), (True, 2, True, 2)])
+def test_every_way_of_computing_a_step_makes_the_plain_step(plain, packed, micro_batch_size, recompute, towers):
   """Losses, the clipped gradients of the first step as its moments hold them, weights and moments after two steps."""
   expected_figures, expected = plain
-  figures, states = _step(micro_batch_size, packed=packed, recompute=recompute)
+  figures, states = _step(micro_batch_size, packed=packed, recompute=recompute, towers=towers)
   assert expected_figures[0]['gradient_norm'] > 2 * CLIP_NORM
   for step, (found, wanted) in enumerate(zip(figures, expected_figures)):
     for name in wanted:
@@ -110,9 +111,11 @@ def test_packing_with_dropout_repeats_itself_for_a_seed_and_step():
   assert first == again != later
 
 
-def test_with_dropout_a_step_is_the_sum_of_its_micro_batches_run_alone():
-  together = _step(2, steps=1, **DROPOUT)[0][0]
-  assert _step(2, steps=1, recompute=True, **DROPOUT)[0][0]['total_loss'] == together['total_loss']
+@pytest.mark.parametrize('micro_batch_size,towers', [(2, 1), (6, 3)])
+def test_with_dropout_a_step_is_the_sum_of_its_parts_run_alone(micro_batch_size, towers):
+  together = _step(micro_batch_size, steps=1, towers=towers, **DROPOUT)[0][0]
+  again = _step(micro_batch_size, steps=1, towers=towers, recompute=True, **DROPOUT)[0][0]
+  assert again['total_loss'] == together['total_loss']
   config = _config(**DROPOUT)
   with tf.Graph().as_default(), tf.Session() as session:
     losses, divide_by = [], objectives.denominators(_batch())
@@ -146,7 +149,7 @@ def _racing_sums(nodes):
 def test_no_sum_depends_on_which_operation_was_faster():
   device = npu_session.start(npu_options.SessionOptions(device='cpu'), environ={})
   update, _ = training_step.make(_packed_batch(), _config(**DROPOUT), lamb.OptimizerOptions(), 100, device,
-                                 micro_batch_size=2)
+                                 micro_batch_size=2, towers=2)
   metadata = tf.compat.v1.RunMetadata()
   with tf.Session(config=device.session_config()) as session:
     session.run(tf.global_variables_initializer())

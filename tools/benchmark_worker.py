@@ -3,9 +3,9 @@
     python -m tools.benchmark_worker FOLDER [micro_batches:N | alone:N | LEVER ...]
 
 FOLDER holds albert_config.json and batch.npz, with the fields of a batch or of a packed one. micro_batches:N computes a
-step in micro-batches of N rows; alone:N computes the gradients of N rows after the other, and updates nothing. A LEVER,
-last_layer or the name of one of modeling.Ops, is left out: that operation is the one for any device. Each line 'step',
-'peak', 'profile FILE' or 'end' on standard input is answered by one JSON object on standard output.
+step in micro-batches of N rows; alone:N computes the gradients of N rows after the other, and updates nothing. A LEVER
+is left out: towers, last_layer or the name of one of modeling.Ops, which then is the one for any device. Each line
+'step', 'peak', 'profile FILE' or 'end' on standard input is answered by one JSON object on standard output.
 """
 
 import collections
@@ -18,8 +18,10 @@ import time
 
 from albert import cli  # before TensorFlow: silences the warnings of its import
 import numpy as np
+from albert import cores
 from albert import input_pipeline
 from albert import lamb
+from albert import micro_batches
 from albert import modeling
 from albert import npu_options
 from albert import npu_session
@@ -42,20 +44,22 @@ class Step:
     """folder: holds albert_config.json and batch.npz. words: what else the command line says."""
     config = AlbertConfig.from_json_file(os.path.join(folder, 'albert_config.json'))
     arrays = dict(np.load(os.path.join(folder, 'batch.npz')))
-    device = npu_session.start(npu_options.SessionOptions(device='cpu'), environ={})
     kind, _, rows = words[0].partition(':') if words else ('', '', '')
-    if kind == 'micro_batches':
-      batch = _placeholders(arrays)
-      self._fetches = _micro_batched_step(batch, config, device, int(rows))
-    elif kind == 'alone':
-      batch = _placeholders(arrays, int(rows))
-      self._fetches = _gradients_alone(batch, config, device)
+    at_a_time = int(rows or len(arrays['input_ids']))
+    options = npu_options.SessionOptions(device='cpu', cpu_towers=1 if 'towers' in words else None)
+    cores.settle(options, at_a_time)
+    device = npu_session.start(options, environ={})
+    if kind == 'alone':
+      batch = _placeholders(arrays, at_a_time)
+      self._fetches = _gradients_alone(batch, config, device, options.cpu_towers)
     else:
       batch = _placeholders(arrays)
-      self._fetches = _whole_step(batch, config, device, words)
+      self._fetches = _whole_step(batch, config, device, at_a_time, options.cpu_towers, words)
     self._feeds = itertools.cycle(_parts(batch, arrays))
-    side = tf.Variable(tf.random.normal([_PEAK_SIZE, _PEAK_SIZE]), trainable=False)
-    self._product = tf.matmul(side, side).op
+    # One for each tower: with a thread for each operation, one alone would keep one core busy.
+    sides = [tf.Variable(tf.random.normal([_PEAK_SIZE, _PEAK_SIZE]), trainable=False)
+             for _ in range(options.cpu_towers)]
+    self._products = [tf.matmul(side, side).op for side in sides]
     self._session = tf.Session(config=device.session_config())
     self._session.run(tf.global_variables_initializer())
 
@@ -64,13 +68,13 @@ class Step:
     return float(self._session.run(self._fetches, next(self._feeds), **options)[0])
 
   def peak(self):
-    """GFLOP/s of the best of a few MatMuls."""
+    """GFLOP/s of all cores in MatMuls, the best of a few times."""
     seconds = []
     for _ in range(_PEAK_REPEATS):
       start = time.perf_counter()
-      self._session.run(self._product)
+      self._session.run(self._products)
       seconds.append(time.perf_counter() - start)
-    return 2e-9 * _PEAK_SIZE ** 3 / min(seconds)
+    return 2e-9 * len(self._products) * _PEAK_SIZE ** 3 / min(seconds)
 
   def profile(self, path):
     """Writes one step as a Chrome trace to `path`. Returns {kind of operation: [seconds, how many]}."""
@@ -104,27 +108,34 @@ def _parts(batch, arrays):
           for first in range(0, len(arrays['input_ids']), rows)]
 
 
-def _whole_step(batch, config, device, left_out):
-  ops, plain = training_step.model_ops(device, step=tf.train.get_or_create_global_step()), modeling.default_ops()
-  ops = ops._replace(**{name: getattr(plain, name) for name in left_out if name != 'last_layer'})
-  model = objectives.pretraining_model(batch, config, is_training=True, ops=ops,
-                                       whole_last_layer='last_layer' in left_out)
-  update = training_step.make_train_op(model.total_loss, lamb.OptimizerOptions(), _TRAIN_STEPS, device)
-  return [model.total_loss, update.train_op]
+def _whole_step(batch, config, device, micro_batch_size, towers, left_out):
+  update = training_step.Update(lamb.OptimizerOptions(), _TRAIN_STEPS, device)
+  grads_and_vars, figures = _gradients(batch, config, device, micro_batch_size, towers, left_out, update.gradients)
+  return [figures['loss'], update.apply(grads_and_vars, figures['loss']).train_op]
 
 
-def _micro_batched_step(batch, config, device, rows):
-  update, figures = training_step.make(batch, config, lamb.OptimizerOptions(), _TRAIN_STEPS, device,
-                                       micro_batch_size=rows)
-  return [figures['total_loss'], update.train_op]
+def _gradients_alone(batch, config, device, towers):
+  def dense_gradients(loss, variables):
+    return [tf.convert_to_tensor(gradient) for gradient in tf.gradients(loss, variables)]
 
-
-def _gradients_alone(batch, config, device):
-  ops = training_step.model_ops(device, step=tf.train.get_or_create_global_step())
-  loss = objectives.pretraining_model(batch, config, is_training=True, ops=ops).total_loss
-  gradients = [tf.convert_to_tensor(gradient) for gradient in tf.gradients(loss, tf.trainable_variables())]
+  grads_and_vars, figures = _gradients(batch, config, device, batch.input_ids.shape[0].value, towers, (),
+                                       dense_gradients)
   # Their norm: what nobody reads, grappler leaves out.
-  return [loss, lamb.clip_by_global_norm(gradients, 1.0)[1]]
+  return [figures['loss'], lamb.clip_by_global_norm([gradient for gradient, _ in grads_and_vars], 1.0)[1]]
+
+
+def _gradients(batch, config, device, micro_batch_size, towers, left_out, compute):
+  """As training_step.make computes them; left_out: names of levers."""
+  divide_by, plain = objectives.denominators(batch), modeling.default_ops()
+  ops = training_step.model_ops(device, step=tf.train.get_or_create_global_step())
+  ops = ops._replace(**{name: getattr(plain, name) for name in left_out if name in modeling.Ops._fields})
+
+  def build(part, number):
+    del number  # of dropout, which the sizes do not have
+    loss = objectives.pretraining_model(part, config, is_training=True, ops=ops, divide_by=divide_by,
+                                        whole_last_layer='last_layer' in left_out).total_loss
+    return loss, collections.OrderedDict(loss=loss)
+  return micro_batches.accumulate(batch, micro_batch_size, build, compute, towers)
 
 
 def serve(folder, words=()):

@@ -22,8 +22,10 @@ import numpy as np
 
 from albert import cli  # before TensorFlow: silences the warnings of its import
 from albert import checkpoints
+from albert import cores
 from albert import input_pipeline
 from albert import lamb
+from albert import micro_batches
 from albert import npu_options
 from albert import npu_session
 from albert import objectives
@@ -39,12 +41,20 @@ STEP_TOLERANCE = 1e-4
 ZERO_GRADIENT = 'attention_1/self/key/bias'
 ZERO_GRADIENT_TOLERANCE = 1e-7
 
+# As if it trained on so many: a tower for each sequence of a small batch, on any machine.
+_CORES = 8
 _FILES = ('albert_config.json', 'inputs.npz', 'expected.npz', 'optimizer.json')
 
 # config: AlbertConfig. batch: input_pipeline.Batch of arrays. expected: {key: array}. options: lamb.OptimizerOptions.
 # num_train_steps: int, where the schedule ends. steps_run: int. checkpoint: prefix.
 Fixture = collections.namedtuple('Fixture', [
     'config', 'batch', 'expected', 'options', 'num_train_steps', 'steps_run', 'checkpoint'])
+
+# Tensors of a tower; the losses, its share of those of the batch, are [1].
+_LOSSES = ('masked_lm_loss', 'sentence_order_loss', 'total_loss')
+_Outputs = collections.namedtuple('_Outputs', (
+    'embedding_output', 'sequence_output', 'pooled_output', 'masked_lm_log_probs', 'masked_lm_example_loss',
+    'sentence_order_log_probs') + _LOSSES)
 
 # deviation: float or None without a counterpart of that shape; relative: bool; note: what is wrong, or ''.
 Comparison = collections.namedtuple('Comparison', ['key', 'ok', 'deviation', 'tolerance', 'relative', 'note'])
@@ -79,19 +89,20 @@ def _optimizer_options(values):
 def library_outputs(batch, config, whole_last_layer=False, recompute=False, fused_ops=True):
   """This library's model, as it is trained on a CPU, on a Batch of tensors: {key of expected.npz: tensor}."""
   device = npu_session.start(npu_options.SessionOptions(device='cpu', fused_ops=fused_ops), environ={})
-  model = objectives.pretraining_model(batch, config, is_training=True, ops=training_step.model_ops(device),
-                                       whole_last_layer=whole_last_layer, recompute=recompute)
-  return {
-      'embedding_output': model.encoder.embedding_output,
-      'sequence_output': model.encoder.sequence_output,
-      'pooled_output': model.encoder.pooled_output,
-      'masked_lm_log_probs': tf.nn.log_softmax(model.masked_lm.logits),
-      'masked_lm_example_loss': model.masked_lm.example_loss,
-      'masked_lm_loss': model.masked_lm.loss,
-      'sentence_order_log_probs': tf.nn.log_softmax(model.sentence_order.logits),
-      'sentence_order_loss': model.sentence_order.loss,
-      'total_loss': model.total_loss,
-  }
+  divide_by = objectives.denominators(batch)
+
+  def build(part):
+    model = objectives.pretraining_model(part, config, is_training=True, ops=training_step.model_ops(device),
+                                         divide_by=divide_by, whole_last_layer=whole_last_layer, recompute=recompute)
+    return _Outputs(model.encoder.embedding_output, model.encoder.sequence_output, model.encoder.pooled_output,
+                    tf.nn.log_softmax(model.masked_lm.logits), model.masked_lm.example_loss,
+                    tf.nn.log_softmax(model.sentence_order.logits),
+                    *[tf.reshape(loss, [1]) for loss in (
+                        model.masked_lm.loss, model.sentence_order.loss, model.total_loss)])
+
+  towers = cores.choose_towers(batch.input_ids.shape[0].value, _CORES)
+  return {name: tf.reduce_sum(value) if name in _LOSSES else value
+          for name, value in micro_batches.side_by_side(batch, towers, build)._asdict().items()}
 
 
 def compute(fixture, outputs=library_outputs):
@@ -112,7 +123,10 @@ def compute(fixture, outputs=library_outputs):
     tensors.update({'grad/' + name: tf.convert_to_tensor(gradient)
                     for name, gradient in zip(weights, gradients) if gradient is not None})
     device = npu_session.start(npu_options.SessionOptions(device='cpu'), environ={})
-    update = training_step.make_train_op(tensors['total_loss'], fixture.options, fixture.num_train_steps, device)
+    optimizer = training_step.Update(fixture.options, fixture.num_train_steps, device)
+    variables = list(weights.values())
+    update = optimizer.apply(list(zip(optimizer.gradients(tensors['total_loss'], variables), variables)),
+                             tensors['total_loss'])
     checkpoints.check_compatible(fixture.checkpoint, tf.global_variables())
     with tf.Session(config=tf.ConfigProto(device_count={'GPU': 0})) as session:
       tf.train.Saver().restore(session, fixture.checkpoint)

@@ -1,0 +1,53 @@
+"""How the cores of a CPU share the work of a step. Needs no TensorFlow.
+
+TensorFlow divides each operation among the cores, and each time waits for the slowest of them. So the sequences are
+computed in towers side by side, whose operations have a core to themselves; see micro_batches.
+"""
+
+import logging
+import os
+
+from albert.errors import UserError
+
+# How the cores share the work. Sums depend on it, so a run keeps what it began with.
+SETTINGS = ('cpu_towers', 'intra_op_parallelism_threads', 'inter_op_parallelism_threads')
+# Each tower is a graph of its own, to be built and compiled. More than two were never measured.
+_MOST_TOWERS = 8
+
+_LOG = logging.getLogger('albert')
+
+
+def choose_towers(sequences, cores):
+  """How many towers suit so many sequences at a time: the most that divide them evenly, a core for each. ints."""
+  return max(count for count in range(1, min(cores, _MOST_TOWERS) + 1) if sequences % count == 0)
+
+
+def settle(options, sequences, on_cpu=True, recorded=None):
+  """Sets those SETTINGS of npu_options.SessionOptions that are None: as the run began, else as suits this machine.
+
+  Args:
+    options: SessionOptions.
+    sequences: int, how many are computed at a time.
+    on_cpu: bool; elsewhere there is one tower.
+    recorded: dict of name to int, the settings of a run that goes on, or None.
+
+  Raises:
+    UserError: so many towers as were asked for do not divide the sequences evenly.
+  """
+  recorded, cores = recorded or {}, len(os.sched_getaffinity(0))
+  if on_cpu and options.cpu_towers and sequences % options.cpu_towers:
+    raise UserError('SessionOptions.cpu_towers: expected a divisor of the {} sequences that are computed at a time, '
+                    'found {}; leave it out'.format(sequences, options.cpu_towers))
+  before = recorded.get('cpu_towers')
+  if not on_cpu:
+    options.cpu_towers = 1
+  elif options.cpu_towers is None:
+    options.cpu_towers = before if before and sequences % before == 0 else choose_towers(sequences, cores)
+  if options.intra_op_parallelism_threads is None:
+    options.intra_op_parallelism_threads = recorded.get('intra_op_parallelism_threads') or (
+        1 if options.cpu_towers >= cores else cores)
+  if options.inter_op_parallelism_threads is None:
+    options.inter_op_parallelism_threads = recorded.get('inter_op_parallelism_threads') or cores
+  if options.cpu_towers > 1:
+    _LOG.info('%d towers of %d sequences side by side, on %d cores', options.cpu_towers,
+              sequences // options.cpu_towers, cores)
