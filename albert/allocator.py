@@ -1,7 +1,8 @@
-"""How this process gets memory from the kernel: settings that glibc reads once, when a program starts.
+"""How this process gets memory from the kernel: settings that glibc and TensorFlow read once, when they start.
 
 glibc gives every large block back to the kernel when it is freed, so each training step faults all of its pages in
-again. With the settings below freed memory stays with the process, in huge pages. Needs no TensorFlow.
+again; and where it does not, the gaps between blocks of many sizes take as much again as what is in use. TensorFlow's
+own best-fit allocator keeps the memory and puts blocks together again. Needs no TensorFlow.
 """
 
 import importlib.util
@@ -11,9 +12,8 @@ import sys
 # Whether to use the settings: 'tuned' (what this module leaves behind, so that it acts once) or 'default'.
 CHOICE = 'ALBERT_MALLOC'
 SETTINGS = {
-    'MALLOC_MMAP_MAX_': '0',  # no block of its own from the kernel, which would go back when it is freed
-    'MALLOC_TRIM_THRESHOLD_': str(1 << 40),  # the end of the heap is never given back
-    'MALLOC_TOP_PAD_': str(64 << 20),  # the heap grows by 64 MB at a time
+    'TF_CPU_ALLOCATOR_USE_BFC': '1',  # tensors are allocated by best fit with coalescing
+    'TF_CPU_BFC_MEM_LIMIT_IN_MB': str(1 << 24),  # no limit of its own; it would be 64 GB
     'GLIBC_TUNABLES': 'glibc.malloc.hugetlb=1',  # asks for transparent huge pages: fewer faults, fewer TLB misses
 }
 

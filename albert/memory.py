@@ -2,25 +2,24 @@
 
 import os
 
+from albert import cores
 from albert.errors import UserError
 
 _BYTES = 4  # float32
 _CONTROL_GROUP = '/sys/fs/cgroup'
 # The interpreter, TensorFlow, its thread pools and the input pipeline.
-_BASE_BYTES = 450 << 20
+_BASE_BYTES = 300 << 20
 # Live tensors of [rows, width] in one layer, kept for the backward pass or passing through, of widths H, I and S
 # (heads x S x S attention). Fitted to the measured peaks of memory_test.
-_HIDDEN_TENSORS = 14.0
+_HIDDEN_TENSORS = 8.0
 _INTERMEDIATE_TENSORS = 2.0
-_ATTENTION_TENSORS = 2.0
+_ATTENTION_TENSORS = 1.0
 _LOGIT_TENSORS = 3.0
 _BATCHES_AHEAD = 6
 # Dropout keeps its mask and its result beside each tensor that it is applied to.
 _DROPOUT_TENSORS = 2.0
-# With recomputation: what is in a layer while its backward pass runs. Fitted to one peak, base 4 x 512.
-_LAYERS_RECOMPUTED = 4.0
-# The first micro-batch and the loop over the others have memory of their own. Fitted to base with 2 and 4 of 8 and 32.
-_IN_PARTS = 1.8
+# With recomputation: what is in a layer while its backward pass runs. Fitted to the peaks of memory_test.
+_LAYERS_RECOMPUTED = 4.5
 # What a step in micro-batches that are chosen here may take, however much memory is free: the rest is left to others.
 _MOST_BYTES = 5 * 10**9
 # weight, gradient, two moments and their next values
@@ -37,7 +36,7 @@ def parameter_count(config):
   return embeddings + mapping + block * config.num_hidden_groups * config.inner_group_num + heads
 
 
-def training_bytes(config, batch_size, max_seq_length, max_predictions_per_seq, recompute=False, in_parts=False):
+def training_bytes(config, batch_size, max_seq_length, max_predictions_per_seq, recompute=False, towers=None):
   """Estimated peak memory of training, in bytes.
 
   Args:
@@ -46,8 +45,9 @@ def training_bytes(config, batch_size, max_seq_length, max_predictions_per_seq, 
     max_seq_length: S.
     max_predictions_per_seq: labels of a row, P or with packing more.
     recompute: as for modeling.albert.
-    in_parts: whether they are a micro-batch.
+    towers: in how many towers; None: as this machine's cores share them, see cores.
   """
+  towers = towers or cores.choose_towers(batch_size, len(os.sched_getaffinity(0)))
   rows = batch_size * max_seq_length
   hidden = _HIDDEN_TENSORS + 2 * _DROPOUT_TENSORS * bool(config.hidden_dropout_prob)
   attention = _ATTENTION_TENSORS + _DROPOUT_TENSORS * bool(config.attention_probs_dropout_prob)
@@ -56,13 +56,13 @@ def training_bytes(config, batch_size, max_seq_length, max_predictions_per_seq, 
   logits = _BYTES * _LOGIT_TENSORS * batch_size * max_predictions_per_seq * config.vocab_size
   parameters = _BYTES * _COPIES_OF_PARAMETERS * parameter_count(config)
   blocks = config.num_hidden_layers * config.inner_group_num
-  # Each block's gradients of the weights, which wait for their sum.
-  weights = _BYTES * blocks * (4 * config.hidden_size ** 2 + 2 * config.hidden_size * config.intermediate_size)
-  layers = layer * blocks
+  # Each tower's gradients of the weights, one for each layer, which wait for their sum.
+  weights = _BYTES * towers * (4 * config.hidden_size ** 2 + 2 * config.hidden_size * config.intermediate_size)
+  layers = (layer + weights) * blocks
   if recompute:
-    # The input of each, and what is in one of them.
-    layers = min(layers, _BYTES * blocks * rows * config.hidden_size + _LAYERS_RECOMPUTED * layer)
-  return int(_BASE_BYTES + parameters + weights + (logits + layers) * (_IN_PARTS if in_parts else 1.0))
+    # The input of each, and what is in one of them; gradients of the weights are added one by one.
+    layers = min(layers, _BYTES * blocks * rows * config.hidden_size + _LAYERS_RECOMPUTED * layer + 2 * weights)
+  return int(_BASE_BYTES + parameters + logits + layers)
 
 
 def available_bytes():
@@ -115,15 +115,11 @@ def choose_micro_batch_size(config, batch_size, max_seq_length, max_predictions_
   A step in micro-batches computes the same; `make bench-memory` measures what that costs.
   """
   most_bytes = min(_MOST_BYTES, (available_bytes() if available is None else available) / 4)
-
-  def needed(size):
-    return training_bytes(config, size, max_seq_length, max_predictions_per_seq, recompute, size < batch_size)
-
-  if batch_size <= 2 or needed(batch_size) <= most_bytes:
-    return batch_size if needed(batch_size) <= most_bytes else 1
   # No more than fit without anything else in memory: a batch may have any size.
-  most = min(batch_size - 1, int(most_bytes / (needed(2) - needed(1))) + 1)
-  return next((size for size in range(most, 0, -1) if batch_size % size == 0 and needed(size) <= most_bytes), 1)
+  one, two = [training_bytes(config, size, max_seq_length, max_predictions_per_seq, recompute, towers=1)
+              for size in (1, 2)]
+  return next((size for size in range(min(batch_size, int(most_bytes / (two - one))), 1, -1) if batch_size % size == 0
+               and training_bytes(config, size, max_seq_length, max_predictions_per_seq, recompute) <= most_bytes), 1)
 
 
 def check_fits(config, batch_size, micro_batch_size, max_seq_length, max_predictions_per_seq, available=None,
@@ -136,7 +132,7 @@ def check_fits(config, batch_size, micro_batch_size, max_seq_length, max_predict
   available = available_bytes() if available is None else available
 
   def needed(batch, micro):
-    return (training_bytes(config, micro, max_seq_length, max_predictions_per_seq, recompute, micro < batch)
+    return (training_bytes(config, micro, max_seq_length, max_predictions_per_seq, recompute)
             + input_bytes(batch, max_seq_length, max_predictions_per_seq))
 
   estimate = needed(batch_size, micro_batch_size)

@@ -1,9 +1,9 @@
 """One optimizer step over the parts of a batch: the same mathematics in less memory, and side by side on several cores.
 
 A micro-batch is what is in memory at a time. On a CPU it is computed in towers, a core each: else TensorFlow divides
-every single operation among the cores, and each time waits for the slowest of them. The model is built for the first
-part of each tower, and once more in a loop that runs over its others; gradients and figures are summed. What a part's
-loss divides by is that of the whole batch, so the sums are those of the unsplit step.
+every single operation among the cores, and each time waits for the slowest of them. A tower that has several parts of
+the batch has a loop over them; gradients and figures are summed. What a part's loss divides by is that of the whole
+batch, so the sums are those of the unsplit step.
 """
 
 import collections
@@ -27,8 +27,15 @@ def accumulate(batch, micro_batch_size, build, compute_gradients, towers=1):
   Returns:
     ([(gradient, variable)] of the trainable variables, OrderedDict), both sums over the parts.
   """
-  found = [_tower(batch, micro_batch_size // towers, tower, towers, build, compute_gradients)
-           for tower in range(towers)]
+  size = micro_batch_size // towers
+  count = batch[0].shape[0].value // size
+  if count == towers:
+    found = [_sums_of_part(batch, size, tower, build, compute_gradients) for tower in range(towers)]
+  else:
+    # Makes the variables and is never run: a loop has to be told beforehand what it sums.
+    _, figures = build(_part(batch, size, 0), tf.constant(0))
+    found = [(_loop(batch, size, range(tower, count, towers), build, compute_gradients, len(figures)), figures)
+             for tower in range(towers)]
   # Two at a time: the last bits of a sum of more depend on which of them is ready first.
   sums = [functools.reduce(tf.add, values) for values in zip(*[sums for sums, _ in found])]
   variables = tf.trainable_variables()
@@ -36,12 +43,16 @@ def accumulate(batch, micro_batch_size, build, compute_gradients, towers=1):
           collections.OrderedDict(zip(found[0][1], sums[len(variables):])))
 
 
-def _tower(batch, size, first, step, build, compute_gradients):
-  """Sums over the parts first, first + step, ... of `size` rows. Returns (gradients and figures, names of figures)."""
-  with _variables_of_first(first):
-    loss, figures = build(_part(batch, size, first), tf.constant(first))
+def _sums_of_part(batch, size, number, build, compute_gradients):
+  """(gradients and figures of a part, names of the figures)."""
+  with _variables_of_first(number):
+    loss, figures = build(_part(batch, size, number), tf.constant(number))
+  return compute_gradients(loss, tf.trainable_variables()) + list(figures.values()), figures
+
+
+def _loop(batch, size, numbers, build, compute_gradients, figures):
+  """Sums of gradients and figures over the parts `numbers`, a range. figures: int, how many there are."""
   variables = tf.trainable_variables()
-  sums = compute_gradients(loss, variables) + list(figures.values())
 
   def body(number, *sums):
     # Copies inside the loop: gradients cannot be taken there with respect to what lies outside.
@@ -52,16 +63,14 @@ def _tower(batch, size, first, step, build, compute_gradients):
       return copies[name]
 
     with tf.variable_scope(tf.get_variable_scope(), reuse=True, custom_getter=read_copy):
-      loss, figures = build(_part(batch, size, number), number)
-    values = compute_gradients(loss, list(copies.values())) + list(figures.values())
-    return [number + step] + [total + value for total, value in zip(sums, values)]
+      loss, found = build(_part(batch, size, number), number)
+    values = compute_gradients(loss, list(copies.values())) + list(found.values())
+    return [number + numbers.step] + [total + value for total, value in zip(sums, values)]
 
-  count = batch[0].shape[0].value // size
-  if first + step < count:
-    # One after the other, or their activations would lie in memory together.
-    sums = tf.while_loop(lambda number, *_: number < count, body, [first + step] + sums, parallel_iterations=1,
-                         back_prop=False)[1:]
-  return sums, list(figures)
+  zeros = [tf.zeros(variable.shape) for variable in variables] + [tf.zeros([])] * figures
+  # One after the other, or their activations would lie in memory together.
+  return tf.while_loop(lambda number, *_: number < numbers.stop, body, [numbers.start] + zeros, parallel_iterations=1,
+                       back_prop=False)[1:]
 
 
 def side_by_side(batch, towers, build):

@@ -137,14 +137,18 @@ def _encoder(embedding_output, scores, read_positions, config, ops, recompute):
     hidden = layers.dense(hidden, mapping)
   with tf.variable_scope('transformer'):
     groups = [_group_variables(group, config) for group in range(config.num_hidden_groups)]
-  weights = [[_weights(block, config) for block in group] for group in groups]
-  applied = [block for layer in range(config.num_hidden_layers) for block in weights[config.group_of_layer(layer)]]
-  apply = _recomputed_block if recompute else _transformer_block
+  weights = {(group, inner): _weights(block, config)
+             for group, blocks in enumerate(groups) for inner, block in enumerate(blocks)}
+  applied = [(config.group_of_layer(layer), inner)
+             for layer in range(config.num_hidden_layers) for inner in range(config.inner_group_num)]
   for number, block in enumerate(applied[:-1]):
     with tf.name_scope('layer_{}'.format(number // config.inner_group_num)):
-      hidden = apply(hidden, scores, block, config, ops)
+      if recompute:
+        hidden, weights[block] = _recomputed_block(hidden, scores, weights[block], config, ops)
+      else:
+        hidden = _transformer_block(hidden, scores, weights[block], config, ops)
   with tf.name_scope('layer_{}'.format(config.num_hidden_layers - 1)):
-    return _transformer_block(hidden, scores, applied[-1], config, ops, read_positions)
+    return _transformer_block(hidden, scores, weights[applied[-1]], config, ops, read_positions)
 
 
 def _group_variables(group, config):
@@ -215,7 +219,7 @@ def _transformer_block(x, padding_scores, weights, config, ops, read_positions=N
 
 
 def _recomputed_block(x, padding_scores, weights, config, ops):
-  """_transformer_block that keeps only x for the backward pass. Arguments as there."""
+  """_transformer_block that keeps only x for the backward pass. Arguments as there. Returns (result, weights)."""
   # Dropout numbers its calls: copies from before the first time draw the same masks again.
   before = copy.copy(ops.dropout)
 

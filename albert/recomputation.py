@@ -10,21 +10,24 @@ import tensorflow as tf
 def recomputed(function, again, x, weights):
   """function(x, weights), of which only x and the weights are kept.
 
+  Calls that share weights hand them on, each to the one after it. So their gradients come back from call to call and
+  are added one by one; a sum at the end would keep those of all calls until then.
+
   Args:
     function: of (x, weights); depends on no other variable.
     again: the same, for the second time: whatever is random has to be what it was.
     x: float32 tensor.
-    weights: nested tuples of tensors or variables, in any number of calls the same ones.
+    weights: nested tuples of tensors or variables.
 
   Returns:
-    float32 tensor, with gradients for x and each of the weights.
+    (float32 tensor, with gradients for x and each of the weights; the weights, for the next call).
   """
   def packed(tensors):
     return tf.nest.pack_sequence_as(weights, tensors)
 
   @tf.custom_gradient
   def call(x, *tensors):
-    def gradient(dy):
+    def gradient(dy, *later):
       # Waits for dy: otherwise grappler takes both computations for one, or the executor runs the second at once.
       with tf.control_dependencies([dy]):
         same = tf.identity(x)
@@ -33,8 +36,11 @@ def recomputed(function, again, x, weights):
       # TREE adds two at a time: the order in which AddN takes three depends on which of them is still in use.
       found = tf.gradients(again(same, packed(copies)), [same] + copies, dy,
                            aggregation_method=tf.AggregationMethod.EXPERIMENTAL_TREE)
+      sums = [there + here for there, here in zip(later, found[1:])]
       # The layer before begins when this one is done: the results of one lie in memory at a time.
-      with tf.control_dependencies(found):
-        return [tf.identity(found[0])] + found[1:]
-    return function(x, packed(tensors)), gradient
-  return call(x, *tf.nest.flatten(weights))
+      with tf.control_dependencies(found[:1] + sums):
+        return [tf.identity(found[0])] + sums
+    return (function(x, packed(tensors)),) + tuple(tf.identity(tensor) for tensor in tensors), gradient
+
+  y, *tensors = call(x, *tf.nest.flatten(weights))
+  return y, packed(tensors)

@@ -4,6 +4,7 @@ import collections
 import logging
 import os
 
+from albert import checks
 from albert import cores
 from albert import features
 from albert import input_pipeline
@@ -82,8 +83,7 @@ def _check_numbers(asked):
     value = getattr(asked, name)
     if value is None and name in ('keep_every_steps', 'max_eval_steps'):
       continue
-    if not (isinstance(value, int) and value > 0):
-      raise UserError('pretrain.{}: expected a whole number of at least 1, found {!r}'.format(name, value))
+    checks.whole_number('pretrain.' + name, value)
   for name in ('recompute', 'performance', 'init_optimizer_slots'):
     if not isinstance(getattr(asked, name), bool):
       raise UserError('pretrain.{}: expected True or False, found {!r}'.format(name, getattr(asked, name)))

@@ -46,7 +46,7 @@ def test_a_batch_uses_every_slot_and_is_the_same_each_time():
 
 
 def test_the_plain_graph_starts_as_people_start_it(monkeypatch):
-  monkeypatch.setenv('MALLOC_TOP_PAD_', '5')
+  monkeypatch.setenv('GLIBC_TUNABLES', '5')
   default, tuned = bench_steps.environments()
   assert not set(allocator.SETTINGS) & set(default) and default[allocator.CHOICE] == 'default'
   assert {name: tuned[name] for name in allocator.SETTINGS} == allocator.SETTINGS

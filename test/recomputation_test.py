@@ -114,7 +114,7 @@ def test_only_the_input_is_kept():
     inner.append(tf.matmul(x, weights[0]))
     return tf.tanh(inner[-1])
 
-  y = recomputation.recomputed(function, function, x, (kernel,))
+  y, _ = recomputation.recomputed(function, function, x, (kernel,))
   forward = set(tf.get_default_graph().get_operations())
   gradients = tf.gradients(y, [x, kernel])
   backward = [op for op in tf.get_default_graph().get_operations() if op not in forward]

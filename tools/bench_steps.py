@@ -120,7 +120,8 @@ def started(config, batches):
     config: AlbertConfig.
     batches: OrderedDict, name -> the batch of its steps, {field: array}. Names: library; library_default, with glibc's
       own allocator; without:LEVERS; micro_batches:N, a step in micro-batches of N rows; alone:N, the gradients of N
-      rows, no update; plain and plain_tuned, the plain graph with either allocator; the path of another checkout.
+      rows, no update; recompute; plain and plain_tuned, the plain graph with either allocator; the path of another
+      checkout.
 
   Yields:
     OrderedDict, name -> Worker.
@@ -145,7 +146,7 @@ def _start(name, folder):
     return Worker(plain, folder, default if name == 'plain' else tuned)
   if name.startswith('without:'):
     return Worker(library, folder, tuned, more=name.partition(':')[2].split(','))
-  if name.startswith(('micro_batches:', 'alone:')):
+  if name.startswith(('micro_batches:', 'alone:', 'recompute')):
     return Worker(library, folder, tuned, more=[name])
   if name in ('library', 'library_default'):
     return Worker(library, folder, tuned if name == 'library' else default)

@@ -139,9 +139,9 @@ if __name__ == '__main__':
   flags.DEFINE_integer('micro_batch_size', None, 'Compare a step in micro-batches of so many rows with the same '
                        'micro-batches run alone.')
   flags.DEFINE_multi_string('against', [], 'Compare with: plain, plain_tuned (the plain graph, with this allocator), '
-                            'library_default (without it), without:LEVER (gelu, add_and_norm, attention, '
-                            'cross_entropy, three_times, last_layer, towers; several with commas), or the path of '
-                            'another checkout.')
+                            'library_default (without it), recompute (pretrain.recompute), without:LEVER (towers, '
+                            'gelu, add_and_norm, attention, cross_entropy, three_times, last_layer; several with '
+                            'commas), or the path of another checkout.')
   flags.DEFINE_bool('one_core', False, 'Run everything on one core: CPU time then hardly depends on neighbours.')
   flags.DEFINE_bool('profile', False, 'Print time per kind of operation and write a Chrome trace.')
   flags.DEFINE_string('trace_file', 'trace.json', 'Where --profile writes the Chrome trace.')

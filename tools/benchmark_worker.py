@@ -1,11 +1,12 @@
 """The process in which tools.benchmark measures this library's training step.
 
-    python -m tools.benchmark_worker FOLDER [micro_batches:N | alone:N | LEVER ...]
+    python -m tools.benchmark_worker FOLDER [micro_batches:N | alone:N | recompute | LEVER ...]
 
 FOLDER holds albert_config.json and batch.npz, with the fields of a batch or of a packed one. micro_batches:N computes a
-step in micro-batches of N rows; alone:N computes the gradients of N rows after the other, and updates nothing. A LEVER
-is left out: towers, last_layer or the name of one of modeling.Ops, which then is the one for any device. Each line
-'step', 'peak', 'profile FILE' or 'end' on standard input is answered by one JSON object on standard output.
+step in micro-batches of N rows; alone:N computes the gradients of N rows after the other, and updates nothing; recompute
+is pretrain.recompute. A LEVER is left out: towers, last_layer or the name of one of modeling.Ops, which then is the one
+for any device. Each line 'step', 'peak', 'profile FILE' or 'end' on standard input is answered by one JSON object on
+standard output.
 """
 
 import collections
@@ -108,9 +109,9 @@ def _parts(batch, arrays):
           for first in range(0, len(arrays['input_ids']), rows)]
 
 
-def _whole_step(batch, config, device, micro_batch_size, towers, left_out):
+def _whole_step(batch, config, device, micro_batch_size, towers, words):
   update = training_step.Update(lamb.OptimizerOptions(), _TRAIN_STEPS, device)
-  grads_and_vars, figures = _gradients(batch, config, device, micro_batch_size, towers, left_out, update.gradients)
+  grads_and_vars, figures = _gradients(batch, config, device, micro_batch_size, towers, words, update.gradients)
   return [figures['loss'], update.apply(grads_and_vars, figures['loss']).train_op]
 
 
@@ -124,16 +125,17 @@ def _gradients_alone(batch, config, device, towers):
   return [figures['loss'], lamb.clip_by_global_norm([gradient for gradient, _ in grads_and_vars], 1.0)[1]]
 
 
-def _gradients(batch, config, device, micro_batch_size, towers, left_out, compute):
-  """As training_step.make computes them; left_out: names of levers."""
+def _gradients(batch, config, device, micro_batch_size, towers, words, compute):
+  """As training_step.make computes them, except for what `words` say."""
   divide_by, plain = objectives.denominators(batch), modeling.default_ops()
   ops = training_step.model_ops(device, step=tf.train.get_or_create_global_step())
-  ops = ops._replace(**{name: getattr(plain, name) for name in left_out if name in modeling.Ops._fields})
+  ops = ops._replace(**{name: getattr(plain, name) for name in words if name in modeling.Ops._fields})
 
   def build(part, number):
     del number  # of dropout, which the sizes do not have
-    loss = objectives.pretraining_model(part, config, is_training=True, ops=ops, divide_by=divide_by,
-                                        whole_last_layer='last_layer' in left_out).total_loss
+    loss = objectives.pretraining_model(
+        part, config, is_training=True, ops=ops, divide_by=divide_by, whole_last_layer='last_layer' in words,
+        recompute='recompute' in words).total_loss
     return loss, collections.OrderedDict(loss=loss)
   return micro_batches.accumulate(batch, micro_batch_size, build, compute, towers)
 
