@@ -1,5 +1,6 @@
 """tools.parity: both fixtures agree with this library, and every kind of disagreement is found."""
 
+import functools
 import json
 import os
 import shutil
@@ -66,6 +67,17 @@ def test_with_recomputation_it_agrees_with_the_reference_too(fixture, fused_ops,
   def outputs(batch, config, whole_last_layer=whole):
     return parity.library_outputs(batch, config, whole_last_layer, recompute=True, fused_ops=fused_ops)
   assert not [c for c in parity.compare(fixture.expected, parity.compute(fixture, outputs)) if not c.ok]
+
+
+@pytest.mark.integration
+def test_in_towers_with_recomputation_it_agrees_with_the_reference_too(fixture):
+  outputs = functools.partial(parity.library_outputs, recompute=True, towers=len(fixture.batch.input_ids))
+  assert not [c for c in parity.compare(fixture.expected, parity.compute(fixture, outputs)) if not c.ok]
+
+
+def test_towers_that_do_not_divide_the_fixture():
+  with pytest.raises(UserError, match='--towers: expected a divisor of the 5 sequences .*, found 2'):
+    parity.check(FIXTURES['shared_group'], towers=2)
 
 
 def test_a_change_of_any_key_is_found(fixture, found):

@@ -111,7 +111,7 @@ def test_packing_with_dropout_repeats_itself_for_a_seed_and_step():
   assert first == again != later
 
 
-@pytest.mark.parametrize('micro_batch_size,towers', [(2, 1), (6, 3)])
+@pytest.mark.parametrize('micro_batch_size,towers', [(2, 1), (6, 2)])
 def test_with_dropout_a_step_is_the_sum_of_its_parts_run_alone(micro_batch_size, towers):
   together = _step(micro_batch_size, steps=1, towers=towers, **DROPOUT)[0][0]
   again = _step(micro_batch_size, steps=1, towers=towers, recompute=True, **DROPOUT)[0][0]
@@ -119,10 +119,11 @@ def test_with_dropout_a_step_is_the_sum_of_its_parts_run_alone(micro_batch_size,
   config = _config(**DROPOUT)
   with tf.Graph().as_default(), tf.Session() as session:
     losses, divide_by = [], objectives.denominators(_batch())
-    for number in range(3):
+    rows = micro_batch_size // towers
+    for number in range(6 // rows):
       with tf.variable_scope(tf.get_variable_scope(), reuse=number > 0):
         ops = training_step.model_ops(_device(), 3, tf.constant(0, tf.int64), number)
-        part = _batch(range(2 * number, 2 * number + 2))
+        part = _batch(range(rows * number, rows * number + rows))
         losses.append(objectives.pretraining_model(part, config, True, ops, divide_by).total_loss)
     _load_weights(session)
     total = sum(session.run(losses))

@@ -1,6 +1,6 @@
 """Compares this library with numbers that the reference ALBERT computed.
 
-    python -m tools.parity FIXTURE_DIR [--json] [--recompute]
+    python -m tools.parity FIXTURE_DIR [--json] [--recompute] [--towers=N]
 
 FIXTURE_DIR holds albert_config.json, a checkpoint, inputs.npz (a batch), optimizer.json, and expected.npz: outputs,
 losses, grad/<variable> before clipping, and after each of several optimizer steps on that batch step_<n>/<variable>,
@@ -22,7 +22,6 @@ import numpy as np
 
 from albert import cli  # before TensorFlow: silences the warnings of its import
 from albert import checkpoints
-from albert import cores
 from albert import input_pipeline
 from albert import lamb
 from albert import micro_batches
@@ -41,8 +40,6 @@ STEP_TOLERANCE = 1e-4
 ZERO_GRADIENT = 'attention_1/self/key/bias'
 ZERO_GRADIENT_TOLERANCE = 1e-7
 
-# As if it trained on so many: a tower for each sequence of a small batch, on any machine.
-_CORES = 8
 _FILES = ('albert_config.json', 'inputs.npz', 'expected.npz', 'optimizer.json')
 
 # config: AlbertConfig. batch: input_pipeline.Batch of arrays. expected: {key: array}. options: lamb.OptimizerOptions.
@@ -86,7 +83,7 @@ def _optimizer_options(values):
       weight_decay_rate=values['weight_decay'], clip_norm=values['clip_norm'])
 
 
-def library_outputs(batch, config, whole_last_layer=False, recompute=False, fused_ops=True):
+def library_outputs(batch, config, whole_last_layer=False, recompute=False, fused_ops=True, towers=1):
   """This library's model, as it is trained on a CPU, on a Batch of tensors: {key of expected.npz: tensor}."""
   device = npu_session.start(npu_options.SessionOptions(device='cpu', fused_ops=fused_ops), environ={})
   divide_by = objectives.denominators(batch)
@@ -100,7 +97,6 @@ def library_outputs(batch, config, whole_last_layer=False, recompute=False, fuse
                     *[tf.reshape(loss, [1]) for loss in (
                         model.masked_lm.loss, model.sentence_order.loss, model.total_loss)])
 
-  towers = cores.choose_towers(batch.input_ids.shape[0].value, _CORES)
   return {name: tf.reduce_sum(value) if name in _LOSSES else value
           for name, value in micro_batches.side_by_side(batch, towers, build)._asdict().items()}
 
@@ -119,14 +115,11 @@ def compute(fixture, outputs=library_outputs):
   with tf.Graph().as_default():
     tensors = outputs(input_pipeline.Batch(*[tf.constant(value) for value in fixture.batch]), fixture.config)
     weights = {variable.op.name: variable for variable in tf.trainable_variables()}
-    gradients = tf.gradients(tensors['total_loss'], list(weights.values()))
-    tensors.update({'grad/' + name: tf.convert_to_tensor(gradient)
-                    for name, gradient in zip(weights, gradients) if gradient is not None})
     device = npu_session.start(npu_options.SessionOptions(device='cpu'), environ={})
     optimizer = training_step.Update(fixture.options, fixture.num_train_steps, device)
-    variables = list(weights.values())
-    update = optimizer.apply(list(zip(optimizer.gradients(tensors['total_loss'], variables), variables)),
-                             tensors['total_loss'])
+    gradients = optimizer.gradients(tensors['total_loss'], list(weights.values()))
+    tensors.update({'grad/' + name: gradient for name, gradient in zip(weights, gradients)})
+    update = optimizer.apply(list(zip(gradients, weights.values())), tensors['total_loss'])
     checkpoints.check_compatible(fixture.checkpoint, tf.global_variables())
     with tf.Session(config=tf.ConfigProto(device_count={'GPU': 0})) as session:
       tf.train.Saver().restore(session, fixture.checkpoint)
@@ -210,10 +203,14 @@ def print_json(comparisons):
   print(json.dumps({'ok': all(c.ok for c in comparisons), 'comparisons': rows}, indent=1))
 
 
-def check(folder, as_json=False, recompute=False):
+def check(folder, as_json=False, recompute=False, towers=1):
   """Compares with the fixture in `folder` and prints the result. Returns the exit code: 0 if all are equal enough."""
   fixture = load_fixture(folder)
-  comparisons = compare(fixture.expected, compute(fixture, functools.partial(library_outputs, recompute=recompute)))
+  if towers < 1 or len(fixture.batch.input_ids) % towers:
+    raise UserError('--towers: expected a divisor of the {} sequences of the fixture, found {}'.format(
+        len(fixture.batch.input_ids), towers))
+  outputs = functools.partial(library_outputs, recompute=recompute, towers=towers)
+  comparisons = compare(fixture.expected, compute(fixture, outputs))
   (print_json if as_json else print_comparisons)(comparisons)
   return 0 if comparisons and all(c.ok for c in comparisons) else 1
 
@@ -222,7 +219,7 @@ def main(argv):
   if len(argv) != 2:
     raise UserError('expected one argument, the folder of a fixture such as test/parity/shared_group, '
                     'found {}'.format(len(argv) - 1))
-  return check(argv[1], flags.FLAGS.json, flags.FLAGS.recompute)
+  return check(argv[1], flags.FLAGS.json, flags.FLAGS.recompute, flags.FLAGS.towers)
 
 
 if __name__ == '__main__':
@@ -231,4 +228,5 @@ if __name__ == '__main__':
   # Here: other tools have a --json too, and tests import several of them.
   flags.DEFINE_bool('json', False, 'Print JSON instead of text.')
   flags.DEFINE_bool('recompute', False, 'As pretrain.recompute: layers are computed again in the backward pass.')
+  flags.DEFINE_integer('towers', 1, 'As SessionOptions.cpu_towers: in how many parts the batch is computed.')
   cli.run(main)
