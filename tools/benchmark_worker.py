@@ -4,9 +4,9 @@
 
 FOLDER holds albert_config.json and batch.npz, with the fields of a batch or of a packed one. micro_batches:N computes a
 step in micro-batches of N rows; alone:N computes the gradients of N rows after the other, and updates nothing;
-recompute is pretrain.recompute. A LEVER is left out: towers, last_layer or the name of one of modeling.Ops, which then is the one
-for any device. Each line 'step', 'peak', 'profile FILE' or 'end' on standard input is answered by one JSON object on
-standard output.
+recompute is pretrain.recompute. A LEVER is left out: towers, last_layer or the name of one of modeling.Ops, which then
+is the one for any device. Each line 'step', 'peak', 'profile FILE' or 'end' on standard input is answered by one JSON
+object on standard output.
 """
 
 import collections
