@@ -38,14 +38,17 @@ def settle(options, sequences, on_cpu=True, recorded=None):
   if on_cpu and options.cpu_towers and sequences % options.cpu_towers:
     raise UserError('SessionOptions.cpu_towers: expected a divisor of the {} sequences that are computed at a time, '
                     'found {}; leave it out'.format(sequences, options.cpu_towers))
-  before = recorded.get('cpu_towers')
+  # Runs from before there were towers had one.
+  before = recorded.get('cpu_towers', 1) if recorded else None
   if not on_cpu:
+    if options.cpu_towers:
+      _LOG.info('SessionOptions.cpu_towers is ignored off the CPU')
     options.cpu_towers = 1
   elif options.cpu_towers is None:
     options.cpu_towers = before if before and sequences % before == 0 else choose_towers(sequences, cores)
   if options.intra_op_parallelism_threads is None:
-    options.intra_op_parallelism_threads = recorded.get('intra_op_parallelism_threads') or (
-        1 if options.cpu_towers >= cores else cores)
+    kept = recorded.get('intra_op_parallelism_threads') if options.cpu_towers == before or not on_cpu else None
+    options.intra_op_parallelism_threads = kept or (1 if options.cpu_towers >= cores else cores)
   if options.inter_op_parallelism_threads is None:
     options.inter_op_parallelism_threads = recorded.get('inter_op_parallelism_threads') or cores
   if options.cpu_towers > 1:

@@ -114,14 +114,17 @@ def cross_entropy(logits, labels):
   return tf.nn.sparse_softmax_cross_entropy_with_logits(labels=labels, logits=logits)
 
 
+MOST_PARTS = 4096  # of a step: so no two steps share a number
+
+
 class StatelessDropout:
-  """Dropout whose mask is a function of (seed, step, micro-batch, number of the call): a resumed run repeats it."""
+  """Dropout whose mask is a function of (seed, step, part of the step, number of the call): a resumed run repeats it.
+  """
 
   def __init__(self, seed, step, micro_batch=0):
-    """seed: Python int; step: int64 scalar tensor; micro_batch: integer scalar tensor or int, its number."""
+    """seed: Python int; step: int64 scalar tensor; micro_batch: integer scalar tensor or int, number of the part."""
     self._seed = seed
-    # Micro-batches are fewer than 2^12, so no two steps share a number.
-    self._step = tf.cast(step, tf.int64) * 4096 + tf.cast(micro_batch, tf.int64)
+    self._step = tf.cast(step, tf.int64) * MOST_PARTS + tf.cast(micro_batch, tf.int64)
     self._calls = 0
 
   def __call__(self, x, rate):

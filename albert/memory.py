@@ -109,17 +109,22 @@ def input_bytes(batch_size, max_seq_length, max_predictions_per_seq):
 
 
 def choose_micro_batch_size(config, batch_size, max_seq_length, max_predictions_per_seq, available=None,
-                            recompute=False):
+                            recompute=False, towers=None):
   """The largest divisor of the batch size whose step needs a quarter of the free memory and 5 GB at most, or 1.
 
+  Where the whole batch does not fit, one that `towers` divides goes before a larger one; None: as many as cores.
   A step in micro-batches computes the same; `make bench-memory` measures what that costs.
   """
   most_bytes = min(_MOST_BYTES, (available_bytes() if available is None else available) / 4)
+  towers = towers or len(os.sched_getaffinity(0))
   # No more than fit without anything else in memory: a batch may have any size.
   one, two = [training_bytes(config, size, max_seq_length, max_predictions_per_seq, recompute, towers=1)
               for size in (1, 2)]
-  return next((size for size in range(min(batch_size, int(most_bytes / (two - one))), 1, -1) if batch_size % size == 0
-               and training_bytes(config, size, max_seq_length, max_predictions_per_seq, recompute) <= most_bytes), 1)
+  fitting = [size for size in range(min(batch_size, int(most_bytes / (two - one))), 1, -1) if batch_size % size == 0
+             and training_bytes(config, size, max_seq_length, max_predictions_per_seq, recompute) <= most_bytes]
+  if not fitting or fitting[0] == batch_size:
+    return fitting[0] if fitting else 1
+  return next((size for size in fitting if size % towers == 0), fitting[0])
 
 
 def check_fits(config, batch_size, micro_batch_size, max_seq_length, max_predictions_per_seq, available=None,

@@ -11,6 +11,9 @@ import functools
 
 import tensorflow as tf
 
+from albert import layers
+from albert.errors import UserError
+
 
 def accumulate(batch, micro_batch_size, build, compute_gradients, towers=1):
   """Sums gradients and figures over the parts of a batch.
@@ -24,11 +27,17 @@ def accumulate(batch, micro_batch_size, build, compute_gradients, towers=1):
       of gradients, dense float32.
     towers: Python int that divides micro_batch_size.
 
+  Raises:
+    UserError: more parts than dropout can number.
+
   Returns:
     ([(gradient, variable)] of the trainable variables, OrderedDict), both sums over the parts.
   """
   size = micro_batch_size // towers
   count = batch[0].shape[0].value // size
+  if count > layers.MOST_PARTS:
+    raise UserError('pretrain.micro_batch_size: expected at most {} parts of a batch, which dropout numbers, found {}; '
+                    'make it larger'.format(layers.MOST_PARTS, count))
   if count == towers:
     found = [_sums_of_part(batch, size, tower, build, compute_gradients) for tower in range(towers)]
   else:
@@ -74,20 +83,23 @@ def _loop(batch, size, numbers, build, compute_gradients, figures):
 
 
 def side_by_side(batch, towers, build):
-  """Computes a batch in towers.
+  """Computes a batch in towers, as even as can be.
 
   Args:
-    batch: namedtuple of tensors [B, ...] with static shapes; towers divides B.
+    batch: namedtuple of tensors [B, ...] with static shapes.
     towers: Python int.
-    build: function of a batch of B / towers, as for accumulate, that returns a namedtuple of tensors [rows, ...].
+    build: function of a part of the batch that makes or reads the variables, as for accumulate, and returns a
+      namedtuple of tensors [rows, ...].
 
   Returns:
     The namedtuple, of tensors for the whole batch.
   """
-  size, found = batch[0].shape[0].value // towers, []
-  for tower in range(towers):
+  size = batch[0].shape[0].value
+  bounds = [size * tower // min(towers, size) for tower in range(min(towers, size) + 1)]
+  found = []
+  for tower, (start, end) in enumerate(zip(bounds, bounds[1:])):
     with _variables_of_first(tower):
-      found.append(build(_part(batch, size, tower)))
+      found.append(build(_rows(batch, start, end - start)))
   return found[0]._make([tf.concat(values, axis=0) for values in zip(*found)])
 
 
@@ -98,9 +110,14 @@ def _variables_of_first(tower):
 
 def _part(batch, size, number):
   """Rows number * size to (number + 1) * size of every tensor of the batch."""
+  return _rows(batch, number * size, size)
+
+
+def _rows(batch, start, size):
+  """`size` rows from `start` on of every tensor of the batch."""
   def rows(value):
     shape = value.shape.as_list()[1:]
-    part = tf.slice(value, [number * size] + [0] * len(shape), [size] + shape)
+    part = tf.slice(value, [start] + [0] * len(shape), [size] + shape)
     part.set_shape([size] + shape)
     return part
   return batch._make([rows(value) for value in batch])

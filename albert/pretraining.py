@@ -57,7 +57,7 @@ def pretrain(input_file, output_dir, eval_input_file=None, init_checkpoint=None,
     micro_batch_size: sequences that are computed at a time; a step and its result stay the same. None: the whole
       batch, on a CPU as many as suit the free memory.
     recompute: whether the backward pass computes each layer again instead of keeping what is in it: the same step in
-      less memory and about a fifth more time.
+      less memory and less than a third more time.
     architecture_given: whether the user has asked for an architecture: a checkpoint to evaluate must then have it.
 
   Returns:

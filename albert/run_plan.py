@@ -153,7 +153,8 @@ def choose_micro_batch_size(plan):
     return asked
   labels, recompute = plan.info.max_predictions_per_seq, plan.asked.recompute
   shape = (plan.info.max_seq_length, packing.max_predictions(labels) if plan.input_options.packing else labels)
-  size = asked or memory.choose_micro_batch_size(plan.config, batch_size, *shape, recompute=recompute)
+  towers = plan.options.cpu_towers or plan.state.settings.get('cpu_towers')
+  size = asked or memory.choose_micro_batch_size(plan.config, batch_size, *shape, recompute=recompute, towers=towers)
   estimate, available = memory.check_fits(plan.config, batch_size, size, *shape, recompute=recompute)
   _LOG.info('estimated memory %.1f GB of %.1f GB that are free, %s', estimate / 1e9, available / 1e9,
             'the whole batch at once' if size == batch_size else '{} sequences at a time'.format(size))
@@ -162,7 +163,9 @@ def choose_micro_batch_size(plan):
 
 def settle_cores(plan, sequences):
   """Decides how the cores share the work, see cores.settle. sequences: int, how many are computed at a time."""
-  cores.settle(plan.options, sequences, plan.session.device == 'cpu', plan.state.settings)
+  # The sums of an evaluation need not be those of the run.
+  recorded = plan.state.settings if plan.asked.do_train else None
+  cores.settle(plan.options, sequences, plan.session.device == 'cpu', recorded)
 
 
 def settings(plan, micro_batch_size):
@@ -171,5 +174,7 @@ def settings(plan, micro_batch_size):
            'ranks': plan.session.ranks, 'data_set': plan.info.fingerprint(), 'random_seed': plan.asked.random_seed,
            'shuffle_buffer_records': plan.input_options.shuffle_buffer_records,
            'packing': plan.input_options.packing}
-  found.update((name, getattr(plan.options, name)) for name in cores.SETTINGS)
+  # Towers are no setting of other devices: there a run that began on a CPU has none to differ in.
+  found.update((name, getattr(plan.options, name)) for name in cores.SETTINGS
+               if name != 'cpu_towers' or plan.session.device == 'cpu')
   return found

@@ -11,7 +11,7 @@ STATE_FILE = 'run_state.json'
 # So often may the run go back to the same checkpoint before the data is not what is wrong.
 MOST_RETURNS = 10
 # Settings of runs that began before there was a choice.
-_FORMERLY = {'packing': False}
+_FORMERLY = {'packing': False, 'cpu_towers': 1}
 
 _LOG = logging.getLogger('albert')
 

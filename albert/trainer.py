@@ -9,7 +9,6 @@ import tensorflow as tf
 
 from albert import checkpoint_files
 from albert import checkpoints
-from albert import cores
 from albert import data_order
 from albert import evaluation
 from albert import event_files
@@ -81,8 +80,7 @@ class Trainer:
     batch = packed_batches.PackedBatch(**features) if is_packed else input_pipeline.Batch(**features)
     if mode == tf.estimator.ModeKeys.TRAIN:
       return self._train_spec(batch, waited)
-    columns = micro_batches.side_by_side(batch, cores.choose_towers(
-        self.asked.eval_batch_size, self._plan.options.cpu_towers), self._heldout_columns)
+    columns = micro_batches.side_by_side(batch, self._plan.options.cpu_towers, self._heldout_columns)
     checkpoints.check_compatible(self.evaluated_checkpoint, tf.trainable_variables())
     metrics = {evaluation.GROUP + name: metric
                for name, metric in evaluation.heldout_metrics(batch, columns, self._unigram_nats()).items()}

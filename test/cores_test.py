@@ -32,9 +32,15 @@ def test_what_is_asked_for_goes_before_what_is_recorded_and_that_before_what_sui
   machine(2)
   recorded = dict(cpu_towers=4, intra_op_parallelism_threads=3, inter_op_parallelism_threads=5)
   assert _settled(8, recorded=recorded) == (4, 3, 5)
-  assert _settled(8, recorded=recorded, cpu_towers=1, inter_op_parallelism_threads=7) == (1, 3, 7)
-  # The sequences are other than when the run began, which run_state will ask about.
-  assert _settled(2, recorded=recorded) == (2, 3, 5)
+  assert _settled(8, recorded=recorded, cpu_towers=4, inter_op_parallelism_threads=7) == (4, 3, 7)
+  # Other towers, which run_state will ask about, need other threads.
+  assert _settled(8, recorded=recorded, cpu_towers=1) == (1, 2, 5)
+  assert _settled(2, recorded=recorded) == (2, 1, 5)
+
+
+def test_a_run_from_before_there_were_towers_has_one(machine):
+  machine(2)
+  assert _settled(8, recorded=dict(intra_op_parallelism_threads=2, inter_op_parallelism_threads=2)) == (1, 2, 2)
 
 
 def test_one_tower_on_other_devices(machine):

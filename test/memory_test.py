@@ -54,7 +54,10 @@ def test_micro_batches_divide_the_batch_and_leave_most_of_the_memory():
   for whole in (1, 3, 5):
     assert memory.choose_micro_batch_size(base, whole, 512, 51, 24 * 10**9) == whole
   assert memory.choose_micro_batch_size(base, 2, 512, 51, 10**9) == 1
-  assert memory.choose_micro_batch_size(base, 10**10, 512, 51, 24 * 10**9) == 5  # without counting so far
+  assert memory.choose_micro_batch_size(base, 10**10, 512, 51, 24 * 10**9) == 4  # without counting so far
+  # Two cores share 6 sequences better than 7, and three towers cannot share 4.
+  assert memory.choose_micro_batch_size(base, 30, 512, 51, 24 * 10**9) == 6
+  assert memory.choose_micro_batch_size(base, 24, 512, 51, 24 * 10**9, towers=3) == 6
   assert memory.choose_micro_batch_size(base, 32, 512, 51, 24 * 10**9, recompute=True) == 16
 
 

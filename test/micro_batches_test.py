@@ -7,6 +7,7 @@ import pytest
 import tensorflow as tf
 
 from albert import micro_batches
+from albert.errors import UserError
 
 Batch = collections.namedtuple('Batch', ['rows', 'pairs'])
 
@@ -46,11 +47,16 @@ def test_each_row_is_in_one_part_in_the_order_of_the_batch(micro_batch_size, tow
   assert (gradient, figures['pairs']) == (15, 66)
 
 
-@pytest.mark.parametrize('towers', [1, 2, 3])
+def test_more_parts_than_dropout_can_number():
+  with pytest.raises(UserError, match='expected at most 4096 parts of a batch, .*, found 4097'):
+    micro_batches.accumulate(_batch(4097), 1, None, None)
+
+
+@pytest.mark.parametrize('towers', [1, 2, 3, 4, 8])
 def test_side_by_side_gives_what_the_whole_batch_gives(towers):
   def build(part):
     weight = tf.get_variable('weight', [], tf.int32, initializer=tf.ones_initializer())
-    assert part.rows.shape[0].value == 6 // towers
+    assert part.rows.shape[0].value in (6 // towers, 6 // towers + 1)
     return Batch(weight * part.rows, part.pairs)
 
   outputs = micro_batches.side_by_side(_batch(6), towers, build)

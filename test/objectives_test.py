@@ -98,11 +98,14 @@ def test_heldout_metrics_leave_out_filling_rows_and_pool_over_tokens():
   batch = _batch(random, filled=3)
   unigram = np.log(random.rand(V, 4) + 1.0).astype(np.float32)
   model = objectives.pretraining_model(_tensors(batch), CONFIG, False)
-  metrics = evaluation.heldout_metrics(_tensors(batch), evaluation.heldout_columns(_tensors(batch), model), unigram)
+  columns = evaluation.heldout_columns(_tensors(batch), model)
+  metrics = evaluation.heldout_metrics(_tensors(batch), columns, unigram)
+  loss = evaluation.heldout_loss(_tensors(batch), columns)
   with tf.Session() as session:
     session.run([tf.global_variables_initializer(), tf.local_variables_initializer()])
-    values = session.run([model, [update for _, update in metrics.values()]])[0]
+    values, batch_loss, _ = session.run([model, loss, [update for _, update in metrics.values()]])
     found = session.run({name: value for name, (value, _) in metrics.items()})
+  np.testing.assert_allclose(batch_loss, values.total_loss, rtol=1e-5)
   weights = batch.masked_lm_weights.reshape(-1)
   labels = batch.masked_lm_ids.reshape(-1)
   order = batch.next_sentence_labels[:3, 0]

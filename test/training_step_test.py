@@ -147,10 +147,11 @@ def _racing_sums(nodes):
   return [node.name for node in nodes if is_racing(node)]
 
 
-def test_no_sum_depends_on_which_operation_was_faster():
+@pytest.mark.parametrize('micro_batch_size,recompute', [(2, False), (None, True)])
+def test_no_sum_depends_on_which_operation_was_faster(micro_batch_size, recompute):
   device = npu_session.start(npu_options.SessionOptions(device='cpu'), environ={})
   update, _ = training_step.make(_packed_batch(), _config(**DROPOUT), lamb.OptimizerOptions(), 100, device,
-                                 micro_batch_size=2, towers=2)
+                                 micro_batch_size=micro_batch_size, towers=2, recompute=recompute)
   metadata = tf.compat.v1.RunMetadata()
   with tf.Session(config=device.session_config()) as session:
     session.run(tf.global_variables_initializer())

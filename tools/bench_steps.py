@@ -146,7 +146,7 @@ def _start(name, folder):
     return Worker(plain, folder, default if name == 'plain' else tuned)
   if name.startswith('without:'):
     return Worker(library, folder, tuned, more=name.partition(':')[2].split(','))
-  if name.startswith(('micro_batches:', 'alone:', 'recompute')):
+  if name == 'recompute' or name.startswith(('micro_batches:', 'alone:')):
     return Worker(library, folder, tuned, more=[name])
   if name in ('library', 'library_default'):
     return Worker(library, folder, tuned if name == 'library' else default)

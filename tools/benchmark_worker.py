@@ -30,12 +30,14 @@ from albert import objectives
 from albert import packed_batches
 from albert import training_step
 from albert.config import AlbertConfig
+from albert.errors import UserError
 import tensorflow.compat.v1 as tf
 from tensorflow.python.client import timeline
 
 _TRAIN_STEPS = 125000
 _PEAK_SIZE = 2048
 _PEAK_REPEATS = 3
+_WORDS = modeling.Ops._fields + ('last_layer', 'towers', 'recompute')
 
 
 class Step:
@@ -45,6 +47,9 @@ class Step:
     """folder: holds albert_config.json and batch.npz. words: what else the command line says."""
     config = AlbertConfig.from_json_file(os.path.join(folder, 'albert_config.json'))
     arrays = dict(np.load(os.path.join(folder, 'batch.npz')))
+    unknown = [word for word in words if ':' not in word and word not in _WORDS]
+    if unknown:
+      raise UserError('expected levers among {}, found {}'.format(', '.join(_WORDS), ', '.join(unknown)))
     kind, _, rows = words[0].partition(':') if words else ('', '', '')
     at_a_time = int(rows or len(arrays['input_ids']))
     options = npu_options.SessionOptions(device='cpu', cpu_towers=1 if 'towers' in words else None)
