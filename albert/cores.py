@@ -17,9 +17,18 @@ _MOST_TOWERS = 8
 _LOG = logging.getLogger('albert')
 
 
-def choose_towers(sequences, cores):
-  """How many towers suit so many sequences at a time: the most that divide them evenly, a core for each. ints."""
-  return max(count for count in range(1, min(cores, _MOST_TOWERS) + 1) if sequences % count == 0)
+def available():
+  """How many cores this process may use."""
+  return len(os.sched_getaffinity(0))
+
+
+def choose_towers(sequences, cores=None):
+  """How many towers suit so many sequences at a time: the most that divide them evenly, a core for each. ints.
+
+  cores: None: those of this machine.
+  """
+  most = min(cores or available(), _MOST_TOWERS)
+  return max(count for count in range(1, most + 1) if sequences % count == 0)
 
 
 def settle(options, sequences, on_cpu=True, recorded=None):
@@ -34,18 +43,10 @@ def settle(options, sequences, on_cpu=True, recorded=None):
   Raises:
     UserError: so many towers as were asked for do not divide the sequences evenly.
   """
-  recorded, cores = recorded or {}, len(os.sched_getaffinity(0))
-  if on_cpu and options.cpu_towers and sequences % options.cpu_towers:
-    raise UserError('SessionOptions.cpu_towers: expected a divisor of the {} sequences that are computed at a time, '
-                    'found {}; leave it out'.format(sequences, options.cpu_towers))
+  recorded, cores = recorded or {}, available()
   # Runs from before there were towers had one.
   before = recorded.get('cpu_towers', 1) if recorded else None
-  if not on_cpu:
-    if options.cpu_towers:
-      _LOG.info('SessionOptions.cpu_towers is ignored off the CPU')
-    options.cpu_towers = 1
-  elif options.cpu_towers is None:
-    options.cpu_towers = before if before and sequences % before == 0 else choose_towers(sequences, cores)
+  options.cpu_towers = _towers(options.cpu_towers, sequences, before) if on_cpu else _one_tower(options.cpu_towers)
   if options.intra_op_parallelism_threads is None:
     kept = recorded.get('intra_op_parallelism_threads') if options.cpu_towers == before or not on_cpu else None
     options.intra_op_parallelism_threads = kept or (1 if options.cpu_towers >= cores else cores)
@@ -54,3 +55,17 @@ def settle(options, sequences, on_cpu=True, recorded=None):
   if options.cpu_towers > 1:
     _LOG.info('%d towers of %d sequences side by side, on %d cores', options.cpu_towers,
               sequences // options.cpu_towers, cores)
+
+
+def _towers(asked, sequences, before):
+  """As asked, else as before if that divides the sequences, else as suits the cores. before: int or None."""
+  if asked and sequences % asked:
+    raise UserError('SessionOptions.cpu_towers: expected a divisor of the {} sequences that are computed at a time, '
+                    'found {}; leave it out'.format(sequences, asked))
+  return asked or (before if before and sequences % before == 0 else choose_towers(sequences))
+
+
+def _one_tower(asked):
+  if asked:
+    _LOG.info('SessionOptions.cpu_towers is ignored off the CPU')
+  return 1

@@ -47,7 +47,7 @@ def training_bytes(config, batch_size, max_seq_length, max_predictions_per_seq, 
     recompute: as for modeling.albert.
     towers: in how many towers; None: as this machine's cores share them, see cores.
   """
-  towers = towers or cores.choose_towers(batch_size, len(os.sched_getaffinity(0)))
+  towers = towers or cores.choose_towers(batch_size)
   rows = batch_size * max_seq_length
   hidden = _HIDDEN_TENSORS + 2 * _DROPOUT_TENSORS * bool(config.hidden_dropout_prob)
   attention = _ATTENTION_TENSORS + _DROPOUT_TENSORS * bool(config.attention_probs_dropout_prob)
@@ -116,7 +116,7 @@ def choose_micro_batch_size(config, batch_size, max_seq_length, max_predictions_
   A step in micro-batches computes the same; `make bench-memory` measures what that costs.
   """
   most_bytes = min(_MOST_BYTES, (available_bytes() if available is None else available) / 4)
-  towers = towers or len(os.sched_getaffinity(0))
+  towers = towers or cores.available()
   # No more than fit without anything else in memory: a batch may have any size.
   one, two = [training_bytes(config, size, max_seq_length, max_predictions_per_seq, recompute, towers=1)
               for size in (1, 2)]

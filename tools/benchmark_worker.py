@@ -115,22 +115,23 @@ def _parts(batch, arrays):
 
 
 def _whole_step(batch, config, device, micro_batch_size, towers, words):
-  update = training_step.Update(lamb.OptimizerOptions(), _TRAIN_STEPS, device)
-  grads_and_vars, figures = _gradients(batch, config, device, micro_batch_size, towers, words, update.gradients)
+  update = _update(device)
+  grads_and_vars, figures = _gradients(batch, config, device, micro_batch_size, towers, words, update)
   return [figures['loss'], update.apply(grads_and_vars, figures['loss']).train_op]
 
 
 def _gradients_alone(batch, config, device, towers):
-  def dense_gradients(loss, variables):
-    return [tf.convert_to_tensor(gradient) for gradient in tf.gradients(loss, variables)]
-
   grads_and_vars, figures = _gradients(batch, config, device, batch.input_ids.shape[0].value, towers, (),
-                                       dense_gradients)
+                                       _update(device))
   # Their norm: what nobody reads, grappler leaves out.
   return [figures['loss'], lamb.clip_by_global_norm([gradient for gradient, _ in grads_and_vars], 1.0)[1]]
 
 
-def _gradients(batch, config, device, micro_batch_size, towers, words, compute):
+def _update(device):
+  return training_step.Update(lamb.OptimizerOptions(), _TRAIN_STEPS, device)
+
+
+def _gradients(batch, config, device, micro_batch_size, towers, words, update):
   """As training_step.make computes them, except for what `words` say."""
   divide_by, plain = objectives.denominators(batch), modeling.default_ops()
   ops = training_step.model_ops(device, step=tf.train.get_or_create_global_step())
@@ -142,7 +143,7 @@ def _gradients(batch, config, device, micro_batch_size, towers, words, compute):
         part, config, is_training=True, ops=ops, divide_by=divide_by, whole_last_layer='last_layer' in words,
         recompute='recompute' in words).total_loss
     return loss, collections.OrderedDict(loss=loss)
-  return micro_batches.accumulate(batch, micro_batch_size, build, compute, towers)
+  return micro_batches.accumulate(batch, micro_batch_size, build, update.gradients, towers)
 
 
 def serve(folder, words=()):
