@@ -129,12 +129,12 @@ sample_args = $(if $(filter $(sample),$(CORPUS)),,--input_files=$(call quote,$(C
 vocab_args_if_there = $(if $(wildcard $(VOCAB)),$(if $(sample_args),--vocab_file=$(call quote,$(VOCAB))))
 
 bench-data: quiet-env ## how fast records are made from CORPUS [the sample, repeated], and where the time goes
-	@$(run) tools.bench_data $(sample_args) $(vocab_args_if_there) $(BENCH_ARGS)
+	@$(run) tools.benchmarks.data $(sample_args) $(vocab_args_if_there) $(BENCH_ARGS)
 
 bench-input: quiet-env ## how fast records are read and masked, in examples per CPU-second
-	@$(run) tools.bench_input $(BENCH_ARGS)
+	@$(run) tools.benchmarks.input $(BENCH_ARGS)
 
-bench: quiet-env ## time of a training step against the plain graph of test/plain_albert.py, base and tiny
+bench: quiet-env ## time of a training step against the plain graph of test/support/plain_albert.py, base and tiny
 	@$(run) tools.benchmark --compare $(ARGS) $(BENCH_ARGS)
 
 bench-packing: quiet-env ## real tokens/s of packed rows of DATA against the plain graph on its records, base
@@ -151,12 +151,12 @@ smoke: quiet-env ## the whole path in minutes: vocabulary, records, a small ALBE
 	$(build_vocab)
 	$(build_data)
 	$(train)
-	@$(run) tools.has_learned $(call quote,--output_dir=$(OUT))
+	@$(run) tools.check_learning $(call quote,--output_dir=$(OUT))
 
 check: quiet-env ## lint, layering and configurations
 	@cd $(call quote,$(root)) && $(run) ruff check .
 	@if command -v shellcheck > /dev/null; then cd $(call quote,$(root)) && shellcheck */*.sh .ci/run; fi
-	@$(pytest) test/layering_test.py test/configs_test.py test/model_sizes_test.py
+	@$(pytest) test/layering_test.py test/configs_test.py test/model/model_sizes_test.py
 
 test-unit: quiet-env ## the fast tests
 	@$(pytest) -m 'not integration' $(TEST_ARGS)

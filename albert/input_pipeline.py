@@ -13,18 +13,21 @@ import gin
 import numpy as np
 import tensorflow as tf
 
-from albert import checks
-from albert import data_order
-from albert import dynamic_masking
-from albert import features
-from albert import packed_batches
-from albert import packed_rows
-from albert import records
-from albert.errors import UserError
+from albert.common import checks
+from albert.common.errors import UserError
+from albert.common import files
+from albert.dataset import contract
+from albert.dataset import data_order
+from albert.dataset import lost_records
+from albert.dataset import record_format
+from albert.dataset import tfrecord
+from albert.input import dynamic_masking
+from albert.input import packed_batches
+from albert.input import packed_rows
 
 # int32 [B, S]: input_ids, input_mask, segment_ids; int32 [B, P]: masked_lm_positions, masked_lm_ids;
 # float32 [B, P]: masked_lm_weights; int32 [B, 1]: next_sentence_labels (1 = swapped).
-Batch = collections.namedtuple('Batch', [spec.name for spec in features.REFERENCE_FEATURES])
+Batch = collections.namedtuple('Batch', [spec.name for spec in record_format.REFERENCE_FEATURES])
 
 # About so many records are read and made into batches together: a call from TensorFlow to Python and a small operation
 # take as long as a record.
@@ -41,7 +44,7 @@ class InputOptions:
       whole shards.
     num_parallel_calls: threads that parse.
     prefetch_batches: batches made ahead.
-    packing: whether a training batch has several examples in each of its rows, see albert/packing.py.
+    packing: whether a training batch has several examples in each of its rows, see albert/dataset/packing.py.
 
   Raises:
     UserError: a value that is no whole number of at least 1, or a packing that is not True or False.
@@ -66,19 +69,19 @@ def open_dataset(source):
       several of either separated by commas.
 
   Returns:
-    features.DatasetInfo. For bare TFRecord files shapes come from the first record, records are counted, nothing
+    contract.DatasetInfo. For bare TFRecord files shapes come from the first record, records are counted, nothing
     is held out, and the vocabulary is None unless a dataset.json lies beside them.
 
   Raises:
-    UserError: nothing there, not a TFRecord, more than records.MOST_LOST of it absent or truncated, not in the
+    UserError: nothing there, not a TFRecord, more than lost_records.MOST_LOST of it absent or truncated, not in the
       reference format, or beside another vocabulary than it was made with.
   """
-  if os.path.basename(source) == features.DATASET_FILE:
+  if os.path.basename(source) == contract.DATASET_FILE:
     source = os.path.dirname(source) or '.'
   if os.path.isdir(source):
-    info = features.DatasetInfo.load(source)
+    info = contract.DatasetInfo.load(source)
     _check_vocabulary(info)
-    records.check_files(info, records.LostRecords(info))
+    lost_records.check_files(info, lost_records.LostRecords(info))
     return info
   paths = [path for pattern in source.split(',') for path in sorted(glob.glob(pattern.strip()))]
   if not paths:
@@ -90,21 +93,21 @@ def open_dataset(source):
 def _describe_bare_files(paths):
   folder = os.path.dirname(paths[0]) or '.'
   # First, for TensorFlow takes a file that is cut off in its first record for an empty one.
-  shards = [features.Shard(os.path.relpath(path, folder), count_records(path), None) for path in paths]
+  shards = [contract.Shard(os.path.relpath(path, folder), count_records(path), None) for path in paths]
   max_seq_length, max_predictions = _shapes_of_first_record(paths[0])
   vocab_size, vocab_sha256 = None, None
-  if os.path.exists(os.path.join(folder, features.DATASET_FILE)):
-    beside = features.DatasetInfo.load(folder)
+  if os.path.exists(os.path.join(folder, contract.DATASET_FILE)):
+    beside = contract.DatasetInfo.load(folder)
     _check_vocabulary(beside)
     vocab_size, vocab_sha256 = beside.vocab_size, beside.vocab_sha256
-  return features.DatasetInfo(folder, max_seq_length, max_predictions, vocab_size, vocab_sha256,
-                              {features.TRAIN: shards, features.HELDOUT: []})
+  return contract.DatasetInfo(folder, max_seq_length, max_predictions, vocab_size, vocab_sha256,
+                              {contract.TRAIN: shards, contract.HELDOUT: []})
 
 
 def _check_vocabulary(info):
   """Raises UserError unless vocab.txt is the one that the ids of the data set refer to."""
   try:
-    found = features.file_sha256(info.vocab_file)
+    found = files.file_sha256(info.vocab_file)
   except OSError as error:
     raise UserError('{}: expected the vocabulary that the data set was made with, found none ({}); restore it or make '
                     'the data set again'.format(info.vocab_file, error.strerror))
@@ -121,7 +124,7 @@ def count_records(path):
     UserError: the file cannot be read, or is damaged, so that nobody knows how many it had.
   """
   try:
-    offsets, gaps = records.find_frames(path)
+    offsets, gaps = tfrecord.find_frames(path)
   except OSError as error:
     raise UserError('{}: expected a TFRecord file, found that it cannot be read ({}); correct the path'.format(
         path, error.strerror))
@@ -140,7 +143,7 @@ def _shapes_of_first_record(path):
   except Exception as error:  # protobuf and TensorFlow have no common class for "these bytes are wrong"
     raise UserError('{}: expected TFRecords in the reference format, found bytes that cannot be read ({}); '
                     'check that it is the right file'.format(path, str(error).split('\n')[0]))
-  missing = [spec.name for spec in features.REFERENCE_FEATURES if spec.name not in example.features.feature]
+  missing = [spec.name for spec in record_format.REFERENCE_FEATURES if spec.name not in example.features.feature]
   if missing:
     raise UserError('{}: expected the features of the reference format, found none named {}; '
                     'make the data set with tools.create_pretraining_data'.format(path, ', '.join(missing)))
@@ -152,18 +155,18 @@ def check_readable(info, vocab_size=None):
   """Raises UserError that names the first file and record of a data set whose content does not parse or fit.
 
   Args:
-    info: features.DatasetInfo.
+    info: contract.DatasetInfo.
     vocab_size: V; ids must be below it. None: they are not looked at.
   """
-  reference = {spec.name: features.feature_length(spec, info.max_seq_length, info.max_predictions_per_seq)
-               for spec in features.REFERENCE_FEATURES}
-  compact = {spec.name: 1 for spec in features.COMPACT_FEATURES}
-  lost = records.LostRecords(info)
-  for split in (features.TRAIN, features.HELDOUT):
-    parse = compact if info.record_format == features.COMPACT and split == features.TRAIN else reference
-    reader = records.Reader(info, split, lost)
+  reference = {spec.name: record_format.feature_length(spec, info.max_seq_length, info.max_predictions_per_seq)
+               for spec in record_format.REFERENCE_FEATURES}
+  compact = {spec.name: 1 for spec in record_format.COMPACT_FEATURES}
+  lost = lost_records.LostRecords(info)
+  for split in (contract.TRAIN, contract.HELDOUT):
+    parse = compact if info.record_format == record_format.COMPACT and split == contract.TRAIN else reference
+    reader = lost_records.Reader(info, split, lost)
     for number, (shard, path) in enumerate(zip(info.shards[split], info.paths(split))):
-      lengths = packed_rows.read_lengths(info, number) if split == features.TRAIN else None
+      lengths = packed_rows.read_lengths(info, number) if split == contract.TRAIN else None
       for index in range(shard.records):
         record = reader.read(number, index)
         _check_record(record, parse, path, index, vocab_size)
@@ -196,14 +199,14 @@ def _check_length(record, expected, path, index):
   if found != expected:
     raise UserError('{}: expected {} tokens and {} labels in record {}, as {} says, found {} and {}; remove that file, '
                     'then they are counted, or make the data set again'.format(
-                        path, *expected, index, os.path.basename(features.lengths_file(path)), *found))
+                        path, *expected, index, os.path.basename(contract.lengths_file(path)), *found))
 
 
 def check_shapes(info, max_seq_length=None, max_predictions_per_seq=None, training_folder=None):
   """Raises UserError if the data set has another S or P than the ones given.
 
   Args:
-    info: features.DatasetInfo.
+    info: contract.DatasetInfo.
     max_seq_length, max_predictions_per_seq: int, or None for any.
     training_folder: the data set whose S and P they are; None: they were asked for by flags.
   """
@@ -224,13 +227,13 @@ def training_batches(info, batch_size, seed, start_record=0, rank=0, ranks=1, op
   row goes without it: all others keep theirs, so that the position stays a function of the step.
 
   Args:
-    info: features.DatasetInfo.
+    info: contract.DatasetInfo.
     batch_size: B of one rank; with packing, rows.
     seed: Python int.
     start_record: how many records of this rank, with packing rows, to leave out. They are not read.
     rank, ranks: this process reads record (or row) i of a shard where i % ranks == rank, so ranks share none.
     options: InputOptions.
-    lost: records.LostRecords.
+    lost: lost_records.LostRecords.
     rows: packed_rows.Rows, if options.packing; None makes them.
 
   Returns:
@@ -240,13 +243,13 @@ def training_batches(info, batch_size, seed, start_record=0, rank=0, ranks=1, op
     UserError: no shard has a training record, with packing a row, for each rank.
   """
   options = options or InputOptions()
-  lost = records.LostRecords(info) if lost is None else lost
-  if options.packing and info.record_format == features.COMPACT:
+  lost = lost_records.LostRecords(info) if lost is None else lost
+  if options.packing and info.record_format == record_format.COMPACT:
     raise UserError('{}: expected reference records with InputOptions.packing, found compact ones; make the data with '
                     '--record_format=reference or leave packing out'.format(info.folder))
   if options.packing:
     rows = rows or packed_rows.Rows(info, lost)
-  counts = rows.counts if options.packing else [shard.records for shard in info.shards[features.TRAIN]]
+  counts = rows.counts if options.packing else [shard.records for shard in info.shards[contract.TRAIN]]
   if max(counts, default=0) < ranks:
     raise UserError('{}: expected a shard with at least one training {} for each of {} ranks, found {}; use more text'
                     .format(info.folder, 'row' if options.packing else 'record', ranks, max(counts, default=0)))
@@ -257,13 +260,13 @@ def training_batches(info, batch_size, seed, start_record=0, rank=0, ranks=1, op
   block_size = max(1, _BLOCK_RECORDS // batch_size) * batch_size
 
   def serialized_blocks():
-    reader = records.Reader(info, features.TRAIN, lost)
+    reader = lost_records.Reader(info, contract.TRAIN, lost)
     order = data_order.places(info, seed, start_record, rank, ranks, options.shuffle_buffer_records)
     while True:
       yield [reader.read_or_next(*next(order), stride=ranks) for _ in range(block_size)]
 
   blocks = tf.data.Dataset.from_generator(serialized_blocks, tf.string, [block_size])
-  if info.record_format == features.COMPACT:
+  if info.record_format == record_format.COMPACT:
     blocks = dynamic_masking.masked_batches(blocks, info, seed, start_record, rank, ranks, options.num_parallel_calls)
   else:
     blocks = blocks.map(parser(info), options.num_parallel_calls)
@@ -281,7 +284,7 @@ def _divide(blocks, batch_size):
 def _packed_batches(info, batch_size, rows, places, ranks, options, lost):
   """Batches of rows. places: gives an iterator of (shard, row); other arguments are those of training_batches."""
   def serialized_rows():
-    reader, order = records.Reader(info, features.TRAIN, lost), places()
+    reader, order = lost_records.Reader(info, contract.TRAIN, lost), places()
     while True:
       found = [rows.read(reader, *next(order), stride=ranks) for _ in range(batch_size)]
       yield ([record for row in found for record in row],
@@ -293,23 +296,23 @@ def _packed_batches(info, batch_size, rows, places, ranks, options, lost):
                      options.num_parallel_calls).prefetch(options.prefetch_batches)
 
 
-def heldout_batches(info, batch_size, split=features.HELDOUT, max_batches=None, lost=None):
+def heldout_batches(info, batch_size, split=contract.HELDOUT, max_batches=None, lost=None):
   """Every record once, in order; the last batch is filled with rows of zeros, whose input_mask is 0.
 
   Args:
-    info: features.DatasetInfo.
+    info: contract.DatasetInfo.
     batch_size: B.
-    split: features.HELDOUT or features.TRAIN.
+    split: contract.HELDOUT or contract.TRAIN.
     max_batches: stop after so many, None for all.
-    lost: records.LostRecords; records that cannot be read are counted there and left out.
+    lost: lost_records.LostRecords; records that cannot be read are counted there and left out.
 
   Returns:
     tf.data.Dataset of dicts with the keys of Batch and static shapes.
   """
-  lost = records.LostRecords(info) if lost is None else lost
+  lost = lost_records.LostRecords(info) if lost is None else lost
 
   def serialized_batches():
-    reader = records.Reader(info, split, lost)
+    reader = lost_records.Reader(info, split, lost)
     read = (reader.read(number, index) for number, shard in enumerate(info.shards[split])
             for index in range(shard.records))
     good = (record for record in read if record is not None)
@@ -333,8 +336,8 @@ def parser(info):
   kinds = {'int64': tf.int64, 'float32': tf.float32}
   specs = {
       spec.name: tf.io.FixedLenFeature(
-          [features.feature_length(spec, info.max_seq_length, info.max_predictions_per_seq)], kinds[spec.kind])
-      for spec in features.REFERENCE_FEATURES}
+          [record_format.feature_length(spec, info.max_seq_length, info.max_predictions_per_seq)], kinds[spec.kind])
+      for spec in record_format.REFERENCE_FEATURES}
 
   def parse(serialized):
     parsed = tf.io.parse_example(serialized, specs)

@@ -13,7 +13,7 @@ import re
 import gin
 import tensorflow as tf
 
-from albert import checks
+from albert.common import checks
 
 _EXCLUDED = re.compile('LayerNorm|layer_norm|bias')
 OPTIMIZERS = ('lamb', 'adamw')

@@ -11,9 +11,9 @@ import math
 
 import tensorflow as tf
 
-from albert import layers
-from albert import recomputation
-from albert.config import AlbertConfig  # noqa: F401, part of this module's interface
+from albert.model.config import AlbertConfig  # noqa: F401, part of this module's interface
+from albert.model import layers
+from albert.model import recomputation
 
 # Several examples in one row: int32 [B, S] position_ids, which begin at 0 in each example, and example_ids, the
 # number of the example that a token belongs to, -1 for padding; int32 [B, K] cls_positions. Tokens attend within

@@ -19,10 +19,10 @@ import types
 import tensorflow as tf
 from tensorflow.core.protobuf import rewriter_config_pb2
 
-from albert.errors import UserError
-from albert.npu_options import AFTER_CANN_20_2
-from albert.npu_options import NPU_PARAMETERS
-from albert.npu_options import SessionOptions
+from albert.common.errors import UserError
+from albert.device.session_options import AFTER_CANN_20_2
+from albert.device.session_options import NPU_PARAMETERS
+from albert.device.session_options import SessionOptions
 
 # The 910 saturates where others give Inf, so a large first scale costs a few skipped steps and nothing else.
 _DYNAMIC_LOSS_SCALE = dict(init_loss_scale=2.0 ** 32, incr_every_n_steps=1000, decr_every_n_nan_or_inf=1,
@@ -84,7 +84,7 @@ class Session:
     steps_per_loop: updates per Session.run: above 1 only on the NPU. Hooks then run once per loop.
     gelu: callable(x) or None for the caller's own tanh form.
     dropout: callable(x, rate) or None for the caller's own.
-    cpu_ops: bool, whether the operations of albert.cpu_ops replace those made for any device.
+    cpu_ops: bool, whether the operations of albert.model.cpu_ops replace those made for any device.
   """
 
   def __init__(self, options, device, reason, rank, ranks, bridge):

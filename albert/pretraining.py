@@ -9,16 +9,16 @@ import types
 import gin
 import tensorflow as tf
 
-from albert import allocator
-from albert import event_files
+from albert.common.errors import UserError
+from albert.device import allocator
 from albert import input_pipeline
-from albert import run_directory
-from albert import run_lock
-from albert import run_plan
-from albert import stopping
-from albert import training_hooks
-from albert.errors import UserError
-from albert.trainer import Trainer
+from albert.run import directory
+from albert.run import event_files
+from albert.run import run_lock
+from albert.training import planning
+from albert.training import progress
+from albert.training import stopping
+from albert.training.trainer import Trainer
 
 _LOG = logging.getLogger('albert')
 
@@ -66,12 +66,12 @@ def pretrain(input_file, output_dir, eval_input_file=None, init_checkpoint=None,
   Raises:
     UserError: anything that does not fit together, found before the graph is built where possible.
   """
-  plan = run_plan.make(types.SimpleNamespace(**locals()))
+  plan = planning.make(types.SimpleNamespace(**locals()))
   if do_train and not performance and _is_finished(plan):
     return None
   _LOG.info('%s', allocator.describe(os.environ))
-  micro_batch_size = run_plan.choose_micro_batch_size(plan) if do_train else None
-  run_plan.settle_cores(plan, micro_batch_size or (train_batch_size if do_train else eval_batch_size))
+  micro_batch_size = planning.choose_micro_batch_size(plan) if do_train else None
+  planning.settle_cores(plan, micro_batch_size or (train_batch_size if do_train else eval_batch_size))
   carry_out = functools.partial(_train, micro_batch_size) if do_train else _evaluate
   with stopping.Stopper() as stopper, contextlib.ExitStack() as stack:
     if plan.session.is_chief:
@@ -85,23 +85,23 @@ def _train(micro_batch_size, plan, stopper):
   """Trains, and evaluates if that is asked for."""
   asked = plan.asked
   if plan.session.is_chief:
-    _begin(plan, run_plan.settings(plan, micro_batch_size))
+    _begin(plan, planning.settings(plan, micro_batch_size))
   trainer = Trainer(plan, stopper, micro_batch_size)
   with _readable_errors(trainer):
     step = trainer.train(evaluate=bool(asked.do_eval and plan.heldout))
     if plan.session.is_chief:
       _report_training(trainer, step)
-      print_summary(asked.output_dir, run_directory.read_results(asked.output_dir))
+      print_summary(asked.output_dir, directory.read_results(asked.output_dir))
 
 
 def _begin(plan, settings):
-  """Makes the folder that of this run, or finds that it is. settings: as run_plan.settings() gives them."""
+  """Makes the folder that of this run, or finds that it is. settings: as planning.settings() gives them."""
   asked = plan.asked
   if asked.performance:
-    run_directory.start_afresh(asked.output_dir)
-  run_directory.prepare(asked.output_dir, plan.config, plan.info)
+    directory.start_afresh(asked.output_dir)
+  directory.prepare(asked.output_dir, plan.config, plan.info)
   plan.state.agree(settings, asked.allow_changes,
-                   run_directory.step_of(run_directory.latest_checkpoint(asked.output_dir)))
+                   directory.step_of(directory.latest_checkpoint(asked.output_dir)))
 
 
 def _evaluate(plan, stopper):
@@ -110,20 +110,20 @@ def _evaluate(plan, stopper):
     return
   trainer = Trainer(plan, stopper)
   with _readable_errors(trainer):
-    results = run_directory.keep_evaluation(
+    results = directory.keep_evaluation(
         plan.asked.output_dir, heldout=trainer.evaluate(plan.checkpoint), checkpoint=plan.checkpoint,
-        global_step=run_directory.step_of(plan.checkpoint))
+        global_step=directory.step_of(plan.checkpoint))
     print_summary(plan.asked.output_dir, results)
 
 
 def _is_finished(plan):
   """Whether the same command was carried out before; says so."""
   output_dir, num_train_steps = plan.asked.output_dir, plan.asked.num_train_steps
-  step = run_directory.step_of(run_directory.latest_checkpoint(output_dir))
-  results = run_directory.read_results(output_dir)
-  evaluated = run_directory.History(output_dir, run_directory.HELDOUT_HISTORY_FILE, []).steps()
+  step = directory.step_of(directory.latest_checkpoint(output_dir))
+  results = directory.read_results(output_dir)
+  evaluated = directory.History(output_dir, directory.HELDOUT_HISTORY_FILE, []).steps()
   missing = plan.asked.do_eval and plan.heldout and step not in evaluated
-  if step < num_train_steps or missing or results.get('trained_steps') != step or run_directory.is_damaged(output_dir):
+  if step < num_train_steps or missing or results.get('trained_steps') != step or directory.is_damaged(output_dir):
     return False
   print('nothing to do: {} was trained to step {:,} of {:,}'.format(output_dir, step, num_train_steps))
   print_summary(output_dir, results)
@@ -171,16 +171,16 @@ def _report_training(trainer, step):
     _LOG.warning('stopped at step %s of %s; the same command goes on from there', '{:,}'.format(step),
                  '{:,}'.format(asked.num_train_steps))
   if trainer.train_figures:
-    run_directory.update_results(asked.output_dir, global_step=step, trained_steps=step,
+    directory.update_results(asked.output_dir, global_step=step, trained_steps=step,
                                  **trainer.train_figures)
   throughput = trainer.progress and trainer.progress.throughput()
   if throughput is None:
     return
   if asked.performance:
-    run_directory.write_performance(asked.output_dir, throughput._asdict())
+    directory.write_performance(asked.output_dir, throughput._asdict())
     print('performance of {} steps after {} of warm-up: median step {:.4f} s, {:.2f} examples/s, {:,.0f} real '
           'tokens/s, {:,.0f} padded tokens/s, {}'.format(
-              throughput.steps, training_hooks.WARMUP_STEPS, throughput.median_step_seconds,
+              throughput.steps, progress.WARMUP_STEPS, throughput.median_step_seconds,
               throughput.examples_per_second, throughput.real_tokens_per_second, throughput.tokens_per_second,
               _input_wait(throughput.input_wait_fraction)))
 
@@ -200,9 +200,9 @@ def print_summary(output_dir, results):
     print('a unigram model would reach a loss of {:.4f}: {:.4f} nats {}'.format(
         heldout['unigram_cross_entropy'], abs(heldout['unigram_cross_entropy'] - heldout['masked_lm_loss']),
         'won' if heldout['masked_lm_loss'] < heldout['unigram_cross_entropy'] else 'behind it'))
-  for title, path in (('checkpoint', run_directory.latest_checkpoint(output_dir)),
-                      ('best checkpoint', run_directory.best_checkpoint(output_dir)[0]),
-                      ('results', os.path.join(output_dir, run_directory.RESULTS_FILE)),
+  for title, path in (('checkpoint', directory.latest_checkpoint(output_dir)),
+                      ('best checkpoint', directory.best_checkpoint(output_dir)[0]),
+                      ('results', os.path.join(output_dir, directory.RESULTS_FILE)),
                       ('TensorBoard logs', output_dir)):
     if path:
       print('{:<17} {}'.format(title + ':', path))

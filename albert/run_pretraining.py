@@ -3,22 +3,22 @@
 Later wins: gin files, then --gin_param bindings, then the named flags that were given.
 """
 
-import os
 
 from absl import flags
 
-from albert import allocator
-from albert import cli
+from albert.common import cli
+from albert.common.files import ROOT
+from albert.device import allocator
 
 if __name__ == '__main__':
   allocator.start_again_with_settings()  # before TensorFlow is imported
 
 import gin  # after cli, which silences TensorFlow's import warnings
 
-from albert import config as config_module
-from albert import gin_names
+from albert.model import config as config_module
+from albert.common.errors import UserError
+from albert.common import gin_settings
 from albert import pretraining
-from albert.errors import UserError
 
 FLAGS = flags.FLAGS
 
@@ -80,13 +80,12 @@ def parse_gin(gin_files, bindings):
   Raises:
     UserError: a file that is absent, a name that nothing has or reads, or a value that cannot be read.
   """
-  root = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
-  gin.add_config_file_search_path(root)
+  gin.add_config_file_search_path(ROOT)
   try:
     gin.parse_config_files_and_bindings(gin_files, bindings, skip_unknown=False)
   except Exception as error:  # gin raises what it likes: ValueError, SyntaxError, IOError, NameError, TypeError
     raise UserError('expected gin settings as in gin/*.gin, found a mistake: {}'.format(' '.join(str(error).split())))
-  gin_names.check(gin_files, bindings, root)
+  gin_settings.check(gin_files, bindings, ROOT)
 
 
 def bindings_from_flags():

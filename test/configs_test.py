@@ -7,15 +7,15 @@ import gin
 import pytest
 import tensorflow as tf
 
+from albert.common.files import ROOT
 from albert import input_pipeline
 from albert import lamb
+from albert.modeling import AlbertConfig
 from albert import npu_session
 from albert import pretraining
 from albert import run_pretraining
-from albert import training_step
-from albert.modeling import AlbertConfig
+from albert.training import training_step
 
-ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 EXPERIMENTS = sorted(os.path.basename(path) for path in glob.glob(os.path.join(ROOT, 'gin', '*.gin')))
 MODELS = sorted(os.path.basename(path) for path in glob.glob(os.path.join(ROOT, 'gin', 'model', '*.gin')))
 B, S, P = 2, 16, 3

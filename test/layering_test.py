@@ -1,4 +1,4 @@
-"""Who may import whom. A module that is not in the tables below needs a decision first: that is the point."""
+"""Who may import whom: a table of rooms. A folder or a program that is not in it needs a decision first."""
 
 import ast
 import functools
@@ -9,80 +9,38 @@ import sys
 
 import pytest
 
-ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+from albert.common.files import ROOT
 
-# albert.<module>: the modules of albert it may import besides errors.
-ALBERT = {
-    'allocator': set(),
-    'checkpoint_files': {'features', 'files'},
-    'checkpoints': set(),
-    'checks': set(),
-    'cli': set(),
-    'config': {'checks'},
-    'cores': set(),
-    'cpu_ops': {'layers'},
-    'data_order': {'features'},
-    'dynamic_masking': {'features', 'tokenization'},
-    'errors': set(),
-    'evaluation': {'objectives'},
-    'event_files': {'files', 'records'},
-    'features': set(),
-    'files': set(),
-    'gin_names': set(),
-    'guard': {'files'},
-    'input_pipeline': {'checks', 'data_order', 'dynamic_masking', 'features', 'packed_batches', 'packed_rows',
-                       'records'},
-    'input_wait': set(),
-    'lamb': {'checks'},
-    'layers': set(),
-    'memory': {'cores'},
-    'micro_batches': {'layers'},
-    'modeling': {'config', 'layers', 'recomputation'},
-    'npu_options': set(),
-    'npu_session': {'npu_options'},
-    'objectives': {'layers', 'modeling'},
-    'packed_batches': {'packing'},
-    'packed_rows': {'data_order', 'features', 'packing', 'records'},
-    'packing': set(),
-    'pretraining': {'allocator', 'event_files', 'input_pipeline', 'run_directory', 'run_lock', 'run_plan', 'stopping',
-                    'trainer', 'training_hooks'},
-    'recomputation': set(),
-    'records': set(),
-    'run_directory': {'checkpoint_files', 'config', 'features', 'files', 'run_state'},
-    'run_lock': set(),
-    'run_plan': {'checks', 'config', 'cores', 'features', 'input_pipeline', 'lamb', 'memory', 'npu_session', 'packing',
-                 'run_directory', 'run_state', 'training_hooks'},
-    'run_pretraining': {'allocator', 'cli', 'config', 'gin_names', 'pretraining'},
-    'run_state': {'files'},
-    'saver': {'checkpoint_files', 'event_files'},
-    'stopping': set(),
-    'tokenization': set(),
-    'trainer': {'checkpoint_files', 'checkpoints', 'data_order', 'evaluation', 'event_files', 'features',
-                'guard', 'input_pipeline', 'input_wait', 'micro_batches', 'objectives', 'packed_batches', 'packed_rows',
-                'records', 'run_directory', 'saver', 'stopping', 'training_hooks', 'training_step'},
-    'training_step': {'cpu_ops', 'evaluation', 'guard', 'lamb', 'layers', 'micro_batches', 'modeling', 'objectives'},
-    'training_hooks': set(),
+# A room is a folder; the rooms that it may import besides itself and albert.common, which everybody may.
+ROOMS = {
+    'albert.common': set(),
+    'albert.dataset': set(),
+    'albert.model': set(),
+    'albert.device': set(),
+    'albert.lamb': set(),
+    'albert.input': {'albert.dataset'},
+    'albert.tasks': {'albert.dataset', 'albert.model'},
+    'albert.run': {'albert.dataset', 'albert.model'},
+    'albert.training': {'albert.dataset', 'albert.device', 'albert.input', 'albert.lamb', 'albert.model', 'albert.run',
+                        'albert.tasks'},
+    'data tools': {'albert.dataset'},
+    'model tools': {'albert.dataset', 'albert.device', 'albert.input', 'albert.lamb', 'albert.model', 'albert.run',
+                    'albert.tasks', 'albert.training'},
+    # What gin binds, and below it the programs, which nobody imports.
+    'roots': {'albert.dataset', 'albert.device', 'albert.input', 'albert.run', 'albert.tasks', 'albert.training'},
+    'programs': {'albert.device', 'albert.model', 'roots'},
 }
-# Programs around the trained model. All other tools work on text and records and know nothing of TensorFlow.
-MODEL_TOOLS = {
-    'tools.benchmark': {'albert.cli', 'albert.errors', 'tools.bench_growth', 'tools.bench_packing',
-                        'tools.bench_steps'},
-    'tools.bench_growth': {'albert.memory', 'tools.bench_steps'},
-    'tools.bench_packing': {'albert.config', 'albert.errors', 'albert.features', 'albert.input_pipeline',
-                            'albert.packed_rows', 'albert.records', 'tools.bench_steps'},
-    'tools.bench_steps': {'albert.allocator', 'albert.config', 'albert.errors'},
-    'tools.benchmark_worker': {'albert.cli', 'albert.config', 'albert.cores', 'albert.errors', 'albert.input_pipeline',
-                               'albert.lamb', 'albert.micro_batches', 'albert.modeling', 'albert.npu_options',
-                               'albert.npu_session', 'albert.objectives', 'albert.packed_batches',
-                               'albert.training_step'},
-    'tools.bench_input': {'albert.allocator', 'albert.cli', 'albert.features', 'albert.input_pipeline'},
-    'tools.checkpoint_text': set(),
-    'tools.checkpoints': {'albert.cli', 'albert.errors', 'tools.checkpoint_text'},
-    'tools.parity': {'albert.checkpoints', 'albert.cli', 'albert.config', 'albert.errors',
-                     'albert.input_pipeline', 'albert.lamb', 'albert.micro_batches', 'albert.npu_options',
-                     'albert.npu_session', 'albert.objectives', 'albert.training_step'},
+# Files at the root of albert/ and where they belong: the names that users know are the front rooms of folders.
+FRONT_ROOMS = {
+    'albert.modeling': 'albert.model', 'albert.input_pipeline': 'albert.input', 'albert.npu_session': 'albert.device',
+    'albert.lamb': 'albert.lamb', 'albert.pretraining': 'roots', 'albert.run_pretraining': 'programs',
 }
-DATA_TOOLS_MAY_IMPORT = {'albert.cli', 'albert.errors', 'albert.features', 'albert.packing', 'albert.tokenization'}
+# Tools that know TensorFlow; all others work on text and records, and never load it.
+MODEL_TOOLS = ('tools.benchmark', 'tools.benchmarks.growth', 'tools.benchmarks.input', 'tools.benchmarks.packing',
+               'tools.benchmarks.step_times', 'tools.benchmarks.worker', 'tools.checkpoints', 'tools.conversion',
+               'tools.parity')
+NEVER_TENSORFLOW = ('albert.common', 'albert.dataset', 'data tools')
+_FLAG_LIBRARIES = ('absl.flags', 'argparse', 'optparse')
 SEGMENTERS = {'jieba', 'rjieba'}
 
 
@@ -124,8 +82,8 @@ def _imports(nodes, known):
       assert not node.level, 'relative import'
       for alias in node.names:
         full = '{}.{}'.format(node.module, alias.name)
-        # `from albert.errors import UserError` names the module albert.errors; `from absl import flags` absl.flags.
-        yield node.module if node.module in known else full
+        # `from a.errors import UserError` names the module a.errors; `from absl import flags` absl.flags.
+        yield full if full in known or node.module not in known else node.module
     elif isinstance(node, ast.Call) and _names(node.func) & {'import_module', '__import__'} and node.args:
       for name in _strings(node.args[0]):
         yield name
@@ -173,36 +131,43 @@ def _top(name):
   return name.split('.')[0]
 
 
-def _is_data_tool(name):
-  return name.startswith('tools.') and name not in MODEL_TOOLS
-
-
-def _allowed(name):
-  """The modules of this repository that module `name` may import."""
-  package, _, module = name.partition('.')
-  if package == 'albert':
-    return {'albert.errors'} | {'albert.' + other for other in ALBERT.get(module, set())}
-  return MODEL_TOOLS.get(name, DATA_TOOLS_MAY_IMPORT)
+def room_of(name):
+  """The key of ROOMS that a module belongs to, None if nobody has decided."""
+  if name.startswith('tools.'):
+    return 'model tools' if (name + '.').startswith(tuple(tool + '.' for tool in MODEL_TOOLS)) else 'data tools'
+  if name in FRONT_ROOMS:
+    return FRONT_ROOMS[name]
+  folder = '.'.join(name.split('.')[:2])
+  return folder if folder in ROOMS else None
 
 
 def _of_repository(names):
   return {name for name in names if _top(name) in ('albert', 'tools', 'test')}
 
 
-def _import_faults(name, module):
-  allowed = _allowed(name)
+def _room_faults(name, module, known):
+  room = room_of(name)
+  if room is None:
+    yield '{}: belongs to no room; say in layering_test.py which it is'.format(name)
+    return
+  allowed = ROOMS[room] | {room, 'albert.common'}
   for imported in sorted(_of_repository(module.imports)):
-    if imported not in allowed and not (_is_data_tool(name) and _is_data_tool(imported)):
-      yield '{} imports {}: not in the table of layering_test.py'.format(name, imported)
+    if imported not in known or room_of(imported) not in allowed or room_of(imported) == 'programs':
+      yield '{} imports {}: {} may import {} only'.format(name, imported, room, ', '.join(sorted(allowed)))
+
+
+def _import_faults(name, module):
   for imported in sorted(module.imports):
     if _top(imported) in SEGMENTERS and not name.startswith('tools.'):
       yield '{} imports {}: only tools/ segments text'.format(name, imported)
     if _top(imported) == 'npu_bridge' and name != 'albert.npu_session':
       yield '{} imports {}: only albert.npu_session does'.format(name, imported)
-    if imported in ('absl.flags', 'argparse', 'optparse') and name != 'albert.cli' and not module.is_entry_point:
+    if imported in _FLAG_LIBRARIES and name != 'albert.common.cli' and not module.is_entry_point:
       yield '{} imports {}: only programs, which end in cli.run(main), have flags'.format(name, imported)
     if imported.startswith('gin.tf.external_configurables'):
       yield '{} imports {}: it needs names that TensorFlow 1.15 lacks'.format(name, imported)
+    if _top(imported) == 'gin' and name.startswith('albert.dataset'):
+      yield '{} imports {}: a data set knows no settings'.format(name, imported)
   if any(_top(imported) == 'npu_bridge' for imported in module.top_imports):
     yield '{} imports npu_bridge outside a function: nothing would run without it'.format(name)
   if module.decorates and module.is_entry_point:
@@ -213,13 +178,13 @@ def faults(modules):
   """Lines, one for each import that breaks a rule."""
   found = []
   for name, module in sorted(modules.items()):
-    if _top(name) == 'albert' and name != 'albert' and name.partition('.')[2] not in ALBERT:
-      found.append('{}: new in albert/; say in layering_test.py what it may import'.format(name))
+    if name not in ('albert', 'tools'):
+      found += _room_faults(name, module, modules)
     found += _import_faults(name, module)
-    if _is_data_tool(name):
+    if room_of(name) in NEVER_TENSORFLOW:
       for reached in sorted(_reached(name, modules)):
-        if any(_top(imported) in ('tensorflow', 'gin') for imported in modules[reached].imports):
-          found.append('{} reaches TensorFlow or gin through {}'.format(name, reached))
+        if any(_top(imported) == 'tensorflow' for imported in modules[reached].imports):
+          found.append('{} reaches TensorFlow through {}'.format(name, reached))
   return found
 
 
@@ -238,37 +203,51 @@ def test_every_import_is_allowed():
   assert faults(parse(read_sources())) == []
 
 
-def test_the_table_names_only_modules_that_exist():
+def test_the_table_names_only_what_exists():
   modules = read_sources()
-  assert not [name for name in ALBERT if 'albert.' + name not in modules]
-  assert not [name for name in MODEL_TOOLS if name not in modules]
+  rooms = {room_of(name) for name in modules if name not in ('albert', 'tools')}
+  assert rooms == set(ROOMS)
+  assert not [name for name in list(FRONT_ROOMS) + list(MODEL_TOOLS) if name not in modules]
+
+
+def test_no_folder_holds_more_than_a_reader_can_hold():
+  for package in ('albert', 'tools', 'test'):
+    for folder, folders, files in os.walk(os.path.join(ROOT, package)):
+      folders[:] = [name for name in folders if name not in ('__pycache__', 'data', 'output')]
+      sources = [name for name in files if name.endswith('.py') and name != '__init__.py']
+      assert len(sources) <= 15, '{} holds {} files; which of them belong together?'.format(folder, len(sources))
 
 
 @pytest.mark.parametrize('name, source', [
-    ('albert.modeling', 'from albert import objectives'),
-    ('albert.modeling', 'import albert.objectives'),
-    ('albert.lamb', 'def f():\n  from albert.modeling import AlbertConfig'),
+    ('albert.modeling', 'from albert.tasks import heads'),
+    ('albert.modeling', 'import albert.tasks.heads'),
+    ('albert.lamb', 'def f():\n  from albert.model.config import AlbertConfig'),
     ('albert.pretraining', 'from albert import run_pretraining'),
-    ('albert.features', 'from tools import corpus'),
-    ('albert.features', 'import test.synthetic_data'),
+    ('albert.training.trainer', 'from albert import pretraining'),
+    ('albert.run.saver', 'from albert.training import trainer'),
+    ('albert.dataset.contract', 'from albert import input_pipeline'),
+    ('albert.dataset.contract', 'from tools.text import corpus'),
+    ('albert.dataset.contract', 'import test.support.synthetic_data'),
+    ('albert.dataset.contract', 'import gin'),
+    ('albert.dataset.contract', 'import tensorflow'),
     ('albert.novelty', ''),
-    ('albert.tokenization', 'import jieba'),
-    ('albert.tokenization', 'def f():\n  import rjieba'),
+    ('albert.novelties.first', ''),
+    ('albert.dataset.tokenization', 'import jieba'),
+    ('albert.dataset.tokenization', 'def f():\n  import rjieba'),
     ('albert.modeling', 'def f():\n  from npu_bridge.npu_init import npu_config_proto'),
     ('albert.modeling', 'def f():\n  importlib.import_module("npu_bridge.npu_init")'),
     ('albert.npu_session', 'import npu_bridge'),
     ('albert.npu_session', 'class C:\n  from npu_bridge.npu_init import NPUEstimator'),
     ('albert.modeling', 'from absl import flags'),
-    ('tools.corpus', 'from absl import flags\nif __name__ == "__main__":\n  main()'),
-    ('tools.corpus', 'import argparse'),
+    ('tools.text.corpus', 'from absl import flags\nif __name__ == "__main__":\n  main()'),
+    ('tools.text.corpus', 'import argparse'),
     ('albert.run_pretraining', 'import gin\n@gin.configurable\ndef f():\n  pass\n'
                                'if __name__ == "__main__":\n  cli.run(main)'),
     ('albert.pretraining', 'import gin.tf.external_configurables'),
-    ('tools.corpus', 'import tensorflow as tf'),
-    ('tools.corpus', 'def f():\n  import tensorflow.compat.v1 as tf'),
-    ('tools.corpus', 'from albert import lamb'),
-    ('tools.corpus', 'from tools import checkpoints'),
-    ('tools.checkpoints', 'from albert import modeling'),
+    ('tools.text.corpus', 'import tensorflow as tf'),
+    ('tools.text.corpus', 'def f():\n  import tensorflow.compat.v1 as tf'),
+    ('tools.text.corpus', 'from albert import lamb'),
+    ('tools.text.corpus', 'from tools import checkpoints'),
     ('tools.parity', 'from albert import run_pretraining'),
 ])
 def test_a_forbidden_import_is_found(name, source):
@@ -277,15 +256,17 @@ def test_a_forbidden_import_is_found(name, source):
 
 
 def test_tensorflow_is_found_behind_another_module():
-  sources = dict(read_sources(), **{'albert.features': 'import tensorflow', 'tools.corpus': 'from tools import shards',
-                                    'tools.shards': 'from albert import features'})
-  assert 'tools.corpus reaches TensorFlow or gin through albert.features' in faults(parse(sources))
+  sources = dict(read_sources(), **{
+      'albert.dataset.contract': 'import tensorflow', 'tools.text.corpus': 'from tools.text import shards',
+      'tools.text.shards': 'from albert.dataset import contract'})
+  assert 'tools.text.corpus reaches TensorFlow through albert.dataset.contract' in faults(parse(sources))
 
 
 @pytest.mark.parametrize('name, source', [
     ('albert.npu_session', 'def f():\n  from npu_bridge.npu_init import NPUEstimator'),
-    ('tools.segmentation', 'def f():\n  import jieba'),
-    ('tools.corpus', 'from absl import flags\nfrom albert import cli\nif __name__ == "__main__":\n  cli.run(main)'),
+    ('tools.text.segmentation', 'def f():\n  import jieba'),
+    ('tools.text.corpus', 'from absl import flags\nfrom albert.common import cli\n'
+                          'if __name__ == "__main__":\n  cli.run(main)'),
 ])
 def test_an_allowed_import_is_not_found(name, source):
   assert faults(parse(dict(read_sources(), **{name: source}))) == []

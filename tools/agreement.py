@@ -7,11 +7,11 @@ import collections
 
 from absl import flags
 
-from albert import cli
-from albert import tokenization
-from albert.errors import UserError
-from tools import corpus
-from tools import segmentation
+from albert.common import cli
+from albert.common.errors import UserError
+from albert.dataset import tokenization
+from tools.text import corpus
+from tools.text import segmentation
 
 FLAGS = flags.FLAGS
 

@@ -21,12 +21,12 @@ import statistics
 
 from absl import flags
 
-from albert import cli
-from albert.errors import UserError
-from tools import bench_growth
-from tools import bench_packing
-from tools import bench_steps
-from tools.bench_steps import Shape
+from albert.common import cli
+from albert.common.errors import UserError
+from tools.benchmarks import growth
+from tools.benchmarks import packing
+from tools.benchmarks import step_times
+from tools.benchmarks.step_times import Shape
 
 FLAGS = flags.FLAGS
 _KINDS_PRINTED = 20
@@ -38,9 +38,9 @@ MICRO_BATCHES_AIM = 1.03
 
 
 def measure(shape, steps, names):
-  """Figures of several workers (see bench_steps.started), all with the same random batch."""
-  batch = bench_steps.random_batch(shape, bench_steps.load_config(shape).vocab_size)
-  return bench_steps.measure(shape, steps, collections.OrderedDict((name, batch) for name in names))
+  """Figures of several workers (see step_times.started), all with the same random batch."""
+  batch = step_times.random_batch(shape, step_times.load_config(shape).vocab_size)
+  return step_times.measure(shape, steps, collections.OrderedDict((name, batch) for name in names))
 
 
 def measure_micro_batches(shape, steps, micro_batch_size):
@@ -48,19 +48,19 @@ def measure_micro_batches(shape, steps, micro_batch_size):
   if micro_batch_size < 1 or shape.batch_size % micro_batch_size:
     raise UserError('--micro_batch_size: expected a divisor of --batch_size={}, found {}'.format(
         shape.batch_size, micro_batch_size))
-  batch = bench_steps.random_batch(shape, bench_steps.load_config(shape).vocab_size)
+  batch = step_times.random_batch(shape, step_times.load_config(shape).vocab_size)
   names = ['{}:{}'.format(kind, micro_batch_size) for kind in ('micro_batches', 'alone')]
-  return bench_steps.measure(shape, steps, collections.OrderedDict((name, batch) for name in names),
+  return step_times.measure(shape, steps, collections.OrderedDict((name, batch) for name in names),
                              {names[1]: shape.batch_size // micro_batch_size})
 
 
 def profile(shape, trace_file):
   """Prints the time of one step by kind of operation and writes a Chrome trace."""
-  config = bench_steps.load_config(shape)
-  batches = {'library': bench_steps.random_batch(shape, config.vocab_size)}
-  with bench_steps.started(config, batches) as workers:
+  config = step_times.load_config(shape)
+  batches = {'library': step_times.random_batch(shape, config.vocab_size)}
+  with step_times.started(config, batches) as workers:
     worker, = workers.values()
-    for _ in range(bench_steps.WARM_UP_STEPS):
+    for _ in range(step_times.WARM_UP_STEPS):
       worker.step(keep=False)
     found = worker.ask('profile ' + os.path.abspath(trace_file))
     worker.close()
@@ -84,7 +84,7 @@ def print_ratios(found, target=None, against='plain'):
   first = next(iter(found))
   for name, figures in found.items():
     if name != first:
-      ratios = bench_steps.pair_ratios(found[first], figures)
+      ratios = step_times.pair_ratios(found[first], figures)
       print('{} / {:<16} {:.3f} (pairs {:.3f} to {:.3f}; cpu time {:.3f}){}'.format(
           first, name, statistics.median(ratios), ratios[0], ratios[-1],
           found[first]['cpu_seconds_per_step'] / figures['cpu_seconds_per_step'],
@@ -112,9 +112,9 @@ def main(argv):
   if FLAGS.profile:
     profile(shape, FLAGS.trace_file)
   elif FLAGS.packing:
-    bench_packing.run(FLAGS.input_file, shape, FLAGS.steps, FLAGS.json)
+    packing.run(FLAGS.input_file, shape, FLAGS.steps, FLAGS.json)
   elif FLAGS.grow:
-    bench_growth.run(shape, FLAGS.steps, FLAGS.json)
+    growth.run(shape, FLAGS.steps, FLAGS.json)
   elif FLAGS.micro_batch_size:
     print_found(shape, measure_micro_batches(shape, FLAGS.steps, FLAGS.micro_batch_size), MICRO_BATCHES_AIM, 'alone')
   elif FLAGS.compare:

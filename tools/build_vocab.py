@@ -16,11 +16,11 @@ import unicodedata
 from absl import flags
 import tqdm
 
-from albert import cli
-from albert import tokenization
-from albert.errors import UserError
-from tools import bpe
-from tools import corpus
+from albert.common import cli
+from albert.common.errors import UserError
+from albert.dataset import tokenization
+from tools.text import bpe
+from tools.text import corpus
 
 FLAGS = flags.FLAGS
 

@@ -20,9 +20,9 @@ import shutil
 from absl import flags
 import numpy as np
 
-from albert import cli  # before TensorFlow: silences the warnings of its import
-from albert.errors import UserError
-from tools import checkpoint_text
+from albert.common import cli  # before TensorFlow: silences the warnings of its import
+from albert.common.errors import UserError
+from tools.conversion import checkpoint_text
 import tensorflow.compat.v1 as tf
 
 STEP = 'global_step'

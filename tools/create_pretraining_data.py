@@ -3,8 +3,8 @@
   python -m tools.create_pretraining_data --input_files=news.txt,more/*.txt.gz --output_dir=data/records \
       --vocab_file=data/vocab.txt
 
-Input: one sentence per line, a blank line between documents. Output: see albert/features.py. The same command again
-finds the finished data set and does nothing; after a kill it continues.
+Input: one sentence per line, a blank line between documents. Output: see albert/dataset/contract.py. The same command
+again finds the finished data set and does nothing; after a kill it continues.
 """
 
 import os
@@ -13,16 +13,17 @@ import time
 
 from absl import flags
 
-from albert import cli
-from albert import features
-from albert.errors import UserError
-from tools import building
-from tools import cleaning
-from tools import data_set
-from tools import engines
-from tools import segmentation
-from tools import spark_engine
-from tools import stages
+from albert.common import cli
+from albert.common.errors import UserError
+from albert.dataset import contract
+from albert.dataset import record_format
+from tools.preprocessing import data_set
+from tools.preprocessing import pipeline
+from tools.preprocessing import stages
+from tools.text import cleaning
+from tools.text import segmentation
+from tools.workers import local
+from tools.workers import spark
 
 FLAGS = flags.FLAGS
 
@@ -44,8 +45,9 @@ def define_flags():
   flags.DEFINE_float('masked_lm_prob', 0.10, 'Share of the tokens that are masked.')
   flags.DEFINE_integer('dupe_factor', None, 'How often each training document is used, with other cuts and masks. By '
                        'default 10; 1 if the record format is compact, where each epoch has other masks.')
-  flags.DEFINE_enum('record_format', features.REFERENCE, features.RECORD_FORMATS, 'Of the training records. reference: '
-                    'masked here, read by anyone. compact: about a third of the bytes, masked while they are read.')
+  flags.DEFINE_enum('record_format', record_format.REFERENCE, record_format.RECORD_FORMATS,
+                    'Of the training records. reference: masked here, read by anyone. compact: about a third of the '
+                    'bytes, masked while they are read.')
   flags.DEFINE_float('short_seq_prob', 0.1, 'How often a document is cut into shorter sequences than S.')
   flags.DEFINE_integer('random_seed', 12345, 'Everything random follows from it and from the place in the corpus.')
   flags.DEFINE_enum('segmenter', None, segmentation.SEGMENTERS, 'Finds the words. By default rjieba, where it is '
@@ -109,14 +111,14 @@ def _folder():
 
 def _engine():
   if FLAGS.engine == 'spark':
-    return spark_engine.Spark(FLAGS.spark_master)
-  return engines.Local(FLAGS.num_workers or len(os.sched_getaffinity(0)))
+    return spark.Spark(FLAGS.spark_master)
+  return local.Local(FLAGS.num_workers or len(os.sched_getaffinity(0)))
 
 
 def _settings():
   dupe_factor = FLAGS.dupe_factor
   if dupe_factor is None:
-    dupe_factor = 1 if FLAGS.record_format == features.COMPACT else 10
+    dupe_factor = 1 if FLAGS.record_format == record_format.COMPACT else 10
   return stages.Settings(
       vocab_file=FLAGS.vocab_file, do_lower_case=FLAGS.do_lower_case, do_whole_word_mask=FLAGS.do_whole_word_mask,
       segmenter=FLAGS.segmenter or segmentation.default(), encoding=FLAGS.encoding, skip_errors=FLAGS.errors == 'skip',
@@ -133,7 +135,7 @@ def write_single_file(info, path):
     return
   try:
     with open(path + '.tmp', 'wb') as target:
-      for shard in info.paths(features.TRAIN):
+      for shard in info.paths(contract.TRAIN):
         with open(shard, 'rb') as source:
           shutil.copyfileobj(source, target, 1 << 20)
     os.replace(path + '.tmp', path)
@@ -151,26 +153,26 @@ def summary(result, seconds):
       'data set    {}'.format(info.folder),
       'report      {}'.format(os.path.join(info.folder, data_set.REPORT_FILE)),
       'training    {:,} examples of {}, {} each: {}, {:.1f} MB'.format(
-          info.records(features.TRAIN), _number(counts['documents'] - counts['heldout_documents'], 'document'),
-          _number(info.settings['dupe_factor'], 'way'), _number(len(info.shards[features.TRAIN]), 'file'),
+          info.records(contract.TRAIN), _number(counts['documents'] - counts['heldout_documents'], 'document'),
+          _number(info.settings['dupe_factor'], 'way'), _number(len(info.shards[contract.TRAIN]), 'file'),
           counts['train_bytes'] / 1e6),
       'held out    {:,} examples of {}, {} ways each; training never sees them'.format(
-          info.records(features.HELDOUT), _number(counts['heldout_documents'], 'document'),
+          info.records(contract.HELDOUT), _number(counts['heldout_documents'], 'document'),
           info.settings['heldout_dupe_factor']),
       'shape       S={}, P={}; {:.0%} of the positions hold text, {}'.format(
           info.max_seq_length, info.max_predictions_per_seq,
-          counts['train_tokens'] / (info.records(features.TRAIN) * info.max_seq_length),
-          'masked when it is read' if info.record_format == features.COMPACT else '{:.1%} of that is masked'.format(
-              counts['train_masked_tokens'] / counts['train_tokens'])),
+          counts['train_tokens'] / (info.records(contract.TRAIN) * info.max_seq_length),
+          'masked when it is read' if info.record_format == record_format.COMPACT else
+          '{:.1%} of that is masked'.format(counts['train_masked_tokens'] / counts['train_tokens'])),
       'text        {:,} documents, {:,} sentences, {:,} words, {:,} tokens, {:.2%} [UNK]'.format(
           counts['documents'], counts['sentences'], counts['words'], counts['tokens'],
           counts['unknown_tokens'] / counts['tokens']),
-      'left out    ' + _left_out(counts, os.path.join(info.folder, building.SKIPPED_FILE))]
+      'left out    ' + _left_out(counts, os.path.join(info.folder, pipeline.SKIPPED_FILE))]
   if result.reused:
     lines.insert(0, 'continued a run that had been interrupted: ' + _number(result.reused, 'finished part'))
   if result.created:
     lines.append('time        {:.1f} s, {:,.0f} examples/s'.format(
-        seconds, (info.records(features.TRAIN) + info.records(features.HELDOUT)) / seconds))
+        seconds, (info.records(contract.TRAIN) + info.records(contract.HELDOUT)) / seconds))
   return '\n'.join(lines)
 
 

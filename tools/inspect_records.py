@@ -11,12 +11,13 @@ import os
 
 from absl import flags
 
-from albert import cli
-from albert import features
-from albert import tokenization
-from albert.errors import UserError
-from tools import compact
-from tools import tfrecord
+from albert.common import cli
+from albert.common.errors import UserError
+from albert.dataset import contract
+from albert.dataset import record_format
+from albert.dataset import tokenization
+from tools.preprocessing import compact
+from tools.preprocessing import example_writer
 
 FLAGS = flags.FLAGS
 
@@ -43,7 +44,7 @@ def main(argv):
   last = FLAGS.skip + FLAGS.num_examples
   for path, number, record in itertools.islice(numbered_records(paths), FLAGS.skip, last):
     place = '{} record {}'.format(path, number)
-    print('\n' + place + '\n' + describe(tfrecord.parse_example(record, place), vocabulary, place))
+    print('\n' + place + '\n' + describe(example_writer.parse_example(record, place), vocabulary, place))
 
 
 def find_records(names):
@@ -55,8 +56,8 @@ def find_records(names):
   paths = []
   for name in names:
     if os.path.isdir(name):
-      info = features.DatasetInfo.load(name)
-      paths.extend(info.paths(features.TRAIN) + info.paths(features.HELDOUT))
+      info = contract.DatasetInfo.load(name)
+      paths.extend(info.paths(contract.TRAIN) + info.paths(contract.HELDOUT))
     else:
       paths.extend([name] if os.path.exists(name) else sorted(glob.glob(name)))
   if not paths:
@@ -72,13 +73,13 @@ def find_vocabulary(path, vocab_file):
     UserError: there is none, or the given one is not the data set's.
   """
   folder = os.path.dirname(path)
-  beside = os.path.join(folder, features.VOCAB_FILE)
+  beside = os.path.join(folder, contract.VOCAB_FILE)
   if not vocab_file and not os.path.exists(beside):
     raise UserError('expected the vocabulary of {} beside it, found no {}; name it with --vocab_file'.format(
-        path, features.VOCAB_FILE))
+        path, contract.VOCAB_FILE))
   vocabulary = tokenization.Vocabulary.load(vocab_file or beside)
-  if os.path.exists(os.path.join(folder, features.DATASET_FILE)):
-    info = features.DatasetInfo.load(folder)
+  if os.path.exists(os.path.join(folder, contract.DATASET_FILE)):
+    info = contract.DatasetInfo.load(folder)
     if info.vocab_sha256 != vocabulary.sha256:
       raise UserError('{}: expected the vocabulary that the data set in {} was made with ({} tokens), found another '
                       'one ({} tokens); use {}'.format(vocab_file or beside, folder, info.vocab_size,
@@ -89,7 +90,7 @@ def find_vocabulary(path, vocab_file):
 def numbered_records(paths):
   """Yields (path, number in the file, record)."""
   for path in paths:
-    for number, record in enumerate(tfrecord.read_records(path)):
+    for number, record in enumerate(example_writer.read_records(path)):
       yield path, number, record
 
 
@@ -97,13 +98,13 @@ def describe(example, vocabulary, place='record'):
   """A record for a person: str.
 
   Args:
-    example: what tfrecord.parse_example returns: at least the reference format's features, or the compact one's.
+    example: what example_writer.parse_example returns: at least the reference format's features, or the compact one's.
     vocabulary: `tokenization.Vocabulary`.
     place: names the record in errors.
   """
-  if features.COMPACT_FEATURES[0].name in example:
+  if record_format.COMPACT_FEATURES[0].name in example:
     example = compact.unpack(example, len(example['word_lengths']))
-  missing = [spec.name for spec in features.REFERENCE_FEATURES if spec.name not in example]
+  missing = [spec.name for spec in record_format.REFERENCE_FEATURES if spec.name not in example]
   if missing:
     raise UserError('{}: expected the features of the reference format, found no {}; make the data set '
                     'again'.format(place, ', '.join(missing)))
@@ -114,7 +115,7 @@ def describe(example, vocabulary, place='record'):
   if max(ids + list(labels.values())) >= len(vocabulary):
     raise UserError('{}: expected ids below {}, the size of the vocabulary, found {}; name the vocabulary that the '
                     'records were made with'.format(place, len(vocabulary), max(ids + list(labels.values()))))
-  words = words_of(ids, example.get(features.TOKEN_BOUNDARY.name), vocabulary)
+  words = words_of(ids, example.get(record_format.TOKEN_BOUNDARY.name), vocabulary)
   segments = [[], []]
   for word in words:
     segments[int(example['segment_ids'][word[0]])].append(_word_text(word, ids, labels, vocabulary))

@@ -20,17 +20,17 @@ import zipfile
 from absl import flags
 import numpy as np
 
-from albert import cli  # before TensorFlow: silences the warnings of its import
-from albert import checkpoints
+from albert.common import cli  # before TensorFlow: silences the warnings of its import
+from albert.common.errors import UserError
+from albert.device import session_options
 from albert import input_pipeline
 from albert import lamb
-from albert import micro_batches
-from albert import npu_options
+from albert.model.config import AlbertConfig
 from albert import npu_session
-from albert import objectives
-from albert import training_step
-from albert.config import AlbertConfig
-from albert.errors import UserError
+from albert.run import loading
+from albert.tasks import heads
+from albert.training import micro_batches
+from albert.training import training_step
 import tensorflow.compat.v1 as tf
 
 OUTPUT_TOLERANCE = 1e-5
@@ -63,7 +63,8 @@ def load_fixture(folder):
   missing = [name for name in _FILES if not os.path.exists(os.path.join(folder, name))]
   if missing or len(indexes) != 1:
     raise UserError('{}: expected a folder with {} and one checkpoint, found {} of the files and {} checkpoints; '
-                    'see test/parity'.format(folder, ', '.join(_FILES), len(_FILES) - len(missing), len(indexes)))
+                    'see test/support/parity'.format(folder, ', '.join(_FILES), len(_FILES) - len(missing),
+                                                     len(indexes)))
   try:
     with open(os.path.join(folder, 'optimizer.json'), encoding='utf-8') as source:
       optimizer = json.load(source)
@@ -85,11 +86,11 @@ def _optimizer_options(values):
 
 def library_outputs(batch, config, whole_last_layer=False, recompute=False, fused_ops=True, towers=1):
   """This library's model, as it is trained on a CPU, on a Batch of tensors: {key of expected.npz: tensor}."""
-  device = npu_session.start(npu_options.SessionOptions(device='cpu', fused_ops=fused_ops), environ={})
-  divide_by = objectives.denominators(batch)
+  device = npu_session.start(session_options.SessionOptions(device='cpu', fused_ops=fused_ops), environ={})
+  divide_by = heads.denominators(batch)
 
   def build(part):
-    model = objectives.pretraining_model(part, config, is_training=True, ops=training_step.model_ops(device),
+    model = heads.pretraining_model(part, config, is_training=True, ops=training_step.model_ops(device),
                                          divide_by=divide_by, whole_last_layer=whole_last_layer, recompute=recompute)
     return _Outputs(model.encoder.embedding_output, model.encoder.sequence_output, model.encoder.pooled_output,
                     tf.nn.log_softmax(model.masked_lm.logits), model.masked_lm.example_loss,
@@ -115,12 +116,12 @@ def compute(fixture, outputs=library_outputs):
   with tf.Graph().as_default():
     tensors = outputs(input_pipeline.Batch(*[tf.constant(value) for value in fixture.batch]), fixture.config)
     weights = {variable.op.name: variable for variable in tf.trainable_variables()}
-    device = npu_session.start(npu_options.SessionOptions(device='cpu'), environ={})
+    device = npu_session.start(session_options.SessionOptions(device='cpu'), environ={})
     optimizer = training_step.Update(fixture.options, fixture.num_train_steps, device)
     gradients = optimizer.gradients(tensors['total_loss'], list(weights.values()))
     tensors.update({'grad/' + name: gradient for name, gradient in zip(weights, gradients)})
     update = optimizer.apply(list(zip(gradients, weights.values())), tensors['total_loss'])
-    checkpoints.check_compatible(fixture.checkpoint, tf.global_variables())
+    loading.check_compatible(fixture.checkpoint, tf.global_variables())
     with tf.Session(config=tf.ConfigProto(device_count={'GPU': 0})) as session:
       tf.train.Saver().restore(session, fixture.checkpoint)
       found = session.run(tensors)
@@ -217,7 +218,7 @@ def check(folder, as_json=False, recompute=False, towers=1):
 
 def main(argv):
   if len(argv) != 2:
-    raise UserError('expected one argument, the folder of a fixture such as test/parity/shared_group, '
+    raise UserError('expected one argument, the folder of a fixture such as test/support/parity/shared_group, '
                     'found {}'.format(len(argv) - 1))
   return check(argv[1], flags.FLAGS.json, flags.FLAGS.recompute, flags.FLAGS.towers)
 

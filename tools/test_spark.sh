@@ -23,4 +23,4 @@ if ! "$root/.venv/bin/python" -c "import pyspark, sys; sys.exit(pyspark.__versio
 fi
 echo "test-spark: PySpark $wanted, ${found%%$'\n'*}"
 cd "$root"
-exec bash tools/run.sh pytest test/spark_engine_test.py "$@"
+exec bash tools/run.sh pytest test/tools/workers/spark_test.py "$@"

@@ -1,0 +1,143 @@
+"""The data set: its files, and `dataset.json`, which says what is in them.
+
+Legend: S = max_seq_length, P = max_predictions_per_seq. A data set is a folder:
+
+    dataset.json                    the contract, written last: a folder without it is not finished
+    vocab.txt                       the vocabulary that the ids refer to
+    token_counts.txt                line i: how often token i occurs in the training documents
+    train-00000-of-00002.tfrecord   shards in the reference format of google-research/albert, or in the compact one
+    train-00000-of-00002.tfrecord.lengths.npy  uint16 [records, 2], tokens and labels of each record, for packing them
+    data_report.html                the same for a person, with histograms
+    skipped.tsv                     file, line and reason of all that was left out, if anything was
+    heldout-00000-of-00001.tfrecord documents that training never sees, always in the reference format
+"""
+
+import collections
+import hashlib
+import json
+import os
+
+from albert.common.errors import UserError
+from albert.dataset.record_format import REFERENCE
+
+DATASET_FILE = 'dataset.json'
+VOCAB_FILE = 'vocab.txt'
+TOKEN_COUNTS_FILE = 'token_counts.txt'
+FORMAT_VERSION = 1
+
+TRAIN = 'train'
+HELDOUT = 'heldout'
+
+
+def shard_name(split, index, count):
+  """File name of shard `index` of `count`, e.g. train-00000-of-00064.tfrecord."""
+  return '{}-{:05d}-of-{:05d}.tfrecord'.format(split, index, count)
+
+
+def lengths_file(shard_path):
+  """Path of the lengths of a training shard's records."""
+  return shard_path + '.lengths.npy'
+
+
+Shard = collections.namedtuple('Shard', ['file', 'records', 'sha256', 'bytes', 'packed_rows'], defaults=[None, None])
+Shard.__doc__ = """One file of records: name relative to the data set's folder, record count, hex SHA-256, size.
+
+packed_rows: rows that albert.dataset.packing.plan distributes the records over. The last two are None in data sets
+that were made before they were written; packed_rows also for held-out and compact records.
+"""
+
+
+class DatasetInfo:
+  """What `dataset.json` says.
+
+  Attributes:
+    folder: the data set's folder (not stored).
+    max_seq_length, max_predictions_per_seq, vocab_size: int.
+    vocab_sha256: hex SHA-256 of vocab.txt.
+    shards: {'train': [Shard], 'heldout': [Shard]}, in order.
+    settings: how it was made (masked_lm_prob, dupe_factor, short_seq_prob, random_seed, ...).
+    statistics: counts of what was read, written and skipped.
+  """
+
+  def __init__(self, folder, max_seq_length, max_predictions_per_seq, vocab_size, vocab_sha256, shards,
+               settings=None, statistics=None):
+    self.folder = folder
+    self.max_seq_length = max_seq_length
+    self.max_predictions_per_seq = max_predictions_per_seq
+    self.vocab_size = vocab_size
+    self.vocab_sha256 = vocab_sha256
+    self.shards = shards
+    self.settings = settings or {}
+    self.statistics = statistics or {}
+
+  @property
+  def record_format(self):
+    """'reference' or 'compact': of the training records."""
+    return self.settings.get('record_format', REFERENCE)
+
+  @property
+  def vocab_file(self):
+    return os.path.join(self.folder, VOCAB_FILE)
+
+  @property
+  def token_counts_file(self):
+    return os.path.join(self.folder, TOKEN_COUNTS_FILE)
+
+  def paths(self, split):
+    """Paths of the shards of 'train' or 'heldout', in order."""
+    return [os.path.join(self.folder, shard.file) for shard in self.shards[split]]
+
+  def records(self, split):
+    """How many records 'train' or 'heldout' has."""
+    return sum(shard.records for shard in self.shards[split])
+
+  def fingerprint(self):
+    """Hex SHA-256 of what training reads: the training shards' names, counts and checksums, in order."""
+    described = [[shard.file, shard.records, shard.sha256] for shard in self.shards[TRAIN]]
+    return hashlib.sha256(json.dumps(described).encode('utf-8')).hexdigest()
+
+  def save(self):
+    """Writes `dataset.json` under a temporary name, then renames: it exists only when it is complete."""
+    path = os.path.join(self.folder, DATASET_FILE)
+    with open(path + '.tmp', 'w', encoding='utf-8') as target:
+      json.dump(self._to_json(), target, ensure_ascii=False, indent=1)
+      target.write('\n')
+      target.flush()
+      os.fsync(target.fileno())
+    os.replace(path + '.tmp', path)
+
+  def _to_json(self):
+    return collections.OrderedDict([
+        ('format_version', FORMAT_VERSION),
+        ('max_seq_length', self.max_seq_length),
+        ('max_predictions_per_seq', self.max_predictions_per_seq),
+        ('vocab_size', self.vocab_size),
+        ('vocab_sha256', self.vocab_sha256),
+        ('settings', self.settings),
+        ('statistics', self.statistics),
+        ('shards', {split: [shard._asdict() for shard in shards] for split, shards in self.shards.items()}),
+    ])
+
+  @classmethod
+  def load(cls, folder):
+    """Reads `folder`/dataset.json.
+
+    Raises:
+      UserError: absent, not JSON, another format version, or a key is missing.
+    """
+    path = os.path.join(folder, DATASET_FILE)
+    if not os.path.exists(path):
+      raise UserError('expected a data set with {} in {}, found none; make one with "make data" '
+                      'or name its folder (DATA=...)'.format(DATASET_FILE, folder))
+    try:
+      with open(path, encoding='utf-8') as source:
+        raw = json.load(source)
+      if raw['format_version'] != FORMAT_VERSION:
+        raise UserError('{}: expected format_version {}, found {}; make the data set again'.format(
+            path, FORMAT_VERSION, raw['format_version']))
+      shards = {split: [Shard(**shard) for shard in entries] for split, entries in raw['shards'].items()}
+      return cls(folder, raw['max_seq_length'], raw['max_predictions_per_seq'], raw['vocab_size'],
+                 raw['vocab_sha256'], shards, raw['settings'], raw['statistics'])
+    except (ValueError, KeyError, TypeError) as error:
+      raise UserError('{}: expected what tools.create_pretraining_data writes, found a file that cannot be '
+                      'read ({!r}); make the data set again'.format(path, error))

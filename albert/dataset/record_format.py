@@ -1,0 +1,45 @@
+"""The record: names, kinds and lengths of its features, for writer, reader and tests.
+
+Legend: S = max_seq_length, P = max_predictions_per_seq.
+"""
+
+import collections
+
+# One feature of a record. kind: 'int64', 'float32' or 'bytes', as in tf.train.Feature. length: 'S', 'P' or a number; of
+# bytes the type of the numbers in them.
+FeatureSpec = collections.namedtuple('FeatureSpec', ['name', 'kind', 'length'])
+
+# The reference format. next_sentence_labels holds the sentence order: 1 = the two segments are swapped.
+REFERENCE_FEATURES = (
+    FeatureSpec('input_ids', 'int64', 'S'),
+    FeatureSpec('input_mask', 'int64', 'S'),
+    FeatureSpec('segment_ids', 'int64', 'S'),
+    FeatureSpec('masked_lm_positions', 'int64', 'P'),
+    FeatureSpec('masked_lm_ids', 'int64', 'P'),
+    FeatureSpec('masked_lm_weights', 'float32', 'P'),
+    FeatureSpec('next_sentence_labels', 'int64', 1),
+)
+# Written as well, read only by tools: 1 where a word starts.
+TOKEN_BOUNDARY = FeatureSpec('token_boundary', 'int64', 'S')
+
+# How training records are written. Compact ones are not masked: albert/input/dynamic_masking.py does that, in each
+# epoch.
+REFERENCE, COMPACT = 'reference', 'compact'
+RECORD_FORMATS = (REFERENCE, COMPACT)
+# kind 'bytes': little-endian numbers, one for each token of [CLS] A [SEP] B [SEP], no padding.
+COMPACT_FEATURES = (
+    FeatureSpec('token_ids', 'bytes', 'uint16'),
+    # At the first token of a word how many it has, 0 at the others, UNMASKABLE where what starts is no whole word.
+    FeatureSpec('word_lengths', 'bytes', 'uint8'),
+    FeatureSpec('second_segment', 'int64', 1),  # the position of the first token of B
+    FeatureSpec('next_sentence_labels', 'int64', 1),
+    FeatureSpec('record_index', 'int64', 1),  # in its split
+)
+UNMASKABLE = 255
+# The ids must fit into uint16.
+MAX_COMPACT_VOCABULARY = 1 << 16
+
+
+def feature_length(spec, max_seq_length, max_predictions_per_seq):
+  """The number of values of `spec` in a record."""
+  return {'S': max_seq_length, 'P': max_predictions_per_seq}.get(spec.length, spec.length)

@@ -1,0 +1,1 @@
+"""Where it runs; its front room is albert/npu_session.py."""

@@ -1,0 +1,157 @@
+"""Does a training step fit into this machine's memory? Answered before the graph is built. Needs no TensorFlow."""
+
+import os
+
+from albert.common.errors import UserError
+from albert.device import cores
+
+_BYTES = 4  # float32
+_CONTROL_GROUP = '/sys/fs/cgroup'
+# The interpreter, TensorFlow, its thread pools and the input pipeline.
+_BASE_BYTES = 300 << 20
+# Live tensors of [rows, width] in one layer, kept for the backward pass or passing through, of widths H, I and S
+# (heads x S x S attention). Fitted to the measured peaks of memory_test.
+_HIDDEN_TENSORS = 8.0
+_INTERMEDIATE_TENSORS = 2.0
+_ATTENTION_TENSORS = 1.0
+_LOGIT_TENSORS = 3.0
+_BATCHES_AHEAD = 6
+# Dropout keeps its mask and its result beside each tensor that it is applied to.
+_DROPOUT_TENSORS = 2.0
+# With recomputation: what is in a layer while its backward pass runs. Fitted to the peaks of memory_test.
+_LAYERS_RECOMPUTED = 4.5
+# What a step in micro-batches that are chosen here may take, however much memory is free: the rest is left to others.
+_MOST_BYTES = 5 * 10**9
+# weight, gradient, two moments and their next values
+_COPIES_OF_PARAMETERS = 8
+
+
+def parameter_count(config):
+  """Trainable parameters of the whole pre-training model."""
+  wide, narrow, inner = config.hidden_size, config.embedding_size, config.intermediate_size
+  embeddings = (config.vocab_size + config.type_vocab_size + config.max_position_embeddings + 2) * narrow
+  mapping = (narrow + 1) * wide if narrow != wide else 0
+  block = 4 * (wide + 1) * wide + 4 * wide + (wide + 1) * inner + (inner + 1) * wide
+  heads = (wide + 1) * wide + (wide + 3) * narrow + config.vocab_size + 2 * (wide + 1)
+  return embeddings + mapping + block * config.num_hidden_groups * config.inner_group_num + heads
+
+
+def training_bytes(config, batch_size, max_seq_length, max_predictions_per_seq, recompute=False, towers=None):
+  """Estimated peak memory of training, in bytes.
+
+  Args:
+    config: AlbertConfig.
+    batch_size: sequences that are computed at a time.
+    max_seq_length: S.
+    max_predictions_per_seq: labels of a row, P or with packing more.
+    recompute: as for modeling.albert.
+    towers: in how many towers; None: as this machine's cores share them, see cores.
+  """
+  towers = towers or cores.choose_towers(batch_size)
+  rows = batch_size * max_seq_length
+  hidden = _HIDDEN_TENSORS + 2 * _DROPOUT_TENSORS * bool(config.hidden_dropout_prob)
+  attention = _ATTENTION_TENSORS + _DROPOUT_TENSORS * bool(config.attention_probs_dropout_prob)
+  layer = _BYTES * rows * (hidden * config.hidden_size + _INTERMEDIATE_TENSORS * config.intermediate_size
+                           + attention * config.num_attention_heads * max_seq_length)
+  logits = _BYTES * _LOGIT_TENSORS * batch_size * max_predictions_per_seq * config.vocab_size
+  parameters = _BYTES * _COPIES_OF_PARAMETERS * parameter_count(config)
+  blocks = config.num_hidden_layers * config.inner_group_num
+  # Each tower's gradients of the weights, one for each layer, which wait for their sum.
+  weights = _BYTES * towers * (4 * config.hidden_size ** 2 + 2 * config.hidden_size * config.intermediate_size)
+  layers = (layer + weights) * blocks
+  if recompute:
+    # The input of each, and what is in one of them; gradients of the weights are added one by one.
+    layers = min(layers, _BYTES * blocks * rows * config.hidden_size + _LAYERS_RECOMPUTED * layer + 2 * weights)
+  return int(_BASE_BYTES + parameters + logits + layers)
+
+
+def available_bytes():
+  """Memory that this process can still get: MemAvailable, or less if its control group has a limit."""
+  free = [_meminfo_available()]
+  for limit, used, stat, cache in (
+      ('memory.max', 'memory.current', 'memory.stat', 'inactive_file'),
+      ('memory/memory.limit_in_bytes', 'memory/memory.usage_in_bytes', 'memory/memory.stat', 'total_inactive_file')):
+    limit, used = _read_number(limit), _read_number(used)
+    if limit is not None and used is not None:
+      # What is used includes the page cache, which the kernel gives back when memory runs short.
+      free.append(max(0, limit - max(0, used - _read_entry(stat, cache))))
+  return min(free)
+
+
+def _meminfo_available():
+  with open('/proc/meminfo', encoding='ascii') as source:
+    for line in source:
+      if line.startswith('MemAvailable:'):
+        return int(line.split()[1]) << 10
+  return os.sysconf('SC_PAGE_SIZE') * os.sysconf('SC_AVPHYS_PAGES')
+
+
+def _read_number(name):
+  try:
+    with open(os.path.join(_CONTROL_GROUP, name), encoding='ascii') as source:
+      return int(source.read())
+  except (OSError, ValueError):  # no control group, or "max"
+    return None
+
+
+def _read_entry(name, key):
+  """The number in the line 'key number' of a file of the control group; 0 if there is none."""
+  try:
+    with open(os.path.join(_CONTROL_GROUP, name), encoding='ascii') as source:
+      return next(int(line.split()[1]) for line in source if line.split()[:1] == [key])
+  except (OSError, ValueError, IndexError, StopIteration):
+    return 0
+
+
+def input_bytes(batch_size, max_seq_length, max_predictions_per_seq):
+  """What the batches that are made ahead take, in bytes."""
+  return _BATCHES_AHEAD * 8 * batch_size * 3 * (max_seq_length + max_predictions_per_seq)
+
+
+def choose_micro_batch_size(config, batch_size, max_seq_length, max_predictions_per_seq, available=None,
+                            recompute=False, towers=None):
+  """The largest divisor of the batch size whose step needs a quarter of the free memory and 5 GB at most, or 1.
+
+  Where the whole batch does not fit, one that `towers` divides goes before a larger one; None: as many as cores.
+  A step in micro-batches computes the same; `make bench-memory` measures what that costs.
+  """
+  most_bytes = min(_MOST_BYTES, (available_bytes() if available is None else available) / 4)
+  towers = towers or cores.available()
+  # No more than fit without anything else in memory: a batch may have any size.
+  one, two = [training_bytes(config, size, max_seq_length, max_predictions_per_seq, recompute, towers=1)
+              for size in (1, 2)]
+  fitting = [size for size in range(min(batch_size, int(most_bytes / (two - one))), 1, -1) if batch_size % size == 0
+             and training_bytes(config, size, max_seq_length, max_predictions_per_seq, recompute) <= most_bytes]
+  if not fitting or fitting[0] == batch_size:
+    return fitting[0] if fitting else 1
+  return next((size for size in fitting if size % towers == 0), fitting[0])
+
+
+def check_fits(config, batch_size, micro_batch_size, max_seq_length, max_predictions_per_seq, available=None,
+               recompute=False):
+  """Compares the estimate with what is free. Returns (estimate, available) in bytes.
+
+  Raises:
+    UserError: it does not fit; the message names a setting that would.
+  """
+  available = available_bytes() if available is None else available
+
+  def needed(batch, micro):
+    return (training_bytes(config, micro, max_seq_length, max_predictions_per_seq, recompute)
+            + input_bytes(batch, max_seq_length, max_predictions_per_seq))
+
+  estimate = needed(batch_size, micro_batch_size)
+  if estimate <= available:
+    return estimate, available
+  fitting = [size for size in range(1, min(micro_batch_size, 4096)) if batch_size % size == 0
+             and needed(batch_size, size) <= available]
+  batches = [2 ** power for power in range(32) if 2 ** power < batch_size and needed(2 ** power, 1) <= available]
+  if fitting:
+    advice = 'set pretrain.micro_batch_size={}'.format(fitting[-1])
+  elif batches:
+    advice = 'set pretrain.train_batch_size={}'.format(batches[-1])
+  else:
+    advice = 'use shorter sequences or a smaller model, such as gin/model/tiny.gin'
+  raise UserError('expected at most {:.1f} GB, which are free, found an estimate of {:.1f} GB for {} of {} sequences '
+                  'of {} tokens at a time; {}'.format(available / 1e9, estimate / 1e9, micro_batch_size, batch_size,
+                                                   max_seq_length, advice))

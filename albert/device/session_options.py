@@ -1,0 +1,205 @@
+"""SessionOptions: device, precision and every parameter of the NpuOptimizer, checked before a graph exists.
+
+The adapter drops a parameter with a wrong name or protobuf field without a word, so the table here is the only
+place that names them. Needs no TensorFlow.
+"""
+
+import collections
+import difflib
+import json
+import os
+import re
+
+import gin
+
+from albert.common.errors import UserError
+
+DEVICES = ('auto', 'npu', 'gpu', 'cpu')
+# Options that are no parameters of the NpuOptimizer.
+_OTHERS = ('device', 'loss_scale', 'fused_ops', 'mixed_precision', 'intra_op_parallelism_threads',
+           'inter_op_parallelism_threads', 'cpu_towers')
+
+# field: of the AttrValue in parameter_map (b bool, i int, s bytes). expected: in words. accepts(value) -> bool.
+Parameter = collections.namedtuple('Parameter', ['field', 'expected', 'accepts'])
+
+
+def _flag():
+  return Parameter('b', 'True or False', lambda value: isinstance(value, bool))
+
+
+def _number(least, most=None):
+  expected = 'an int of at least {}'.format(least) if most is None else 'an int from {} to {}'.format(least, most)
+  return Parameter('i', expected, lambda value: isinstance(value, int) and not isinstance(value, bool) and
+                   value >= least and (most is None or value <= most))
+
+
+def _choice(*values):
+  return Parameter('s', 'one of ' + ', '.join(values), lambda value: value in values)
+
+
+def _text(expected='a string', pattern='.+'):
+  return Parameter('s', expected, lambda value: isinstance(value, str) and bool(re.fullmatch(pattern, value)))
+
+
+NPU_PARAMETERS = collections.OrderedDict([
+    ('use_off_line', Parameter('b', 'True (another device is SessionOptions.device)', lambda value: value is True)),
+    ('precision_mode', _choice('allow_mix_precision', 'allow_mix_precision_fp16', 'allow_mix_precision_bf16',
+                               'allow_fp32_to_fp16', 'force_fp16', 'force_fp32', 'cube_fp16in_fp32out',
+                               'must_keep_origin_dtype')),
+    ('precision_mode_v2', _choice('fp16', 'origin', 'cube_fp16in_fp32out', 'mixed_float16', 'mixed_bfloat16')),
+    ('modify_mixlist', _text('the path of a JSON file')),
+    ('iterations_per_loop', _number(1)),
+    ('enable_data_pre_proc', _flag()),
+    ('mix_compile_mode', _flag()),
+    ('hcom_parallel', _flag()),
+    ('graph_memory_max_size', _text('a string of bytes such as "26*1024*1024*1024"', r'[0-9]+(\*[0-9]+)*')),
+    ('variable_memory_max_size', _text('a string of bytes such as "5*1024*1024*1024"', r'[0-9]+(\*[0-9]+)*')),
+    ('enable_dump', _flag()),
+    ('dump_path', _text('the path of a folder')),
+    ('dump_step', _text('steps such as "0|5|10-20"', r'[0-9]+(-[0-9]+)?(\|[0-9]+(-[0-9]+)?)*')),
+    ('dump_mode', _choice('input', 'output', 'all')),
+    ('enable_dump_debug', _flag()),
+    ('dump_debug_mode', _choice('aicore_overflow', 'atomic_overflow', 'all')),
+    ('profiling_mode', _flag()),
+    ('profiling_options', _text('JSON, or before CANN 5.0.1 "training_trace", "task_trace" or both with a colon')),
+    ('op_compiler_cache_mode', _choice('enable', 'force', 'disable')),
+    ('op_compiler_cache_dir', _text('the path of a folder')),
+    ('op_select_implmode', _choice('high_precision', 'high_performance')),
+    ('deterministic', _number(0, 1)),
+    ('graph_run_mode', _number(0, 1)),
+    ('session_device_id', _number(0)),
+    ('hccl_timeout', _number(1)),
+])
+
+# An adapter without npu_config_proto (before CANN 5.0.1) does not know these and says nothing.
+AFTER_CANN_20_2 = ('precision_mode_v2', 'modify_mixlist', 'deterministic', 'session_device_id', 'hccl_timeout')
+
+# Modes that decide operator by operator what runs in 16 bits: modify_mixlist edits that decision.
+_MIXED = ('allow_mix_precision', 'allow_mix_precision_fp16', 'allow_mix_precision_bf16',
+          'mixed_float16', 'mixed_bfloat16')
+# Modes in which nothing runs in fp16, so gradients do not underflow there. bf16 has the range of fp32.
+_NO_FP16 = ('force_fp32', 'must_keep_origin_dtype', 'allow_mix_precision_bf16', 'origin', 'mixed_bfloat16')
+
+
+@gin.configurable(module='albert.npu_session')
+class SessionOptions:
+  """Where and how precisely to compute. Gin binds all of it; None leaves the adapter's own default.
+
+  Attributes:
+    device: 'auto' (NPU if npu_bridge is installed, else a GPU, else the CPU), 'npu', 'gpu' or 'cpu'.
+    mixed_precision: whether a GPU computes in fp16 where that is safe, by TensorFlow's graph rewrite; needs Tensor
+      Cores. An NPU has precision_mode, a CPU nothing of the kind: both refuse it.
+    loss_scale: under fp16 on the NPU or a GPU 'dynamic', a fixed scale of at least 1, or None for no scaling.
+    fused_ops: whether the NPU's own gelu and dropout, on a CPU the operations of albert.model.cpu_ops, replace those
+      made of TensorFlow operations.
+    intra_op_parallelism_threads, inter_op_parallelism_threads: of the host; None lets the run choose.
+    cpu_towers: in how many parts a CPU computes the sequences that are in memory at a time, a core each; None: as many
+      as there are cores and as divide the sequences evenly. Other devices compute one.
+    npu: OrderedDict, name in NPU_PARAMETERS -> value, of those that were given; only the NPU reads them.
+  """
+
+  def __init__(self, device='auto', precision_mode=None, iterations_per_loop=1, loss_scale='dynamic', fused_ops=True,
+               intra_op_parallelism_threads=None, inter_op_parallelism_threads=None, mixed_precision=False,
+               cpu_towers=None, **npu_parameters):
+    """All arguments as in the class's attributes; **npu_parameters: names and values of NPU_PARAMETERS.
+
+    precision_mode None is allow_mix_precision on the NPU. Other devices compute in fp32, or see mixed_precision.
+
+    Raises:
+      UserError: an unknown name, a value of another type or outside the table, or values that exclude each other.
+    """
+    npu_parameters.update(precision_mode=precision_mode, iterations_per_loop=iterations_per_loop)
+    self._check_names(npu_parameters)
+    self.device = device
+    self.loss_scale = loss_scale
+    self.fused_ops = fused_ops
+    self.mixed_precision = mixed_precision
+    self.intra_op_parallelism_threads = intra_op_parallelism_threads
+    self.inter_op_parallelism_threads = inter_op_parallelism_threads
+    self.cpu_towers = cpu_towers
+    self.npu = collections.OrderedDict(
+        (name, npu_parameters[name]) for name in NPU_PARAMETERS if npu_parameters.get(name) is not None)
+    self._check_values()
+    self._check_combinations()
+
+  @staticmethod
+  def _check_names(names):
+    for name in names:
+      if name not in NPU_PARAMETERS:
+        near = difflib.get_close_matches(name, list(NPU_PARAMETERS) + list(_OTHERS), 1)
+        raise UserError('SessionOptions: expected one of its options, found {!r}; {}'.format(
+            name, 'did you mean {!r}?'.format(near[0]) if near else
+            'they are ' + ', '.join(list(_OTHERS) + list(NPU_PARAMETERS))))
+
+  def _check_values(self):
+    _check('device', self.device, 'one of ' + ', '.join(DEVICES), self.device in DEVICES)
+    for name in ('fused_ops', 'mixed_precision'):
+      _check(name, getattr(self, name), 'True or False', isinstance(getattr(self, name), bool))
+    number = isinstance(self.loss_scale, (int, float)) and not isinstance(self.loss_scale, bool)
+    _check('loss_scale', self.loss_scale, "'dynamic', None or a number of at least 1",
+           self.loss_scale in (None, 'dynamic') or number and self.loss_scale >= 1)
+    count = _number(1)
+    for name in ('intra_op_parallelism_threads', 'inter_op_parallelism_threads', 'cpu_towers'):
+      value = getattr(self, name)
+      _check(name, value, count.expected + ' or None', value is None or count.accepts(value))
+    for name, value in self.npu.items():
+      _check(name, value, NPU_PARAMETERS[name].expected, NPU_PARAMETERS[name].accepts(value))
+
+  def _check_combinations(self):
+    npu = self.npu
+    if 'precision_mode' in npu and 'precision_mode_v2' in npu:
+      raise UserError('SessionOptions: expected precision_mode or precision_mode_v2, found both; leave one out')
+    if 'modify_mixlist' in npu and self.npu_precision not in _MIXED:
+      raise UserError('SessionOptions.modify_mixlist: expected a mixed precision mode beside it, found {}; '
+                      "use precision_mode='allow_mix_precision'".format(self.npu_precision))
+    if (npu.get('enable_dump') or npu.get('enable_dump_debug')) and 'dump_path' not in npu:
+      raise UserError('SessionOptions: expected dump_path with enable_dump or enable_dump_debug, found none; '
+                      'name an existing folder')
+    if npu.get('profiling_mode') and 'profiling_options' not in npu:
+      raise UserError('SessionOptions: expected profiling_options with profiling_mode, found none; '
+                      """say what to record, such as '{"output":"profiling","training_trace":"on"}'""")
+    if npu['iterations_per_loop'] > 1 and (npu.get('mix_compile_mode') or npu.get('enable_data_pre_proc') is False):
+      raise UserError('SessionOptions.iterations_per_loop: expected 1 with mix_compile_mode or without '
+                      'enable_data_pre_proc, found {}; the loop runs only where the whole step, its data included, '
+                      'is on the NPU'.format(npu['iterations_per_loop']))
+
+  @property
+  def npu_precision(self):
+    """The precision mode that an NPU would use."""
+    return self.npu.get('precision_mode_v2') or self.npu.get('precision_mode', 'allow_mix_precision')
+
+  @property
+  def npu_loss_scale(self):
+    """loss_scale where an NPU computes in fp16, else None."""
+    return None if self.npu_precision in _NO_FP16 else self.loss_scale
+
+  def npu_parameters(self, ranks):
+    """What the NpuOptimizer of one of `ranks` processes gets: OrderedDict of name to value."""
+    chosen = collections.OrderedDict([('use_off_line', True)])
+    if 'precision_mode_v2' not in self.npu:
+      chosen['precision_mode'] = self.npu_precision
+    if ranks > 1:
+      chosen['hcom_parallel'] = True
+    if self.npu['iterations_per_loop'] > 1:
+      chosen['enable_data_pre_proc'] = True
+    chosen.update(self.npu)
+    return chosen
+
+  def check_files(self):
+    """Raises UserError where an option names a file that does not exist: the adapter would abort the process."""
+    for name, exists in (('modify_mixlist', os.path.isfile), ('dump_path', os.path.isdir)):
+      if name in self.npu and not exists(self.npu[name]):
+        raise UserError('SessionOptions.{}: expected {} that exists, found {!r}; create it first'.format(
+            name, NPU_PARAMETERS[name].expected, self.npu[name]))
+    if 'modify_mixlist' in self.npu:
+      try:
+        with open(self.npu['modify_mixlist'], encoding='utf-8') as source:
+          json.load(source)
+      except (OSError, ValueError) as error:
+        raise UserError('SessionOptions.modify_mixlist: expected a JSON file, found {} in {!r}; correct it'.format(
+            ' '.join(str(error).split()), self.npu['modify_mixlist']))
+
+
+def _check(name, value, expected, good):
+  if not good:
+    raise UserError('SessionOptions.{}: expected {}, found {!r}'.format(name, expected, value))

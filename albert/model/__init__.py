@@ -1,0 +1,1 @@
+"""What the encoder is made of; its front room is albert/modeling.py."""

@@ -1,0 +1,134 @@
+"""AlbertConfig: the architecture of an ALBERT, from gin, from JSON, to JSON. Needs no TensorFlow."""
+
+import collections
+import inspect
+import json
+
+import gin
+
+from albert.common import checks
+from albert.common.errors import UserError
+
+# Keys of the original release's JSON files that no published model makes use of.
+_IGNORED_KEYS = frozenset([
+    'down_scale_factor', 'net_structure_type', 'gap_size', 'num_memory_blocks', 'directionality',
+    'pooler_fc_size', 'pooler_num_attention_heads', 'pooler_num_fc_layers', 'pooler_size_per_head', 'pooler_type'])
+_SIZES = ('embedding_size', 'hidden_size', 'num_hidden_layers', 'num_hidden_groups', 'num_attention_heads',
+          'intermediate_size', 'inner_group_num', 'max_position_embeddings', 'type_vocab_size')
+_PROBABILITIES = ('hidden_dropout_prob', 'attention_probs_dropout_prob')
+ACTIVATIONS = ('gelu', 'relu')
+
+
+@gin.configurable(module='albert.modeling')
+class AlbertConfig:
+  """The architecture (Lan et al. 2019, table 1), with the keys of the published albert_config.json.
+
+  Attributes:
+    vocab_size: V, rows of the word-embedding table; None until the data set or a JSON file says it.
+    embedding_size: E, width of the factorised embeddings (section 3.1).
+    hidden_size: H. num_attention_heads must divide it.
+    num_hidden_layers: L, how often a layer is applied.
+    num_hidden_groups: G, groups of layers that share parameters; layer l uses group int(l / L * G).
+    inner_group_num: transformer blocks within one layer.
+    intermediate_size: I, width of the feed-forward network.
+    hidden_act: 'gelu' (tanh form) or 'relu'.
+    hidden_dropout_prob, attention_probs_dropout_prob: in [0, 1).
+    max_position_embeddings: longest sequence that can be trained.
+    type_vocab_size: number of segments.
+    initializer_range: standard deviation of the truncated normal that initialises weights.
+
+  Raises:
+    UserError: a value that no ALBERT can have.
+  """
+
+  def __init__(self, vocab_size=None, embedding_size=128, hidden_size=4096, num_hidden_layers=12,
+               num_hidden_groups=1, num_attention_heads=64, intermediate_size=16384, inner_group_num=1,
+               hidden_act='gelu', hidden_dropout_prob=0.0, attention_probs_dropout_prob=0.0,
+               max_position_embeddings=512, type_vocab_size=2, initializer_range=0.02):
+    self.vocab_size = vocab_size
+    self.embedding_size = embedding_size
+    self.hidden_size = hidden_size
+    self.num_hidden_layers = num_hidden_layers
+    self.num_hidden_groups = num_hidden_groups
+    self.num_attention_heads = num_attention_heads
+    self.intermediate_size = intermediate_size
+    self.inner_group_num = inner_group_num
+    self.hidden_act = hidden_act
+    self.hidden_dropout_prob = hidden_dropout_prob
+    self.attention_probs_dropout_prob = attention_probs_dropout_prob
+    self.max_position_embeddings = max_position_embeddings
+    self.type_vocab_size = type_vocab_size
+    self.initializer_range = initializer_range
+    self._check()
+
+  def _check(self):
+    for key in _SIZES + (() if self.vocab_size is None else ('vocab_size',)):
+      checks.whole_number('AlbertConfig.' + key, getattr(self, key))
+    for key in _PROBABILITIES:
+      checks.number('AlbertConfig.' + key, getattr(self, key), below=1)
+    checks.positive_number('AlbertConfig.initializer_range', self.initializer_range)
+    checks.one_of('AlbertConfig.hidden_act', self.hidden_act, ACTIVATIONS)
+    if self.hidden_size % self.num_attention_heads:
+      raise UserError('AlbertConfig: expected hidden_size to be a multiple of num_attention_heads, found {} and {}; '
+                      'change one of them'.format(self.hidden_size, self.num_attention_heads))
+    if self.num_hidden_groups > self.num_hidden_layers:
+      raise UserError('AlbertConfig.num_hidden_groups: expected 1 to num_hidden_layers ({}), found {}; change one of '
+                      'them'.format(self.num_hidden_layers, self.num_hidden_groups))
+
+  def group_of_layer(self, layer):
+    """The parameter group that layer `layer` uses."""
+    return int(layer / self.num_hidden_layers * self.num_hidden_groups)
+
+  def with_vocab_size(self, vocab_size, source):
+    """A copy for a data set of `vocab_size` tokens; `source` names it in the error.
+
+    Raises:
+      UserError: this configuration already says another vocabulary size.
+    """
+    if self.vocab_size not in (None, vocab_size):
+      raise UserError('expected a vocabulary of {} tokens (AlbertConfig.vocab_size), found {} in {}; '
+                      'remove the setting or use the data set made with that vocabulary'.format(
+                          self.vocab_size, vocab_size, source))
+    return AlbertConfig(**dict(self.to_dict(), vocab_size=vocab_size))
+
+  def to_dict(self):
+    """All attributes, in the order of the published JSON files."""
+    return collections.OrderedDict(vars(self))
+
+  def to_json_string(self):
+    """JSON as in the published albert_config.json."""
+    return json.dumps(self.to_dict(), indent=2) + '\n'
+
+  @classmethod
+  def from_dict(cls, values, source='AlbertConfig'):
+    """Makes a configuration from the keys of a published JSON file.
+
+    Raises:
+      UserError: a key that no ALBERT configuration has, no vocab_size, or pre-LN.
+    """
+    if values.get('ln_type', 'postln') != 'postln':
+      raise UserError('{}: expected ln_type postln, found {!r}; pre-LN models of the early Chinese releases '
+                      'are another architecture, whose weights do not fit this one'.format(source, values['ln_type']))
+    # All of them are passed on: gin would fill those left out with its own bindings.
+    known = {name: parameter.default for name, parameter in inspect.signature(cls.__init__).parameters.items()
+             if name != 'self'}
+    unknown = sorted(set(values) - set(known) - _IGNORED_KEYS - {'ln_type'})
+    if unknown:
+      raise UserError('{}: expected keys of an ALBERT configuration, found {}; known keys: {}'.format(
+          source, ', '.join(unknown), ', '.join(known)))
+    if 'vocab_size' not in values:
+      raise UserError('{}: expected the key vocab_size, found none; add it'.format(source))
+    return cls(**{key: values.get(key, default) for key, default in known.items()})
+
+  @classmethod
+  def from_json_file(cls, path):
+    """Reads a published albert_config.json. Raises UserError as `from_dict`, or if it cannot be read."""
+    try:
+      with open(path, encoding='utf-8') as source:
+        values = json.load(source)
+    except (OSError, ValueError) as error:
+      raise UserError('{}: expected a JSON file with an ALBERT configuration, found: {}'.format(path, error))
+    if not isinstance(values, dict):
+      raise UserError('{}: expected a JSON object with the keys of an ALBERT configuration, found a {}; check that it '
+                      'is the right file'.format(path, type(values).__name__))
+    return cls.from_dict(values, path)

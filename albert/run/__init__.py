@@ -1,0 +1,1 @@
+"""One run's folder: what it remembers, and going on."""

@@ -1,0 +1,194 @@
+"""Checkpoints as files: committed with a manifest, verified by it, kept as long as asked.
+
+A checkpoint is complete when model.ckpt-<step>.manifest.json is there: it gets this name last. It names each file with
+its size and SHA-256, the step, the position in the data and what else a resumed run needs. Until then, and again while
+the checkpoint is removed, it is called .manifest.json.tmp: what a killed process has left is known by that name.
+`checkpoint` is TensorFlow's own file, from which tf.estimator learns where to go on; it is put right before
+tf.estimator looks.
+"""
+
+import glob
+import hashlib
+import json
+import logging
+import os
+import re
+import shutil
+
+import tensorflow as tf
+
+from albert.common.errors import UserError
+from albert.common import files
+
+BASENAME = 'model.ckpt'
+MANIFEST = '.manifest.json'
+UNFINISHED = MANIFEST + '.tmp'
+# Here a checkpoint is written; what a killed process left is removed at the next start.
+SAVING_FOLDER = 'saving.tmp'
+
+_LOG = logging.getLogger('albert')
+
+
+def prefix_of(folder, step):
+  """The prefix of the checkpoint of a step."""
+  return os.path.join(folder, '{}-{}'.format(BASENAME, step))
+
+
+def steps_in(folder):
+  """The steps that have a manifest in `folder`, ascending."""
+  paths = glob.glob(os.path.join(glob.escape(folder), BASENAME + '-*' + MANIFEST))
+  found = [re.search(r'-(\d+)' + re.escape(MANIFEST) + '$', os.path.basename(path)) for path in paths]
+  return sorted(int(match.group(1)) for match in found if match)
+
+
+def read_manifest(prefix):
+  """What the manifest of a checkpoint says, as a dict; None if it has none or a damaged one."""
+  try:
+    with open(prefix + MANIFEST, encoding='utf-8') as source:
+      manifest = json.load(source)
+    said = manifest.pop('sha256')
+  except (OSError, ValueError, KeyError, AttributeError, TypeError):
+    return None
+  return manifest if said == _checksum(manifest) else None
+
+
+def _checksum(manifest):
+  """SHA-256 of what a manifest says: a flipped digit is a position in the data too."""
+  return hashlib.sha256(json.dumps(manifest, sort_keys=True).encode('utf-8')).hexdigest()
+
+
+def problem_with(prefix):
+  """What is wrong with a checkpoint that has a manifest, in words; None for a good one."""
+  manifest = read_manifest(prefix)
+  if manifest is None:
+    return 'its manifest is damaged'
+  for name, said in sorted(manifest['files'].items()):
+    path = os.path.join(os.path.dirname(prefix), name)
+    if not os.path.exists(path):
+      return '{} is missing'.format(name)
+    if os.path.getsize(path) != said['bytes']:
+      return '{} has {:,} bytes instead of {:,}'.format(name, os.path.getsize(path), said['bytes'])
+    if files.file_sha256(path) != said['sha256']:
+      return '{} has another checksum'.format(name)
+  return None
+
+
+def is_good(prefix):
+  """Whether a checkpoint is what its manifest says; one that never had a manifest is taken for good."""
+  return not os.path.exists(prefix + MANIFEST) or problem_with(prefix) is None
+
+
+def newest_good(folder):
+  """Prefix of the newest checkpoint that is what its manifest says, or None if there is none at all.
+
+  Changes nothing, so that every rank may ask. Where no checkpoint has a manifest, the one that TensorFlow takes.
+
+  Raises:
+    UserError: there are checkpoints, and every one is damaged.
+  """
+  steps = steps_in(folder)
+  for step in reversed(steps):
+    prefix = prefix_of(folder, step)
+    problem = problem_with(prefix)
+    if problem is None:
+      return prefix
+    _LOG.warning('DAMAGED CHECKPOINT %s: %s; looking for the one before', prefix, problem)
+  if steps:
+    raise UserError('{}: expected a checkpoint that is what its manifest says, found {}, all damaged; restore one, or '
+                    'move them away to start from the beginning'.format(folder, ', '.join(map(str, steps))))
+  return tf.train.latest_checkpoint(folder)
+
+
+def recover(folder):
+  """Puts a folder right after a process was killed in it. Returns newest_good(folder), which TensorFlow then takes."""
+  discard_unfinished(folder)
+  for path in glob.glob(os.path.join(glob.escape(folder), '*.tmp')):
+    files.remove(path)
+  good = newest_good(folder)
+  if good and good != tf.train.latest_checkpoint(folder):
+    _LOG.warning('going on from %s', good)
+    _point_to(folder, good)
+  return good
+
+
+def _point_to(folder, prefix):
+  """Makes `prefix` the checkpoint that TensorFlow takes."""
+  names = [os.path.basename(prefix_of(folder, step)) for step in steps_in(folder)]
+  newest = os.path.basename(prefix)
+  lines = ['model_checkpoint_path: "{}"'.format(newest)]
+  lines += ['all_model_checkpoint_paths: "{}"'.format(name) for name in names if name != newest] + [
+      'all_model_checkpoint_paths: "{}"'.format(newest)]
+  files.write_atomically(os.path.join(folder, 'checkpoint'), '\n'.join(lines) + '\n')
+
+
+def temporary_prefix(folder, step):
+  """Where the files of a checkpoint are to be written before commit()."""
+  saving = os.path.join(folder, SAVING_FOLDER)
+  shutil.rmtree(saving, ignore_errors=True)
+  os.mkdir(saving)
+  return os.path.join(saving, '{}-{}'.format(BASENAME, step))
+
+
+def commit(folder, temporary, step, entries):
+  """Makes the files of a temporary prefix the newest checkpoint. Returns its prefix.
+
+  Args:
+    folder: of the run.
+    temporary: what temporary_prefix() gave, with the files written.
+    step: int.
+    entries: dict, what else the manifest is to say.
+  """
+  prefix = prefix_of(folder, step)
+  if os.path.exists(prefix + MANIFEST):  # of a damaged checkpoint of the same step
+    os.replace(prefix + MANIFEST, prefix + UNFINISHED)
+  described = {}
+  for path in sorted(glob.glob(glob.escape(temporary) + '.*')):
+    files.sync(path)
+    described[os.path.basename(path)] = {'bytes': os.path.getsize(path), 'sha256': files.file_sha256(path)}
+  manifest = dict(entries, step=step, files=described)
+  manifest['sha256'] = _checksum(manifest)
+  files.write_synced(prefix + UNFINISHED, json.dumps(manifest, indent=1, sort_keys=True) + '\n')
+  for name in described:
+    os.replace(os.path.join(os.path.dirname(temporary), name), os.path.join(folder, name))
+  files.sync(folder)
+  os.replace(prefix + UNFINISHED, prefix + MANIFEST)
+  files.sync(folder)
+  _point_to(folder, prefix)
+  os.rmdir(os.path.dirname(temporary))
+  return prefix
+
+
+def discard_unfinished(folder):
+  """Removes what an attempt to write or to remove a checkpoint left."""
+  shutil.rmtree(os.path.join(folder, SAVING_FOLDER), ignore_errors=True)
+  for path in glob.glob(os.path.join(glob.escape(folder), BASENAME + '-*' + UNFINISHED)):
+    _remove_files(path[:-len(UNFINISHED)])
+
+
+def _remove_files(prefix):
+  """Removes a checkpoint whose manifest has its unfinished name, which goes last."""
+  for path in glob.glob(glob.escape(prefix) + '.*'):
+    if path != prefix + UNFINISHED:
+      files.remove(path)
+  files.remove(prefix + UNFINISHED)
+
+
+def retain(folder, newest, keep_max, keep_every_steps, is_regular):
+  """Removes checkpoints but the newest `keep_max` and those of every `keep_every_steps`-th step.
+
+  Args:
+    folder: of the run.
+    newest: int, the step of the one that was saved just now; those of later steps are damaged, the run went back.
+    keep_max: int.
+    keep_every_steps: int or None.
+    is_regular: callable(step) -> bool; a checkpoint of another step was made to stop there and goes when a newer one
+      is there, so that a stopped run keeps what an uninterrupted one does.
+  """
+  steps = steps_in(folder)
+  regular = [step for step in steps if step < newest and is_regular(step) or step == newest]
+  kept = set(regular[-keep_max:]) | {step for step in regular if keep_every_steps and step % keep_every_steps == 0}
+  for step in steps:
+    if step not in kept:
+      prefix = prefix_of(folder, step)
+      os.replace(prefix + MANIFEST, prefix + UNFINISHED)
+      _remove_files(prefix)

@@ -1,0 +1,65 @@
+"""TensorBoard's event files of a run that was stopped: what lies after the point where it goes on is taken back."""
+
+import errno
+import glob
+import logging
+import os
+
+import tensorflow as tf
+
+from albert.common import files
+from albert.dataset import tfrecord
+
+_LOG = logging.getLogger('albert')
+
+
+def rewind(folder, keep):
+  """Cuts each event file of a folder at its first event that is not to be kept, or is not whole.
+
+  Args:
+    folder: where the files are; it need not exist.
+    keep: callable(step) -> bool.
+  """
+  for path in _paths(folder):
+    end = _end_of_kept(path, keep)
+    if end < os.path.getsize(path):
+      os.truncate(path, end)
+      files.sync(path)
+
+
+def mend(folder):
+  """Cuts what is not whole, as a full disk leaves it, from the end of each event file of a folder."""
+  try:
+    rewind(folder, lambda step: True)
+  except OSError as error:  # this is called when a run has failed: its own error is the one to tell
+    _LOG.warning('%s: event files may end in a damaged event (%s); the next start cuts it off', folder, error.strerror)
+
+
+def sync(folder):
+  """Waits until what was flushed to the event files of a folder is on the disk.
+
+  Raises:
+    OSError: an event is not whole. TensorFlow says nothing when it has no room for one, and goes on.
+  """
+  for path in _paths(folder):
+    files.sync(path)
+    if tfrecord.find_frames(path)[1]:
+      raise OSError(errno.ENOSPC, 'an event that was not written to its end', path)
+
+
+def _paths(folder):
+  return sorted(glob.glob(os.path.join(glob.escape(folder), 'events.out.tfevents.*')))
+
+
+def _end_of_kept(path, keep):
+  offsets, _ = tfrecord.find_frames(path)
+  file, end = tfrecord.ShardFile(path, len(offsets)), 0
+  try:
+    for index, offset in enumerate(offsets):
+      event, _ = file.read(index)
+      if offset != end or event is None or not keep(tf.Event.FromString(event).step):
+        break
+      end += len(event) + tfrecord.FRAME_BYTES
+  finally:
+    file.close()
+  return end

@@ -1,0 +1,84 @@
+"""Does a checkpoint fit this graph, and loading a published one into it."""
+
+import logging
+import re
+
+import tensorflow as tf
+
+from albert.common.errors import UserError
+
+_LOG = logging.getLogger('albert')
+_SLOT = re.compile('/(adam|lamb)_[mv]$')
+# Names of the early Chinese releases, whose architecture is a different one.
+_OTHER_FAMILY = re.compile('layer_shared|word_embeddings_2')
+
+
+def shapes_of(checkpoint):
+  """{variable name: shape as a list} of a checkpoint prefix.
+
+  Raises:
+    UserError: it cannot be read.
+  """
+  try:
+    return dict(tf.train.list_variables(checkpoint))
+  except (ValueError, tf.errors.OpError) as error:
+    raise UserError('{}: expected a TensorFlow checkpoint, found one that cannot be read ({}); name its prefix, '
+                    'such as out/model.ckpt-1000'.format(checkpoint, str(error).split('\n')[0]))
+
+
+def check_compatible(checkpoint, variables):
+  """Raises UserError unless `checkpoint` holds every one of `variables` with its shape."""
+  found = shapes_of(checkpoint)
+  problems = _differences(found, variables) + [
+      '{} is missing'.format(v.op.name) for v in variables if v.op.name not in found]
+  if problems:
+    raise UserError('{}: expected a checkpoint of this architecture, found {}{}; use the configuration that it was '
+                    'trained with, or another folder'.format(checkpoint, _family(found), _first(problems)))
+
+
+def initialise_from(checkpoint, with_optimizer_slots):
+  """Makes the initial values of this graph's variables those of a published checkpoint.
+
+  Args:
+    checkpoint: prefix.
+    with_optimizer_slots: whether the optimizer's moments are taken too.
+
+  Raises:
+    UserError: shapes differ, or nothing fits.
+  """
+  found = shapes_of(checkpoint)
+  wanted = [v for v in tf.global_variables() if v.op.name != 'global_step'
+            and (with_optimizer_slots or not _SLOT.search(v.op.name))]
+  problems = _differences(found, wanted)
+  loaded = [v for v in wanted if v.op.name in found]
+  if problems or not loaded:
+    raise UserError('{}: expected weights of this architecture, found {}{}; use the configuration that they were '
+                    'trained with'.format(checkpoint, _family(found), _first(problems or ['no variable of its names'])))
+  tf.train.init_from_checkpoint(checkpoint, {v.op.name: v for v in loaded})
+  names = set(v.op.name for v in loaded)
+  _report(checkpoint, loaded, [v.op.name for v in tf.trainable_variables() if v.op.name not in names],
+          sorted(set(found) - names - {'global_step'}))
+
+
+def _report(checkpoint, loaded, fresh, unused):
+  _LOG.info('loaded %d variables from %s: %s', len(loaded), checkpoint, ', '.join(v.op.name for v in loaded))
+  _LOG.info('not in the checkpoint, initialised at random: %s', ', '.join(fresh) or 'none')
+  slots = sum(bool(_SLOT.search(name)) for name in unused)
+  others = ['{} optimizer slots'.format(slots)] * bool(slots) + [name for name in unused if not _SLOT.search(name)]
+  _LOG.info('in the checkpoint, not used: %s', ', '.join(others) or 'none')
+
+
+def _differences(found, variables):
+  return ['{} {} (here: {})'.format(v.op.name, found[v.op.name], v.shape.as_list()) for v in variables
+          if v.op.name in found and list(found[v.op.name]) != v.shape.as_list()]
+
+
+def _family(found):
+  if any(_OTHER_FAMILY.search(name) for name in found):
+    return 'the second family of the early Chinese releases (layer_shared, word_embeddings_2), a different model: '
+  return ''
+
+
+def _first(problems, most=3):
+  more = ' and {} more'.format(len(problems) - most) if len(problems) > most else ''
+  return ', '.join(problems[:most]) + more

@@ -1,0 +1,103 @@
+"""The hook that saves: never a weight that is not finite, never a file that is not whole."""
+
+import logging
+import os
+import time
+
+import tensorflow as tf
+
+from albert.common.errors import UserError
+from albert.run import checkpoints
+from albert.run import event_files
+
+# Saving may take so much of the time of a run before it is worth a warning.
+MOST_TIME = 0.01
+
+_LOG = logging.getLogger('albert')
+
+
+class SaverHook(tf.train.CheckpointSaverHook):
+  """Saves at every multiple of save_steps and at the end.
+
+  A subclass only so that tf.estimator recognises it and adds none of its own. Put it last among the hooks: what they
+  say of a step is then on the disk before the checkpoint of that step.
+  """
+
+  def __init__(self, folder, save_steps, steps_per_run, describe, after_save):
+    """Watches a training loop.
+
+    Args:
+      folder: of the run.
+      save_steps: int.
+      steps_per_run: updates that one Session.run makes.
+      describe: callable() -> dict, what the manifest is to say of this moment.
+      after_save: callable(prefix, step).
+    """
+    super().__init__(folder, save_steps=save_steps)
+    self._folder = folder
+    self._save_steps = save_steps
+    self._run_steps = steps_per_run
+    self._describe = describe
+    self._saved_callback = after_save
+    self._finite = None
+    self._last_step = None
+    self._last_time = None
+
+  def begin(self):
+    super().begin()
+    with tf.name_scope('all_finite'):
+      self._finite = {variable.op.name: tf.reduce_all(tf.is_finite(variable)) for variable in tf.global_variables()
+                      if variable.dtype.base_dtype.is_floating}
+
+  def after_create_session(self, session, coord):
+    self._summary_writer.add_graph(tf.get_default_graph())
+    self._last_step, self._last_time = int(session.run(self._global_step_tensor)), time.time()
+    if tf.train.latest_checkpoint(self._folder) is None:
+      self._save(session, self._last_step)
+
+  def after_run(self, run_context, run_values):
+    # The value that was fetched may be of before or after the update.
+    if (int(run_values.results) + self._run_steps) // self._save_steps > self._last_step // self._save_steps:
+      step = int(run_context.session.run(self._global_step_tensor))
+      if step // self._save_steps > self._last_step // self._save_steps:
+        self._save(run_context.session, step)
+
+  def end(self, session):
+    step = int(session.run(self._global_step_tensor))
+    if step != self._last_step:
+      self._save(session, step)
+
+  def _save(self, session, step):
+    started, before = time.time(), tf.train.latest_checkpoint(self._folder)
+    wrong = sorted(name for name, finite in session.run(self._finite).items() if not finite)
+    if wrong:
+      raise UserError('expected finite weights at step {:,}, found others in {}; they are not saved, {} stays the '
+                      'newest checkpoint; lower OptimizerOptions.learning_rate and start again'.format(
+                          step, ', '.join(wrong[:3]), before))
+    try:
+      temporary = checkpoints.temporary_prefix(self._folder, step)
+      self._get_saver().save(session, temporary, write_state=False)
+      self._summary_writer.flush()
+      event_files.sync(self._folder)
+      prefix = checkpoints.commit(self._folder, temporary, step, self._describe())
+    except (OSError, tf.errors.OpError) as error:
+      checkpoints.discard_unfinished(self._folder)
+      raise UserError('{}: expected to write the checkpoint of step {:,}, found {}; make room or make the folder '
+                      'writable and start again: the run goes on from {}'.format(
+                          self._folder, step, _reason(error), os.path.basename(before or 'its beginning')))
+    self._report_time(step, started)
+    self._saved_callback(prefix, step)
+    self._last_step, self._last_time = step, time.time()
+
+  def _report_time(self, step, started):
+    seconds, since = time.time() - started, time.time() - self._last_time
+    share = seconds / max(since, 1e-9)
+    log = _LOG.warning if share > MOST_TIME and self._last_step else _LOG.info
+    log('saved step %s in %.2f s, %.1f%% of the time since the last one%s', '{:,}'.format(step), seconds, 100 * share,
+        '; more pretrain.save_checkpoints_steps cost less' if log == _LOG.warning else '')
+
+
+def _reason(error):
+  if isinstance(error, OSError):
+    return '{} ({})'.format(error.strerror, error.filename)
+  return error.message.split('\n')[0]

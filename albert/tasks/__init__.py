@@ -1,0 +1,1 @@
+"""What is learned: a task brings losses, figures, outputs and what is better."""

@@ -1,0 +1,125 @@
+"""Watches the numbers of a run: counts skipped updates, ends the run after too many, finds loss spikes."""
+
+import json
+import logging
+import os
+
+import numpy as np
+import tensorflow as tf
+
+from albert.common.errors import UserError
+from albert.common import files
+from albert.training.spikes import SpikeDetector
+from albert.training.spikes import SpikeFound
+
+_LOG = logging.getLogger('albert')
+
+
+class Guard:
+  """What the guard knows of a run between sessions, and what each checkpoint remembers of it.
+
+  Attributes:
+    record: position in the data: records that this rank has used, or with packing rows.
+    skipped, in_a_row: updates that were skipped, in all and just now.
+    spikes: SpikeDetector.
+  """
+
+  def __init__(self, batch_size, max_bad_steps, spike_factor):
+    """batch_size: of this rank; max_bad_steps: so many skipped in a row end the run; spike_factor: or None."""
+    self.batch_size = batch_size
+    self.max_bad_steps = max_bad_steps
+    self.spikes = SpikeDetector(spike_factor)
+    self.record = self.skipped = self.in_a_row = 0
+
+  def state(self):
+    """What a checkpoint has to remember, as a dict."""
+    return {'record': self.record, 'skipped': self.skipped, 'in_a_row': self.in_a_row, 'loss': self.spikes.state()}
+
+  def restore(self, state):
+    """state: what state() gave."""
+    self.record, self.skipped, self.in_a_row = state['record'], state['skipped'], state['in_a_row']
+    self.spikes.restore(state['loss'])
+
+
+class GuardHook(tf.train.SessionRunHook):
+  """Counts, logs and shows skipped updates; ends the run after too many; finds spikes."""
+
+  def __init__(self, guard, start_step, step_after, loss, update, names, records_at, steps_per_run, log_every_steps,
+               folder):
+    """Watches a training loop.
+
+    Args:
+      guard: Guard.
+      start_step: int, the global step that the data position of `guard` belongs to.
+      step_after: int64 scalar tensor, the global step after the update.
+      loss: float32 scalar tensor.
+      update: TrainStep.
+      names: names of the trainable variables, in the order of update.norms.
+      records_at: callable(record, count) -> list of (file, index), the records from a position on.
+      steps_per_run: updates that one Session.run makes.
+      log_every_steps: how often the counters go to TensorBoard.
+      folder: of the run, or None on ranks that write nothing.
+    """
+    self._guard = guard
+    self._step = start_step
+    self._fetches = {'step': step_after, 'loss': loss}
+    if update.finite is not None:
+      self._fetches.update(finite=update.finite, norms=update.norms)
+    self._names = names
+    self._records_at = records_at
+    self._steps_per_run = steps_per_run
+    self._log_every_steps = log_every_steps
+    self._folder = folder
+    self._writer = folder and tf.summary.FileWriterCache.get(folder)
+
+  def after_create_session(self, session, coord):
+    found = int(session.run(tf.train.get_global_step()))
+    if found != self._step:
+      # TensorFlow has made a second session from the newest checkpoint; the input would not fit it.
+      raise UserError('expected to go on from step {:,}, found a session at step {:,}; start the same command again'
+                      .format(self._step, found))
+
+  def before_run(self, run_context):
+    return tf.train.SessionRunArgs(self._fetches)
+
+  def after_run(self, run_context, run_values):
+    values, guard = run_values.results, self._guard
+    before, self._step = self._step, int(values['step'])
+    batches = self._steps_per_run
+    first = guard.record
+    guard.record += batches * guard.batch_size
+    # Loss scaling leaves global_step where it is; elsewhere a skipped step counts.
+    skipped = int(not values['finite']) if 'finite' in values else batches - (self._step - before)
+    guard.skipped += skipped
+    guard.in_a_row = guard.in_a_row + skipped if skipped else 0
+    if skipped:
+      _LOG.warning('step %s: loss %s or a gradient is not finite; update skipped (%d in all, %d in a row)',
+                   '{:,}'.format(self._step), values['loss'], guard.skipped, guard.in_a_row)
+    if self._writer and (skipped or self._step // self._log_every_steps > before // self._log_every_steps):
+      self._writer.add_summary(tf.Summary(value=[
+          tf.Summary.Value(tag='skipped_updates/total', simple_value=guard.skipped),
+          tf.Summary.Value(tag='skipped_updates/in_a_row', simple_value=guard.in_a_row)]), self._step)
+    if guard.in_a_row >= guard.max_bad_steps:
+      self._give_up(first, values)
+    if guard.spikes.is_spike(float(values['loss'])):
+      raise SpikeFound(self._step, float(values['loss']), guard.spikes.mean, guard.record)
+
+  def _give_up(self, first, values):
+    """Ends the run; leaves what there is to look at."""
+    where = 'see the log'
+    if self._folder:
+      where = os.path.join(self._folder, 'bad_step-{}.json'.format(self._step))
+      files.write_atomically(where, json.dumps(self._report(first, values), indent=1) + '\n')
+    raise UserError('expected finite losses and gradients, found {} steps in a row without, the last one step {:,}; '
+                    'its records and norms are in {}; look at the data, lower OptimizerOptions.learning_rate or go on '
+                    'from an older checkpoint'.format(self._guard.in_a_row, self._step, where))
+
+  def _report(self, first, values):
+    found = self._records_at(first, self._guard.record - first)
+    report = {'step': self._step, 'loss': str(values['loss']), 'skipped_in_a_row': self._guard.in_a_row,
+              'records': [{'file': file, 'index': index} for file, index in found]}
+    if 'norms' in values:
+      gradients, weights = np.asarray(values['norms'], np.float64)
+      report['gradient_norms'] = {name: str(norm) for name, norm in zip(self._names, gradients)}
+      report['weight_norms'] = {name: str(norm) for name, norm in zip(self._names, weights)}
+    return report

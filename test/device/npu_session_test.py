@@ -1,0 +1,424 @@
+"""npu_session: devices, options and their protobuf fields, hooks, operations, on the stand-in for npu_bridge."""
+
+import logging
+import os
+import subprocess
+import sys
+from unittest import mock
+
+import gin
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from albert.common.errors import UserError
+from albert.common.files import ROOT
+from albert.device import session_options
+from albert import npu_session
+from npu_stub import installed
+
+pytest_plugins = ['npu_stub.fixtures']
+
+# A value of each parameter that gin can bind, with what it needs beside it.
+VALUES = {
+    'use_off_line': True, 'precision_mode': 'force_fp32', 'precision_mode_v2': 'mixed_float16',
+    'modify_mixlist': 'mixlist.json', 'iterations_per_loop': 4, 'enable_data_pre_proc': True, 'mix_compile_mode': True,
+    'hcom_parallel': False, 'graph_memory_max_size': '26*1024', 'variable_memory_max_size': '5000',
+    'enable_dump': True, 'dump_path': '/tmp', 'dump_step': '0|5|10-20', 'dump_mode': 'all', 'enable_dump_debug': True,
+    'dump_debug_mode': 'all', 'profiling_mode': True, 'profiling_options': '{"output":"/tmp"}',
+    'op_compiler_cache_mode': 'enable', 'op_compiler_cache_dir': '/tmp', 'op_select_implmode': 'high_precision',
+    'deterministic': 1, 'graph_run_mode': 1, 'session_device_id': 3, 'hccl_timeout': 1800}
+COMPANIONS = {'enable_dump': {'dump_path': '/tmp'}, 'enable_dump_debug': {'dump_path': '/tmp'},
+              'profiling_mode': {'profiling_options': 'task_trace'}}
+
+
+def parameter_map(session):
+  entries = installed.npu_optimizers(session.session_config())
+  assert len(entries) == 1
+  return {name: (value.WhichOneof('value'), getattr(value, value.WhichOneof('value')))
+          for name, value in entries[0].parameter_map.items()}
+
+
+def error_of(function, *args, **kwargs):
+  with pytest.raises(UserError) as caught:
+    function(*args, **kwargs)
+  # gin adds a line to what is raised inside a configurable.
+  message = str(caught.value).split('\n  In call to configurable')[0]
+  assert '\n' not in message
+  return message
+
+
+# --- devices
+
+
+def test_without_npu_bridge_it_is_the_cpu_and_one_log_line_says_so(caplog):
+  with caplog.at_level(logging.INFO, logger='albert'):
+    session = npu_session.start(environ={})
+  assert session.device == 'cpu'
+  lines = [record.getMessage() for record in caplog.records if 'device=' in record.getMessage()]
+  assert lines == ['device=cpu (npu_bridge not installed) precision=fp32 steps_per_loop=1']
+
+
+def test_off_the_npu_everything_is_the_identity():
+  session = npu_session.start(environ={})
+  tensor, optimizer = tf.constant(1.0), tf.train.AdamOptimizer()
+  assert (session.rank, session.ranks, session.is_chief) == (0, 1, True)
+  assert session.gelu is None and session.dropout is None
+  assert session.wrap_optimizer(optimizer) is optimizer
+  assert session.all_reduce_sum(tensor, 'x') is tensor
+  assert session.average_gradients([(tensor, 'v')]) == [(tensor, 'v')]
+  assert session.wrap_train_op(tensor.op) is tensor.op
+  assert session.train_hooks(['hook']) == ['hook']
+
+
+def test_npu_asked_for_and_absent_says_what_to_install():
+  message = error_of(npu_session.start, session_options.SessionOptions(device='npu'), {})
+  assert 'npu_bridge' in message and 'install' in message
+
+
+@pytest.mark.parametrize('device', ['auto', 'npu'])
+def test_broken_npu_bridge_is_not_taken_for_an_absent_one(device, tmp_path, monkeypatch):
+  (tmp_path / 'npu_bridge').mkdir()
+  (tmp_path / 'npu_bridge' / '__init__.py').write_text(
+      'raise ImportError("libge_runner.so: cannot open\\nshared object file")\n')
+  monkeypatch.syspath_prepend(str(tmp_path))
+  message = error_of(npu_session.start, session_options.SessionOptions(device=device), {})
+  assert 'libge_runner.so: cannot open shared object file' in message and 'install' in message
+  assert npu_session.start(session_options.SessionOptions(device='cpu'), {}).device == 'cpu'
+
+
+def test_npu_bridge_without_a_module_that_is_needed_is_broken(tmp_path, monkeypatch):
+  (tmp_path / 'npu_bridge').mkdir()
+  (tmp_path / 'npu_bridge' / '__init__.py').write_text('')
+  monkeypatch.syspath_prepend(str(tmp_path))
+  assert 'npu_init' in error_of(npu_session.start, environ={})
+
+
+def test_npu_is_taken_when_it_is_there(form):
+  description = npu_session.start(environ={}).describe()
+  assert description.startswith('device=npu (npu_bridge ')
+  assert ('before 5.0.1' in description) == (form == 'cann_20_2')
+  assert 'precision=allow_mix_precision steps_per_loop=1 rank=0/1 loss_scale=dynamic fused_ops=gelu,dropout' in (
+      description)
+
+
+def test_only_a_device_with_a_host_in_the_loop_times_its_input(form):
+  assert not npu_session.start(environ={}).measures_input_wait
+  assert npu_session.start(session_options.SessionOptions(device='cpu'), {}).measures_input_wait
+
+
+def test_cpu_asked_for_beside_an_npu(form):
+  session = npu_session.start(session_options.SessionOptions(device='cpu'), {})
+  assert session.describe() == 'device=cpu (as asked) precision=fp32 steps_per_loop=1'
+  assert 'npu_bridge' not in sys.modules
+
+
+def test_gpu(monkeypatch):
+  monkeypatch.setattr(tf.config.experimental, 'list_physical_devices', lambda kind: [])
+  assert 'GPU' in error_of(npu_session.start, session_options.SessionOptions(device='gpu'), {})
+  monkeypatch.setattr(tf.config.experimental, 'list_physical_devices', lambda kind: ['gpu:0'])
+  for device in ('gpu', 'auto'):
+    session = npu_session.start(session_options.SessionOptions(device=device), {})
+    assert session.device == 'gpu' and session.precision == 'fp32'
+    assert session.session_config().gpu_options.allow_growth
+  assert npu_session.start(session_options.SessionOptions(device='cpu'), {}).device == 'cpu'
+
+
+def test_importing_needs_neither_npu_bridge_nor_ranks():
+  code = ('import sys\nfrom albert import npu_session\nassert npu_session.start(environ={}).device\n'
+          'assert not [name for name in sys.modules if name.startswith("npu_bridge")]')
+  environ = {name: value for name, value in os.environ.items() if not name.startswith('RANK')}
+  subprocess.run([sys.executable, '-W', 'ignore', '-c', code], cwd=ROOT, env=environ, check=True)
+
+
+# --- ranks from the environment
+
+
+def test_several_ranks_without_an_npu_are_refused(rank_environment):
+  for device in ('auto', 'cpu'):
+    message = error_of(npu_session.start, session_options.SessionOptions(device=device), rank_environment(0))
+    assert 'RANK_SIZE=2' in message and 'install' in message
+
+
+@pytest.mark.parametrize('environ', [
+    {'RANK_SIZE': 'two'}, {'RANK_SIZE': '0'}, {'RANK_SIZE': '8'}, {'RANK_SIZE': '8', 'RANK_ID': '8'},
+    {'RANK_SIZE': '8', 'RANK_ID': '-1'}, {'RANK_ID': '3'}])
+def test_ranks_that_cannot_be(environ):
+  assert 'RANK_SIZE' in error_of(npu_session.start, environ=environ)
+
+
+def test_unset_ranks_mean_one():
+  for environ in ({}, {'RANK_SIZE': '', 'RANK_ID': ''}, {'RANK_SIZE': '1'}, {'RANK_SIZE': '1', 'RANK_ID': '0'}):
+    session = npu_session.start(environ=environ)
+    assert (session.rank, session.ranks) == (0, 1)
+
+
+def test_what_several_ranks_need(form, rank_environment, tmp_path):
+  good = rank_environment(1)
+  session = npu_session.start(environ=good)
+  assert (session.rank, session.ranks, session.is_chief) == (1, 2, False)
+  for name in ('JOB_ID', 'RANK_TABLE_FILE'):
+    message = error_of(npu_session.start, environ={key: value for key, value in good.items() if key != name})
+    assert 'no ' + name in message
+  assert 'found status' in error_of(npu_session.start, environ=dict(good, RANK_SIZE='4'))
+  assert 'RANK_TABLE_FILE' in error_of(npu_session.start, environ=dict(good, RANK_TABLE_FILE=str(tmp_path / 'none')))
+  broken = tmp_path / 'broken.json'
+  broken.write_text('{"status": "completed"')
+  assert 'RANK_TABLE_FILE' in error_of(npu_session.start, environ=dict(good, RANK_TABLE_FILE=str(broken)))
+  without_table = {'RANK_SIZE': '2', 'RANK_ID': '1', 'JOB_ID': '1', 'CM_CHIEF_IP': '192.0.2.1'}
+  assert npu_session.start(environ=without_table).ranks == 2
+
+
+# --- options and their protobuf fields
+
+
+def test_default_config_of_one_card(form):
+  session = npu_session.start(environ={})
+  config = session.session_config()
+  installed.check_config(config, form)
+  assert parameter_map(session) == {'use_off_line': ('b', True), 'precision_mode': ('s', b'allow_mix_precision'),
+                                    'iterations_per_loop': ('i', 1)}
+  rewrites = config.graph_options.rewrite_options
+  assert rewrites.remapping == rewrites.memory_optimization == rewrites.OFF
+  assert config.allow_soft_placement
+
+
+def test_default_config_of_several_cards(form, rank_environment):
+  found = parameter_map(npu_session.start(environ=rank_environment(0)))
+  assert found['hcom_parallel'] == ('b', True)
+
+
+def test_remapping_stays_on_off_the_npu():
+  session = npu_session.start(session_options.SessionOptions(
+      device='cpu', intra_op_parallelism_threads=2, inter_op_parallelism_threads=3), {})
+  config = session.session_config()
+  assert not installed.npu_optimizers(config)
+  assert config.graph_options.rewrite_options.remapping == config.graph_options.rewrite_options.DEFAULT
+  assert (config.intra_op_parallelism_threads, config.inter_op_parallelism_threads) == (2, 3)
+
+
+def test_the_table_names_what_the_adapter_reads():
+  assert {name: parameter.field for name, parameter in session_options.NPU_PARAMETERS.items()} == (
+      installed.FIELDS['cann_5_0'])
+  assert set(VALUES) == set(session_options.NPU_PARAMETERS)
+  assert set(session_options.AFTER_CANN_20_2) == set(installed.FIELDS['cann_5_0']) - set(installed.FIELDS['cann_20_2'])
+
+
+@pytest.mark.parametrize('name', sorted(VALUES))
+def test_each_option_is_reachable_by_gin_in_its_field(name, tmp_path, monkeypatch):
+  (tmp_path / 'mixlist.json').write_text('{"black-list": {"to-add": ["Softmax"]}}')
+  monkeypatch.chdir(tmp_path)
+  bound = dict(COMPANIONS.get(name, {}), **{name: VALUES[name]})
+  gin.parse_config(['SessionOptions.{}={!r}'.format(key, value) for key, value in bound.items()])
+  with installed.npu_bridge('cann_5_0'):
+    session = npu_session.start(environ={})
+    installed.check_config(session.session_config(), 'cann_5_0')
+    expected = VALUES[name].encode() if isinstance(VALUES[name], str) else VALUES[name]
+    assert parameter_map(session)[name] == (installed.FIELDS['cann_5_0'][name], expected)
+    if name == 'precision_mode_v2':
+      assert 'precision_mode' not in parameter_map(session)
+
+
+@pytest.mark.parametrize('name, values', [
+    ('device', ['tpu', None]), ('fused_ops', [1]), ('loss_scale', [0.5, True, 'static']),
+    ('mixed_precision', ['fp16', None]), ('intra_op_parallelism_threads', [0, '2']),
+    ('use_off_line', [False]), ('precision_mode', ['fp16', True]), ('precision_mode_v2', ['allow_mix_precision']),
+    ('iterations_per_loop', [0, True, 1.0]), ('enable_dump', [1]), ('dump_step', ['5,6', 5]), ('dump_mode', ['none']),
+    ('graph_memory_max_size', [1024, '1GB']), ('deterministic', [True, 2]), ('session_device_id', [-1]),
+    ('hccl_timeout', [0, '600']), ('op_select_implmode', ['fast']), ('op_compiler_cache_mode', ['on'])])
+def test_wrong_values_are_errors(name, values):
+  for value in values:
+    message = error_of(session_options.SessionOptions, **{name: value})
+    assert message.startswith('SessionOptions.{}: expected '.format(name)) and repr(value) in message
+
+
+def test_unknown_option_is_an_error_that_names_the_near_one():
+  gin.parse_config(['SessionOptions.precison_mode="force_fp32"'])
+  message = error_of(npu_session.start, environ={})
+  assert "'precison_mode'" in message and "did you mean 'precision_mode'" in message
+  gin.clear_config()
+  assert 'jit_compile' in error_of(session_options.SessionOptions, jit_compile=True)
+
+
+@pytest.mark.parametrize('options, word', [
+    (dict(precision_mode='force_fp32', precision_mode_v2='origin'), 'precision_mode_v2'),
+    (dict(precision_mode='force_fp32', modify_mixlist='/dev/null'), 'modify_mixlist'),
+    (dict(enable_dump=True), 'dump_path'), (dict(enable_dump_debug=True), 'dump_path'),
+    (dict(profiling_mode=True), 'profiling_options'),
+    (dict(iterations_per_loop=2, mix_compile_mode=True), 'mix_compile_mode'),
+    (dict(iterations_per_loop=2, enable_data_pre_proc=False), 'enable_data_pre_proc')])
+def test_options_that_exclude_each_other(options, word):
+  assert word in error_of(session_options.SessionOptions, **options)
+
+
+def test_files_that_options_name_exist(form, tmp_path):
+  missing, bad = str(tmp_path / 'missing'), tmp_path / 'bad.json'
+  bad.write_text('{')
+  for options in (dict(enable_dump=True, dump_path=missing), dict(modify_mixlist=missing),
+                  dict(modify_mixlist=str(bad))):
+    assert str(tmp_path) in error_of(npu_session.start, session_options.SessionOptions(**options), {})
+  npu_session.start(session_options.SessionOptions(device='cpu', modify_mixlist=missing), {})
+
+
+def test_options_that_do_nothing_here_are_said():
+  options = session_options.SessionOptions(hccl_timeout=600, iterations_per_loop=10)
+  session = npu_session.start(options, {})
+  assert session.steps_per_loop == 1
+  assert session.describe().endswith('steps_per_loop=1 (ignored off the NPU: iterations_per_loop, hccl_timeout)')
+  with installed.npu_bridge('cann_20_2'):
+    assert '(unknown to CANN before 5.0.1: hccl_timeout)' in npu_session.start(options, {}).describe()
+  with installed.npu_bridge('cann_5_0'):
+    assert 'unknown' not in npu_session.start(options, {}).describe()
+
+
+def test_run_config_keeps_the_npu_through_replace(form):
+  session = npu_session.start(session_options.SessionOptions(op_select_implmode='high_precision'), {})
+  config = session.run_config(model_dir='/tmp/x', save_checkpoints_steps=7).replace(tf_random_seed=5)
+  assert config.save_checkpoints_steps == 7 and config.tf_random_seed == 5
+  installed.check_config(config.session_config, form)
+  entry, = installed.npu_optimizers(config.session_config)
+  assert entry.parameter_map['op_select_implmode'].s == b'high_precision'
+
+
+def test_functions_of_newer_adapters_are_used(rank_environment, monkeypatch):
+  with installed.npu_bridge('cann_5_0'):
+    from npu_bridge import npu_init
+    names = ('npu_config_proto', 'npu_run_config_init', 'npu_hooks_append')
+    spies = [mock.Mock(side_effect=getattr(npu_init, name)) for name in names]
+    for name, spy in zip(names, spies):
+      monkeypatch.setattr(npu_init, name, spy)
+    session = npu_session.start(environ=rank_environment(0))
+    session.run_config()
+    session.train_hooks()
+  assert all(spy.called for spy in spies)
+
+
+def test_only_the_chief_saves_and_summarises(form, rank_environment):
+  for rank, expected in ((0, (7, 5)), (1, (None, 0))):
+    session = npu_session.start(environ=rank_environment(rank))
+    config = session.run_config(model_dir='/tmp/x', save_checkpoints_steps=7, save_summary_steps=5)
+    assert (config.save_checkpoints_steps, config.save_summary_steps) == expected
+    assert config.save_checkpoints_secs is None and config.model_dir == '/tmp/x'
+
+
+# --- hooks and loops
+
+
+@pytest.mark.parametrize('hooks', [['mine'], ('mine',), []])
+def test_hooks_of_one_card_and_of_several(form, rank_environment, hooks):
+  assert npu_session.start(environ={}).train_hooks(hooks) == list(hooks)
+  found = npu_session.start(environ=rank_environment(1)).train_hooks(hooks)
+  assert isinstance(found, list)
+  assert [type(hook).__name__ for hook in found[:2]] == ['NPUBroadcastGlobalVariablesHook', '_BroadcastState']
+  assert found[2:] == list(hooks)
+
+
+def test_loop_offload(form):
+  session = npu_session.start(session_options.SessionOptions(iterations_per_loop=10), {})
+  found = parameter_map(session)
+  assert found['iterations_per_loop'] == ('i', 10) and found['enable_data_pre_proc'] == ('b', True)
+  assert session.steps_per_loop == 10 and 'steps_per_loop=10' in session.describe()
+  session.check_steps(100, 20)
+  session.check_steps(100, None)
+  assert 'num_train_steps' in error_of(session.check_steps, 105, 20)
+  assert 'save_checkpoints_steps' in error_of(session.check_steps, 100, 25)
+  with tf.Graph().as_default():
+    tf.train.create_global_step()
+    with tf.name_scope('somewhere'):
+      train_op = session.wrap_train_op(tf.no_op())
+    assert train_op.name == 'IterationOp'
+    with tf.train.MonitoredTrainingSession(hooks=session.train_hooks()) as running:
+      loop, = tf.get_collection('npu_runconfig_iterations_per_loop')
+      assert running.run(loop) == 9
+
+
+# --- operations
+
+
+def test_fused_operations(form):
+  session = npu_session.start(environ={})
+  x = tf.constant(np.linspace(-3, 3, 50), tf.float32)
+  expected = [0.5 * v * (1 + np.tanh(np.sqrt(2 / np.pi) * (v + 0.044715 * v ** 3))) for v in np.linspace(-3, 3, 50)]
+  kept = session.dropout(tf.ones([10000]), 0.25)
+  with tf.Session() as running:
+    np.testing.assert_allclose(running.run(session.gelu(x)), expected, atol=1e-6)
+    kept = running.run(kept)
+  assert 0.7 < np.mean(kept > 0) < 0.8 and np.isclose(kept.max(), 1 / 0.75)
+  assert session.dropout(x, 0.0) is x
+  plain = npu_session.start(session_options.SessionOptions(fused_ops=False), {})
+  assert plain.gelu is None and plain.dropout is None and 'fused_ops=none' in plain.describe()
+
+
+# --- loss scaling
+
+
+def test_dynamic_loss_scale_has_the_constants_of_the_910(form):
+  wrapped = npu_session.start(environ={}).wrap_optimizer(tf.train.AdamOptimizer())
+  manager = wrapped._loss_scale_manager
+  assert type(wrapped).__name__ == 'NPULossScaleOptimizer' and not wrapped._is_distributed
+  assert (manager._incr_every_n_steps, manager._decr_every_n_nan_or_inf, manager._incr_ratio,
+          manager._decr_ratio) == (1000, 1, 2, 0.5)
+  with tf.Session() as running:
+    running.run(tf.global_variables_initializer())
+    assert running.run(manager.get_loss_scale()) == 2.0 ** 32
+
+
+def test_a_scale_may_fall_to_one_before_skipped_steps_count(form):
+  def most(**options):
+    return npu_session.start(session_options.SessionOptions(**options), {}).most_overflows
+
+  assert [most(), most(loss_scale=1024), most(loss_scale=None), most(device='cpu')] == [32, 0, 0, 0]
+
+
+def test_fixed_loss_scale_and_none(form, rank_environment):
+  optimizer = tf.train.AdamOptimizer()
+  options = session_options.SessionOptions(loss_scale=1024)
+  fixed = npu_session.start(options, rank_environment(0)).wrap_optimizer(optimizer)
+  assert fixed._is_distributed
+  with tf.Session() as running:
+    assert running.run(fixed._loss_scale_manager.get_loss_scale()) == 1024.0
+  for options in (dict(loss_scale=None), dict(precision_mode='force_fp32'), dict(precision_mode_v2='origin'),
+                  dict(precision_mode='must_keep_origin_dtype')):
+    session = npu_session.start(session_options.SessionOptions(**options), {})
+    assert session.wrap_optimizer(optimizer) is optimizer, options
+
+
+# --- the stand-in is strict, or the tests above prove little
+
+
+def test_stand_in_refuses_what_the_adapter_would_drop(form):
+  def session_with(name, **value):
+    config = npu_session.start(environ={}).session_config()
+    entry, = installed.npu_optimizers(config)
+    entry.parameter_map[name].CopyFrom(tf.AttrValue(**value))
+    with tf.Graph().as_default():
+      tf.Session(config=config)
+
+  session_with('hcom_parallel', b=True)
+  for name, value in (('hcom_paralel', dict(b=True)), ('hcom_parallel', dict(i=1)), ('jit_compile', dict(b=True)),
+                      ('precision_mode', dict(b=True))):
+    with pytest.raises(ValueError, match=name):
+      session_with(name, **value)
+
+
+def test_stand_in_has_the_names_and_signatures_of_its_form(form):
+  from npu_bridge import npu_init
+  from npu_bridge.estimator import npu_ops
+  from npu_bridge.estimator.npu import npu_optimizer
+  newer = ('npu_config_proto', 'npu_run_config_init', 'npu_hooks_append', 'npu_distributed_optimizer_wrapper')
+  assert [hasattr(npu_init, name) for name in newer] == [form == 'cann_5_0'] * len(newer)
+  with pytest.raises(TypeError):
+    npu_ops.dropout(tf.ones([3]))
+  with pytest.raises(TypeError):
+    npu_optimizer.allreduce(tf.ones([3]), **({'var': 1} if form == 'cann_5_0' else {}))
+  with pytest.raises(ImportError):
+    from npu_bridge.npu_init import npu_session_config_init  # noqa: F401
+  if form == 'cann_5_0':
+    assert len(npu_init.npu_hooks_append(('mine',))) == 1
+
+
+def test_stand_in_is_gone_after_a_test():
+  with installed.npu_bridge('cann_5_0'):
+    npu_session.start(environ={})
+  with pytest.raises(ImportError):
+    import npu_bridge  # noqa: F401

@@ -1,0 +1,293 @@
+"""The Makefile: what its targets run, with which arguments. The programs are replaced by one that notes its call."""
+
+import hashlib
+import os
+import re
+import shutil
+import subprocess
+
+import pytest
+
+from albert.common.files import ROOT
+
+# Notes each call as a line of words in brackets, and makes the file that the real program would make.
+FAKE_PYTHON = r"""#!/usr/bin/env bash
+if [ "$1" = -S ]; then exit; fi
+shift 3  # -W ignore::FutureWarning -m
+{ printf '<%s>' "$@"; echo; } >> "$CALLS"
+for word in "$@"; do
+  case $word in --output_file=*) mkdir -p "$(dirname "${word#*=}")"; printf 'a\nb\n' > "${word#*=}" ;; esac
+done
+"""
+
+
+class Checkout:
+  """A copy of what make needs, with a stand-in for Python."""
+
+  def __init__(self, folder):
+    self.folder = str(folder)
+    self.calls_file = os.path.join(self.folder, 'calls.txt')
+    for name in ('tools', 'ci', '.ci', 'data', '.venv/bin'):
+      os.makedirs(os.path.join(self.folder, name))
+    for name in ('Makefile', 'requirements.txt', 'tools/run.sh', 'tools/setup_env.sh', 'tools/vocabulary.sh',
+                 'ci/run.sh', '.ci/run'):
+      shutil.copy(os.path.join(ROOT, name), os.path.join(self.folder, name))
+    self.write_program('.venv/bin/python', FAKE_PYTHON)
+    self.write('data/sample_zh.txt', '')
+    with open(os.path.join(ROOT, 'requirements.txt'), 'rb') as source:
+      digest = hashlib.sha256(source.read()).hexdigest()
+    self.write('.venv/complete', digest + '\nplain\tpython\t/prefix\t3.7.16\nPython 3.7.16 of /prefix\n')
+
+  def write(self, name, text):
+    """Writes a file, and its folder."""
+    path = os.path.join(self.folder, name)
+    os.makedirs(os.path.dirname(path), exist_ok=True)
+    with open(path, 'w', encoding='utf-8') as target:
+      target.write(text)
+
+  def write_program(self, name, text):
+    """Writes an executable file."""
+    self.write(name, text)
+    os.chmod(os.path.join(self.folder, name), 0o755)
+
+  def run(self, command, code=0, cwd=None, **environment):
+    """Runs a command. Returns what it printed."""
+    done = subprocess.run(command, cwd=cwd or self.folder, env=self.environment(environment), stdout=subprocess.PIPE,
+                          stderr=subprocess.STDOUT)
+    assert done.returncode == code, done.stdout.decode()
+    return done.stdout.decode()
+
+  def make(self, *words, **options):
+    """Runs make. Returns what it printed."""
+    return self.run(['make', '--no-print-directory'] + list(words), **options)
+
+  def environment(self, more):
+    """The environment without what a make around this test hands down."""
+    kept = {name: value for name, value in os.environ.items()
+            if name not in user_variables() + ['MAKEFLAGS', 'MAKELEVEL', 'MFLAGS', 'MAKEOVERRIDES']}
+    return dict(kept, CALLS=self.calls_file, **more)
+
+  def calls(self):
+    """The noted calls, each a list of words: module, then arguments."""
+    if not os.path.exists(self.calls_file):
+      return []
+    with open(self.calls_file, encoding='utf-8') as source:
+      return [line[1:-1].split('><') for line in source.read().splitlines()]
+
+
+@pytest.fixture
+def checkout(tmp_path):
+  return Checkout(tmp_path / 'checkout')
+
+
+def makefile():
+  with open(os.path.join(ROOT, 'Makefile'), encoding='utf-8') as source:
+    return source.read()
+
+
+def user_variables():
+  """Names that the Makefile assigns and writes in capitals, as people give them."""
+  return sorted(set(re.findall(r'^(?:override )?([A-Z][A-Z_]*) *[?:]?=', makefile(), re.MULTILINE)) - {'SHELL'})
+
+
+def targets():
+  return re.search(r'^\.PHONY: (help (?:.*\\\n)*.*)$', makefile(), re.MULTILINE).group(1).replace('\\', '').split()
+
+
+def test_help_is_the_default_and_lists_every_target_and_variable(checkout):
+  text = checkout.make()
+  assert text == checkout.make('help')
+  assert sorted(re.findall(r'^  make ([a-z-]+) +\S', text, re.MULTILINE)) == sorted(targets())
+  assert sorted(re.findall(r'^  ([A-Z_]+) +\S', text, re.MULTILINE)) == user_variables()
+
+
+def test_every_documented_target_and_variable_is_there():
+  assert set(targets()) >= {'help', 'env', 'data', 'vocab', 'train-full', 'train-perf', 'eval', 'tb', 'smoke', 'test',
+                            'check', 'clean'}
+  assert set(user_variables()) >= {'CORPUS', 'VOCAB', 'DATA', 'OUT', 'GIN', 'SET', 'DATA_ARGS', 'CKPT', 'PORT',
+                                   'PYTHON'}
+
+
+@pytest.mark.parametrize('bindings', [
+    "pretrain.num_train_steps=100; SessionOptions.device='cpu'",
+    'a.b = "double \'and\' single"; c.d = [1, 2, 3]',
+    "a.b = {'k': (1, 'x;y')}; c.d = @e.f()",
+    'a.b = %MACRO # not a comment; $HOME $(HOME) $$ `date` \\n * ~ & | < > ! 中文',
+])
+@pytest.mark.parametrize('given', ['command line', 'environment'])
+def test_bindings_pass_through_make_unharmed(checkout, bindings, given):
+  checkout.write('data/records/dataset.json', '')
+  if given == 'command line':
+    checkout.make('train-full', 'SET=' + bindings)
+  else:
+    checkout.make('train-full', SET=bindings)
+  with open(checkout.calls_file, encoding='utf-8') as source:
+    assert '<--gin_param= {}>'.format(bindings) in source.read()
+
+
+def test_lines_of_bindings_are_separated(checkout):
+  checkout.write('data/records/dataset.json', '')
+  checkout.make('train-full', 'SET=a.b=1\nc.d=2')
+  assert '--gin_param= a.b=1;c.d=2' in checkout.calls()[0]
+
+
+def test_a_path_with_quotes_and_spaces_is_one_word(checkout):
+  checkout.make('data', "CORPUS=my 'own' text.txt", 'VOCAB=my vocab.txt', 'DATA=my data')
+  vocab, data = checkout.calls()
+  assert vocab == ['tools.build_vocab', "--input_files=my 'own' text.txt", '--output_file=my vocab.txt']
+  assert data == ['tools.create_pretraining_data', "--input_files=my 'own' text.txt", '--output_dir=my data',
+                  '--vocab_file=my vocab.txt']
+
+
+def test_data_builds_the_vocabulary_once_and_says_which_corpus(checkout):
+  text = checkout.make('data')
+  assert 'data: corpus data/sample_zh.txt (the bundled sample;' in text
+  assert [call[0] for call in checkout.calls()] == ['tools.build_vocab', 'tools.create_pretraining_data']
+  assert '--input_files=data/sample_zh.txt' in checkout.calls()[1]
+  assert '--output_dir=data/records' in checkout.calls()[1]
+  assert 'vocab: found data/vocab.txt, 2 entries' in checkout.make('data')
+  assert [call[0] for call in checkout.calls()][2:] == ['tools.create_pretraining_data']
+
+
+def test_data_takes_the_news_if_they_are_there(checkout):
+  checkout.write('data/news_zh_1.txt', '')
+  assert 'data: corpus data/news_zh_1.txt\n' in checkout.make('data')
+  assert '--input_files=data/news_zh_1.txt' in checkout.calls()[0]
+
+
+def test_data_arguments_and_force_reach_the_tool(checkout):
+  checkout.make('data', 'DATA_ARGS=--max_seq_length=128 --dupe_factor=5')
+  assert checkout.calls()[-1][-2:] == ['--max_seq_length=128', '--dupe_factor=5']
+  assert '--force' not in checkout.calls()[-1]
+  checkout.make('data', 'FORCE=1')
+  assert '--force' in checkout.calls()[-1]
+
+
+def test_the_encoding_concerns_the_vocabulary_too(checkout):
+  checkout.make('data', 'DATA_ARGS=--encoding gb18030 --max_seq_length=128 --errors=skip')
+  check, vocab, data = checkout.calls()
+  assert check[0] == 'tools.create_pretraining_data' and check[-1] == '--check_flags'
+  assert vocab[0] == 'tools.build_vocab' and vocab[-2:] == ['--encoding=gb18030', '--errors=skip']
+  assert data[-4:] == ['--encoding', 'gb18030', '--max_seq_length=128', '--errors=skip']
+
+
+def test_the_default_data_set_is_made_for_training_but_a_named_one_is_not(checkout):
+  checkout.make('train-full', 'DATA=elsewhere')
+  assert [call[0] for call in checkout.calls()] == ['albert.run_pretraining']
+  checkout.make('train-full')
+  assert [call[0] for call in checkout.calls()][1:] == [
+      'tools.build_vocab', 'tools.create_pretraining_data', 'albert.run_pretraining']
+  checkout.write('data/records/dataset.json', '')
+  checkout.make('train-perf')
+  assert [call[0] for call in checkout.calls()][4:] == ['albert.run_pretraining']
+
+
+def test_train_full_and_train_perf_have_their_own_folders(checkout):
+  checkout.write('data/records/dataset.json', '')
+  checkout.make('train-full', 'GIN=gin/1p.gin')
+  checkout.make('train-perf')
+  checkout.make('train-perf', 'OUT=there', 'GIN=gin/1p.gin', 'SET=a.b=1', 'ARGS=--train_batch_size=2')
+  full, perf, given = checkout.calls()
+  assert full == ['albert.run_pretraining', '--input_file=data/records', '--output_dir=out', '--gin_file=gin/1p.gin',
+                  '--gin_param= ']
+  assert perf[2:] == ['--output_dir=out/perf', '--gin_file=gin/perf_1p.gin', '--gin_param=pretrain.performance=True; ']
+  assert given[2:] == ['--output_dir=there', '--gin_file=gin/1p.gin', '--gin_param=pretrain.performance=True; a.b=1',
+                       '--train_batch_size=2']
+
+
+def test_eval_takes_the_best_checkpoint_or_the_one_given(checkout):
+  checkout.make('eval', 'OUT=run')
+  checkout.make('eval', 'CKPT=weights/model.ckpt')
+  best, given = checkout.calls()
+  assert best[:5] == ['albert.run_pretraining', '--nodo_train', '--do_eval', '--input_file=data/records',
+                      '--output_dir=run']
+  assert '--init_checkpoint=' in best
+  assert '--init_checkpoint=weights/model.ckpt' in given
+
+
+def test_tensorboard_address(checkout):
+  assert 'TensorBoard on out: http://localhost:6006/' in checkout.make('tb')
+  assert 'http://localhost:7007/' in checkout.make('tb', 'PORT=7007', 'OUT=run')
+  assert checkout.calls()[1] == ['tensorboard.main', '--logdir=run', '--port=7007']
+
+
+def test_smoke_has_its_own_folders_whatever_the_environment_says(checkout):
+  checkout.write('data/news_zh_1.txt', '')
+  checkout.make('smoke', OUT='elsewhere', CORPUS='other.txt', DATA_ARGS='--max_seq_length=512')
+  _, vocab, data, train, learned = checkout.calls()
+  assert vocab == ['tools.build_vocab', '--input_files=data/sample_zh.txt', '--output_file=data/smoke/vocab.txt']
+  assert data[1:4] == ['--input_files=data/sample_zh.txt', '--output_dir=data/smoke/records',
+                       '--vocab_file=data/smoke/vocab.txt']
+  assert '--max_seq_length=128' in data
+  assert train[1:4] == ['--input_file=data/smoke/records', '--output_dir=out/smoke', '--gin_file=gin/smoke.gin']
+  assert learned == ['tools.check_learning', '--output_dir=out/smoke']
+
+
+def test_make_from_another_folder(checkout, tmp_path):
+  checkout.make('-C', checkout.folder, 'data', cwd=str(tmp_path))
+  assert '--output_dir=data/records' in checkout.calls()[1]
+  checkout.make('-f', os.path.join(checkout.folder, 'Makefile'), 'data', 'CORPUS=mine.txt', cwd=str(tmp_path))
+  assert '--input_files=mine.txt' in checkout.calls()[2]  # what is given is relative to where make runs
+  assert '--output_dir={}/data/records'.format(checkout.folder) in checkout.calls()[2]
+  assert '--vocab_file={}/data/vocab.txt'.format(checkout.folder) in checkout.calls()[2]
+
+
+def test_the_environment_is_found_and_only_env_says_so(checkout):
+  assert checkout.make('env') == 'env: found .venv: Python 3.7.16 of /prefix\n'
+  assert 'env:' not in checkout.make('data')
+
+
+def test_a_failing_program_fails_the_target(checkout):
+  checkout.write_program('.venv/bin/python', '#!/usr/bin/env bash\n[ "$1" = -S ]\n')
+  checkout.make('train-full', 'DATA=elsewhere', code=2)
+
+
+def test_check_and_test_run_what_they_say(checkout):
+  checkout.write_program('bin/shellcheck',
+                         '#!/usr/bin/env bash\n{ printf "<%s>" shellcheck "$@"; echo; } >> "$CALLS"\n')
+  checkout.make('check', PATH=os.path.join(checkout.folder, 'bin') + ':' + os.environ['PATH'])
+  checkout.make('test')
+  ruff, shellcheck, layering, unit, integration = checkout.calls()
+  assert ruff[:2] == ['ruff', 'check']
+  assert shellcheck == ['shellcheck', 'ci/run.sh', 'tools/run.sh', 'tools/setup_env.sh', 'tools/vocabulary.sh',
+                        '.ci/run']
+  workers = ['pytest', '-n', '2', '--dist', 'loadfile']
+  assert layering == workers + ['test/layering_test.py', 'test/configs_test.py', 'test/model/model_sizes_test.py']
+  assert unit == workers + ['-m', 'not integration']
+  assert integration == workers + ['-m', 'integration']
+
+
+def test_fault_tests_kill_as_often_as_asked_and_fail_when_one_does(checkout):
+  program = '#!/usr/bin/env bash\n[ "$1" = -S ] && exit\necho "kills=$FAULT_KILLS $*"\nexit {}\n'
+  checkout.write_program('.venv/bin/python', program.format(0))
+  found = checkout.make('test-faults', FAULT_KILLS='')
+  assert 'kills=50 ' in found and '-m fault' in found
+  assert 'kills=3 ' in checkout.make('test-faults', FAULT_KILLS='3')
+  checkout.write_program('.venv/bin/python', program.format(1))
+  checkout.make('test-faults', code=2)
+
+
+def test_clean_keeps_data_runs_and_the_environment(checkout):
+  for name in ('out/model.ckpt-1.index', 'out/smoke/x', 'out/perf/x', 'data/smoke/x', 'data/records/x',
+               'albert/__pycache__/x.pyc', '.pytest_cache/x'):
+    checkout.write(name, '')
+  checkout.make('clean')
+  left = sorted(os.path.relpath(os.path.join(folder, name), checkout.folder)
+                for folder, _, names in os.walk(checkout.folder) for name in names)
+  assert left == sorted(['Makefile', 'requirements.txt', 'tools/run.sh', 'tools/setup_env.sh', 'tools/vocabulary.sh',
+                         'ci/run.sh', '.ci/run', '.venv/bin/python', '.venv/complete', 'data/sample_zh.txt',
+                         'out/model.ckpt-1.index', 'data/records/x'])
+
+
+@pytest.mark.parametrize('java', [True, False])
+def test_continuous_integration_is_check_test_smoke_and_spark_with_java(checkout, tmp_path, java):
+  checkout.write_program('bin/make', '#!/usr/bin/env bash\necho "$PWD $*" >> "$CALLS"\n')
+  if java:
+    checkout.write_program('bin/java', '#!/usr/bin/env bash\n')
+  for program in ('bash', 'dirname'):  # all that it needs, and no Java of this machine
+    os.symlink(shutil.which(program), os.path.join(checkout.folder, 'bin', program))
+  checkout.run(['bash', os.path.join(checkout.folder, '.ci/run')], cwd=str(tmp_path),
+               PATH=os.path.join(checkout.folder, 'bin'))
+  with open(checkout.calls_file) as source:
+    assert source.read().splitlines() == [
+        checkout.folder + ' ' + name for name in ['check', 'test', 'smoke'] + ['test-spark'] * java]

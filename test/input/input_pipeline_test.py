@@ -1,0 +1,258 @@
+"""The reader: every record, in an order that is a function of seed and step, and errors that name the file."""
+
+import os
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+import synthetic_data
+from albert.common.errors import UserError
+from albert.dataset import contract
+from albert.dataset import data_order
+from albert import input_pipeline
+
+COUNTS = (7, 6, 8)
+TOTAL = sum(COUNTS)
+
+
+@pytest.fixture(scope='module')
+def info(tmp_path_factory):
+  return synthetic_data.write_dataset(str(tmp_path_factory.mktemp('data')), COUNTS, heldout_count=11)
+
+
+def _batches(dataset, count):
+  """The first `count` batches that dataset() gives, or all of them for None."""
+  found = []
+  with tf.Graph().as_default(), tf.Session() as session:
+    batch = tf.data.make_one_shot_iterator(dataset()).get_next()
+    try:
+      while count is None or len(found) < count:
+        found.append(session.run(batch))
+    except tf.errors.OutOfRangeError:
+      pass
+  return found
+
+
+def _number(row):
+  """The record number that synthetic_data hides in positions 1 and 2."""
+  return int((row[1] - 5) * 50 + row[2] - 5)
+
+
+def _numbers(batches):
+  return [_number(row) for batch in batches for row in batch['input_ids'] if row[0]]
+
+
+def _train(info, count, batch_size=2, **arguments):
+  return _numbers(_batches(lambda: input_pipeline.training_batches(info, batch_size, 7, **arguments), count))
+
+
+def test_a_record_is_read_as_it_was_written(info):
+  batch = _batches(lambda: input_pipeline.training_batches(info, 3, seed=1), 1)[0]
+  assert sorted(batch) == sorted(input_pipeline.Batch._fields)
+  for row in range(3):
+    expected = synthetic_data.record(_number(batch['input_ids'][row]))
+    for name, values in expected.items():
+      assert batch[name][row].tolist() == values, name
+      assert batch[name].dtype == (np.float32 if name == 'masked_lm_weights' else np.int32)
+
+
+def test_shapes_are_static(info):
+  with tf.Graph().as_default():
+    for dataset in (input_pipeline.training_batches(info, 3, seed=1), input_pipeline.heldout_batches(info, 4)):
+      for name, shape in tf.data.get_output_shapes(dataset).items():
+        assert shape.is_fully_defined(), name
+
+
+def test_an_epoch_has_every_training_record_once_and_no_heldout_one(info):
+  found = _train(info, TOTAL, batch_size=1)
+  assert sorted(found) == list(range(TOTAL))
+  assert found != list(range(TOTAL))
+
+
+def test_epochs_and_seeds_differ_and_the_same_seed_repeats(info):
+  first = _train(info, 2 * TOTAL, batch_size=1)
+  assert first[:TOTAL] != first[TOTAL:]
+  assert sorted(first[TOTAL:]) == list(range(TOTAL))
+  assert first == _train(info, 2 * TOTAL, batch_size=1)
+  other = _numbers(_batches(lambda: input_pipeline.training_batches(info, 1, seed=8), TOTAL))
+  assert other != first[:TOTAL]
+
+
+@pytest.mark.parametrize('start', [0, 1, 3, 9, 10, 11, 25])
+def test_the_position_follows_from_the_step(info, start):
+  """Batch size 2 and 21 records: batches lie across shards and epochs."""
+  assert _train(info, 4, start_record=2 * start) == _train(info, 32)[2 * start:2 * start + 8]
+
+
+def test_ranks_share_no_record_and_leave_none_out(info):
+  """Each rank's epoch is its own; the union of both epochs is the data set."""
+  sizes = [sum(len(range(rank, count, 2)) for count in COUNTS) for rank in (0, 1)]
+  first, second = [_train(info, size, batch_size=1, rank=rank, ranks=2) for rank, size in enumerate(sizes)]
+  assert not set(first) & set(second)
+  assert sorted(first + second) == list(range(TOTAL))
+  later = _train(info, 6, batch_size=1, rank=1, ranks=2, start_record=4)
+  assert later == _train(info, 10, batch_size=1, rank=1, ranks=2)[4:]
+
+
+def test_more_ranks_than_records_is_an_error(info):
+  with pytest.raises(UserError, match='22 ranks'):
+    input_pipeline.training_batches(info, 1, 7, ranks=22)
+
+
+@pytest.mark.parametrize('batch_size', [1, 3, 8, 11, 20])
+def test_evaluation_reads_every_record_once_and_fills_with_rows_that_count_nowhere(info, batch_size):
+  batches = _batches(lambda: input_pipeline.heldout_batches(info, batch_size), None)
+  assert _numbers(batches) == list(range(TOTAL, TOTAL + 11))
+  filling = len(batches) * batch_size - 11
+  assert 0 <= filling < batch_size
+  for batch in batches:
+    for index in np.flatnonzero(batch['input_mask'][:, 0] == 0):
+      assert not any(value[index].any() for value in batch.values())
+      filling -= 1
+  assert filling == 0
+
+
+def test_evaluation_can_be_cut_short(info):
+  assert len(_batches(lambda: input_pipeline.heldout_batches(info, 3, max_batches=2), None)) == 2
+
+
+def test_the_position_is_reached_by_counting_not_by_reading():
+  """No such files exist; the position lies a billion records on."""
+  sizes = {'a': 10**6, 'b': 2 * 10**6, 'c': 3 * 10**6}
+  shards = {contract.TRAIN: [contract.Shard(name, size, None) for name, size in sizes.items()], contract.HELDOUT: []}
+  info = contract.DatasetInfo('absent', 24, 5, 60, None, shards)
+
+  def first(start, count):
+    plan = data_order.shard_plan(info, 7, start)
+    return [('abc'[shard], skip) for shard, _, skip in (next(plan) for _ in range(count))]
+
+  epoch = 200 * sum(sizes.values())
+  order = [name for name, _ in first(epoch, 3)]
+  assert sorted(order) == ['a', 'b', 'c']
+  assert first(epoch + 5, 1) == [(order[0], 5)]
+  assert first(epoch + sizes[order[0]] + 9, 2) == [(order[1], 9), (order[2], 0)]
+
+
+def test_open_dataset_takes_a_folder_its_json_and_bare_files(info):
+  for source in (info.folder, os.path.join(info.folder, 'dataset.json')):
+    assert vars(input_pipeline.open_dataset(source)) == vars(info)
+  bare = input_pipeline.open_dataset(os.path.join(info.folder, 'train-*'))
+  assert (bare.max_seq_length, bare.max_predictions_per_seq) == (24, 5)
+  assert [shard.records for shard in bare.shards['train']] == list(COUNTS)
+  assert bare.records('heldout') == 0
+  assert bare.vocab_size == len(synthetic_data.VOCAB)
+
+
+def test_bare_file_without_dataset_json_says_no_vocabulary(tmp_path):
+  synthetic_data.write_shard(str(tmp_path / 'a.tfrecord'), range(3), max_seq_length=30, max_predictions=4)
+  bare = input_pipeline.open_dataset(str(tmp_path / 'a.tfrecord'))
+  assert (bare.max_seq_length, bare.max_predictions_per_seq, bare.vocab_size) == (30, 4, None)
+  assert len(_train(bare, 3, batch_size=1)) == 3
+
+
+def test_other_shapes_than_asked_are_an_error(info):
+  input_pipeline.check_shapes(info, 24, 5)
+  with pytest.raises(UserError, match='max_seq_length=512 .*found 24'):
+    input_pipeline.check_shapes(info, max_seq_length=512)
+  with pytest.raises(UserError, match='max_predictions_per_seq=51 .*found 5'):
+    input_pipeline.check_shapes(info, max_predictions_per_seq=51)
+
+
+def test_other_shapes_of_heldout_data_are_told_from_a_flag(info):
+  with pytest.raises(UserError, match='--eval_input_file: expected max_seq_length=512 as in the training data X, '
+                                      'found 24') as caught:
+    input_pipeline.check_shapes(info, 512, 5, 'X')
+  assert 'flag' not in str(caught.value)
+
+
+@pytest.mark.parametrize('source', ['', 'train-*'])
+def test_another_vocabulary_than_the_data_set_was_made_with(tmp_path, source):
+  info = synthetic_data.write_dataset(str(tmp_path))
+  input_pipeline.open_dataset(os.path.join(info.folder, source))
+  with open(info.vocab_file, 'a') as target:
+    target.write('more\n')
+  with pytest.raises(UserError, match='vocab.txt: expected the vocabulary .* found another'):
+    input_pipeline.open_dataset(os.path.join(info.folder, source))
+  os.remove(info.vocab_file)
+  with pytest.raises(UserError, match='vocab.txt: expected the vocabulary .* found none'):
+    input_pipeline.open_dataset(os.path.join(info.folder, source))
+
+
+@pytest.mark.parametrize('feature,bad', [('input_ids', 60), ('input_ids', -1), ('masked_lm_ids', 60)])
+def test_ids_outside_the_vocabulary_are_found_and_named(tmp_path, feature, bad):
+  path = str(tmp_path / 'a.tfrecord')
+  with tf.io.TFRecordWriter(path) as writer:
+    for number in range(3):
+      record = synthetic_data.record(number)
+      record[feature][1] = bad if number == 2 else record[feature][1]
+      writer.write(synthetic_data.serialize(record))
+  info = input_pipeline.open_dataset(path)
+  input_pipeline.check_readable(info)
+  input_pipeline.check_readable(info, 61 if bad > 0 else None)
+  expected = 'a.tfrecord: expected {} of 0 to 59, .*found {} in record 2'.format(feature, bad)
+  with pytest.raises(UserError, match=expected):
+    input_pipeline.check_readable(info, 60)
+
+
+def _damaged(tmp_path, change):
+  info = synthetic_data.write_dataset(str(tmp_path), (4, 3), 2)
+  path = info.paths(contract.TRAIN)[1]
+  with open(path, 'rb') as source:
+    data = bytearray(source.read())
+  with open(path, 'wb') as target:
+    target.write(change(data))
+  return info, path
+
+
+def test_truncated_or_missing_shards_are_named_before_training(tmp_path):
+  info, path = _damaged(tmp_path, lambda data: data[:-30])
+  with pytest.raises(UserError, match='00001-of-00002.*found record 2 of this file lost'):
+    input_pipeline.open_dataset(info.folder)
+  os.remove(path)
+  with pytest.raises(UserError, match='00001-of-00002.*record 0-2 .*No such file'):
+    input_pipeline.open_dataset(info.folder)
+
+
+def test_a_shard_that_lost_whole_records_is_named(tmp_path):
+  info, path = _damaged(tmp_path, lambda data: data)
+  synthetic_data.write_shard(path, range(2))
+  with pytest.raises(UserError, match='found record 2 of this file lost'):
+    input_pipeline.open_dataset(info.folder)
+
+
+def test_a_flipped_byte_is_found_and_named(tmp_path):
+  def flip(data):
+    data[len(data) // 2] ^= 1
+    return data
+  info, _ = _damaged(tmp_path, flip)
+  with pytest.raises(UserError, match='00001-of-00002.*record 1'):
+    input_pipeline.check_readable(info)
+
+
+def test_records_of_another_length_are_found_and_named(tmp_path):
+  info = synthetic_data.write_dataset(str(tmp_path), (4, 3), 2)
+  synthetic_data.write_shard(info.paths(contract.TRAIN)[0], range(4), max_seq_length=30)
+  with pytest.raises(UserError, match='24 values of input_ids in record 0, found 30'):
+    input_pipeline.check_readable(info)
+
+
+def test_what_is_no_tfrecord(tmp_path):
+  path = tmp_path / 'text.tfrecord'
+  path.write_text('这不是记录' * 20, encoding='utf-8')
+  with pytest.raises(UserError, match='text.tfrecord'):
+    input_pipeline.open_dataset(str(path))
+  path.write_text('')
+  with pytest.raises(UserError, match='empty'):
+    input_pipeline.open_dataset(str(path))
+  path.write_bytes(b'\x01\x02\x03\x04\x05\x06')
+  with pytest.raises(UserError, match='truncated or corrupt after record 0'):
+    input_pipeline.open_dataset(str(path))
+  with pytest.raises(UserError, match='cannot be read'):
+    input_pipeline.open_dataset(str(tmp_path) + '*')  # a folder without dataset.json, by a glob
+  with tf.io.TFRecordWriter(str(path)) as writer:
+    writer.write(tf.train.Example().SerializeToString())
+  with pytest.raises(UserError, match='none named input_ids'):
+    input_pipeline.open_dataset(str(path))
+  with pytest.raises(UserError, match='nothing at'):
+    input_pipeline.open_dataset(str(tmp_path / 'absent-*'))

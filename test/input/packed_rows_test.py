@@ -1,0 +1,284 @@
+"""Packed rows as training reads them: each record once, in an order that is a function of seed and step."""
+
+import collections
+import os
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+import synthetic_data
+from albert.common.errors import UserError
+from albert.dataset import contract
+from albert.dataset import lost_records
+from albert.dataset import packing
+from albert.dataset import tfrecord
+from albert.input import packed_batches
+from albert.input import packed_rows
+from albert import input_pipeline
+
+# 0.1% of 2,000 records are 2.
+COUNTS = (70, 1100, 830)
+S = 48
+OPTIONS = input_pipeline.InputOptions(packing=True)
+
+
+def _write(folder):
+  return synthetic_data.write_dataset(str(folder), COUNTS, 5, max_seq_length=S, longest=30)
+
+
+@pytest.fixture(scope='module')
+def info(tmp_path_factory):
+  return synthetic_data.write_lengths(_write(tmp_path_factory.mktemp('data')))
+
+
+@pytest.fixture
+def own(tmp_path):
+  """A data set that a test may damage."""
+  return synthetic_data.write_lengths(_write(tmp_path))
+
+
+def _batches(info, count, batch_size=5, start=0, seed=7, **arguments):
+  with tf.Graph().as_default(), tf.Session() as session:
+    dataset = input_pipeline.training_batches(info, batch_size, seed, start, options=OPTIONS, **arguments)
+    batch = tf.data.make_one_shot_iterator(dataset).get_next()
+    return [session.run(batch) for _ in range(count)]
+
+
+def _rows(batches):
+  """The record numbers in each row, in order, as tuples."""
+  found = []
+  for batch in batches:
+    for ids, starts, weights in zip(batch['input_ids'], batch['cls_positions'], batch['example_weights']):
+      found.append(tuple(int((ids[start + 1] - 5) * 50 + ids[start + 2] - 5) for start in starts[weights > 0]))
+  return found
+
+
+def _numbers(rows):
+  return sorted(number for row in rows for number in row)
+
+
+def _total(info, rank=0, ranks=1):
+  return sum(len(range(rank, shard.packed_rows, ranks)) for shard in info.shards[contract.TRAIN])
+
+
+def test_an_epoch_has_every_record_once(info):
+  total = _total(info)
+  rows = _rows(_batches(info, 2, batch_size=total))
+  assert _numbers(rows[:total]) == _numbers(rows[total:]) == list(range(sum(COUNTS)))
+  assert rows[:total] != rows[total:] and set(rows[:total]) == set(rows[total:])
+  assert total < 0.6 * sum(COUNTS)
+
+
+def test_a_batch_holds_the_records_as_they_were_written(info):
+  batch = _batches(info, 1)[0]
+  for row, numbers in enumerate(_rows([batch])):
+    values = [synthetic_data.record(number, max_seq_length=S, longest=30) for number in numbers]
+    lengths = [sum(value['input_mask']) for value in values]
+    for name in ('input_ids', 'segment_ids'):
+      expected = [entry for value, length in zip(values, lengths) for entry in value[name][:length]]
+      assert batch[name][row].tolist() == expected + [0] * (S - len(expected))
+    labels = [label for value in values
+              for label, weight in zip(value['masked_lm_ids'], value['masked_lm_weights']) if weight]
+    assert batch['masked_lm_ids'][row][batch['masked_lm_weights'][row] > 0].tolist() == labels
+    order = [value['next_sentence_labels'][0] for value in values]
+    assert batch['next_sentence_labels'][row, :len(order)].tolist() == order
+
+
+def test_shapes_are_static(info):
+  with tf.Graph().as_default():
+    shapes = tf.data.get_output_shapes(input_pipeline.training_batches(info, 3, 1, options=OPTIONS))
+  slots, examples = packing.max_predictions(synthetic_data.MAX_PREDICTIONS), packing.MAX_EXAMPLES
+  assert sorted(shapes) == sorted(packed_batches.PackedBatch._fields)
+  for name, shape in shapes.items():
+    width = (slots if name.startswith('masked_lm') else
+             examples if name in ('next_sentence_labels', 'cls_positions', 'example_weights') else S)
+    assert shape.as_list() == [3, width], name
+
+
+def test_seed_and_step_decide_the_order(info):
+  run = _rows(_batches(info, 1, batch_size=2 * _total(info) // 5 * 5))
+  assert _rows(_batches(info, 20)) == run[:100]
+  assert _rows(_batches(info, 10, seed=8)) != run[:50]
+  ends = np.cumsum([shard.packed_rows for shard in info.shards[contract.TRAIN]]) // 5
+  for step in [0, 1, 17, len(run) // 5 - 2] + ends.tolist():
+    assert _rows(_batches(info, 2, start=5 * step)) == run[5 * step:5 * step + 10], step
+
+
+def test_long_and_short_examples_are_mixed(info):
+  """The plan of a shard begins with its longest examples."""
+  lengths = [np.mean([batch['input_mask'].sum() / batch['example_weights'].sum() for batch in part])
+             for part in np.array_split(_batches(info, _total(info) // 5), 4)]
+  assert max(lengths) < 1.1 * min(lengths)
+
+
+def test_ranks_share_no_record_and_leave_none_out(info):
+  parts = [_rows(_batches(info, 1, batch_size=_total(info, rank, 3), rank=rank, ranks=3)) for rank in range(3)]
+  assert _numbers(parts[0] + parts[1] + parts[2]) == list(range(sum(COUNTS)))
+  later = _rows(_batches(info, 4, batch_size=1, start=9, rank=1, ranks=3))
+  assert later == parts[1][9:13]
+
+
+def test_more_ranks_than_rows_in_any_shard_is_an_error(info):
+  most = max(shard.packed_rows for shard in info.shards[contract.TRAIN])
+  input_pipeline.training_batches(info, 1, 7, ranks=most, options=OPTIONS)
+  with pytest.raises(UserError, match='training row for each of {} ranks, found {}'.format(most + 1, most)):
+    input_pipeline.training_batches(info, 1, 7, ranks=most + 1, options=OPTIONS)
+
+
+def test_without_lengths_they_are_counted_once(info, tmp_path, caplog):
+  caplog.set_level('INFO', logger='albert')
+  bare = _write(tmp_path / 'data')
+  expected = _rows(_batches(info, 20))
+
+  def rows():
+    return packed_rows.Rows(bare, lost_records.LostRecords(bare), str(tmp_path))
+
+  assert _rows(_batches(bare, 20, rows=rows())) == expected
+  assert [entry.getMessage() for entry in caplog.records if 'counting' in entry.getMessage()] == [
+      'counting the tokens of 2,000 records: 3 of 3 shards have no lengths beside them, which the data tool writes']
+  caplog.clear()
+  assert rows().counts == [shard.packed_rows for shard in info.shards[contract.TRAIN]]
+  assert _rows(_batches(bare, 20, rows=rows())) == expected
+  assert not caplog.records
+  path, = [str(path) for path in tmp_path.glob('record_lengths-*')]
+  with open(path, 'r+b') as target:
+    target.truncate(100)
+  assert _rows(_batches(bare, 20, rows=rows())) == expected
+  assert 'counting' in caplog.text
+
+
+def test_a_record_that_is_lost_before_it_was_counted_has_a_row_of_its_own(tmp_path):
+  bare = _write(tmp_path)
+  _damage(bare, 1, 100)
+  rows = packed_rows.Rows(bare, lost_records.LostRecords(bare))
+  assert sum(rows.counts) > 0
+  found = _numbers(_rows(_batches(bare, 1, batch_size=sum(rows.counts))))
+  repeated = [number for number, times in collections.Counter(found).items() if times > 1]
+  assert set(range(sum(COUNTS))) - set(found) == {COUNTS[0] + 100}
+  assert len(repeated) >= 1  # the row that stands in for that row
+
+
+@pytest.mark.parametrize('change', [os.remove, lambda path: os.truncate(path, 90),
+                                    lambda path: np.save(path, np.full([COUNTS[1], 2], 49, np.uint16)),
+                                    lambda path: np.save(path, np.ones([3, 2], np.uint16))])
+def test_lengths_that_are_gone_or_impossible_are_counted(own, info, change, caplog):
+  caplog.set_level('INFO', logger='albert')
+  change(contract.lengths_file(own.paths(contract.TRAIN)[1]))
+  total = _total(info)
+  assert _rows(_batches(own, 1, batch_size=total)) == _rows(_batches(info, 1, batch_size=total))
+  assert '1,100 records: 1 of 3 shards' in caplog.text
+
+
+def _lengths(info, shard):
+  return np.load(contract.lengths_file(info.paths(contract.TRAIN)[shard]))
+
+
+def test_lengths_of_other_records_are_an_error(own):
+  """Found where the shard is planned, in a thread of TensorFlow's."""
+  for shard in range(3):
+    longer = np.minimum(_lengths(own, shard) + [2, 0], S).astype(np.uint16)
+    np.save(contract.lengths_file(own.paths(contract.TRAIN)[shard]), longer)
+  lost = lost_records.LostRecords(own)
+  with pytest.raises(tf.errors.OpError):
+    _batches(own, 1, lost=lost)
+  assert 'fill' in str(lost.failure) and 'lengths.npy' in str(lost.failure)
+
+
+def test_a_record_that_is_longer_than_planned_never_runs_into_the_next_row(own):
+  """Lengths that are not those of the records, where no number of rows gives it away."""
+  own.shards[contract.TRAIN] = [shard._replace(packed_rows=None) for shard in own.shards[contract.TRAIN]]
+  for shard in range(3):
+    np.save(contract.lengths_file(own.paths(contract.TRAIN)[shard]), _lengths(own, shard)[::-1])
+  with pytest.raises(tf.errors.InvalidArgumentError, match='in a row than planned'):
+    _batches(own, 100)
+  with pytest.raises(UserError, match='lengths.npy says'):
+    input_pipeline.check_readable(own)
+
+
+def _damage(info, shard, index):
+  path = info.paths(contract.TRAIN)[shard]
+  offset = tfrecord.find_frames(path)[0][index]
+  with open(path, 'r+b') as target:
+    target.seek(offset + 40)
+    byte = target.read(1)
+    target.seek(offset + 40)
+    target.write(bytes([byte[0] ^ 1]))
+
+
+@pytest.mark.parametrize('ranks', [1, 2])
+@pytest.mark.fault('rotten data: packed')
+def test_a_row_goes_without_a_record_that_is_lost(own, info, ranks, caplog):
+  gone = 300
+  total = _total(info, 0, ranks)
+
+  def epoch(data):
+    return [row for rank in range(ranks) for row in _rows(_batches(data, 1, batch_size=total, rank=rank, ranks=ranks))]
+
+  expected = epoch(info)
+  _damage(own, 1, gone - COUNTS[0])
+  found = epoch(own)
+  assert any(gone in row and len(row) > 1 for row in expected)
+  assert found == [tuple(number for number in row if number != gone) for row in expected]
+  assert 'record 230 of train-00001-of-00003.tfrecord (wrong checksum); rows go without them' in caplog.text
+
+
+@pytest.mark.fault('rotten data: packed')
+def test_the_row_of_a_record_that_is_alone_is_replaced(tmp_path):
+  """S = 24 and records of more than 16 tokens: most have a row of their own."""
+  info = synthetic_data.write_lengths(synthetic_data.write_dataset(str(tmp_path), (600, 500), 5))
+  total = _total(info)
+  expected = _rows(_batches(info, 1, batch_size=total))
+  gone = next(row[0] for row in expected if len(row) == 1)
+  _damage(info, int(gone >= 600), gone - 600 * (gone >= 600))
+  found = _rows(_batches(info, 1, batch_size=total))
+  changed = [place for place in range(total) if found[place] != expected[place]]
+  assert [expected[place] for place in changed] == [(gone,)]
+  assert found[changed[0]] in expected
+
+
+def test_records_at_says_what_training_reads(info):
+  rows = packed_rows.Rows(info, lost_records.LostRecords(info))
+  first = dict(zip([shard.file for shard in info.shards[contract.TRAIN]], np.cumsum((0,) + COUNTS)))
+  expected = [number for row in _rows(_batches(info, 2, start=35)) for number in row]
+  assert [first[file] + index for file, index in rows.records_at(7, 35, 10)] == expected
+
+
+def _lengths_only(folder, lengths, packed_rows=(None,)):
+  """A data set without records: what reads them would fail."""
+  shards = []
+  for number, rows in enumerate(packed_rows):
+    shards.append(contract.Shard(str(number), len(lengths), None, None, rows))
+    np.save(contract.lengths_file(os.path.join(str(folder), str(number))), lengths.astype(np.uint16))
+  return contract.DatasetInfo(str(folder), 512, 51, 60, None, {contract.TRAIN: shards, contract.HELDOUT: []})
+
+
+def _abstracts(random, count):
+  """Most documents shorter than a row: half below 202 tokens, one in twenty below 78, one in ten above 425."""
+  return np.exp(random.normal(np.log(202), 0.58, count))
+
+
+def _news(random, count):
+  """Chunks of full length, and what is left at the end of each document."""
+  return np.where(random.rand(count) < 0.6, 512, random.randint(5, 513, count))
+
+
+@pytest.mark.parametrize('draw', [_abstracts, _news])
+def test_nearly_all_tokens_are_real(tmp_path, draw):
+  tokens = np.clip(draw(np.random.RandomState(0), 5000), 5, 512).astype(int)
+  assert tokens.mean() < 0.85 * 512
+  info = _lengths_only(tmp_path, np.stack([tokens, np.ceil(0.1 * tokens).clip(1, 51)], axis=1))
+  rows, = packed_rows.Rows(info, lost_records.LostRecords(info)).counts
+  assert tokens.sum() / (512.0 * rows) >= 0.97
+
+
+def test_the_position_is_reached_by_counting_not_by_planning(tmp_path, monkeypatch):
+  """A billion rows on, only the shard that is read next is planned."""
+  lengths = np.tile([256, 26], [1000, 1])
+  info = _lengths_only(tmp_path, lengths, packed_rows=(500,) * 30)
+  planned = []
+  plan = packing.plan
+  monkeypatch.setattr(packing, 'plan', lambda *arguments: planned.append(1) or plan(*arguments))
+  rows = packed_rows.Rows(info, lost_records.LostRecords(info))
+  assert len(rows.records_at(3, 10**9, 3)) == 6
+  assert len(planned) == 1

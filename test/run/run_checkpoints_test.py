@@ -1,0 +1,224 @@
+"""Checkpoints as files: all there or not at all, verified, the newest good one found, kept as long as asked."""
+
+import functools
+import json
+import os
+
+import pytest
+import tensorflow as tf
+
+from albert.common.errors import UserError
+from albert.run import checkpoints
+from albert.run import directory
+
+ENDINGS = ('.data-00000-of-00001', '.index', '.meta')
+
+
+def save(folder, step, content='weights'):
+  """Commits a checkpoint of three small files, as the saver's hook does."""
+  temporary = checkpoints.temporary_prefix(str(folder), step)
+  for ending in ENDINGS:
+    with open(temporary + ending, 'w') as target:
+      target.write('{} {} {}'.format(content, step, ending))
+  return checkpoints.commit(str(folder), temporary, step, {'guard': {'record': 4 * step}})
+
+
+@pytest.fixture
+def folder(tmp_path):
+  """A run with checkpoints of steps 4 and 8."""
+  save(tmp_path, 4)
+  save(tmp_path, 8)
+  return tmp_path
+
+
+def _names(folder):
+  return sorted(os.listdir(str(folder)))
+
+
+def _files_of(*steps):
+  return sorted(['model.ckpt-{}{}'.format(step, ending) for step in steps
+                 for ending in ENDINGS + (checkpoints.MANIFEST,)] + ['checkpoint'])
+
+
+def _edit(path, change):
+  with open(path, 'rb') as source:
+    content = source.read()
+  with open(path, 'wb') as target:
+    target.write(change(content))
+
+
+def test_a_checkpoint_is_complete_and_what_tensorflow_takes(folder):
+  assert _names(folder) == _files_of(4, 8)
+  assert tf.train.latest_checkpoint(str(folder)) == str(folder / 'model.ckpt-8')
+  manifest = checkpoints.read_manifest(str(folder / 'model.ckpt-8'))
+  assert manifest['step'] == 8 and manifest['guard'] == {'record': 32} and len(manifest['files']) == 3
+  assert checkpoints.recover(str(folder)) == str(folder / 'model.ckpt-8')
+
+
+DAMAGE = {
+    'truncated data file': ('.data-00000-of-00001', lambda content: content[:-3]),
+    'flipped byte in the data file': ('.data-00000-of-00001', lambda content: b'W' + content[1:]),
+    'empty index': ('.index', lambda content: b''),
+    'cut manifest': (checkpoints.MANIFEST, lambda content: content[:40]),
+    'flipped digit in the manifest': (checkpoints.MANIFEST, lambda content: content.replace(b': 32', b': 33')),
+    'manifest that is no object': (checkpoints.MANIFEST, lambda content: b'[1]'),
+    'empty manifest': (checkpoints.MANIFEST, lambda content: b'')}
+
+
+@pytest.mark.parametrize('damage', sorted(DAMAGE))
+@pytest.mark.fault('damaged checkpoint')
+def test_a_damaged_checkpoint_is_told_and_the_one_before_taken(folder, caplog, damage):
+  ending, change = DAMAGE[damage]
+  _edit(str(folder / ('model.ckpt-8' + ending)), change)
+  assert checkpoints.recover(str(folder)) == str(folder / 'model.ckpt-4')
+  assert tf.train.latest_checkpoint(str(folder)) == str(folder / 'model.ckpt-4')
+  assert 'DAMAGED CHECKPOINT' in caplog.text and 'going on from' in caplog.text
+  save(folder, 8)
+  assert checkpoints.recover(str(folder)) == str(folder / 'model.ckpt-8')
+
+
+@pytest.mark.parametrize('ending', ENDINGS)
+@pytest.mark.fault('damaged checkpoint')
+def test_a_missing_file_is_damage(folder, ending):
+  os.remove(str(folder / ('model.ckpt-8' + ending)))
+  assert checkpoints.newest_good(str(folder)) == str(folder / 'model.ckpt-4')
+  # Also for what looks at a run before it goes on: settings are compared with those of the run, not of a new one.
+  assert directory.latest_checkpoint(str(folder)) == str(folder / ('model.ckpt-4' if ending == '.index' else
+                                                                       'model.ckpt-8'))
+
+
+def test_where_all_are_damaged_the_run_does_not_start_again(folder):
+  for step in (4, 8):
+    _edit(str(folder / 'model.ckpt-{}.index'.format(step)), lambda content: content[1:])
+  with pytest.raises(UserError, match='found 4, 8, all damaged'):
+    checkpoints.recover(str(folder))
+
+
+def test_a_folder_without_manifests_has_tensorflows_checkpoint(tmp_path):
+  (tmp_path / 'model.ckpt-3.index').write_text('')
+  tf.train.update_checkpoint_state(str(tmp_path), 'model.ckpt-3')
+  assert checkpoints.recover(str(tmp_path)) == str(tmp_path / 'model.ckpt-3')
+  assert checkpoints.recover(str(tmp_path / 'absent')) is None
+
+
+class Killed(BaseException):
+  """The process has ended."""
+
+
+def _kill_at(place, monkeypatch, act):
+  """Whether `act` ended before it had changed so many files."""
+  changes = []
+
+  def counted(whole):
+    def call(*args, **kwargs):
+      if len(changes) == place:
+        raise Killed()
+      changes.append(whole)
+      return whole(*args, **kwargs)
+    return call
+
+  with monkeypatch.context() as patch:
+    for name in ('replace', 'remove', 'rmdir', 'mkdir', 'fsync'):
+      patch.setattr(os, name, counted(getattr(os, name)))
+    try:
+      act()
+    except Killed:
+      return True
+  return False
+
+
+@pytest.mark.parametrize('action,found', [
+    ('save', {8, 12}), ('save what is damaged', {4, 8}), ('remove', {8})])
+@pytest.mark.fault('killed at every change of a file')
+def test_killed_at_any_change_of_a_file(tmp_path, monkeypatch, action, found):
+  """Nothing partial stays, nothing good is lost."""
+  results, place, killed = set(), 0, True
+  while killed:
+    folder = tmp_path / str(place)
+    folder.mkdir()
+    for step in (4, 8):
+      save(folder, step)
+    if action == 'save what is damaged':
+      _edit(str(folder / 'model.ckpt-8.index'), lambda content: b'x')
+    acts = {'save': (save, folder, 12), 'save what is damaged': (save, folder, 8),
+            'remove': (checkpoints.retain, str(folder), 8, 1, None, bool)}
+    killed = _kill_at(place, monkeypatch, functools.partial(*acts[action]))
+    good = checkpoints.recover(str(folder))
+    steps = checkpoints.steps_in(str(folder))
+    assert _names(folder) == _files_of(*steps)
+    assert checkpoints.problem_with(good) is None
+    results.add(directory.step_of(good))
+    place += 1
+  assert place > 4 and results == found
+
+
+def test_a_checkpoint_that_cannot_be_finished_leaves_nothing(folder, monkeypatch):
+  before = {name: (folder / name).read_bytes() for name in _names(folder)}
+  replace = os.replace
+  monkeypatch.setattr(os, 'replace', lambda old, new: replace(old, new) if 'meta' not in new else 1 / 0)
+  with pytest.raises(ZeroDivisionError):
+    save(folder, 12)
+  checkpoints.discard_unfinished(str(folder))
+  assert {name: (folder / name).read_bytes() for name in _names(folder)} == before
+
+
+@pytest.mark.parametrize('steps,arguments,kept', [
+    ([4, 8, 12, 16], (16, 2, None), [12, 16]),
+    ([4, 8, 12, 16, 20], (20, 1, 8), [8, 16, 20]),
+    ([4, 6, 8], (8, 5, None), [4, 8]),  # 6 was made to stop there
+    ([4, 6], (6, 2, None), [4, 6]),
+    ([4, 6, 8], (6, 5, None), [4, 6])])  # 8 is damaged: the run went back to 4 and was stopped at 6
+def test_what_is_kept(tmp_path, steps, arguments, kept):
+  for step in steps:
+    save(tmp_path, step)
+  checkpoints.retain(str(tmp_path), *arguments, is_regular=lambda step: step % 4 == 0)
+  assert _names(tmp_path) == _files_of(*kept)
+
+
+FIGURES = dict(masked_lm_loss=3.0)
+
+
+@pytest.fixture
+def with_best(folder):
+  directory.keep_if_best(str(folder), str(folder / 'model.ckpt-8'), 8, FIGURES)
+  return folder
+
+
+@pytest.mark.fault('damaged best')
+def test_a_damaged_best_is_copied_again_while_the_run_has_it(with_best, caplog):
+  _edit(str(with_best / 'best' / 'model.ckpt-8.index'), lambda content: content[1:])
+  assert directory.is_damaged(str(with_best))
+  directory.mend_best(str(with_best))
+  best, figures = directory.best_checkpoint(str(with_best))
+  assert checkpoints.problem_with(best) is None and figures['masked_lm_loss'] == 3.0
+  assert 'copied again' in caplog.text and not directory.is_damaged(str(with_best))
+
+
+@pytest.mark.parametrize('broken', ['best', 'best.json'])
+@pytest.mark.fault('damaged best')
+def test_a_damaged_best_that_is_nowhere_else_is_no_best(with_best, caplog, broken):
+  if broken == 'best':
+    _edit(str(with_best / 'best' / 'model.ckpt-8.index'), lambda content: content[1:])
+    _edit(str(with_best / 'model.ckpt-8.index'), lambda content: content[1:])
+  else:
+    _edit(str(with_best / 'best' / 'best.json'), lambda content: content[:20])
+  directory.mend_best(str(with_best))
+  assert directory.best_checkpoint(str(with_best)) == (None, None)
+  assert 'DAMAGED BEST CHECKPOINT' in caplog.text
+  assert directory.keep_if_best(str(with_best), str(with_best / 'model.ckpt-4'), 4, dict(masked_lm_loss=5.0))
+
+
+def test_what_a_kill_left_of_keeping_the_best_is_finished(with_best):
+  (with_best / 'best' / 'model.ckpt-12.index').write_text('half')
+  (with_best / 'best' / 'checkpoint').unlink()
+  directory.mend_best(str(with_best))
+  assert sorted(_names(with_best / 'best')) == sorted(_files_of(8) + ['best.json'])
+  assert tf.train.latest_checkpoint(str(with_best / 'best')) == str(with_best / 'best' / 'model.ckpt-8')
+
+
+def test_a_manifest_says_what_it_says_after_being_read(folder):
+  path = str(folder / 'model.ckpt-8') + checkpoints.MANIFEST
+  with open(path) as source:
+    said = json.load(source)
+  assert len(said.pop('sha256')) == 64
+  assert checkpoints.read_manifest(str(folder / 'model.ckpt-8')) == said

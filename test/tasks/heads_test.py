@@ -1,0 +1,130 @@
+"""Losses and metrics against slow numpy."""
+
+import numpy as np
+import tensorflow as tf
+
+from albert import input_pipeline
+from albert.modeling import AlbertConfig
+from albert.tasks import heads
+from albert.tasks import pretraining
+
+B, S, P, V, E, H = 4, 9, 3, 31, 5, 6
+CONFIG = AlbertConfig(vocab_size=V, embedding_size=E, hidden_size=H, num_hidden_layers=1, num_attention_heads=2,
+                      intermediate_size=7, max_position_embeddings=S)
+
+
+def _batch(random, filled=B):
+  weights = (random.rand(B, P) > 0.3).astype(np.float32)
+  mask = np.ones([B, S], np.int32)
+  weights[filled:], mask[filled:] = 0.0, 0
+  return input_pipeline.Batch(
+      input_ids=random.randint(0, V, [B, S]), input_mask=mask, segment_ids=random.randint(0, 2, [B, S]),
+      masked_lm_positions=random.randint(0, S, [B, P]), masked_lm_ids=random.randint(0, V, [B, P]),
+      masked_lm_weights=weights, next_sentence_labels=random.randint(0, 2, [B, 1]))
+
+
+def _tensors(batch):
+  return input_pipeline.Batch(*[tf.constant(v, tf.float32 if v.dtype.kind == 'f' else tf.int32) for v in batch])
+
+
+def _log_softmax(x):
+  x = x - x.max(-1, keepdims=True)
+  return x - np.log(np.exp(x).sum(-1, keepdims=True))
+
+
+def _run(fetches):
+  with tf.Session() as session:
+    session.run([tf.global_variables_initializer(), tf.local_variables_initializer()])
+    return session.run(fetches)
+
+
+def test_losses_against_numpy():
+  batch = _batch(np.random.RandomState(0))
+  model = heads.pretraining_model(_tensors(batch), CONFIG, is_training=False)
+  found = _run(model)
+  log_probs = _log_softmax(found.masked_lm.logits)
+  nats = -log_probs[np.arange(B * P), batch.masked_lm_ids.reshape(-1)]
+  weights = batch.masked_lm_weights.reshape(-1)
+  np.testing.assert_allclose(found.masked_lm.loss, (nats * weights).sum() / (weights.sum() + 1e-5), rtol=1e-5)
+  order = -_log_softmax(found.sentence_order.logits)[np.arange(B), batch.next_sentence_labels[:, 0]]
+  np.testing.assert_allclose(found.sentence_order.loss, order.mean(), rtol=1e-5)
+  np.testing.assert_allclose(found.total_loss, found.masked_lm.loss + found.sentence_order.loss, rtol=1e-6)
+
+
+def test_only_the_read_positions_of_the_last_layer_are_computed_and_nothing_else_changes():
+  """Losses and gradients with the last layer at [CLS] and the masked positions equal those with all positions."""
+  tensors = _tensors(_batch(np.random.RandomState(1)))
+  models = []
+  for whole in (False, True):
+    with tf.variable_scope(tf.get_variable_scope(), reuse=whole):
+      models.append(heads.pretraining_model(tensors, CONFIG, False, whole_last_layer=whole))
+  read, whole = models
+  assert read.encoder.sequence_output.shape.as_list() == [B, 1 + P, H]
+  assert whole.encoder.sequence_output.shape.as_list() == [B, S, H]
+  at = tf.concat([tf.zeros([B, 1], tf.int32), tensors.masked_lm_positions], axis=1)
+  variables = tf.trainable_variables()
+  found = _run([[model.masked_lm, model.sentence_order, model.encoder.pooled_output,
+                 [tf.convert_to_tensor(g) for g in tf.gradients(model.total_loss, variables)]]
+                for model in (read, whole)]
+               + [read.encoder.sequence_output, tf.batch_gather(whole.encoder.sequence_output, at)])
+  np.testing.assert_allclose(found[2], found[3], rtol=1e-5, atol=1e-6)
+  for a, b in zip(tf.nest.flatten(found[0]), tf.nest.flatten(found[1])):
+    np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-6)
+
+
+def test_no_label_at_all_is_no_division_by_zero():
+  batch = _batch(np.random.RandomState(4), filled=0)
+  assert _run(heads.pretraining_model(_tensors(batch), CONFIG, False).masked_lm.loss) == 0.0
+
+
+def test_head_variable_names():
+  heads.pretraining_model(_tensors(_batch(np.random.RandomState(0))), CONFIG, False)
+  found = {v.op.name: v.shape.as_list() for v in tf.global_variables() if v.op.name.startswith('cls/')}
+  assert found == {
+      'cls/predictions/transform/dense/kernel': [H, E], 'cls/predictions/transform/dense/bias': [E],
+      'cls/predictions/transform/LayerNorm/beta': [E], 'cls/predictions/transform/LayerNorm/gamma': [E],
+      'cls/predictions/output_bias': [V], 'cls/seq_relationship/output_weights': [2, H],
+      'cls/seq_relationship/output_bias': [2]}
+
+
+def test_training_accuracies_are_weighted():
+  logits = tf.constant([[0.0, 1.0], [1.0, 0.0], [0.0, 1.0], [1.0, 0.0]])
+  labels, weights = tf.constant([1, 1, 1, 0]), tf.constant([1.0, 1.0, 0.0, 2.0])
+  assert _run(heads.accuracy(logits, labels, weights, tf.constant(4.0))) == 0.75
+
+
+def test_heldout_metrics_leave_out_filling_rows_and_pool_over_tokens():
+  random = np.random.RandomState(5)
+  batch = _batch(random, filled=3)
+  unigram = np.log(random.rand(V, 4) + 1.0).astype(np.float32)
+  model = heads.pretraining_model(_tensors(batch), CONFIG, False)
+  columns = pretraining.heldout_columns(_tensors(batch), model)
+  metrics = pretraining.heldout_metrics(_tensors(batch), columns, unigram)
+  loss = pretraining.heldout_loss(_tensors(batch), columns)
+  with tf.Session() as session:
+    session.run([tf.global_variables_initializer(), tf.local_variables_initializer()])
+    values, batch_loss, _ = session.run([model, loss, [update for _, update in metrics.values()]])
+    found = session.run({name: value for name, (value, _) in metrics.items()})
+  np.testing.assert_allclose(batch_loss, values.total_loss, rtol=1e-5)
+  weights = batch.masked_lm_weights.reshape(-1)
+  labels = batch.masked_lm_ids.reshape(-1)
+  order = batch.next_sentence_labels[:3, 0]
+  np.testing.assert_allclose(found['masked_lm_loss'], (values.masked_lm.example_loss * weights).sum() / weights.sum(),
+                             rtol=1e-5)
+  hits = values.masked_lm.logits.argmax(-1) == labels
+  np.testing.assert_allclose(found['masked_lm_accuracy'], (hits * weights).sum() / weights.sum(), rtol=1e-5)
+  np.testing.assert_allclose(found['sentence_order_loss'], values.sentence_order.example_loss[:3].mean(), rtol=1e-5)
+  np.testing.assert_allclose(found['sentence_order_accuracy'],
+                             (values.sentence_order.logits[:3].argmax(-1) == order).mean(), rtol=1e-5)
+  np.testing.assert_allclose(found['total_loss'], found['masked_lm_loss'] + found['sentence_order_loss'], rtol=1e-6)
+  expected = (unigram[labels] * weights[:, np.newaxis]).sum(0) / weights.sum()
+  np.testing.assert_allclose(found['unigram_cross_entropy'], expected.min(), rtol=1e-5)
+
+
+def test_unigram_nats_are_additive_smoothing(tmp_path):
+  path = tmp_path / 'token_counts.txt'
+  path.write_text('0\n3\n7\n')
+  found = pretraining.unigram_nats(str(path), 3)
+  for column, add in enumerate((1.0, 0.3, 0.1, 0.03)):
+    expected = [-np.log((count + add) / (10.0 + 3 * add)) for count in (0, 3, 7)]
+    np.testing.assert_allclose(found[:, column], expected, rtol=1e-6)

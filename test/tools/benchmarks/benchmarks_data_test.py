@@ -1,0 +1,74 @@
+"""tools.benchmarks.data, tools.benchmarks.input and tools.benchmarks.stopwatch: that they measure; not what."""
+
+import os
+import subprocess
+import sys
+import time
+
+import pytest
+
+from albert.common.files import ROOT
+from tools.benchmarks import data
+from tools.benchmarks import stopwatch
+
+import small_corpus
+
+
+
+def run(module, *arguments):
+  return subprocess.check_output([sys.executable, '-m', module] + list(arguments), universal_newlines=True,
+                                 env=dict(os.environ, PYTHONPATH=ROOT))
+
+
+def spend(seconds):
+  end = time.process_time() + seconds
+  while time.process_time() < end:
+    pass
+
+
+def test_time_counts_for_the_innermost_part():
+  watch = stopwatch.Stopwatch()
+  inner = watch.wrap('inner', spend)
+  watch.stop()
+  before = dict(watch.seconds)
+
+  def work():
+    spend(0.02)
+    inner(0.05)
+  watch.wrap('outer', work)()
+  watch.stop()
+  assert 0.05 <= watch.seconds['inner'] < 0.1 and 0.02 <= watch.seconds['outer'] < 0.05
+  assert watch.seconds['start and plan'] - before['start and plan'] < 0.02
+
+
+def test_what_a_part_raises_is_raised_and_ends_it():
+  watch = stopwatch.Stopwatch()
+  with pytest.raises(ZeroDivisionError):
+    watch.wrap('x', lambda: 1 / 0)()
+  watch.stop()
+  assert watch._running == ['start and plan']
+
+
+def test_repeated_text(tmp_path):
+  (tmp_path / 'a').write_text('一。\n二。\n', encoding='utf-8')
+  path = data.repeated([str(tmp_path / 'a')], str(tmp_path), 40)
+  content = open(path, encoding='utf-8').read()
+  assert os.path.getsize(path) >= 40 and content == '一。\n二。\n\n\n' * content.count('二')
+
+
+@pytest.mark.integration
+def test_the_data_bench(tmp_path):
+  text_file, vocab_file = small_corpus.write(tmp_path)
+  output = run('tools.benchmarks.data', '--input_files=' + text_file, '--vocab_file=' + vocab_file, '--copies=2',
+               '--data_args=--max_seq_length=48', '--data_args=--max_predictions_per_seq=7')
+  for part in ('jieba, reference', 'jieba, compact', 'segmentation', 'tokenization', 'assembly', 'serialization',
+               'write', 'two workers reach'):
+    assert part in output
+
+
+@pytest.mark.integration
+def test_the_input_bench(tmp_path):
+  text_file, vocab_file = small_corpus.write(tmp_path)
+  output = run('tools.benchmarks.input', '--input_files=' + text_file, '--vocab_file=' + vocab_file, '--examples=512',
+               '--data_args=--max_seq_length=48', '--data_args=--max_predictions_per_seq=7')
+  assert output.count('\n') == 5 and 'compact, masked' in output

@@ -1,0 +1,237 @@
+"""tools.create_pretraining_data as a program, and what it makes of real text."""
+
+import functools
+import os
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from albert.common.files import ROOT
+from albert.dataset import contract
+from albert.dataset import record_format
+from albert.dataset import tokenization
+from tools.preprocessing import data_set
+from tools.preprocessing import example_writer
+from tools.preprocessing import stages
+from tools.text import segmentation
+
+import small_corpus
+
+SAMPLE = os.path.join(ROOT, 'data', 'sample_zh.txt')
+
+
+def run(*arguments, **options):
+  result = subprocess.run(
+      [sys.executable, '-m', 'tools.create_pretraining_data'] + list(arguments), stdout=subprocess.PIPE,
+      stderr=subprocess.PIPE, universal_newlines=True, env=dict(os.environ, PYTHONPATH=ROOT), **options)
+  return result
+
+
+SMALL = ('--max_seq_length=48', '--max_predictions_per_seq=7', '--dupe_factor=2')
+
+
+def test_the_program(tmp_path):
+  text_file, vocab_file = small_corpus.write(tmp_path)
+  arguments = SMALL + ('--input_files=' + text_file, '--output_dir=' + str(tmp_path / 'd'),
+                       '--vocab_file=' + vocab_file)
+  first = run(*arguments)
+  assert first.returncode == 0, first.stderr
+  for part in ('training', 'held out', str(tmp_path / 'd'), '30 documents', 'left out    nothing', 'examples/s'):
+    assert part in first.stdout
+  second = run(*arguments)
+  assert second.returncode == 0 and second.stdout.startswith('finished data set, nothing to do')
+  third = run('--random_seed=1', *arguments)
+  assert third.returncode == 1 and third.stderr.count('\n') == 1 and third.stderr.startswith('error: ')
+  assert run('--random_seed=1', '--force', *arguments).returncode == 0
+
+
+def test_the_original_flags(tmp_path):
+  text_file, vocab_file = small_corpus.write(tmp_path)
+  (tmp_path / 'data').mkdir()
+  result = run('--do_whole_word_mask=True', '--input_file=' + os.path.basename(text_file),
+               '--output_file=./data/tf_news.tfrecord', '--vocab_file=' + vocab_file, '--do_lower_case=True',
+               '--max_seq_length=48', '--max_predictions_per_seq=7', '--masked_lm_prob=0.10', '--dupe_factor=2',
+               cwd=str(tmp_path))
+  assert result.returncode == 0, result.stderr
+  info = contract.DatasetInfo.load(str(tmp_path / 'data'))
+  whole = list(example_writer.read_records(str(tmp_path / 'data' / 'tf_news.tfrecord')))
+  assert whole == [record for path in info.paths('train') for record in example_writer.read_records(path)]
+  assert info.settings['do_whole_word_mask'] is True
+
+
+@pytest.mark.parametrize('arguments, words', [
+    ((), '--output_dir'), (('--output_dir=d',), '--input_files'),
+    (('--output_dir=d', '--input_files=text.txt'), '--vocab_file'),
+    (('--output_dir=d', '--input_files=none.txt', '--vocab_file=vocab.txt'), 'none.txt'),
+    (('--output_dir=d', '--input_files=text.txt', '--vocab_file=none'), 'expected a vocabulary at none'),
+    (('--output_dir=d', '--input_files=text.txt', '--vocab_file=vocab.txt', '--encoding=utf-16'), 'utf-16'),
+    (('--output_dir=d', '--input_files=text.txt', '--vocab_file=vocab.txt', '--segmenter=x'), 'segmenter'),
+    (('--output_dir=d', '--input_files=text.txt', '--vocab_file=vocab.txt', '--typo=1'), 'typo'),
+    (('--output_dir=d', '--input_files=text.txt', '--vocab_file=vocab.txt', 'leftover'), 'leftover')])
+def test_bad_arguments(tmp_path, arguments, words):
+  small_corpus.write(tmp_path)
+  result = run(*arguments, cwd=str(tmp_path))
+  assert result.returncode == 1 and result.stdout == ''
+  assert result.stderr.startswith('error: ') and result.stderr.count('\n') == 1 and words in result.stderr
+  assert not (tmp_path / 'd' / 'dataset.json').exists()
+
+
+def test_gb18030(tmp_path):
+  text_file, vocab_file = small_corpus.write(tmp_path, small_corpus.text().encode('gb18030'))
+  arguments = SMALL + ('--input_files=' + text_file, '--output_dir=' + str(tmp_path / 'd'),
+                       '--vocab_file=' + vocab_file)
+  refused = run(*arguments)
+  assert refused.returncode == 1 and '--encoding' in refused.stderr
+  assert run('--encoding=gb18030', *arguments).returncode == 0
+
+
+class RealText:
+  """The sample corpus as a data set, and a second, slow view of its text.
+
+  Attributes:
+    records: list of parsed training records.
+    vocabulary: `tokenization.Vocabulary` of all characters of the text.
+    text: the ids of all documents as one string of code points, a space between documents.
+    owners: the number of the word that each of its characters belongs to.
+  """
+
+  def __init__(self, folder):
+    content = open(SAMPLE, encoding='utf-8').read() if os.path.exists(SAMPLE) else small_corpus.text(300)
+    characters = sorted({char.lower() for char in content if char.strip()})
+    tokens = ['[PAD]', '[unused1]', '[UNK]', '[CLS]', '[SEP]', '[MASK]'] + characters + ['##' + c for c in characters]
+    text_file, vocab_file = small_corpus.write(folder, content, tokens)
+    settings = small_corpus.settings(vocab_file, max_seq_length=256, max_predictions_per_seq=26, dupe_factor=10)
+    self.info = data_set.create(settings, [text_file], os.path.join(folder, 'd')).info
+    self.records = [example_writer.parse_example(record) for split in ('train', 'heldout')
+                    for path in self.info.paths(split) for record in example_writer.read_records(path)]
+    self.vocabulary = tokenization.Vocabulary.load(vocab_file)
+    self._index(content)
+
+  def _index(self, content):
+    tokenizer, segment = tokenization.Tokenizer(self.vocabulary), segmentation.segmenter('jieba')
+    ids, self.owners, word_number = [], [], 0
+    for line in content.split('\n'):
+      word_of = []
+      for word in segment(line.strip()):
+        word_of += [word_number] * len(word)
+        word_number += 1
+      for piece in tokenizer.tokenize(line.strip()):
+        ids.append(chr(0x100 + piece.id))
+        self.owners.append(self.owners[-1] if piece.continues else word_of[piece.start])
+      if not line.strip():
+        ids.append(' ')
+        self.owners.append(-1)
+    self.text = ''.join(ids)
+
+
+@pytest.fixture(scope='module')
+def real_text(tmp_path_factory):
+  return RealText(str(tmp_path_factory.mktemp('real')))
+
+
+def original_ids(record):
+  ids = record['input_ids'].copy()
+  weights = record['masked_lm_weights'] > 0
+  ids[record['masked_lm_positions'][weights]] = record['masked_lm_ids'][weights]
+  return ids
+
+
+def segments(record, vocabulary):
+  """The positions of both segments, without special tokens."""
+  length = int(record['input_mask'].sum())
+  first_sep = 1 + int(np.flatnonzero(record['segment_ids'] == 1)[0]) - 2
+  assert record['input_ids'][[0, first_sep, length - 1]].tolist() == [
+      vocabulary.cls_id, vocabulary.sep_id, vocabulary.sep_id]
+  return range(1, first_sep), range(first_sep + 1, length - 1)
+
+
+def places_in_text(record, text, vocabulary):
+  """Yields the positions of each segment and where its text begins; the two are in order and of one document."""
+  ids = original_ids(record)
+  first, second = segments(record, vocabulary)
+  early, late = (second, first) if record['next_sentence_labels'][0] else (first, second)
+  early_text, late_text = (''.join(chr(0x100 + ids[position]) for position in part) for part in (early, late))
+  # A short segment may be found in many places: the longer one says which.
+  if len(early) >= len(late):
+    early_place = text.find(early_text)
+    late_place = text.find(late_text, early_place + len(early))
+  else:
+    late_place = text.find(late_text)
+    early_place = text.rfind(early_text, 0, late_place)
+  assert early_place >= 0 and late_place >= 0, 'the labels and the rest of the input are the text, in order'
+  assert ' ' not in text[early_place:late_place], 'of one document'
+  yield early, early_place
+  yield late, late_place
+
+
+def test_words_are_masked_entirely_or_not_at_all(real_text):
+  owners = real_text.owners + [-1]
+  sizes, cut_words = [], 0
+  for record in real_text.records:
+    masked = set(record['masked_lm_positions'][record['masked_lm_weights'] > 0].tolist())
+    for segment, place in places_in_text(record, real_text.text, real_text.vocabulary):
+      by_word = {}
+      for position, owner in zip(segment, owners[place:]):
+        by_word.setdefault(owner, []).append(position)
+      for owner, positions in by_word.items():
+        chosen = [position in masked for position in positions]
+        assert all(chosen) or not any(chosen)
+        whole = owner not in (owners[place - 1], owners[place + len(segment)])
+        cut_words += not whole
+        if any(chosen):
+          assert whole, 'a word that truncation cut was masked'
+          sizes.append(len(positions))
+  assert cut_words > 10 and {1, 2, 3, 4} <= set(sizes)
+
+
+def test_the_share_of_masked_tokens(real_text):
+  masked = np.array([record['masked_lm_weights'].sum() for record in real_text.records])
+  lengths = np.array([record['input_mask'].sum() for record in real_text.records])
+  for share in (masked.sum() / lengths.sum(), masked.sum() / (lengths - 3).sum(), (masked / (lengths - 3)).mean(),
+                (masked / lengths).mean()):
+    assert 0.095 <= share <= 0.100
+
+
+def test_eighty_ten_ten(real_text):
+  inputs, labels = [], []
+  for record in real_text.records:
+    weights = record['masked_lm_weights'] > 0
+    inputs += record['input_ids'][record['masked_lm_positions'][weights]].tolist()
+    labels += record['masked_lm_ids'][weights].tolist()
+  inputs, labels = np.array(inputs), np.array(labels)
+  masked, kept = inputs == real_text.vocabulary.mask_id, inputs == labels
+  assert len(labels) > 10000
+  assert abs(masked.mean() - 0.8) < 0.01 and abs(kept.mean() - 0.1) < 0.01
+  others = set(inputs[~masked & ~kept].tolist())
+  assert len(others) > 100 and others <= set(real_text.vocabulary.replacement_ids())
+
+
+def test_half_of_the_segments_are_swapped_and_token_counts_are_the_texts(real_text):
+  swapped = np.mean([record['next_sentence_labels'][0] for record in real_text.records])
+  assert abs(swapped - 0.5) < 0.05
+  counts = np.loadtxt(real_text.info.token_counts_file, dtype=np.int64)
+  assert len(counts) == len(real_text.vocabulary)
+  everything = np.bincount([ord(char) - 0x100 for char in real_text.text if char != ' '], minlength=len(counts))
+  assert (counts <= everything).all() and 0.8 < counts.sum() / everything.sum() < 1
+
+
+@functools.lru_cache(maxsize=None)
+def parse_with_tensorflow(paths, max_seq_length, max_predictions):
+  kinds = {'int64': tf.int64, 'float32': tf.float32}
+  specs = {spec.name: tf.io.FixedLenFeature(
+      [record_format.feature_length(spec, max_seq_length, max_predictions)], kinds[spec.kind])
+      for spec in stages.RECORD_FEATURES}
+  records = [record for path in paths for record in tf.compat.v1.io.tf_record_iterator(path)]
+  with tf.compat.v1.Session() as session:
+    return session.run(tf.io.parse_example(records, specs))
+
+
+def test_tensorflow_reads_the_records(real_text):
+  found = parse_with_tensorflow(tuple(real_text.info.paths('train') + real_text.info.paths('heldout')), 256, 26)
+  assert len(found['input_ids']) == len(real_text.records)
+  for number, record in enumerate(real_text.records[:50]):
+    for name, values in record.items():
+      np.testing.assert_array_equal(found[name][number], values)

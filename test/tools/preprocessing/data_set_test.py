@@ -1,0 +1,363 @@
+"""data_set and stages: the whole of data creation, in this process, on small text."""
+
+import collections
+import json
+import os
+
+import numpy as np
+import pytest
+
+from albert.common.errors import UserError
+from albert.common import files
+from albert.dataset import contract
+from albert.dataset import packing
+from albert.dataset import record_format
+from tools.preprocessing import assembly
+from tools.preprocessing import data_set
+from tools.preprocessing import encoding
+from tools.preprocessing import example_writer
+from tools.preprocessing import pipeline
+from tools.preprocessing import stages
+from tools.text import corpus
+
+import small_corpus
+
+
+def examples(info, split):
+  return [example_writer.parse_example(record) for path in info.paths(split)
+          for record in example_writer.read_records(path)]
+
+
+@pytest.fixture
+def paths(tmp_path):
+  return small_corpus.write(tmp_path)
+
+
+def test_a_data_set_is_what_its_json_says(tmp_path, paths):
+  info = small_corpus.create(tmp_path / 'd', paths, records_per_shard=40).info
+  assert sorted(os.listdir(str(tmp_path / 'd'))) == sorted(
+      ['dataset.json', 'vocab.txt', 'token_counts.txt', 'data_report.html']
+      + [shard.file for split in ('train', 'heldout') for shard in info.shards[split]]
+      + [shard.file + '.lengths.npy' for shard in info.shards['train']])
+  loaded = contract.DatasetInfo.load(str(tmp_path / 'd'))
+  assert loaded.shards == info.shards and loaded.statistics == info.statistics
+  assert (loaded.max_seq_length, loaded.max_predictions_per_seq) == (48, 7)
+  for split in ('train', 'heldout'):
+    counts = [shard.records for shard in loaded.shards[split]]
+    assert all(count == 40 for count in counts[:-1]) and 0 < counts[-1] <= 40
+    for number, (shard, path) in enumerate(zip(loaded.shards[split], loaded.paths(split))):
+      assert shard.file == contract.shard_name(split, number, len(counts))
+      assert shard.sha256 == files.file_sha256(path)
+      assert shard.records == len(list(example_writer.read_records(path)))
+  assert len(loaded.shards['train']) > 1
+  assert small_corpus.contents(tmp_path / 'd')['vocab.txt'] == open(paths[1], 'rb').read()
+  assert loaded.vocab_sha256 == files.file_sha256(paths[1])
+
+
+def test_records_have_the_declared_features(tmp_path, paths):
+  info = small_corpus.create(tmp_path / 'd', paths).info
+  for split in ('train', 'heldout'):
+    for example in examples(info, split):
+      assert {name: len(values) for name, values in example.items()} == {
+          spec.name: record_format.feature_length(spec, 48, 7) for spec in stages.RECORD_FEATURES}
+
+
+def heldout_ids(info):
+  """Sets of the ids of whole texts in both splits, without special tokens."""
+  found = {}
+  for split in ('train', 'heldout'):
+    found[split] = set()
+    for example in examples(info, split):
+      ids = example['input_ids'].copy()
+      weights = example['masked_lm_weights'] > 0
+      ids[example['masked_lm_positions'][weights]] = example['masked_lm_ids'][weights]
+      found[split].update(ids.tolist())
+  return found
+
+
+def test_held_out_documents_are_never_trained_on(tmp_path):
+  # Each document is written with characters of its own.
+  count = 40
+  text = '\n\n'.join('{0}{0}，{0}{0}。\n{0}{0}。'.format(chr(0x4E00 + number)) for number in range(count))
+  tokens = ['[PAD]', '[UNK]', '[CLS]', '[SEP]', '[MASK]', '，', '。'] + [chr(0x4E00 + i) for i in range(count)]
+  paths = small_corpus.write(tmp_path, text, tokens)
+  info = small_corpus.create(tmp_path / 'd', paths, dupe_factor=2).info
+  found = heldout_ids(info)
+  assert len(found['heldout'] - set(range(7))) == 2 and len(found['train'] - set(range(7))) == 38
+  assert not found['heldout'] & found['train'] - set(range(7))
+  assert info.statistics['heldout_documents'] == 2
+  # Masked five ways at least, all of them different.
+  held = [tuple(example['masked_lm_positions']) + tuple(example['input_ids']) for example in examples(info, 'heldout')]
+  assert len(held) >= 2 * 5 and len(set(held)) > 5
+  counts = [int(line) for line in open(info.token_counts_file)]
+  assert len(counts) == len(tokens)
+  per_document = collections.Counter(counts[7:])
+  assert per_document == {6: 38, 0: 2}, 'once per training document, whatever dupe_factor'
+  assert counts[5:7] == [38, 76] and counts[:5] == [0] * 5
+
+
+def test_which_documents_are_held_out(tmp_path):
+  def choose(keys, fraction=0.05):
+    parts = [str(tmp_path / name) for name in 'ab']
+    for path, part in zip(parts, (keys[:len(keys) // 3], keys[len(keys) // 3:])):
+      part.tofile(path + '.keys')
+    return pipeline.choose_heldout(parts, fraction)
+  keys = np.arange(1000).astype(np.uint64)
+  threshold, count = choose(keys)
+  hashes = stages.heldout_hashes(keys)
+  assert count == 50 == (hashes <= np.uint64(threshold)).sum()
+  assert sorted(hashes.tolist())[49] == threshold
+  for size, expected in ((2, 1), (19, 1), (39, 1), (40, 2)):
+    assert choose(keys[:size])[1] == expected
+  assert choose(keys[:2], 1.0)[1] == 1, 'never all'
+  for size, words in ((0, 'expected text'), (1, 'expected at least 2 documents')):
+    with pytest.raises(UserError, match=words):
+      choose(keys[:size])
+
+
+@pytest.mark.parametrize('bits', [1, 4, 16])
+def test_the_held_out_threshold_is_that_of_a_sort(tmp_path, monkeypatch, bits):
+  monkeypatch.setattr(pipeline, '_HASH_BITS', bits)
+  for size in (2, 17, 400):
+    keys = np.random.RandomState(size).randint(0, 1 << 62, size).astype(np.uint64)
+    keys.tofile(str(tmp_path / 'k.keys'))
+    threshold, count = pipeline.choose_heldout([str(tmp_path / 'k')], 0.3)
+    assert threshold == sorted(stages.heldout_hashes(keys).tolist())[count - 1]
+
+
+def test_another_place_and_other_sizes_give_the_same_bytes(tmp_path, paths, monkeypatch):
+  small_corpus.create(tmp_path / 'd', paths)
+  expected = small_corpus.contents(tmp_path / 'd')
+  (tmp_path / 'elsewhere').mkdir()
+  moved = small_corpus.write(tmp_path / 'elsewhere')
+  monkeypatch.setattr(corpus, 'plan_units', lambda paths, encoding, at_any_line, plan=corpus.plan_units: plan(
+      paths, encoding, 700, at_any_line))
+  for name, value in (('_BLOCK_CHARACTERS', 100), ('_DUPLICATES_AT_ONCE', 1), ('_RUN_TOKENS', 300),
+                      ('_BLOCK_RECORDS', 3)):
+    monkeypatch.setattr(stages, name, value)
+  monkeypatch.setattr(pipeline, '_BUCKET_TOKENS', 500)
+  monkeypatch.setattr(pipeline, '_MAX_RUNS', 2)
+  small_corpus.create(tmp_path / 'e', moved)
+  assert small_corpus.contents(tmp_path / 'e') == expected
+
+
+@pytest.mark.parametrize('changes', [
+    dict(random_seed=1), dict(dupe_factor=4), dict(masked_lm_prob=0.2), dict(short_seq_prob=0.9),
+    dict(do_whole_word_mask=False), dict(max_seq_length=40)])
+def test_a_setting_has_an_effect(tmp_path, paths, changes):
+  small_corpus.create(tmp_path / 'd', paths)
+  small_corpus.create(tmp_path / 'e', paths, **changes)
+  assert small_corpus.contents(tmp_path / 'd', '.tfrecord') != small_corpus.contents(tmp_path / 'e', '.tfrecord')
+
+
+def test_the_order_is_shuffled_across_documents(tmp_path, paths):
+  info = small_corpus.create(tmp_path / 'd', paths).info
+  lengths = [int(example['input_mask'].sum()) for example in examples(info, 'train')]
+  firsts = [tuple(example['input_ids'][1:4]) for example in examples(info, 'train')]
+  assert lengths != sorted(lengths)
+  neighbours = sum(a == b for a, b in zip(firsts, firsts[1:]))
+  assert neighbours < len(firsts) / 10
+
+
+def test_several_files_in_any_order(tmp_path):
+  for name, seed in (('a.txt', 1), ('b.txt', 2)):
+    (tmp_path / name).write_text(small_corpus.text(10, seed), encoding='utf-8')
+  vocab_file = small_corpus.write(tmp_path)[1]
+  names = [str(tmp_path / 'a.txt'), str(tmp_path / 'b.txt')]
+  settings = small_corpus.settings(vocab_file)
+  data_set.create(settings, names, str(tmp_path / 'd'))
+  data_set.create(settings, names[::-1], str(tmp_path / 'e'))
+  assert small_corpus.contents(tmp_path / 'd') == small_corpus.contents(tmp_path / 'e')
+
+
+def test_the_second_time_nothing_is_done(tmp_path, paths, monkeypatch):
+  first = small_corpus.create(tmp_path / 'd', paths)
+  monkeypatch.setattr(stages, 'encode_unit', None)
+  second = small_corpus.create(tmp_path / 'd', paths)
+  assert (first.created, second.created) == (True, False)
+  assert second.info.shards == first.info.shards
+
+
+@pytest.mark.parametrize('changes, words', [
+    (dict(max_seq_length=64), 'max_seq_length: there 48, asked 64'), (dict(random_seed=3), 'random_seed'),
+    (dict(segmenter='rjieba'), 'segmenter'), (dict(dupe_factor=5, masked_lm_prob=0.15), 'masked_lm_prob')])
+def test_another_data_set_needs_force(tmp_path, paths, changes, words):
+  small_corpus.create(tmp_path / 'd', paths)
+  before = small_corpus.contents(tmp_path / 'd')
+  with pytest.raises(UserError, match=words) as error:
+    small_corpus.create(tmp_path / 'd', paths, **changes)
+  assert 'FORCE=1' in str(error.value) and '--force' in str(error.value) and '\n' not in str(error.value)
+  assert small_corpus.contents(tmp_path / 'd') == before
+
+
+def test_changed_text_or_vocabulary_is_noticed(tmp_path, paths):
+  small_corpus.create(tmp_path / 'd', paths)
+  with open(paths[0], 'a', encoding='utf-8') as target:
+    target.write('\n\n新的。')
+  with pytest.raises(UserError, match='contents of text.txt changed'):
+    small_corpus.create(tmp_path / 'd', paths)
+  small_corpus.write(tmp_path, tokens=small_corpus.vocabulary_tokens() + ['新'])
+  with pytest.raises(UserError, match='the vocabulary is another'):
+    small_corpus.create(tmp_path / 'd', paths)
+
+
+def test_a_missing_shard_is_noticed(tmp_path, paths):
+  info = small_corpus.create(tmp_path / 'd', paths).info
+  os.remove(info.paths('heldout')[0])
+  with pytest.raises(UserError, match='heldout-00000-of-00001.tfrecord is missing'):
+    small_corpus.create(tmp_path / 'd', paths)
+
+
+def test_force_replaces_everything(tmp_path, paths):
+  small_corpus.create(tmp_path / 'd', paths, records_per_shard=10)
+  small_corpus.create(tmp_path / 'e', paths, random_seed=9)
+  result = small_corpus.create(tmp_path / 'd', paths, force=True, random_seed=9)
+  assert result.created
+  old, new = (small_corpus.contents(tmp_path / name) for name in 'de')
+  assert old == new, 'no shard of the old one is left'
+
+
+def test_force_replaces_what_cannot_be_read(tmp_path, paths):
+  (tmp_path / 'd').mkdir()
+  (tmp_path / 'd' / 'dataset.json').write_text('{')
+  with pytest.raises(UserError, match='cannot be read'):
+    small_corpus.create(tmp_path / 'd', paths)
+  assert small_corpus.create(tmp_path / 'd', paths, force=True).created
+
+
+def test_a_vocabulary_that_lies_in_the_folder_is_not_overwritten(tmp_path, paths):
+  (tmp_path / 'd').mkdir()
+  (tmp_path / 'd' / 'vocab.txt').write_text('mine')
+  with pytest.raises(UserError, match='found another one'):
+    small_corpus.create(tmp_path / 'd', paths)
+  assert (tmp_path / 'd' / 'vocab.txt').read_text() == 'mine'
+
+
+def test_a_failure_leaves_the_old_data_set_and_nothing_half_written(tmp_path, paths, monkeypatch):
+  small_corpus.create(tmp_path / 'd', paths)
+  before = small_corpus.contents(tmp_path / 'd')
+
+  def fail(*_):
+    raise OSError(28, 'No space left on device')
+  monkeypatch.setattr(stages.masking, 'mask', fail)
+  for folder in ('d', 'new'):
+    with pytest.raises(UserError, match='No space left on device'):
+      small_corpus.create(tmp_path / folder, paths, force=True, random_seed=5)
+  assert small_corpus.contents(tmp_path / 'd') == before
+  assert small_corpus.contents(tmp_path / 'new') == {}
+
+
+def test_not_utf8_leaves_nothing(tmp_path):
+  paths = small_corpus.write(tmp_path, small_corpus.text().encode() + b'\n\xff\n')
+  with pytest.raises(UserError, match='byte 0xff'):
+    small_corpus.create(tmp_path / 'd', paths)
+  assert small_corpus.contents(tmp_path / 'd') == {}
+  info = small_corpus.create(tmp_path / 'd', paths, skip_errors=True).info
+  line = small_corpus.text().count('\n') + 2
+  assert info.statistics['skipped_lines'] == 1
+  assert small_corpus.contents(tmp_path / 'd')['skipped.tsv'].decode() == 'text.txt\t{}\tnot in utf-8\n'.format(line)
+
+
+@pytest.mark.parametrize('content, words', [
+    ('\n', 'expected text.*text.txt'), (' \n\n \u3000\n', 'expected text'), ('一\n\n二\n', 'expected text'),
+    ('春天的花，很美。\n', 'expected at least 2 documents')])
+def test_too_little_text(tmp_path, content, words):
+  with pytest.raises(UserError, match=words):
+    small_corpus.create(tmp_path / 'd', small_corpus.write(tmp_path, content))
+  assert small_corpus.contents(tmp_path / 'd') == {}
+
+
+def test_what_a_killed_run_left_is_cleared_away(tmp_path, paths):
+  work = tmp_path / 'd' / '.unfinished'
+  work.mkdir(parents=True)
+  (work / 'unit-00000.train-00000.run').write_bytes(b'half')
+  assert small_corpus.create(tmp_path / 'd', paths).created
+  small_corpus.create(tmp_path / 'e', paths)
+  assert small_corpus.contents(tmp_path / 'd') == small_corpus.contents(tmp_path / 'e')
+
+
+def test_short_documents_are_counted_and_never_held_out(tmp_path):
+  content = '我\n\n\u200b\n\n' * 50 + '我喜欢苹果。\n\n你喜欢春天。\n'
+  info = small_corpus.create(tmp_path / 'd', small_corpus.write(tmp_path, content)).info
+  assert info.statistics['documents'] == 2 and info.statistics['documents_too_short'] == 100
+  assert info.records('train') >= 3 and info.records('heldout') >= 5
+
+
+@pytest.mark.parametrize('changes', [
+    dict(max_seq_length=4), dict(max_predictions_per_seq=0), dict(max_predictions_per_seq=49), dict(dupe_factor=0),
+    dict(masked_lm_prob=1.5), dict(short_seq_prob=-0.1), dict(random_seed=-1), dict(records_per_shard=0)])
+def test_settings_that_make_no_sense(tmp_path, paths, changes):
+  with pytest.raises(UserError, match='expected --' + next(iter(changes))):
+    small_corpus.create(tmp_path / 'd', paths, **changes)
+
+
+def test_a_vocabulary_of_special_tokens_only(tmp_path):
+  paths = small_corpus.write(tmp_path, tokens=['[PAD]', '[UNK]', '[CLS]', '[SEP]', '[MASK]', '##a'])
+  with pytest.raises(UserError, match='besides the special ones'):
+    small_corpus.create(tmp_path / 'd', paths)
+
+
+def test_duplicates_of_held_out_documents():
+  settings = small_corpus.settings('v', dupe_factor=2)
+  assert stages.duplicates(settings) == {'train': 2, 'heldout': 5}
+  assert stages.duplicates(settings._replace(dupe_factor=12)) == {'train': 12, 'heldout': 12}
+
+
+def test_a_key_is_of_seed_file_and_offset():
+  keys = {stages.document_key(seed, corpus.Document(file, offset, ['x']))
+          for seed in range(3) for file in range(3) for offset in range(3)}
+  assert len(keys) == 27
+  assert stages.document_key(1, corpus.Document(2, 3, ['x'])) == stages.document_key(1, corpus.Document(2, 3, ['y']))
+
+
+def test_cut_shards():
+  assert stages.cut_shards(np.array([5, 0, 5]), 4) == [(0, 1, 0, 4, 0), (0, 3, 4, 4, 4), (2, 3, 3, 2, 8)]
+  assert stages.cut_shards(np.array([0, 0]), 4) == []
+
+
+def test_select_documents():
+  documents = assembly.Documents(np.array([7, 8, 9], np.uint64), np.array([1, 2, 1], np.int32),
+                                 np.array([2, 1, 3, 1], np.int32), encoding.pack(np.arange(7), np.ones(7)))
+  kept = stages.select_documents(documents, np.array([True, False, True]))
+  assert [array.tolist() for array in kept[:3]] == [[7, 9], [1, 1], [2, 1]]
+  assert encoding.ids_of(kept.tokens).tolist() == [0, 1, 6]
+
+
+def test_json_is_readable(tmp_path, paths):
+  small_corpus.create(tmp_path / 'd', paths)
+  with open(str(tmp_path / 'd' / 'dataset.json'), encoding='utf-8') as source:
+    raw = json.load(source)
+  assert raw['settings']['inputs'][0]['file'] == 'text.txt' and raw['settings']['random_seed'] == 12345
+  assert raw['settings']['heldout_dupe_factor'] == 5
+  assert str(tmp_path) not in json.dumps(raw), 'the place of the corpus does not matter'
+
+
+def test_the_lengths_lie_beside_the_training_records(tmp_path, paths):
+  info = small_corpus.create(tmp_path / 'd', paths, records_per_shard=40).info
+  for shard, path in zip(info.shards['train'], info.paths('train')):
+    records = [example_writer.parse_example(record) for record in example_writer.read_records(path)]
+    expected = [[record['input_mask'].sum(), record['masked_lm_weights'].sum()] for record in records]
+    lengths = np.load(contract.lengths_file(path))
+    assert lengths.dtype == np.uint16 and lengths.tolist() == expected
+    assert shard.packed_rows == len(packing.plan(lengths[:, 0], lengths[:, 1], 48, 7)) <= shard.records
+    assert shard.bytes == os.path.getsize(path)
+  assert all(shard.packed_rows is None for shard in info.shards['heldout'])
+
+
+def test_a_data_set_without_sizes_and_rows_still_loads(tmp_path, paths):
+  small_corpus.create(tmp_path / 'd', paths)
+  path = str(tmp_path / 'd' / 'dataset.json')
+  raw = json.load(open(path, encoding='utf-8'))
+  for shard in raw['shards']['train']:
+    del shard['bytes'], shard['packed_rows']
+  del raw['settings']['record_format']
+  json.dump(raw, open(path, 'w'))
+  info = contract.DatasetInfo.load(str(tmp_path / 'd'))
+  assert info.shards['train'][0].packed_rows is None and info.record_format == 'reference'
+
+
+def test_compact_records_need_ids_of_16_bits(tmp_path):
+  tokens = ['[PAD]', '[UNK]', '[CLS]', '[SEP]', '[MASK]'] + ['w{}'.format(number) for number in range(65532)]
+  paths = small_corpus.write(tmp_path, tokens=tokens)
+  with pytest.raises(UserError, match='at most 65,536 tokens.*found 65,537'):
+    small_corpus.create(tmp_path / 'd', paths, record_format='compact')

@@ -1,0 +1,71 @@
+"""Spark: the same bytes from Spark. Skipped where PySpark or Java is absent: `make test-spark` gets it."""
+
+import os
+import shutil
+import subprocess
+import sys
+
+import pytest
+
+from albert.common.errors import UserError
+from albert.common.files import ROOT
+from tools.preprocessing import data_set
+from tools.workers import local
+from tools.workers import spark
+
+import small_corpus
+
+
+def test_without_pyspark_one_line_says_what_to_do(monkeypatch):
+  monkeypatch.setitem(sys.modules, 'pyspark', None)
+  with pytest.raises(UserError, match='requirements-spark.txt') as error:
+    spark.Spark('local[2]')
+  assert '\n' not in str(error.value)
+
+
+def test_without_java_make_test_spark_says_what_to_do():
+  script = os.path.join(ROOT, 'tools', 'test_spark.sh')
+  found = subprocess.run(['bash', script], env=dict(os.environ, JAVA_HOME='/nonexistent'), stdout=subprocess.PIPE,
+                         stderr=subprocess.PIPE, universal_newlines=True)
+  assert found.returncode == 1 and not found.stdout
+  assert found.stderr.startswith('error: expected Java 17') and found.stderr.count('\n') == 1
+
+
+@pytest.fixture(scope='module')
+def engine():
+  pytest.importorskip('pyspark', reason='PySpark is not installed: make test-spark')
+  if not (shutil.which('java') or os.environ.get('JAVA_HOME')):
+    pytest.skip('Java is not installed')
+  here = os.path.dirname(os.path.abspath(__file__))  # what the workers are sent is named after this module
+  os.environ['PYTHONPATH'] = os.pathsep.join([ROOT, here, os.path.join(ROOT, 'test', 'support')])
+  found = spark.Spark('local[2]')
+  yield found
+  found.close()
+
+
+def fail(number):
+  if number == 1:
+    raise UserError('expected no 1')
+  if number == 2:
+    raise ValueError('two')
+  return number
+
+
+@pytest.mark.integration
+def test_spark_writes_the_same_bytes(tmp_path, engine, monkeypatch):
+  monkeypatch.setattr(data_set.corpus, '_MIN_UNIT_BYTES', 700)
+  text_file, vocab_file = small_corpus.write(tmp_path)
+  settings = small_corpus.settings(vocab_file, records_per_shard=20)
+  for name, where in (('d', local.Local(1)), ('e', engine)):
+    assert data_set.create(settings, [text_file], str(tmp_path / name), engine=where).created
+  found = small_corpus.contents(tmp_path / 'd')
+  assert found == small_corpus.contents(tmp_path / 'e') and len(found) > 6
+
+
+@pytest.mark.integration
+def test_failures_on_spark(engine):
+  assert dict(engine.run(fail, [(0,), (5,)])) == {0: 0, 1: 5}
+  with pytest.raises(UserError, match='^expected no 1$'):
+    list(engine.run(fail, [(0,), (1,)]))
+  with pytest.raises(local.WorkerLost, match='ValueError: two.*continues'):
+    list(engine.run(fail, [(0,), (2,)]))

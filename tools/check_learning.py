@@ -1,0 +1,56 @@
+"""Ends with exit code 1 unless a run predicts masked tokens better than their frequencies do.
+
+The bar is the unigram cross-entropy of the same held-out labels under the training counts, less --required_nats.
+"""
+
+import json
+import os
+
+from absl import flags
+
+from albert.common import cli
+from albert.common.errors import UserError
+
+FLAGS = flags.FLAGS
+
+
+def define_flags():
+  flags.DEFINE_string('output_dir', None, 'Folder of the run.')
+  flags.DEFINE_float('required_nats', 0.2, 'How far the held-out loss must be below the unigram cross-entropy.')
+
+
+def nats_won(results):
+  """How far the held-out masked-LM loss is below the unigram cross-entropy, in nats.
+
+  Args:
+    results: dict, what results.json holds.
+
+  Raises:
+    UserError: a figure is missing.
+  """
+  heldout = results.get('heldout', {})
+  missing = [name for name in ('masked_lm_loss', 'unigram_cross_entropy') if name not in heldout]
+  if missing:
+    raise UserError('expected held-out figures, found none of {}; evaluate the run first: make eval'.format(
+        ', '.join('heldout.' + name for name in missing)))
+  return heldout['unigram_cross_entropy'] - heldout['masked_lm_loss']
+
+
+def main(argv):
+  """Reads results.json and prints one line."""
+  cli.no_positional_arguments(argv)
+  path = os.path.join(FLAGS.output_dir or '', 'results.json')
+  if not os.path.exists(path):
+    raise UserError('expected the results of a run in {}, found none; name its folder with --output_dir'.format(path))
+  with open(path, encoding='utf-8') as source:
+    won = nats_won(json.load(source))
+  if not won >= FLAGS.required_nats:  # NaN has not learned either
+    raise UserError('expected a held-out masked-LM loss at least {:.2f} nats below the unigram cross-entropy, found '
+                    '{:.4f}; train longer or look at the loss in TensorBoard'.format(FLAGS.required_nats, won))
+  print('it has learned: {:.4f} nats better than a unigram model (at least {:.2f} expected)'.format(
+      won, FLAGS.required_nats))
+
+
+if __name__ == '__main__':
+  define_flags()
+  cli.run(main)

@@ -1,0 +1,1 @@
+"""What tools.checkpoints is made of."""

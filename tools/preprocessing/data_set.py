@@ -1,0 +1,216 @@
+"""A data set from a corpus: is it there already, has it been begun, and is it what was asked for?"""
+
+import collections
+import hashlib
+import json
+import os
+import shutil
+
+from albert.common.errors import UserError
+from albert.common import files
+from albert.dataset import contract
+from albert.dataset import record_format
+from albert.dataset import tokenization
+from tools.preprocessing import pipeline
+from tools.preprocessing import report
+from tools.preprocessing import stages
+from tools.text import corpus
+from tools.workers import kept_results
+from tools.workers import local
+
+# Raised when a change of the code changes the bytes that the same settings give.
+RECIPE = 1
+HELDOUT_FRACTION = 0.05
+
+WORK_FOLDER = '.unfinished'
+REPORT_FILE = 'data_report.html'
+
+Result = collections.namedtuple('Result', ['info', 'created', 'reused'], defaults=[0])
+Result.__doc__ = """A data set.
+
+info: contract.DatasetInfo; created: whether it was made now (False: it was there already); reused: how many steps were
+taken over from a run that had been interrupted.
+"""
+
+
+def create(settings, patterns, folder, force=False, engine=None):
+  """Makes the data set that `settings` and the corpus mean, in `folder`, unless it is there.
+
+  What is finished is kept in a folder within it until all is, so that the same call continues after a kill.
+
+  Args:
+    settings: `stages.Settings`.
+    patterns: files, globs or folders of text.
+    folder: where the data set goes.
+    force: whether another data set in `folder` may be replaced.
+    engine: where the work is done, see tools/workers/local.py; by default in this process.
+
+  Returns:
+    `Result`.
+
+  Raises:
+    UserError: bad settings or corpus, or `folder` holds another data set.
+  """
+  check_settings(settings)
+  vocabulary = tokenization.Vocabulary.load(settings.vocab_file)
+  if not vocabulary.replacement_ids():
+    raise UserError('{}: expected tokens besides the special ones, found none; build a vocabulary with '
+                    'tools.build_vocab'.format(settings.vocab_file))
+  if settings.record_format == record_format.COMPACT and len(vocabulary) > record_format.MAX_COMPACT_VOCABULARY:
+    raise UserError('{}: expected at most {:,} tokens for --record_format=compact, whose ids have 16 bits, found {:,}; '
+                    'use a smaller vocabulary or --record_format=reference'.format(
+                        settings.vocab_file, record_format.MAX_COMPACT_VOCABULARY, len(vocabulary)))
+  paths = corpus.find_files(patterns)
+  described = describe(settings, vocabulary, paths)
+  existing = _existing(folder, described, vocabulary, force)
+  if existing:
+    return Result(existing, False)
+  work = os.path.join(folder, WORK_FOLDER)
+  kept = None
+  finished = True
+  try:
+    kept = kept_results.KeptResults(work, _fingerprint(described, paths))
+    finished = False
+    data_set = pipeline.build(settings, vocabulary, paths, HELDOUT_FRACTION, kept, engine or local.Local())
+    info = contract.DatasetInfo(work, settings.max_seq_length, settings.max_predictions_per_seq, len(vocabulary),
+                                vocabulary.sha256, data_set.shards, described, data_set.statistics)
+    _put_in_place(info, data_set, settings.vocab_file, work, folder)
+    finished = True
+  except local.WorkerLost:
+    raise
+  except UserError:
+    finished = True
+    raise
+  except OSError as error:
+    raise UserError('{}: expected to write a data set there, found that it failed ({}); free some space, the same '
+                    'command then continues, or name another --output_dir'.format(folder, error.strerror or error))
+  finally:
+    if kept:
+      kept.close(remove=finished)
+  return Result(info, True, kept.reused)
+
+
+def _fingerprint(described, paths):
+  """What unfinished work must have been made from to be used: hex SHA-256."""
+  return hashlib.sha256(json.dumps([described, paths]).encode('utf-8')).hexdigest()
+
+
+def check_settings(settings):
+  """Raises UserError for a number that makes no sense."""
+  corpus.check_encoding(settings.encoding)
+  for name, low, high in (('max_seq_length', 8, 1 << 20), ('max_predictions_per_seq', 1, settings.max_seq_length),
+                          ('masked_lm_prob', 0.0, 1.0), ('short_seq_prob', 0.0, 1.0), ('dupe_factor', 1, 1 << 20),
+                          ('random_seed', 0, (1 << 63) - 1), ('records_per_shard', 1, 1 << 40), ('max_ngram', 1, 3)):
+    value = getattr(settings, name)
+    if not low <= value <= high:
+      raise UserError('expected --{0} from {1} to {2}, found {3}; set --{0} within that range'.format(
+          name, low, high, value))
+
+
+def describe(settings, vocabulary, paths):
+  """What determines the bytes of the data set, as dataset.json keeps it: dict."""
+  described = collections.OrderedDict(settings._asdict())
+  del described['vocab_file'], described['cleaning']
+  described.update(settings.cleaning._asdict())
+  described.update(recipe=RECIPE, heldout_fraction=HELDOUT_FRACTION,
+                   heldout_dupe_factor=stages.duplicates(settings)[contract.HELDOUT],
+                   vocab_sha256=vocabulary.sha256, inputs=[_describe_input(path) for path in paths])
+  return described
+
+
+def _describe_input(path):
+  try:
+    return collections.OrderedDict([('file', os.path.basename(path)), ('bytes', os.path.getsize(path)),
+                                    ('sha256', files.file_sha256(path))])
+  except OSError as error:
+    raise UserError('{}: expected a text file, found one that cannot be opened ({}); check the path and its '
+                    'permissions'.format(path, error.strerror))
+
+
+def _existing(folder, described, vocabulary, force):
+  """The finished data set in `folder` if it is the one described; None if there is none or it is to be replaced."""
+  if force:
+    return None
+  if os.path.exists(os.path.join(folder, contract.DATASET_FILE)):
+    info = contract.DatasetInfo.load(folder)
+    differences = _differences(info, described)
+    if not differences:
+      return info
+    raise UserError('{}: expected this data set or none, found another one ({}); make it anew with FORCE=1 (make) or '
+                    '--force, or name another folder'.format(folder, '; '.join(differences)))
+  vocab_file = os.path.join(folder, contract.VOCAB_FILE)
+  if os.path.exists(vocab_file) and files.file_sha256(vocab_file) != vocabulary.sha256:
+    raise UserError('{}: expected the vocabulary of the data set or nothing, found another one; name another folder, '
+                    'or overwrite it with FORCE=1 (make) or --force'.format(vocab_file))
+  return None
+
+
+def _differences(info, described):
+  """What differs, a phrase each."""
+  found = []
+  for name, wanted in described.items():
+    present = info.settings.get(name)
+    if name == 'inputs':
+      found.extend(_input_differences(present or [], wanted))
+    elif name == 'vocab_sha256' and present != wanted:
+      found.append('the vocabulary is another')
+    elif present != wanted:
+      found.append('{}: there {}, asked {}'.format(name, _short(present), _short(wanted)))
+  missing = [os.path.basename(path) for split in (contract.TRAIN, contract.HELDOUT) for path in info.paths(split)
+             if not os.path.exists(path)]
+  return found + ['{} is missing'.format(name) for name in missing[:3]]
+
+
+def _input_differences(present, wanted):
+  if [entry['file'] for entry in present] != [entry['file'] for entry in wanted]:
+    return ['inputs: there {}, asked {}'.format(*(
+        _short(', '.join(entry['file'] for entry in entries)) for entries in (present, wanted)))]
+  return ['the contents of {} changed'.format(new['file'])
+          for old, new in zip(present, wanted) if old['sha256'] != new['sha256']]
+
+
+def _short(value):
+  text = str(value)
+  return text if len(text) <= 40 else text[:37] + '...'
+
+
+def _put_in_place(info, data_set, vocab_file, work, folder):
+  """Moves the finished shards from `work` to `folder`; dataset.json goes first when old and comes last when new."""
+  with open(os.path.join(work, contract.TOKEN_COUNTS_FILE), 'w') as target:
+    target.writelines('{}\n'.format(count) for count in data_set.token_counts)
+  with open(os.path.join(work, REPORT_FILE), 'w', encoding='utf-8') as target:
+    target.write(report.make(info, data_set.histograms))
+  shutil.copyfile(vocab_file, os.path.join(work, contract.VOCAB_FILE))
+  _remove_old(folder)
+  for name in map(os.path.basename, _record_files(info)):
+    if os.path.exists(os.path.join(work, name)):
+      os.replace(os.path.join(work, name), os.path.join(folder, name))
+  names = [contract.TOKEN_COUNTS_FILE, contract.VOCAB_FILE, REPORT_FILE]
+  if os.path.exists(os.path.join(work, pipeline.SKIPPED_FILE)):
+    names.append(pipeline.SKIPPED_FILE)
+  for name in names:
+    os.replace(os.path.join(work, name), os.path.join(folder, name))
+  info.folder = folder
+  info.save()
+
+
+def _record_files(info):
+  """Paths of the shards and of what may lie beside them."""
+  return [name for split in (contract.TRAIN, contract.HELDOUT) for path in info.paths(split)
+          for name in (path, contract.lengths_file(path))]
+
+
+def _remove_old(folder):
+  """Removes dataset.json and the shards that it names."""
+  path = os.path.join(folder, contract.DATASET_FILE)
+  if not os.path.exists(path):
+    return
+  try:
+    old = contract.DatasetInfo.load(folder)
+    files = _record_files(old)
+  except UserError:
+    files = []
+  os.remove(path)
+  for name in files + [os.path.join(folder, pipeline.SKIPPED_FILE)]:
+    if os.path.exists(name):
+      os.remove(name)

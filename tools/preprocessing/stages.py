@@ -1,0 +1,359 @@
+"""The three stages of data creation, each a pure function of plain values that any process on any machine may run.
+
+    encode_unit    text of a unit     -> encoded documents
+    assemble_unit  encoded documents  -> sorted runs of examples, training and held out
+    write_shard    runs               -> one shard of records
+
+Between the first two the held-out documents are chosen, between the last two the shards are cut: see pipeline.py.
+"""
+
+import collections
+import functools
+import hashlib
+import itertools
+import os
+
+import numpy as np
+
+from albert.dataset import contract
+from albert.dataset import packing
+from albert.dataset import random_bits
+from albert.dataset import record_format
+from albert.dataset import tokenization
+from tools.preprocessing import assembly
+from tools.preprocessing import compact
+from tools.preprocessing import encoding
+from tools.preprocessing import example_writer
+from tools.preprocessing import masking
+from tools.preprocessing import shuffle
+from tools.text import cleaning
+from tools.text import corpus
+from tools.text import duplicate_keys
+from tools.text import json_lines
+from tools.text import segmentation
+
+# Everything that determines the bytes of a data set, besides the corpus; see the flags of create_pretraining_data.
+Settings = collections.namedtuple('Settings', [
+    'vocab_file', 'do_lower_case', 'do_whole_word_mask', 'segmenter', 'encoding', 'skip_errors', 'max_seq_length',
+    'max_predictions_per_seq', 'masked_lm_prob', 'dupe_factor', 'short_seq_prob', 'random_seed', 'records_per_shard',
+    'record_format', 'max_ngram', 'cleaning'], defaults=[1, cleaning.Options()])
+
+# Held-out documents are masked at least this often, for a steady figure.
+MIN_HELDOUT_DUPLICATES = 5
+RECORD_FEATURES = record_format.REFERENCE_FEATURES + (record_format.TOKEN_BOUNDARY,)
+
+# For the report: words of 1, 2, ... tokens, the last for longer ones; steps in which records' lengths are counted;
+# texts that became [UNK], of each unit.
+WORD_LENGTHS, LENGTH_STEPS, UNKNOWN_TEXTS = 10, 32, 1000
+
+# Part of a document's key; duplicates are parts 0, 1, ...
+_HELDOUT = 1 << 40
+# Sizes that bound a worker's memory; the output does not depend on them.
+_BLOCK_CHARACTERS = 1 << 17
+_DUPLICATES_AT_ONCE = 10
+_RUN_TOKENS = 1 << 22
+_BLOCK_RECORDS = 256
+
+EncodedUnit = collections.namedtuple('EncodedUnit', ['path', 'counts', 'lines', 'word_lengths', 'unknown'])
+EncodedUnit.__doc__ = """Result of encode_unit.
+
+path: what its files begin with (see there); counts: Counter of what was read; lines: how many the unit has;
+word_lengths: int64 [WORD_LENGTHS], words by their tokens, from 1; unknown: Counter of texts that became [UNK].
+"""
+DOCUMENTS, KEYS, SKIPPED = '.documents', '.keys', '.skipped'
+# What was found of each document: see tools/text/duplicates.py.
+DUPLICATES = '.duplicates'
+
+AssembledUnit = collections.namedtuple('AssembledUnit', ['runs', 'token_counts', 'skipped_chunks'])
+AssembledUnit.__doc__ = """Result of assemble_unit.
+
+runs: {'train': [path], 'heldout': [path]}; token_counts: int64 [V], over the training documents; skipped_chunks: int.
+"""
+
+WrittenShard = collections.namedtuple('WrittenShard', [
+    'records', 'sha256', 'bytes', 'packed_rows', 'tokens', 'masked_tokens', 'length_counts', 'masked_as'])
+WrittenShard.__doc__ = """Result of write_shard.
+
+tokens: of text, without [CLS], [SEP] and padding; length_counts: int64 [LENGTH_STEPS], records by their tokens in equal
+steps up to S; masked_as: int64 [3], masked tokens that became [MASK], another token, or stayed.
+"""
+
+
+@functools.lru_cache(maxsize=4)
+def _vocabulary(path):
+  return tokenization.Vocabulary.load(path)
+
+
+@functools.lru_cache(maxsize=1)
+def _encoder(vocab_file, do_lower_case, do_whole_word_mask, segmenter):
+  tokenizer = tokenization.Tokenizer(_vocabulary(vocab_file), do_lower_case)
+  segment = segmentation.segmenter(segmenter) if do_whole_word_mask else None
+  return encoding.Encoder(tokenizer, segment, do_whole_word_mask)
+
+
+def document_key(seed, document):
+  """The 64-bit key of a `corpus.Document`, a function of seed, file number and byte offset."""
+  return random_bits.derive(seed, document.file, document.offset)
+
+
+def heldout_hashes(keys):
+  """The numbers by which documents are held out, lowest first: uint64. keys: uint64."""
+  return random_bits.derive_array(keys, _HELDOUT)
+
+
+def warm_up(settings):
+  """Loads the dictionary, so that processes forked afterwards share it."""
+  _encoder(settings.vocab_file, settings.do_lower_case, settings.do_whole_word_mask, settings.segmenter)
+
+
+def encode_unit(settings, unit, path):
+  """Reads, segments and tokenizes the documents of a `corpus.Unit`: `EncodedUnit`.
+
+  Documents of fewer than two words are left out and counted: no two segments can be made of them.
+
+  Files: path + DOCUMENTS, blocks of `assembly.Documents`; path + KEYS, uint64, the documents' keys; path + SKIPPED,
+  a line for each line or document that was left out: its line in the unit, from 0, and why, tab-separated; and
+  those of `duplicate_keys.Writer`.
+  """
+  encoder = _encoder(settings.vocab_file, settings.do_lower_case, settings.do_whole_word_mask, settings.segmenter)
+  reader = _reader(settings)
+  unk_id = _vocabulary(settings.vocab_file).unk_id
+  counts = collections.Counter()
+  encoder.take_unknown(0)  # what a unit that failed may have left
+  skipped = []
+  word_lengths = np.zeros(WORD_LENGTHS, np.int64)
+  cleaned = cleaning.clean(reader.documents(unit), settings.cleaning, counts, skipped)
+  with open(path + DOCUMENTS + '.tmp', 'wb') as target, open(path + KEYS + '.tmp', 'wb') as keys, \
+      duplicate_keys.Writer(path, settings.cleaning.duplicates) as traits_writer:
+    for block in _blocks(cleaned):
+      documents, is_kept = _encode_block(encoder, block, settings.random_seed, counts, skipped)
+      traits_writer.add(itertools.compress(block, is_kept))
+      counts['unknown_tokens'] += int(np.count_nonzero(encoding.ids_of(documents.tokens) == unk_id))
+      word_lengths += _word_lengths(documents.tokens)
+      for array in documents:
+        np.save(target, array)
+      documents.keys.tofile(keys)
+  skipped += reader.skipped
+  counts['skipped_lines'] = len(reader.skipped)
+  counts['divided_documents'] = reader.divided_documents
+  counts['divided_lines'] = reader.divided_lines
+  with open(path + SKIPPED + '.tmp', 'w', encoding='utf-8') as target:
+    target.writelines('{}\t{}\n'.format(*place) for place in sorted(skipped))
+  for suffix in (DOCUMENTS, KEYS, SKIPPED):
+    os.replace(path + suffix + '.tmp', path + suffix)
+  return EncodedUnit(path, counts, reader.lines, word_lengths, encoder.take_unknown(UNKNOWN_TEXTS))
+
+
+def _word_lengths(tokens):
+  """int64 [WORD_LENGTHS], of packed tokens."""
+  heads = np.flatnonzero(encoding.words_of(tokens))
+  sizes = np.diff(np.append(heads, len(tokens)))
+  return np.bincount(np.minimum(sizes, WORD_LENGTHS) - 1, minlength=WORD_LENGTHS)
+
+
+def _reader(settings):
+  if settings.cleaning.text_field:
+    return json_lines.Reader(settings.cleaning.text_field, settings.encoding, settings.skip_errors)
+  return corpus.Reader(settings.encoding, settings.skip_errors)
+
+
+def kept_keys(path):
+  """Keys of the documents of an `EncodedUnit` that are no duplicates: uint64."""
+  keys = np.fromfile(path + KEYS, np.uint64)
+  return keys[np.fromfile(path + DUPLICATES, np.uint8) == 0] if os.path.exists(path + DUPLICATES) else keys
+
+
+def _blocks(documents):
+  """Groups documents into lists of about _BLOCK_CHARACTERS."""
+  block, size = [], 0
+  for document in documents:
+    block.append(document)
+    size += sum(map(len, document.sentences))
+    if size >= _BLOCK_CHARACTERS:
+      yield block
+      block, size = [], 0
+  if block:
+    yield block
+
+
+def _encode_block(encoder, block, seed, counts, skipped):
+  """Encodes `corpus.Document`s: `assembly.Documents`, without the empty sentences and too short documents; and bool,
+  which documents those are not. Adds to counts (Counter) and skipped ([(line, why)]).
+  """
+  encoded = encoder.encode([sentence for document in block for sentence in document.sentences])
+  keys = np.array([document_key(seed, document) for document in block], np.uint64)
+  sentence_counts = np.fromiter((len(document.sentences) for document in block), np.int64, len(block))
+  owners = np.repeat(np.arange(len(block)), sentence_counts)
+  owners, lengths = owners[encoded.lengths > 0], encoded.lengths[encoded.lengths > 0]
+  starts = encoding.words_of(encoded.tokens) & encoding.STARTS
+  words = np.bincount(np.repeat(owners, lengths), weights=starts, minlength=len(block))
+  documents = assembly.Documents(keys, np.bincount(owners, minlength=len(block)).astype(np.int32),
+                                 lengths.astype(np.int32), encoded.tokens)
+  kept = select_documents(documents, words >= 2)
+  skipped += [(document.line, 'document of fewer than two words')
+              for document, number in zip(block, words.tolist()) if number < 2]
+  counts.update(documents=len(kept.keys), documents_too_short=len(block) - len(kept.keys),
+                sentences=len(kept.lengths), words=int(words[words >= 2].sum()), tokens=len(kept.tokens))
+  return kept, words >= 2
+
+
+def select_documents(documents, chosen):
+  """The `assembly.Documents` where `chosen` (bool) is true."""
+  owners = np.repeat(np.arange(len(chosen)), documents.sentence_counts)
+  sentences = chosen[owners]
+  tokens = np.repeat(sentences, documents.lengths)
+  return assembly.Documents(documents.keys[chosen], documents.sentence_counts[chosen], documents.lengths[sentences],
+                            documents.tokens[tokens])
+
+
+def assemble_unit(settings, encoded_path, heldout_threshold, buckets, run_prefix):
+  """Makes the examples of encoded documents, in runs named `run_prefix`...: `AssembledUnit`.
+
+  heldout_threshold: the largest of `heldout_hashes` that is held out.
+  """
+  vocab_size = len(_vocabulary(settings.vocab_file))
+  token_counts = np.zeros(vocab_size, np.int64)
+  writers = {split: _RunWriter('{}.{}'.format(run_prefix, split), buckets) for split in duplicates(settings)}
+  skipped_chunks = 0
+  for documents in _read_documents(encoded_path):
+    held_out = heldout_hashes(documents.keys) <= np.uint64(heldout_threshold)
+    training = select_documents(documents, ~held_out)
+    token_counts += np.bincount(encoding.ids_of(training.tokens), minlength=vocab_size)
+    for split, part in ((contract.TRAIN, training), (contract.HELDOUT, select_documents(documents, held_out))):
+      for some in _duplicate_ranges(duplicates(settings)[split]):
+        examples, skipped = assembly.examples_of(
+            part, some, assembly.Shape(settings.max_seq_length, settings.short_seq_prob))
+        skipped_chunks += skipped
+        writers[split].add(examples)
+  return AssembledUnit({split: writer.close() for split, writer in writers.items()}, token_counts, skipped_chunks)
+
+
+def duplicates(settings):
+  """How often a document of each split is used: {split: int}."""
+  return {contract.TRAIN: settings.dupe_factor,
+          contract.HELDOUT: max(MIN_HELDOUT_DUPLICATES, settings.dupe_factor)}
+
+
+def _duplicate_ranges(count):
+  return [range(first, min(count, first + _DUPLICATES_AT_ONCE)) for first in range(0, count, _DUPLICATES_AT_ONCE)]
+
+
+def _read_documents(path):
+  """Yields the `assembly.Documents` of an `EncodedUnit`, without duplicates."""
+  size = os.path.getsize(path + DOCUMENTS)
+  duplicates = np.fromfile(path + DUPLICATES, np.uint8) if os.path.exists(path + DUPLICATES) else None
+  before = 0
+  with open(path + DOCUMENTS, 'rb') as source:
+    while source.tell() < size:
+      documents = assembly.Documents(*(np.load(source) for _ in assembly.Documents._fields))
+      if duplicates is not None:
+        count = len(documents.keys)
+        documents, before = select_documents(documents, duplicates[before:before + count] == 0), before + count
+      yield documents
+
+
+class _RunWriter:
+  """Collects examples and writes them as runs of bounded size."""
+
+  def __init__(self, prefix, buckets):
+    self._prefix = prefix
+    self._buckets = buckets
+    self._parts = []
+    self._tokens = 0
+    self._runs = []
+
+  def add(self, examples):
+    self._parts.append(examples)
+    self._tokens += len(examples.tokens)
+    if self._tokens >= _RUN_TOKENS:
+      self._flush()
+
+  def close(self):
+    if self._tokens:
+      self._flush()
+    return self._runs
+
+  def _flush(self):
+    self._runs.append('{}-{:05d}.run'.format(self._prefix, len(self._runs)))
+    shuffle.write_run(self._runs[-1], shuffle.concatenate(self._parts), self._buckets)
+    self._parts, self._tokens = [], 0
+
+
+def masking_options(settings):
+  """The `masking.MaskingOptions` that the settings and their vocabulary mean."""
+  vocabulary = _vocabulary(settings.vocab_file)
+  return masking.MaskingOptions(
+      settings.max_seq_length, settings.max_predictions_per_seq, settings.masked_lm_prob, vocabulary.cls_id,
+      vocabulary.sep_id, vocabulary.mask_id, vocabulary.pad_id, vocabulary.replacement_ids(), settings.max_ngram)
+
+
+def write_shard(settings, split, runs, buckets, place, path):
+  """Writes a shard to `path`, masked unless its format is compact: `WrittenShard`.
+
+  place: `ShardPlace` of the shard. Beside a training shard in the reference format goes its contract.lengths_file.
+  """
+  options = masking_options(settings)
+  is_compact = split == contract.TRAIN and settings.record_format == record_format.COMPACT
+  writer = example_writer.ExampleWriter(record_format.COMPACT_FEATURES if is_compact else RECORD_FEATURES)
+  examples = shuffle.read_buckets(runs, place.first_bucket, place.last_bucket, buckets)
+  digest = hashlib.sha256()
+  lengths = []
+  written = first = 0
+  masked_as = np.zeros(3, np.int64)
+  with open(path + '.tmp', 'wb') as target:
+    for block in shuffle.blocks(examples, place.skip, place.count, _BLOCK_RECORDS):
+      batch, block_lengths = _block_of_records(block, options, is_compact, place.first_record + first)
+      data = b''.join(map(example_writer.frame, writer.records(batch)))
+      target.write(data)
+      digest.update(data)
+      written += len(data)
+      first += len(block.heads)
+      lengths.append(block_lengths)
+      masked_as += 0 if is_compact else masking.outcomes(batch, options)
+  lengths = np.concatenate(lengths)
+  packed_rows = None
+  if split == contract.TRAIN and not is_compact:
+    packed_rows = len(packing.plan(lengths[:, 0], lengths[:, 1], options.max_seq_length,
+                                   options.max_predictions_per_seq))
+    with open(contract.lengths_file(path) + '.tmp', 'wb') as target:
+      np.save(target, lengths.astype(np.uint16))
+    os.replace(contract.lengths_file(path) + '.tmp', contract.lengths_file(path))
+  os.replace(path + '.tmp', path)
+  tokens, masked = lengths.sum(axis=0).tolist()
+  return WrittenShard(place.count, digest.hexdigest(), written, packed_rows,
+                      tokens - assembly.SPECIAL_TOKENS_PER_EXAMPLE * place.count, masked,
+                      np.bincount((lengths[:, 0] - 1) * LENGTH_STEPS // options.max_seq_length,
+                                  minlength=LENGTH_STEPS), masked_as)
+
+
+def _block_of_records(block, options, is_compact, first_record):
+  """What ExampleWriter writes of `assembly.Examples`, and int64 [N, 2], tokens and labels of each."""
+  tokens = block.heads['lengths'].sum(axis=1, dtype=np.int64) + assembly.SPECIAL_TOKENS_PER_EXAMPLE
+  if is_compact:
+    return compact.pack(block, options, first_record), np.stack([tokens, np.zeros_like(tokens)], axis=1)
+  batch = masking.mask(block, options)
+  labels = batch.masked_lm_weights.sum(axis=1).astype(np.int64)
+  return batch._asdict(), np.stack([tokens, labels], axis=1)
+
+
+ShardPlace = collections.namedtuple('ShardPlace', ['first_bucket', 'last_bucket', 'skip', 'count', 'first_record'])
+ShardPlace.__doc__ = """Which examples a shard holds: `count`, after the first `skip`, of buckets [first, last).
+
+first_record: the number of its first record in the split.
+"""
+
+
+def cut_shards(counts, records_per_shard):
+  """The `ShardPlace`s of all shards, in order: each has `records_per_shard` records, the last may have fewer.
+
+  counts: int64, the examples in each bucket.
+  """
+  before = np.append(0, np.cumsum(counts))
+  places = []
+  for first in range(0, int(before[-1]), records_per_shard):
+    last = min(int(before[-1]), first + records_per_shard)
+    first_bucket = int(np.searchsorted(before, first, 'right')) - 1
+    last_bucket = int(np.searchsorted(before, last, 'left'))
+    places.append(ShardPlace(first_bucket, last_bucket, first - int(before[first_bucket]), last - first,
+                             first))
+  return places

@@ -1,0 +1,1 @@
+"""Running tasks in processes of this machine or on Spark."""
