@@ -1,4 +1,4 @@
-"""How far two segmenters agree on real text: on the boundaries between Han characters, not on numbers and latin.
+"""Measures how far two segmenters agree on real text, at the boundaries between Han characters.
 
   python -m tools.agreement --input_files=data/sample_zh.txt
 """
@@ -34,7 +34,7 @@ def main(argv):
   cli.no_positional_arguments(argv)
   if not FLAGS.input_files:
     raise UserError('expected --input_files=..., found none; see --help')
-  lines = (line for unit in corpus.plan_units(corpus.find_files(FLAGS.input_files), FLAGS.encoding)
+  lines = (line for unit in corpus.units(corpus.find_files(FLAGS.input_files), FLAGS.encoding)
            for document in corpus.Reader(FLAGS.encoding).documents(unit) for line in document.sentences)
   print(report(measure(lines, segmentation.segmenter('jieba'), segmentation.segmenter('rjieba'))))
 
@@ -62,15 +62,15 @@ def measure(lines, first, second, max_examples=5):
 
 def _boundaries(words):
   """The offsets at which words end."""
-  found, position = set(), 0
+  ends, position = set(), 0
   for word in words:
     position += len(word)
-    found.add(position)
-  return found
+    ends.add(position)
+  return ends
 
 
 def report(agreement):
-  """An `Agreement` for a person."""
+  """An `Agreement` as text to print."""
   lines = ['Han word boundaries: {:,} of {:,} the same ({:.4%}); lines: {:,} of {:,} ({:.2%})'.format(
       agreement.same, agreement.pairs, agreement.same / max(1, agreement.pairs), agreement.same_lines,
       agreement.lines, agreement.same_lines / max(1, agreement.lines))]

@@ -4,7 +4,7 @@
 
 The order: special tokens; Han characters by frequency; latin pieces; digits; punctuation; other characters by
 frequency. Han characters are counted; latin pieces come from sentencepiece's BPE. (The trainer of `tokenizers` is not
-deterministic, drops Han characters after the first 1,000 and exceeds the size that was asked for.)
+deterministic, drops Han characters after the first 1,000 and exceeds the requested size.)
 """
 
 import collections
@@ -18,6 +18,7 @@ import tqdm
 
 from albert.common import cli
 from albert.common.errors import UserError
+from albert.common import files
 from albert.dataset import tokenization
 from tools.text import bpe
 from tools.text import corpus
@@ -27,7 +28,7 @@ FLAGS = flags.FLAGS
 _DIGITS = tuple(string.digits)
 _PUNCTUATION = tuple(string.punctuation) + tuple('，。、；：？！“”‘’（）《》【】「」『』〈〉—…·～％')
 _LATIN_WORDS = re.compile('[a-zA-Z]+')
-# Distinct runs that are counted; beyond it the rarest are forgotten, so that memory stays flat.
+# Distinct latin words that are counted; beyond this number the rarest are forgotten, so that memory stays flat.
 _MAX_COUNTED_RUNS = 1 << 20
 
 
@@ -36,10 +37,10 @@ def define_flags():
   flags.DEFINE_list('input_files', None, 'Text: files, globs and folders, separated by commas; .gz is unpacked.')
   flags.DEFINE_alias('input_file', 'input_files')
   flags.DEFINE_string('output_file', None, 'The vocabulary, a token per line.')
-  flags.DEFINE_integer('vocab_size', 21128, 'At most so many tokens.')
-  flags.DEFINE_integer('min_count', 1, 'Han and other characters seen so often get a token.', lower_bound=1)
-  flags.DEFINE_integer('latin_pieces', 4000, 'At most so many pieces of latin words, besides the letters.',
-                       lower_bound=0)
+  flags.DEFINE_integer('vocab_size', 21128, 'The largest number of tokens.')
+  flags.DEFINE_integer('min_count', 1, 'Han and other characters that occur this often get a token.', lower_bound=1)
+  flags.DEFINE_integer('latin_pieces', 4000, 'The largest number of pieces of latin words, besides the '
+                       'letters.', lower_bound=0)
   flags.DEFINE_bool('do_lower_case', True, 'Lower case and no accents.')
   flags.DEFINE_string('encoding', 'utf-8', 'Encoding of the text, e.g. gb18030.')
   flags.DEFINE_enum('errors', 'strict', ['strict', 'skip'], 'Lines that are not in the encoding: stop, or leave out.')
@@ -70,7 +71,7 @@ def count(patterns, encoding, skip_errors, do_lower_case):
   """
   raw, runs = collections.Counter(), collections.Counter()
   reader = corpus.Reader(encoding, skip_errors)
-  units = corpus.plan_units(corpus.find_files(patterns), encoding)
+  units = corpus.units(corpus.find_files(patterns), encoding)
   for unit in tqdm.tqdm(units, desc='counting', unit=' parts', disable=None, leave=False):
     for document in reader.documents(unit):
       for sentence in document.sentences:
@@ -95,9 +96,9 @@ def build(characters, runs, vocab_size, min_count=1, latin_pieces=4000, do_lower
   Args:
     characters: {character: count}.
     runs: {latin word: count}.
-    vocab_size: at most so many tokens.
-    min_count: characters seen so often get a token.
-    latin_pieces: at most so many pieces of latin words, besides the letters.
+    vocab_size: the largest number of tokens.
+    min_count: how often a character must occur to get a token.
+    latin_pieces: the largest number of pieces of latin words, besides the letters.
     do_lower_case: whether capital letters are left out.
 
   Raises:
@@ -140,12 +141,11 @@ def _latin_pieces(runs, limit):
 
 
 def write(tokens, path):
-  """Writes a vocabulary under a temporary name, then renames."""
+  """Writes a vocabulary, a token per line. Raises UserError if that fails."""
   try:
     os.makedirs(os.path.dirname(os.path.abspath(path)), exist_ok=True)
-    with open(path + '.tmp', 'w', encoding='utf-8', newline='\n') as target:
+    with files.atomic(path) as target:
       target.writelines(token + '\n' for token in tokens)
-    os.replace(path + '.tmp', path)
   except OSError as error:
     raise UserError('{}: expected to write the vocabulary there, found that it failed ({}); name another '
                     '--output_file'.format(path, error.strerror))

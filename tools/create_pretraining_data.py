@@ -1,4 +1,4 @@
-"""Makes the records for pre-training from raw text: whole-word masking, sentence order, a held-out split.
+"""Makes the records for pre-training from raw text: whole-word masks, sentence order, a held-out split.
 
   python -m tools.create_pretraining_data --input_files=news.txt,more/*.txt.gz --output_dir=data/records \
       --vocab_file=data/vocab.txt
@@ -15,6 +15,7 @@ from absl import flags
 
 from albert.common import cli
 from albert.common.errors import UserError
+from albert.common import files
 from albert.dataset import contract
 from albert.dataset import record_format
 from tools.preprocessing import data_set
@@ -38,18 +39,18 @@ def define_flags():
   flags.DEFINE_string('vocab_file', None, 'WordPiece vocabulary, a token per line.')
   flags.DEFINE_bool('do_lower_case', True, 'Lower case and no accents, as the published vocabulary has it.')
   flags.DEFINE_bool('do_whole_word_mask', True, 'Mask whole words; else every token is masked on its own.')
-  flags.DEFINE_integer('max_ngram', 1, 'Up to so many whole words in a row are masked together: n of them with a '
-                       'probability proportional to 1/n. At most 3.')
+  flags.DEFINE_integer('max_ngram', 1, 'The most whole words in a row that are masked together, 1 to 3: n of them '
+                       'with a probability proportional to 1/n.')
   flags.DEFINE_integer('max_seq_length', 512, 'S: tokens of a record, with [CLS] and [SEP].')
   flags.DEFINE_integer('max_predictions_per_seq', 51, 'P: room for masked tokens in a record.')
   flags.DEFINE_float('masked_lm_prob', 0.10, 'Share of the tokens that are masked.')
   flags.DEFINE_integer('dupe_factor', None, 'How often each training document is used, with other cuts and masks. By '
                        'default 10; 1 if the record format is compact, where each epoch has other masks.')
   flags.DEFINE_enum('record_format', record_format.REFERENCE, record_format.RECORD_FORMATS,
-                    'Of the training records. reference: masked here, read by anyone. compact: about a third of the '
-                    'bytes, masked while they are read.')
+                    'Of the training records. reference: masked here, readable elsewhere. compact: about a third of '
+                    'the bytes, masked while they are read.')
   flags.DEFINE_float('short_seq_prob', 0.1, 'How often a document is cut into shorter sequences than S.')
-  flags.DEFINE_integer('random_seed', 12345, 'Everything random follows from it and from the place in the corpus.')
+  flags.DEFINE_integer('random_seed', 12345, 'Every random choice depends on it and on the place in the corpus only.')
   flags.DEFINE_enum('segmenter', None, segmentation.SEGMENTERS, 'Finds the words. By default rjieba, where it is '
                     'installed, else jieba; between Han characters they agree.')
   flags.DEFINE_string('encoding', 'utf-8', 'Encoding of the text, e.g. gb18030.')
@@ -75,7 +76,7 @@ def define_flags():
   flags.DEFINE_string('spark_master', 'local[*]', 'Spark master, such as spark://host:7077; its machines must see the '
                       'same files under the same names.')
   flags.DEFINE_bool('force', False, 'Replace another data set in the output folder.')
-  flags.DEFINE_bool('check_flags', False, 'End once the flags are known to have no mistake; make nothing.')
+  flags.DEFINE_bool('check_flags', False, 'Only check the flags; make nothing.')
 
 
 def main(argv):
@@ -130,22 +131,21 @@ def _settings():
 
 
 def write_single_file(info, path):
-  """Writes all training records into one file, for programs that expect that; does nothing if it is there."""
+  """Writes all training records into one file, for programs that expect one; does nothing if it is there."""
   if os.path.exists(path) and os.path.getsize(path) == info.statistics['train_bytes']:
     return
   try:
-    with open(path + '.tmp', 'wb') as target:
+    with files.atomic(path, 'wb') as target:
       for shard in info.paths(contract.TRAIN):
         with open(shard, 'rb') as source:
           shutil.copyfileobj(source, target, 1 << 20)
-    os.replace(path + '.tmp', path)
   except OSError as error:
     raise UserError('{}: expected to write all training records there, found that it failed ({}); name another '
                     '--output_file'.format(path, error.strerror))
 
 
 def summary(result, seconds):
-  """What was made, for a person: str."""
+  """A description of the data set to print: str."""
   info = result.info
   counts = info.statistics
   lines = [] if result.created else ['finished data set, nothing to do']
@@ -177,7 +177,7 @@ def summary(result, seconds):
 
 
 def _left_out(counts, skipped_file):
-  found = [_number(counts[name], what) + why for name, what, why in (
+  parts = [_number(counts[name], what) + why for name, what, why in (
       ('documents_too_short', 'document', ' of fewer than two words'),
       ('skipped_chunks', 'chunk', ' of one word at the end of a document'),
       ('skipped_lines', 'line', ' in another encoding or format'),
@@ -185,10 +185,10 @@ def _left_out(counts, skipped_file):
       ('documents_little_Han_text', 'document', ' with too little Han text'),
       ('duplicate_documents', 'duplicate', ''), ('near_duplicate_documents', 'near duplicate', '')) if counts[name]]
   if os.path.exists(skipped_file):
-    found.append('each named in ' + skipped_file)
+    parts.append('each named in ' + skipped_file)
   if counts['divided_documents']:
-    found.append('nothing of too long documents, divided at ' + _number(counts['divided_documents'], 'place'))
-  return ', '.join(found) or 'nothing'
+    parts.append('nothing of documents that were too long, divided at ' + _number(counts['divided_documents'], 'place'))
+  return ', '.join(parts) or 'nothing'
 
 
 def _number(count, what):

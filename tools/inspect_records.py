@@ -15,6 +15,7 @@ from albert.common import cli
 from albert.common.errors import UserError
 from albert.dataset import contract
 from albert.dataset import record_format
+from albert.dataset import tfrecord
 from albert.dataset import tokenization
 from tools.preprocessing import compact
 from tools.preprocessing import example_writer
@@ -90,15 +91,15 @@ def find_vocabulary(path, vocab_file):
 def numbered_records(paths):
   """Yields (path, number in the file, record)."""
   for path in paths:
-    for number, record in enumerate(example_writer.read_records(path)):
+    for number, record in enumerate(tfrecord.read_records(path)):
       yield path, number, record
 
 
 def describe(example, vocabulary, place='record'):
-  """A record for a person: str.
+  """A record as text to print.
 
   Args:
-    example: what example_writer.parse_example returns: at least the reference format's features, or the compact one's.
+    example: of example_writer.parse_example, with at least the features of the reference or of the compact format.
     vocabulary: `tokenization.Vocabulary`.
     place: names the record in errors.
   """
@@ -146,7 +147,7 @@ def _starts_word(position, token, boundary, vocabulary):
 
 
 def _word_text(word, ids, labels, vocabulary):
-  """A word as it was in the text, with brackets around what is to be predicted."""
+  """A word as it was in the text, in brackets if it is to be predicted."""
   original = _join([labels.get(position, ids[position]) for position in word], vocabulary)
   if not any(position in labels for position in word):
     return original
@@ -164,7 +165,7 @@ def _join(tokens, vocabulary):
 
 
 def _labels_text(words, ids, labels, vocabulary):
-  """Each masked word: its position, the tokens to be predicted and what the input has there."""
+  """Each masked word: its position, the tokens to be predicted and those of the input."""
   parts = []
   for word in words:
     masked = [position for position in word if position in labels]

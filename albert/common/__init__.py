@@ -1,1 +1,1 @@
-"""Nothing of ALBERT: errors, checks of options, files, the start of programs, gin settings. No TensorFlow."""
+"""Nothing of ALBERT, no TensorFlow: errors, checks of options, files, the start of programs, gin settings."""

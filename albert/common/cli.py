@@ -15,7 +15,7 @@ from albert.common.errors import UserError
 warnings.filterwarnings('ignore', category=FutureWarning)
 # Its C++ half reports an absent CUDA as an error; real errors come as Python exceptions.
 os.environ.setdefault('TF_CPP_MIN_LOG_LEVEL', '3')
-# What it and its estimator say below errors is mostly about their own deprecations.
+# Its warnings, and its estimator's, are mostly about their own deprecations.
 logging.getLogger('tensorflow').setLevel(logging.ERROR)
 
 
@@ -45,14 +45,14 @@ def _parse_flags(argv):
 
 def _one_line_errors(main):
   def guarded(argv):
-    # gin reports each folder in which it did not find an included file; one that is nowhere raises.
+    # gin logs each folder in which an included file is not; a file that is in none of them raises an exception.
     absl_logging.set_verbosity(absl_logging.FATAL)
     try:
       return main(argv)
     except UserError as error:
       # gin adds lines about the call to any exception that passes through it.
       _fail(str(error).split('\n')[0])
-    except BrokenPipeError:  # of `program | head`; the interpreter would complain once more when it closes stdout
+    except BrokenPipeError:  # of `program | head`; without this the interpreter complains again when it closes stdout
       os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     except KeyboardInterrupt:
       print('interrupted', file=sys.stderr)

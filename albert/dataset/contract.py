@@ -1,4 +1,4 @@
-"""The data set: its files, and `dataset.json`, which says what is in them.
+"""The data set: its files, and `dataset.json`, which describes them.
 
 Legend: S = max_seq_length, P = max_predictions_per_seq. A data set is a folder:
 
@@ -7,8 +7,8 @@ Legend: S = max_seq_length, P = max_predictions_per_seq. A data set is a folder:
     token_counts.txt                line i: how often token i occurs in the training documents
     train-00000-of-00002.tfrecord   shards in the reference format of google-research/albert, or in the compact one
     train-00000-of-00002.tfrecord.lengths.npy  uint16 [records, 2], tokens and labels of each record, for packing them
-    data_report.html                the same for a person, with histograms
-    skipped.tsv                     file, line and reason of all that was left out, if anything was
+    data_report.html                settings and statistics to read, with histograms
+    skipped.tsv                     file, line and reason of each line and document left out, if there are any
     heldout-00000-of-00001.tfrecord documents that training never sees, always in the reference format
 """
 
@@ -18,6 +18,7 @@ import json
 import os
 
 from albert.common.errors import UserError
+from albert.common import files
 from albert.dataset.record_format import REFERENCE
 
 DATASET_FILE = 'dataset.json'
@@ -42,13 +43,13 @@ def lengths_file(shard_path):
 Shard = collections.namedtuple('Shard', ['file', 'records', 'sha256', 'bytes', 'packed_rows'], defaults=[None, None])
 Shard.__doc__ = """One file of records: name relative to the data set's folder, record count, hex SHA-256, size.
 
-packed_rows: rows that albert.dataset.packing.plan distributes the records over. The last two are None in data sets
-that were made before they were written; packed_rows also for held-out and compact records.
+packed_rows: rows that albert.dataset.packing.fill_rows distributes the records over; None for held-out and compact
+records. bytes and packed_rows are None in data sets that are older than these fields.
 """
 
 
 class DatasetInfo:
-  """What `dataset.json` says.
+  """The content of `dataset.json`.
 
   Attributes:
     folder: the data set's folder (not stored).
@@ -56,7 +57,7 @@ class DatasetInfo:
     vocab_sha256: hex SHA-256 of vocab.txt.
     shards: {'train': [Shard], 'heldout': [Shard]}, in order.
     settings: how it was made (masked_lm_prob, dupe_factor, short_seq_prob, random_seed, ...).
-    statistics: counts of what was read, written and skipped.
+    statistics: counts of documents, tokens, records, ... that were read, written or skipped.
   """
 
   def __init__(self, folder, max_seq_length, max_predictions_per_seq, vocab_size, vocab_sha256, shards,
@@ -92,19 +93,15 @@ class DatasetInfo:
     return sum(shard.records for shard in self.shards[split])
 
   def fingerprint(self):
-    """Hex SHA-256 of what training reads: the training shards' names, counts and checksums, in order."""
+    """Identifies the training records: hex SHA-256 of the shards' names, counts and checksums, in order."""
     described = [[shard.file, shard.records, shard.sha256] for shard in self.shards[TRAIN]]
     return hashlib.sha256(json.dumps(described).encode('utf-8')).hexdigest()
 
   def save(self):
-    """Writes `dataset.json` under a temporary name, then renames: it exists only when it is complete."""
-    path = os.path.join(self.folder, DATASET_FILE)
-    with open(path + '.tmp', 'w', encoding='utf-8') as target:
+    """Writes `dataset.json`, which exists only when it is complete."""
+    with files.atomic(os.path.join(self.folder, DATASET_FILE)) as target:
       json.dump(self._to_json(), target, ensure_ascii=False, indent=1)
       target.write('\n')
-      target.flush()
-      os.fsync(target.fileno())
-    os.replace(path + '.tmp', path)
 
   def _to_json(self):
     return collections.OrderedDict([
@@ -139,5 +136,5 @@ class DatasetInfo:
       return cls(folder, raw['max_seq_length'], raw['max_predictions_per_seq'], raw['vocab_size'],
                  raw['vocab_sha256'], shards, raw['settings'], raw['statistics'])
     except (ValueError, KeyError, TypeError) as error:
-      raise UserError('{}: expected what tools.create_pretraining_data writes, found a file that cannot be '
-                      'read ({!r}); make the data set again'.format(path, error))
+      raise UserError('{}: expected the output of tools.create_pretraining_data, found a file that cannot '
+                      'be read ({!r}); make the data set again'.format(path, error))

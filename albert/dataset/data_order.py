@@ -1,61 +1,199 @@
 """Which record comes when: a pure function of seed and position, so nothing is kept that could be lost.
 
-A position counts the records that one rank has used, or with packing the rows. Whole epochs and shards before it are
-passed by their counts.
+A position is how many records, or with packing rows, one rank has used. Whole epochs and shards before it are passed
+by their counts, without reading.
 """
 
 import itertools
+import os
 
 import numpy as np
 
+from albert.common.errors import UserError
 from albert.dataset import contract
+from albert.dataset import lost_records
 
 
-def shard_plan(info, seed, start_record, rank=0, ranks=1, counts=None):
-  """Yields (shard number, seed of its shuffle, records to skip) for ever, from a rank's `start_record` on.
+def shuffled_shards(counts, seed, used):
+  """Yields (shard number, seed of its shuffle, how much of it is used) for ever, after `used` in all.
 
-  Whole epochs and whole shards before the position are skipped by their counts, without being read. counts: as for
-  places.
+  Args:
+    counts: how many records or rows each shard has for this rank.
+    seed: Python int.
+    used: int; whole epochs and whole shards within it are skipped.
   """
-  counts = [len(range(rank, count, ranks)) for count in counts or _records(info)]
-  epoch, skip = divmod(start_record, sum(counts))
+  epoch, skip = divmod(used, sum(counts))
   while True:
-    order = np.random.RandomState([seed % 2**32, epoch % 2**32])
-    for index in order.permutation(len(counts)):
-      shard_seed = order.randint(1, 2**31 - 1)
-      if skip < counts[index]:
-        yield int(index), shard_seed, skip
-      skip = max(0, skip - counts[index])
+    random = np.random.RandomState([seed % 2**32, epoch % 2**32])
+    for shard in random.permutation(len(counts)):
+      shard_seed = random.randint(1, 2**31 - 1)
+      if skip < counts[shard]:
+        yield int(shard), shard_seed, skip
+      skip = max(0, skip - counts[shard])
     epoch += 1
 
 
-def _records(info):
-  return [shard.records for shard in info.shards[contract.TRAIN]]
+class Order:
+  """The order in which one rank uses the training data. Subclasses say in which units it is counted: records or rows.
 
+  Rank r has number n of a shard where n % ranks == r, so ranks share nothing and leave nothing out.
 
-def places(info, seed, start_record, rank=0, ranks=1, block=16384, counts=None):
-  """Yields (shard number, index in the shard) for ever, from a rank's `start_record` on.
-
-  Args:
+  Attributes:
+    unit: 'record' or 'row', for messages.
     info: contract.DatasetInfo.
-    seed: Python int.
-    start_record: how many records of this rank to leave out.
-    rank, ranks: this rank has record i of a shard where i % ranks == rank, so ranks share no record.
-    block: a shard's records are shuffled within blocks of so many; the data tool has shuffled across the whole
-      data set before. None: across the whole shard.
-    counts: how many records each shard has; or rows, if it is they that are to be put in order. None: its records.
+    seed, rank, ranks: int.
+    lost: lost_records.LostRecords, which counts what cannot be read.
+    counts: how many units each shard has, a list.
   """
-  counts = counts or _records(info)
-  for shard, shard_seed, skip in shard_plan(info, seed, start_record, rank, ranks, counts):
-    mine = range(rank, counts[shard], ranks)
-    size = block or len(mine)
-    for first in range(skip // size * size, len(mine), size):
-      order = np.random.RandomState([shard_seed, first // size]).permutation(min(size, len(mine) - first))
-      for place in order[max(0, skip - first):]:
-        yield shard, mine[first + int(place)]
+
+  unit = None
+
+  def __init__(self, info, seed, rank=0, ranks=1, lost=None, block=None):
+    """Reads nothing. block: a shard's units are shuffled within blocks of this size; None: across the whole shard."""
+    self.info, self.seed, self.rank, self.ranks = info, seed, rank, ranks
+    self.lost = lost_records.LostRecords(info) if lost is None else lost
+    self._shards = info.shards[contract.TRAIN]
+    self._block = block
+
+  @property
+  def counts(self):
+    raise NotImplementedError
+
+  def _indices(self, shard, number):
+    """The indices of the records of one unit, a list."""
+    raise NotImplementedError
+
+  @property
+  def epoch_length(self):
+    """How many units all ranks together have in an epoch."""
+    return sum(self.counts)
+
+  def places(self, used):
+    """Yields (shard number, number of a record or row in it) for ever: what this rank uses after `used` of them."""
+    mine = [self._mine(shard) for shard in range(len(self.counts))]
+    for shard, seed, skip in shuffled_shards([len(numbers) for numbers in mine], self.seed, used):
+      numbers = mine[shard]
+      size = self._block or len(numbers)
+      for first in range(skip // size * size, len(numbers), size):
+        order = np.random.RandomState([seed, first // size]).permutation(min(size, len(numbers) - first))
+        for place in order[max(0, skip - first):]:
+          yield shard, numbers[first + int(place)]
+
+  def _mine(self, shard):
+    """The numbers of this rank's units in a shard."""
+    return range(self.rank, self.counts[shard], self.ranks)
+
+  def records_at(self, used, count):
+    """The (shard file, index) of the records in the `count` units after `used`, a list."""
+    return [(self._shards[shard].file, index) for shard, number in itertools.islice(self.places(used), count)
+            for index in self._indices(shard, number)]
+
+  def reader(self):
+    """A lost_records.Reader of the training records, for read()."""
+    return lost_records.Reader(self.info, contract.TRAIN, self.lost)
+
+  def read(self, reader, shard, number):
+    """The records of a unit that can be read, a list of bytes; if it has none, those of another that has.
+
+    So the number of units stays the same, and with it the position of all that follow.
+
+    Args:
+      reader: what reader() gave.
+      shard, number: a place.
+
+    Raises:
+      UserError: too much of the data set is lost.
+    """
+    return self._readable(reader, shard, number) or self._read_substitute(reader, shard, number)
+
+  def _readable(self, reader, shard, number):
+    records = [reader.read(shard, index) for index in self._indices(shard, number)]
+    return [record for record in records if record is not None]
+
+  def _read_substitute(self, reader, shard, number):
+    for place in self._other_places(shard, number):
+      records = self._readable(reader, *place)
+      if records:
+        return records
+    raise UserError('{}: expected records, found none that can be read; restore the data set'.format(
+        os.path.dirname(self.info.paths(contract.TRAIN)[shard])))
+
+  def _other_places(self, shard, number):
+    """Yields this rank's other places: the rest of the shard, its beginning, then the shards after it in turn."""
+    mine = self._mine(shard)
+    place = mine.index(number)
+    for other in itertools.chain(mine[place + 1:], mine[:place]):
+      yield shard, other
+    for other_shard in itertools.chain(range(shard + 1, len(self.counts)), range(shard)):
+      for other in self._mine(other_shard):
+        yield other_shard, other
 
 
-def records_at(info, seed, start_record, count, rank=0, ranks=1, block=16384):
-  """The (shard file, index) of the `count` records from a position on, as a list."""
-  found = itertools.islice(places(info, seed, start_record, rank, ranks, block), count)
-  return [(info.shards[contract.TRAIN][shard].file, index) for shard, index in found]
+class RecordOrder(Order):
+  """Records one by one, shuffled within blocks: the data tool has shuffled across the whole data set before."""
+
+  unit = 'record'
+
+  def __init__(self, info, seed, rank=0, ranks=1, lost=None, block=16384):
+    super().__init__(info, seed, rank, ranks, lost, block)
+    self._counts = [shard.records for shard in self._shards]
+
+  @property
+  def counts(self):
+    """The number of records of each shard, a list."""
+    return self._counts
+
+  def _indices(self, shard, number):
+    return [number]
+
+  def _readable(self, reader, shard, number):
+    # As in the base class, without its lists, which take a fifth of the time.
+    record = reader.read(shard, number)
+    return [] if record is None else [record]
+
+
+class Position:
+  """Where a rank is in the training data.
+
+  Attributes:
+    used: how many records, or with packing rows, this rank has used.
+    ranks: int. batch_size: of this rank.
+    epoch_length: how many records, or rows, all ranks together have in an epoch.
+    data_set: fingerprint of the data set.
+  """
+
+  def __init__(self, order, batch_size):
+    """At the beginning. order: Order."""
+    self.used = 0
+    self.ranks, self.epoch_length = order.ranks, order.epoch_length
+    self.data_set = order.info.fingerprint()
+    self.batch_size = batch_size
+    self._records = order.info.records(contract.TRAIN)
+
+  def advance(self, batches):
+    """Counts batches that were used."""
+    self.used += batches * self.batch_size
+
+  def entries(self):
+    """What a checkpoint's manifest says of it, a dict for JSON."""
+    return {'record': self.used, 'ranks': self.ranks, 'epoch_length': self.epoch_length, 'data_set': self.data_set}
+
+  def restore(self, entries, start_step, guard_record):
+    """Goes to the position of a checkpoint; at the beginning of another data set.
+
+    Args:
+      entries: what entries() gave; empty or None in manifests that are older, or if there is none.
+      start_step: the step of the checkpoint.
+      guard_record: `used` as the manifest's 'guard' has it, or None without a manifest: then each step has used one
+        batch.
+    """
+    self.used = start_step * self.batch_size if guard_record is None else guard_record
+    if not entries:
+      return
+    if entries['data_set'] != self.data_set:
+      self.used = 0
+      return
+    # The same part of the epoch, also where packing was switched and rows are counted instead of records. Manifests
+    # without a length are from before there was packing.
+    epoch_length = entries.get('epoch_length') or self._records
+    self.used = entries['ranks'] * self.used * self.epoch_length // (epoch_length * self.ranks)

@@ -1,4 +1,4 @@
-"""Reading records of which some may be lost: each is counted and logged once, too many end the run."""
+"""Reading a data set of which some records may be damaged: each is logged once, too many end the run."""
 
 import logging
 import os
@@ -7,18 +7,18 @@ from albert.common.errors import UserError
 from albert.dataset.tfrecord import ShardFile
 
 LOST_RECORDS_FILE = 'lost_records.tsv'
-# More than this part of a data set gone, and it is no longer the data set that was asked for.
+# The largest part of a data set that may be lost. Beyond it the run would train on another data set than it names.
 MOST_LOST = 0.001
 
 _LOG = logging.getLogger('albert')
 
 
 class LostRecords:
-  """Which records of a data set could not be read: each is logged once, too many end the run.
+  """The records of a data set that could not be read.
 
   Attributes:
-    failure: the UserError that ended reading, or None. TensorFlow wraps what its input threads raise.
-    remedy: what becomes of their places, for the log.
+    failure: the UserError that ended reading, or None. TensorFlow wraps exceptions of its input threads.
+    remedy: how their places are filled, for the log.
   """
 
   def __init__(self, info, folder=None):
@@ -104,7 +104,7 @@ class Reader:
     self._shards = info.shards[split]
     self._paths = info.paths(split)
     self._lost = lost
-    self._number, self._open = None, None
+    self._shard, self._file = None, None
 
   def read(self, shard, index):
     """Record `index` of shard number `shard` as bytes; None if it is lost, which is counted.
@@ -112,47 +112,24 @@ class Reader:
     Raises:
       UserError: more than MOST_LOST of the data set is lost.
     """
-    if shard != self._number:
+    if shard != self._shard:
       self.close()
-      self._number, self._open = shard, ShardFile(self._paths[shard], self._shards[shard].records)
-      self._open.report(self._shards[shard].file, self._lost)
-    record, reason = self._open.read(index)
+      self._shard, self._file = shard, ShardFile(self._paths[shard], self._shards[shard].records)
+      self._file.report(self._shards[shard].file, self._lost)
+    record, reason = self._file.read(index)
     if record is None:
       self._lost.add(self._shards[shard].file, [index], reason)
     return record
 
-  def read_or_next(self, shard, index, stride=1):
-    """Record `index`, or where it is lost the nearest after it, in steps of `stride` and through the shards in turn.
-
-    So the number of records stays what it was, and with it the position of all that follow.
-    """
-    record = self.read(shard, index)
-    if record is not None:
-      return record
-    return self.first_readable(self.read, [entry.records for entry in self._shards], shard, index, stride)
-
-  def first_readable(self, read, counts, shard, index, stride=1):
-    """As read_or_next, of whatever a shard has `counts` of and `read(shard, index)` gives, None or [] if lost."""
-    for hop in range(len(counts)):
-      number = (shard + hop) % len(counts)
-      mine = range(index % stride, counts[number], stride)
-      start = mine.index(index) if not hop else 0
-      for place in range(len(mine)):
-        found = read(number, mine[(start + place) % len(mine)])
-        if found:
-          return found
-    raise UserError('{}: expected records, found none that can be read; restore the data set'.format(
-        os.path.dirname(self._paths[shard])))
-
   def close(self):
     """Closes the file."""
-    if self._open:
-      self._open.close()
-      self._number, self._open = None, None
+    if self._file:
+      self._file.close()
+      self._shard, self._file = None, None
 
 
 def check_files(info, lost):
-  """Counts what is lost of files that are absent or of another size than dataset.json says. Reads no intact file.
+  """Finds the lost records of files that are absent or differ in size from dataset.json. Reads no intact file.
 
   Raises:
     UserError: more than MOST_LOST of the data set is lost.

@@ -7,7 +7,7 @@ so that shapes stay static.
 
 import numpy as np
 
-# More would rarely fill a row better and costs a slot for [CLS] and sentence order each.
+# More rarely fill a row better, and each costs a [CLS] and a sentence-order slot.
 MAX_EXAMPLES = 8
 
 
@@ -16,7 +16,7 @@ def max_predictions(max_predictions_per_seq):
   return max_predictions_per_seq + MAX_EXAMPLES
 
 
-def plan(lengths, labels, max_seq_length, max_predictions_per_seq):
+def fill_rows(lengths, labels, max_seq_length, max_predictions_per_seq):
   """Distributes examples over rows.
 
   Args:

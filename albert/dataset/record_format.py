@@ -5,8 +5,8 @@ Legend: S = max_seq_length, P = max_predictions_per_seq.
 
 import collections
 
-# One feature of a record. kind: 'int64', 'float32' or 'bytes', as in tf.train.Feature. length: 'S', 'P' or a number; of
-# bytes the type of the numbers in them.
+# One feature of a record. kind: 'int64', 'float32' or 'bytes', as in tf.train.Feature. length: 'S', 'P' or a number; if
+# kind is 'bytes', the type of the numbers in them instead.
 FeatureSpec = collections.namedtuple('FeatureSpec', ['name', 'kind', 'length'])
 
 # The reference format. next_sentence_labels holds the sentence order: 1 = the two segments are swapped.
@@ -19,17 +19,21 @@ REFERENCE_FEATURES = (
     FeatureSpec('masked_lm_weights', 'float32', 'P'),
     FeatureSpec('next_sentence_labels', 'int64', 1),
 )
+# Those whose values are ids of the vocabulary.
+TOKEN_ID_FEATURES = ('input_ids', 'masked_lm_ids')
 # Written as well, read only by tools: 1 where a word starts.
 TOKEN_BOUNDARY = FeatureSpec('token_boundary', 'int64', 'S')
+WRITTEN_FEATURES = REFERENCE_FEATURES + (TOKEN_BOUNDARY,)
 
-# How training records are written. Compact ones are not masked: albert/input/dynamic_masking.py does that, in each
+# The formats of training records. Compact ones are not masked: albert/input/dynamic_masking.py masks them anew in each
 # epoch.
 REFERENCE, COMPACT = 'reference', 'compact'
 RECORD_FORMATS = (REFERENCE, COMPACT)
 # kind 'bytes': little-endian numbers, one for each token of [CLS] A [SEP] B [SEP], no padding.
 COMPACT_FEATURES = (
     FeatureSpec('token_ids', 'bytes', 'uint16'),
-    # At the first token of a word how many it has, 0 at the others, UNMASKABLE where what starts is no whole word.
+    # At the first token of a word its number of tokens, 0 at its other tokens. UNMASKABLE where a word was cut or has
+    # that many tokens or more, and at [CLS] and [SEP].
     FeatureSpec('word_lengths', 'bytes', 'uint8'),
     FeatureSpec('second_segment', 'int64', 1),  # the position of the first token of B
     FeatureSpec('next_sentence_labels', 'int64', 1),

@@ -1,32 +1,71 @@
-"""TFRecord files that may be damaged. Each record is found or known to be lost; the rest of a file never goes with it.
+"""TFRecord files: written, read in order, and read in any order where they may be damaged.
 
-A TFRecord file is a row of: uint64 length, uint32 masked crc32c of those 8 bytes, the record, uint32 masked crc32c of
-the record, all little-endian. Needs no TensorFlow, whose own readers give up a file at its first bad byte.
+A TFRecord file is a sequence of: uint64 length, uint32 masked crc32c of those 8 bytes, the record, uint32 masked crc32c
+of the record, all little-endian. TensorFlow's own readers give up a file at its first bad byte; here a damaged record
+is known to be lost, and all others are found.
 """
 
 import array
-import logging
 import os
 import struct
 
 import google_crc32c
 
+from albert.common.errors import UserError
 
 FRAME_BYTES = 16  # around a record: length, crc, crc
-LOST_RECORDS_FILE = 'lost_records.tsv'
-# More than this part of a data set gone, and it is no longer the data set that was asked for.
-MOST_LOST = 0.001
 
 _HEADER = struct.Struct('<QI')
 _CRC = struct.Struct('<I')
 _BLOCK_BYTES = 1 << 20
-_LOG = logging.getLogger('albert')
 
 
 def masked_crc(data):
   """crc32c of bytes, masked as TFRecord files store it."""
   crc = google_crc32c.value(data)
   return (((crc >> 15) | (crc << 17)) + 0xA282EAD8) & 0xFFFFFFFF
+
+
+def frame(record):
+  """A record (bytes) as it stands in a TFRecord file (bytes)."""
+  length = struct.pack('<Q', len(record))
+  return b''.join((length, _CRC.pack(masked_crc(length)), record, _CRC.pack(masked_crc(record))))
+
+
+def read_records(path):
+  """Yields the records (bytes) of a TFRecord file that must be intact.
+
+  Raises:
+    UserError: the file cannot be opened, ends within a record, or a checksum does not match.
+  """
+  try:
+    with open(path, 'rb') as source:
+      number = 0
+      while True:
+        head = source.read(_HEADER.size)
+        if not head:
+          return
+        yield _read_record(source, head, path, number)
+        number += 1
+  except OSError as error:
+    raise UserError('{}: expected a TFRecord file, found none that can be read ({}); check the path and its '
+                    'permissions'.format(path, error.strerror))
+
+
+def _read_record(source, head, path, number):
+  if len(head) == _HEADER.size:
+    length, crc = _HEADER.unpack(head)
+    if crc != masked_crc(head[:8]):
+      raise UserError('{}: expected a TFRecord file, found a wrong checksum in the length of record {}: it is corrupt '
+                      'or another kind of file; make the data set again'.format(path, number))
+    body = source.read(length + _CRC.size)
+    if len(body) == length + _CRC.size:
+      if _CRC.unpack(body[length:])[0] != masked_crc(body[:length]):
+        raise UserError('{}: expected an intact TFRecord file, found a wrong checksum in record {}; make the data '
+                        'set again'.format(path, number))
+      return body[:length]
+  raise UserError('{}: expected a complete TFRecord file, found that it ends within record {}; make the data set '
+                  'again'.format(path, number))
 
 
 class _Headers:
@@ -67,45 +106,44 @@ class _Headers:
 
 
 def find_frames(path, expected=None):
-  """Where the records of a file are, from the checksummed lengths alone.
+  """Finds the records of a file by their checksummed lengths alone.
 
   Args:
     path: TFRecord file.
-    expected: how many records it had when it was made; None: as many as are found.
+    expected: number of records that it had when it was made; None: those that are there.
 
   Returns:
-    (array of int64 offsets, -1 for a record that is lost, one for each expected record; int, how many places in the
-    file are no frame).
+    (array of int64, the offset of each expected record, -1 if it is lost; int, the number of damaged places).
 
   Raises:
     OSError: it cannot be read.
   """
   source = os.open(path, os.O_RDONLY)
   try:
-    headers, offset, found, gaps = _Headers(source), 0, array.array('q'), []
+    headers, offset, offsets, gaps = _Headers(source), 0, array.array('q'), []
     while offset < headers.size:
       length = headers.length_at(offset)
       if length is None:
-        gaps.append(len(found))
+        gaps.append(len(offsets))
         offset = headers.next_frame(offset + 1)
       else:
-        found.append(offset)
+        offsets.append(offset)
         offset += length + FRAME_BYTES
   finally:
     os.close(source)
-  return (found if expected is None else _with_lost(found, gaps, expected)), len(gaps)
+  return (offsets if expected is None else _with_lost(offsets, gaps, expected)), len(gaps)
 
 
-def _with_lost(found, gaps, expected):
-  """Puts -1 where records are missing: one at each gap, what is still missing at the last one, else at the end."""
-  missing = max(0, expected - len(found))
-  gaps = gaps[:missing] or [len(found)]
+def _with_lost(offsets, gaps, expected):
+  """Puts -1 where records are missing: one at each gap, the rest at the last gap; if there is none, at the end."""
+  missing = max(0, expected - len(offsets))
+  gaps = gaps[:missing] or [len(offsets)]
   lost_at = {gap: 1 for gap in gaps}
   lost_at[gaps[-1]] += missing - len(gaps)
   result = array.array('q')
-  for index in range(len(found) + 1):
+  for index in range(len(offsets) + 1):
     result.extend([-1] * lost_at.get(index, 0))
-    result.extend(found[index:index + 1])
+    result.extend(offsets[index:index + 1])
   return result[:expected]
 
 
@@ -113,7 +151,7 @@ class ShardFile:
   """One file, open for reading records in any order. A file that cannot be opened has lost all its records."""
 
   def __init__(self, path, records):
-    """records: how many it had when it was made."""
+    """records: number of records that it had when it was made."""
     self.path = path
     self._source = None
     self._offsets = array.array('q', [-1]) * records
@@ -140,15 +178,15 @@ class ShardFile:
     return (record, None) if crc == masked_crc(record) else (None, 'wrong checksum')
 
   def _frame_bytes(self, index):
-    """Size of a record's frame, or a little more; one call of the kernel fewer than asking its header."""
+    """Size of a record's frame, or a little more. Reading its header instead would be one more system call."""
     size = self._offsets[index + 1] - self._offsets[index]
     if 0 < size <= _BLOCK_BYTES:
       return size
-    # The next one is lost, what lies between is damaged, or it is a very long record.
+    # The next record is lost, there is damage between the two, or this one is very long.
     return FRAME_BYTES + _HEADER.unpack(os.pread(self._source, _HEADER.size, self._offsets[index]))[0]
 
   def report(self, file, lost):
-    """Counts the records whose place in the file is not known. file: name of the shard; lost: LostRecords."""
+    """Adds the records that are not in the file to `lost`, a LostRecords. file: name of the shard."""
     lost.add(file, [index for index, offset in enumerate(self._offsets) if offset < 0], self._reason)
 
   def close(self):

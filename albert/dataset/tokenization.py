@@ -25,7 +25,7 @@ _MAX_CHARS_PER_RUN = 200
 _HAN_RANGES = ((0x4E00, 0x9FFF), (0x3400, 0x4DBF), (0x20000, 0x2A6DF), (0x2A700, 0x2B73F), (0x2B740, 0x2B81F),
                (0x2B820, 0x2CEAF), (0xF900, 0xFAFF), (0x2F800, 0x2FA1F))
 
-# What a character is to the tokenizer.
+# Kinds of characters.
 DROPPED, SPACE, SINGLE, RUN = range(4)
 
 # One token: its id and the characters [start, end) of the text that it covers; `continues` for a `##` piece.

@@ -77,6 +77,18 @@ def test_the_messages():
   for check, message in (
       (lambda: checks.whole_number('a.b', True, 2), 'a.b: expected a whole number of at least 2, found True'),
       (lambda: checks.number('a.b', '1\n', below=1), r"a.b: expected a number of at least 0 and below 1, found '1\\n'"),
+      (lambda: checks.whole_number('a.b', 4, 1, most=3), 'a.b: expected a whole number from 1 to 3, found 4;'),
+      (lambda: checks.number('a.b', 1.5, most=1), 'a.b: expected a number from 0 to 1, found 1.5; correct it'),
+      (lambda: checks.flag('a.b', 1), 'a.b: expected True or False, found 1; correct it'),
       (lambda: checks.positive_number('a.b', 0), 'a.b: expected a number above 0, found 0')):
     with pytest.raises(UserError, match=message):
       check()
+
+
+def test_the_ends_of_a_range_belong_to_it():
+  for value in (1, 3, np.int64(2)):
+    checks.whole_number('a.b', value, 1, most=3)
+  for value in (0, 0.5, 1):
+    checks.number('a.b', value, most=1)
+  for value in (True, False):
+    checks.flag('a.b', value)

@@ -1,6 +1,5 @@
 """Damaged TFRecord files: exactly what is damaged is lost, and the order of all other records stays."""
 
-import itertools
 import os
 import shutil
 
@@ -78,9 +77,9 @@ def test_exactly_the_damaged_records_are_lost(info, intact, lost, change, gone):
   expected, _ = _read_all(intact)
   assert None not in expected
   _change(info, 0, change)
-  found, noted = _read_all(info)
-  assert [index for index, record in enumerate(found) if record is None] == gone
-  assert [record for record in found if record is not None] == [
+  records, noted = _read_all(info)
+  assert [index for index, record in enumerate(records) if record is None] == gone
+  assert [record for record in records if record is not None] == [
       record for index, record in enumerate(expected) if index not in gone]
   assert len(noted) == len(gone)
   for index in gone:
@@ -105,11 +104,11 @@ def test_the_same_records_as_tensorflow_reads(intact):
     assert _read_all(intact, shard)[0] == list(tf.io.tf_record_iterator(path))
 
 
-def _numbers(info, count, start=0, **arguments):
+def _numbers(info, count, used=0, **arguments):
   """The numbers that synthetic_data hides in the first `count` batches of 7."""
   with tf.Graph().as_default(), tf.Session() as session:
     batch = tf.data.make_one_shot_iterator(
-        input_pipeline.training_batches(info, 7, 3, start, **arguments)).get_next()['input_ids']
+        input_pipeline.training_batches(data_order.RecordOrder(info, 3, **arguments), 7, used)).get_next()['input_ids']
     return [int((row[1] - 5) * 50 + row[2] - 5) for _ in range(count) for row in session.run(batch)]
 
 
@@ -119,14 +118,14 @@ def test_a_lost_record_moves_no_other(info, intact, ranks, caplog):
   count = 2 * sum(COUNTS) // ranks // 7 + 1
   expected = _numbers(intact, count, ranks=ranks)
   _change(info, 1, _flip_payload(100))
-  found = _numbers(info, count, ranks=ranks, lost=lost_records.LostRecords(info))
+  numbers = _numbers(info, count, ranks=ranks, lost=lost_records.LostRecords(info))
   named = [entry.getMessage() for entry in caplog.records if entry.name == 'albert']
   assert named == ['lost: record 100 of train-00001-of-00002.tfrecord (wrong checksum); others take their place']
-  assert set(np.flatnonzero(np.array(found) != expected)) == {
+  assert set(np.flatnonzero(np.array(numbers) != expected)) == {
       place for place, number in enumerate(expected) if number == COUNTS[0] + 100}
-  assert COUNTS[0] + 100 not in found
-  later = _numbers(info, 5, start=7 * (count - 5), ranks=ranks)
-  assert later == found[-35:]
+  assert COUNTS[0] + 100 not in numbers
+  later = _numbers(info, 5, used=7 * (count - 5), ranks=ranks)
+  assert later == numbers[-35:]
 
 
 @pytest.mark.fault('rotten data: above 0.1%, stops')
@@ -172,8 +171,9 @@ def test_a_missing_or_short_shard_is_known_at_the_start_without_reading_the_othe
 def test_a_shard_without_any_record_is_replaced_by_the_next(tmp_path):
   info = synthetic_data.write_dataset(str(tmp_path), (1, 1500), 11)
   os.remove(info.paths(contract.TRAIN)[0])
-  reader = lost_records.Reader(info, contract.TRAIN, lost_records.LostRecords(info))
-  assert reader.read_or_next(0, 0) == reader.read(1, 0)
+  order = data_order.RecordOrder(info, 3)
+  reader = order.reader()
+  assert order.read(reader, 0, 0) == [reader.read(1, 0)]
 
 
 @pytest.mark.fault('rotten data: held-out')
@@ -190,37 +190,6 @@ def test_evaluation_leaves_out_what_is_lost(tmp_path):
 
 
 def test_records_at_says_what_training_reads(intact):
-  named = data_order.records_at(intact, 3, 35, 14)
+  named = data_order.RecordOrder(intact, 3).records_at(35, 14)
   before = dict(zip([shard.file for shard in intact.shards[contract.TRAIN]], (0, COUNTS[0])))
-  assert [before[file] + index for file, index in named] == _numbers(intact, 2, start=35)
-
-
-def test_blocks_are_shuffled_apart_and_skipped_whole(intact):
-  order = [place for place, _ in zip(data_order.places(intact, 3, 0, block=100), range(sum(COUNTS)))]
-  assert sorted(order) == [(shard, index) for shard, count in enumerate(COUNTS) for index in range(count)]
-  for first in range(0, 900, 100):
-    assert len({index // 100 for _, index in order[first:first + 100]}) == 1
-  for start in (1, 99, 100, 101, 1234):
-    assert next(data_order.places(intact, 3, start, block=100)) == order[start]
-
-
-def test_reaching_a_position_opens_no_shard_before_it(tmp_path, monkeypatch):
-  """However far it is: shards of known counts are skipped, not read."""
-  count, size = 40, 300
-  info = synthetic_data.write_dataset(str(tmp_path), (1,), 1)
-  shards = []
-  for number in range(count):
-    name = contract.shard_name(contract.TRAIN, number, count)
-    shutil.copy(info.paths(contract.TRAIN)[0], str(tmp_path / name))
-    shards.append(contract.Shard(name, size, None))  # a record that is read would be lost
-  info.shards[contract.TRAIN] = shards
-  opened, start = [], 10**9 + 12345
-  monkeypatch.setattr(tfrecord.ShardFile, 'read', lambda file, index: (b'record', None))
-  monkeypatch.setattr(tfrecord.ShardFile, 'report', lambda file, *unused: opened.append(os.path.basename(file.path)))
-  reader = lost_records.Reader(info, contract.TRAIN, lost_records.LostRecords(info))
-  places = data_order.places(info, 3, start)
-  wanted = [next(places) for _ in range(2 * size)]
-  for place in wanted:
-    reader.read_or_next(*place)
-  assert 2 <= len(opened) <= 3
-  assert opened == [name for name, _ in itertools.groupby(shards[shard].file for shard, _ in wanted)]
+  assert [before[file] + index for file, index in named] == _numbers(intact, 2, used=35)

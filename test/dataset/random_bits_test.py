@@ -1,4 +1,4 @@
-"""tools.random_bits: known values, arrays equal single numbers, and numbers look random."""
+"""albert.dataset.random_bits: known values, arrays equal single numbers, and numbers look random."""
 
 import numpy as np
 import pytest

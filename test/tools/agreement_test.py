@@ -26,7 +26,7 @@ def test_lines_without_han_do_not_count():
 
 def test_rjieba_agrees_with_jieba_on_real_text():
   pytest.importorskip('rjieba', reason='rjieba has no wheel for this machine; jieba serves')
-  unit, = corpus.plan_units([SAMPLE], unit_bytes=1 << 30)
+  unit, = corpus.units([SAMPLE], unit_bytes=1 << 30)
   lines = [line for document in corpus.Reader().documents(unit) for line in document.sentences]
   found = agreement.measure(lines, segmentation.segmenter('jieba'), segmentation.segmenter('rjieba'))
   print(agreement.report(found))

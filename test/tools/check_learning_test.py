@@ -23,13 +23,13 @@ def _write(folder, loss, unigram):
   (folder / 'results.json').write_text(json.dumps({'heldout': heldout}))
 
 
-def test_nats_won():
+def test_nats_gained():
   heldout = {'masked_lm_loss': 6.0, 'unigram_cross_entropy': 6.5}
-  assert check_learning.nats_won({'heldout': heldout}) == pytest.approx(0.5)
+  assert check_learning.nats_gained({'heldout': heldout}) == pytest.approx(0.5)
   with pytest.raises(UserError, match='heldout.unigram_cross_entropy'):
-    check_learning.nats_won({'heldout': {'masked_lm_loss': 6.0}})
+    check_learning.nats_gained({'heldout': {'masked_lm_loss': 6.0}})
   with pytest.raises(UserError, match='make eval'):
-    check_learning.nats_won({})
+    check_learning.nats_gained({})
 
 
 @pytest.mark.parametrize('loss, code', [(6.2, 0), (6.35, 1), (6.6, 1), (float('nan'), 1)])

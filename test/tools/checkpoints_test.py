@@ -12,6 +12,8 @@ import tensorflow.compat.v1 as tf
 
 from albert.common.errors import UserError
 from albert.common.files import ROOT
+from albert.model import names
+from albert.run.checkpoints import find
 from tools import checkpoints
 
 FIXTURE = os.path.join(ROOT, 'test', 'support', 'parity', 'shared_group')
@@ -77,18 +79,18 @@ def test_failed_write_leaves_nothing(tmp_path, monkeypatch):
 @pytest.mark.parametrize('suffix', ['', '.index', '.data-00000-of-00001', '.meta'])
 def test_find_by_prefix_or_one_of_its_files(tmp_path, suffix):
   prefix = save(tmp_path, 'a', small_model())
-  assert checkpoints.find_checkpoint(prefix + suffix) == prefix
+  assert find(prefix + suffix) == prefix
 
 
 def test_find_by_folder(tmp_path):
   prefix = save(tmp_path, 'a', small_model())
-  assert checkpoints.find_checkpoint(os.path.dirname(prefix)) == prefix
+  assert find(os.path.dirname(prefix)) == prefix
   os.remove(str(tmp_path / 'a' / 'checkpoint'))  # a single checkpoint is unmistakable
-  assert checkpoints.find_checkpoint(os.path.dirname(prefix)) == prefix
+  assert find(os.path.dirname(prefix)) == prefix
   checkpoints.write_checkpoint(str(tmp_path / 'a' / 'other'), small_model())
   os.remove(str(tmp_path / 'a' / 'checkpoint'))
-  with pytest.raises(UserError, match='expected a folder'):
-    checkpoints.find_checkpoint(os.path.dirname(prefix))
+  with pytest.raises(UserError, match='expected a TensorFlow checkpoint at'):
+    find(os.path.dirname(prefix))
 
 
 def test_copied_folder_means_its_own_checkpoint(tmp_path):
@@ -96,12 +98,12 @@ def test_copied_folder_means_its_own_checkpoint(tmp_path):
   with tf.Graph().as_default():
     tf.train.update_checkpoint_state(str(tmp_path / 'a'), prefix)  # absolute, as some programs write it
   shutil.copytree(str(tmp_path / 'a'), str(tmp_path / 'b'))
-  assert checkpoints.find_checkpoint(str(tmp_path / 'b')) == str(tmp_path / 'b' / 'model.ckpt')
+  assert find(str(tmp_path / 'b')) == str(tmp_path / 'b' / 'model.ckpt')
 
 
 def test_inspect_fixture():
   summary = checkpoints.inspect(checkpoints.Checkpoint(FIXTURE))
-  assert summary['family'] == checkpoints.ALBERT
+  assert summary['family'] == names.ALBERT
   assert summary['global_step'] == 0 and summary['non_finite'] == 0
   assert summary['parameters'] == 11045
   assert summary['parts']['optimizer'] == {'variables': 64, 'parameters': 22090}
@@ -123,18 +125,6 @@ def test_inspect_counts_non_finite_values(tmp_path):
     ('global_step', 'global_step')])
 def test_parts(name, part):
   assert checkpoints.part_of(name, {'a/kernel', name}) == part
-
-
-@pytest.mark.parametrize('shapes, family', [
-    ({'bert/embeddings/word_embeddings_2': [2, 3]}, checkpoints.EARLY_CHINESE),
-    ({'bert/encoder/layer_shared/attention/self/query/kernel': [3, 3]}, checkpoints.EARLY_CHINESE),
-    ({'bert/embeddings/word_embeddings': [5, 2], 'bert/embeddings/position_embeddings': [4, 3]},
-     checkpoints.EARLY_CHINESE),
-    ({'bert/encoder/transformer/group_0/inner_group_0/LayerNorm/beta': [3]}, checkpoints.ALBERT),
-    ({'bert/encoder/layer_0/attention/self/query/kernel': [3, 3]}, checkpoints.BERT),
-    ({'dense/kernel': [3, 3]}, checkpoints.UNKNOWN)])
-def test_family(shapes, family):
-  assert checkpoints.family(shapes) == family
 
 
 def test_diff_of_equal_checkpoints(tmp_path):
@@ -269,5 +259,5 @@ def test_wrong_arguments_show_the_usage(arguments):
 
 
 def test_absent_checkpoint(tmp_path):
-  with pytest.raises(UserError, match='expected a checkpoint prefix'):
+  with pytest.raises(UserError, match='expected a TensorFlow checkpoint'):
     checkpoints.main(['checkpoints', 'inspect', str(tmp_path / 'none')])

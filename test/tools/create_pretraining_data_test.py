@@ -12,10 +12,10 @@ import tensorflow as tf
 from albert.common.files import ROOT
 from albert.dataset import contract
 from albert.dataset import record_format
+from albert.dataset import tfrecord
 from albert.dataset import tokenization
 from tools.preprocessing import data_set
 from tools.preprocessing import example_writer
-from tools.preprocessing import stages
 from tools.text import segmentation
 
 import small_corpus
@@ -57,8 +57,8 @@ def test_the_original_flags(tmp_path):
                cwd=str(tmp_path))
   assert result.returncode == 0, result.stderr
   info = contract.DatasetInfo.load(str(tmp_path / 'data'))
-  whole = list(example_writer.read_records(str(tmp_path / 'data' / 'tf_news.tfrecord')))
-  assert whole == [record for path in info.paths('train') for record in example_writer.read_records(path)]
+  whole = list(tfrecord.read_records(str(tmp_path / 'data' / 'tf_news.tfrecord')))
+  assert whole == [record for path in info.paths('train') for record in tfrecord.read_records(path)]
   assert info.settings['do_whole_word_mask'] is True
 
 
@@ -106,7 +106,7 @@ class RealText:
     settings = small_corpus.settings(vocab_file, max_seq_length=256, max_predictions_per_seq=26, dupe_factor=10)
     self.info = data_set.create(settings, [text_file], os.path.join(folder, 'd')).info
     self.records = [example_writer.parse_example(record) for split in ('train', 'heldout')
-                    for path in self.info.paths(split) for record in example_writer.read_records(path)]
+                    for path in self.info.paths(split) for record in tfrecord.read_records(path)]
     self.vocabulary = tokenization.Vocabulary.load(vocab_file)
     self._index(content)
 
@@ -223,7 +223,7 @@ def parse_with_tensorflow(paths, max_seq_length, max_predictions):
   kinds = {'int64': tf.int64, 'float32': tf.float32}
   specs = {spec.name: tf.io.FixedLenFeature(
       [record_format.feature_length(spec, max_seq_length, max_predictions)], kinds[spec.kind])
-      for spec in stages.RECORD_FEATURES}
+      for spec in record_format.WRITTEN_FEATURES}
   records = [record for path in paths for record in tf.compat.v1.io.tf_record_iterator(path)]
   with tf.compat.v1.Session() as session:
     return session.run(tf.io.parse_example(records, specs))

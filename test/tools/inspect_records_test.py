@@ -10,6 +10,7 @@ import pytest
 from albert.common.errors import UserError
 from albert.common.files import ROOT
 from albert.dataset import record_format
+from albert.dataset import tfrecord
 from albert.dataset import tokenization
 from tools import inspect_records
 from tools.preprocessing import data_set
@@ -77,7 +78,7 @@ def write_records(path, examples):
       for name, values in example().items()])
   with open(str(path), 'wb') as target:
     for one in examples:
-      target.write(example_writer.frame(*writer.records({name: values[None] for name, values in one.items()})))
+      target.write(tfrecord.frame(*writer.records({name: values[None] for name, values in one.items()})))
   return str(path)
 
 
@@ -109,7 +110,7 @@ def test_compact_records_have_words_and_no_masks(tmp_path):
   text_file, vocab_file = small_corpus.write(tmp_path)
   info = data_set.create(small_corpus.settings(vocab_file, record_format='compact'), [text_file],
                          str(tmp_path / 'd')).info
-  record = next(example_writer.read_records(info.paths('train')[0]))
+  record = next(tfrecord.read_records(info.paths('train')[0]))
   text = inspect_records.describe(example_writer.parse_example(record), tokenization.Vocabulary.load(vocab_file))
   assert 'labels  none' in text and '【' not in text and ' 0 masked' in text
   assert len(text.split('\n')[1].split(' ')) > 3

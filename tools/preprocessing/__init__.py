@@ -1,1 +1,1 @@
-"""From text to records: what tools.create_pretraining_data is made of."""
+"""From text to records: the parts of tools.create_pretraining_data."""

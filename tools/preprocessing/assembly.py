@@ -1,9 +1,9 @@
 """Documents to examples: two consecutive stretches of text, half of the time swapped (sentence-order prediction).
 
 As in `create_pretraining_data.py` of google-research/albert: sentences are gathered until a target length is reached
-(now and then a short one), the chunk is divided in two, and what is too long is trimmed. Unlike there, a chunk of one
-sentence is divided inside that sentence, never paired with a random document, and a word that trimming cut is marked,
-so that it is never masked in part.
+(now and then a short one), the chunk is divided in two, and segments that are too long are trimmed. Unlike there, a
+chunk of one sentence is divided inside that sentence, never paired with a random document, and a word that trimming cut
+is marked, so that it is never masked in part.
 """
 
 import bisect
@@ -15,7 +15,7 @@ from albert.dataset import random_bits
 from tools.preprocessing import encoding
 from tools.preprocessing import ragged
 
-# What a token is to its word in an example. CUT: the first token of what is left of a word that trimming cut.
+# The role of a token in its word. CUT: the first token that is left of a word that trimming cut.
 CONTINUES, STARTS, CUT = 0, 1, 2
 
 # [CLS] A [SEP] B [SEP]
@@ -88,7 +88,7 @@ class _Assembler:
       end = min(last, bisect.bisect_left(bounds, bounds[first] + target, first + 1))
       middle = self._middle(bounds, first, end, stream)
       if middle is None and end < last:
-        # A lone sentence of one word cannot be divided: it takes the next one along.
+        # A lone sentence of one word cannot be divided: the next sentence joins it.
         end += 1
         middle = self._middle(bounds, first, end, stream)
       if middle is None:
@@ -153,7 +153,7 @@ def _mark_cut_words(starts, words, begins, lengths):
 
 
 def division(words):
-  """Where to divide a single sentence: the word start nearest its middle, after a clause mark if there is one.
+  """The place to divide a single sentence: the word start nearest its middle, after a clause mark if there is one.
 
   Args:
     words: uint8, one per token: CONTINUES, STARTS or AFTER_CLAUSE of `tools.preprocessing.encoding`.
@@ -161,8 +161,8 @@ def division(words):
   Returns:
     The offset of the first token of the second part, or None if the sentence has fewer than two words.
   """
-  for wanted in (encoding.AFTER_CLAUSE, encoding.STARTS):
-    places = 1 + np.flatnonzero(words[1:] == wanted)
+  for role in (encoding.AFTER_CLAUSE, encoding.STARTS):
+    places = 1 + np.flatnonzero(words[1:] == role)
     if len(places):
       return int(places[np.argmin(np.abs(2 * places - len(words)))])
   return None

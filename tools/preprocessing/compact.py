@@ -9,11 +9,11 @@ from tools.preprocessing import ragged
 
 
 def pack(examples, options, first_record):
-  """Examples as tfrecord.ExampleWriter writes them with record_format.COMPACT_FEATURES.
+  """Examples as example_writer.ExampleWriter writes them with record_format.COMPACT_FEATURES.
 
   Args:
     examples: `assembly.Examples`.
-    options: `masking.MaskingOptions`.
+    options: `masking_rules.MaskingOptions`.
     first_record: the number of the first one in its split.
   """
   lengths = examples.heads['lengths'].astype(np.int64)
@@ -27,7 +27,8 @@ def pack(examples, options, first_record):
   word_lengths[places] = _word_lengths(encoding.words_of(examples.tokens))
   sizes = totals + assembly.SPECIAL_TOKENS_PER_EXAMPLE
   return {
-      'token_ids': _split(ids.tobytes(), 2 * sizes), 'word_lengths': _split(word_lengths.tobytes(), sizes),
+      'token_ids': ragged.split(ids.tobytes(), 2 * sizes),
+      'word_lengths': ragged.split(word_lengths.tobytes(), sizes),
       'second_segment': lengths[:, :1] + 2, 'next_sentence_labels': examples.heads['swapped'][:, None],
       'record_index': np.arange(first_record, first_record + len(totals))[:, None]}
 
@@ -44,15 +45,10 @@ def _word_lengths(words):
   """uint8, of packed words: how many tokens a word has at its first one, 0 at the others, UNMASKABLE if it was cut."""
   heads = np.flatnonzero(words)
   sizes = np.diff(np.append(heads, len(words)))
-  found = np.zeros(len(words), np.uint8)
+  lengths = np.zeros(len(words), np.uint8)
   is_whole = (words[heads] == assembly.STARTS) & (sizes < record_format.UNMASKABLE)
-  found[heads] = np.where(is_whole, sizes, record_format.UNMASKABLE)
-  return found
-
-
-def _split(data, sizes):
-  ends = np.cumsum(sizes).tolist()
-  return [data[begin:end] for begin, end in zip([0] + ends, ends)]
+  lengths[heads] = np.where(is_whole, sizes, record_format.UNMASKABLE)
+  return lengths
 
 
 def unpack(example, max_seq_length):

@@ -1,4 +1,4 @@
-"""A data set from a corpus: is it there already, has it been begun, and is it what was asked for?"""
+"""A data set from a corpus: finds a finished one, continues an unfinished one, refuses to replace another one."""
 
 import collections
 import hashlib
@@ -6,9 +6,11 @@ import json
 import os
 import shutil
 
+from albert.common import checks
 from albert.common.errors import UserError
 from albert.common import files
 from albert.dataset import contract
+from albert.dataset import masking_rules
 from albert.dataset import record_format
 from albert.dataset import tokenization
 from tools.preprocessing import pipeline
@@ -18,7 +20,7 @@ from tools.text import corpus
 from tools.workers import kept_results
 from tools.workers import local
 
-# Raised when a change of the code changes the bytes that the same settings give.
+# Increased when a change of the code changes the bytes of a data set with the same settings.
 RECIPE = 1
 HELDOUT_FRACTION = 0.05
 
@@ -29,14 +31,14 @@ Result = collections.namedtuple('Result', ['info', 'created', 'reused'], default
 Result.__doc__ = """A data set.
 
 info: contract.DatasetInfo; created: whether it was made now (False: it was there already); reused: how many steps were
-taken over from a run that had been interrupted.
+taken over from an interrupted run.
 """
 
 
 def create(settings, patterns, folder, force=False, engine=None):
-  """Makes the data set that `settings` and the corpus mean, in `folder`, unless it is there.
+  """Makes the data set that `settings` and the corpus describe, in `folder`, unless it is there.
 
-  What is finished is kept in a folder within it until all is, so that the same call continues after a kill.
+  Finished parts are kept in a folder within it until the whole is finished: the same call continues after a kill.
 
   Args:
     settings: `stages.Settings`.
@@ -52,14 +54,7 @@ def create(settings, patterns, folder, force=False, engine=None):
     UserError: bad settings or corpus, or `folder` holds another data set.
   """
   check_settings(settings)
-  vocabulary = tokenization.Vocabulary.load(settings.vocab_file)
-  if not vocabulary.replacement_ids():
-    raise UserError('{}: expected tokens besides the special ones, found none; build a vocabulary with '
-                    'tools.build_vocab'.format(settings.vocab_file))
-  if settings.record_format == record_format.COMPACT and len(vocabulary) > record_format.MAX_COMPACT_VOCABULARY:
-    raise UserError('{}: expected at most {:,} tokens for --record_format=compact, whose ids have 16 bits, found {:,}; '
-                    'use a smaller vocabulary or --record_format=reference'.format(
-                        settings.vocab_file, record_format.MAX_COMPACT_VOCABULARY, len(vocabulary)))
+  vocabulary = _load_vocabulary(settings)
   paths = corpus.find_files(patterns)
   described = describe(settings, vocabulary, paths)
   existing = _existing(folder, described, vocabulary, force)
@@ -90,25 +85,39 @@ def create(settings, patterns, folder, force=False, engine=None):
   return Result(info, True, kept.reused)
 
 
+def _load_vocabulary(settings):
+  """The `tokenization.Vocabulary`; raises UserError if its tokens do not suit the settings."""
+  vocabulary = tokenization.Vocabulary.load(settings.vocab_file)
+  if not vocabulary.replacement_ids():
+    raise UserError('{}: expected tokens besides the special ones, found none; build a vocabulary with '
+                    'tools.build_vocab'.format(settings.vocab_file))
+  if settings.record_format == record_format.COMPACT and len(vocabulary) > record_format.MAX_COMPACT_VOCABULARY:
+    raise UserError('{}: expected at most {:,} tokens for --record_format=compact, whose ids have 16 bits, found {:,}; '
+                    'use a smaller vocabulary or --record_format=reference'.format(
+                        settings.vocab_file, record_format.MAX_COMPACT_VOCABULARY, len(vocabulary)))
+  return vocabulary
+
+
 def _fingerprint(described, paths):
-  """What unfinished work must have been made from to be used: hex SHA-256."""
+  """Identifies settings and corpus, so that only unfinished work of the same ones is continued: hex SHA-256."""
   return hashlib.sha256(json.dumps([described, paths]).encode('utf-8')).hexdigest()
 
 
 def check_settings(settings):
-  """Raises UserError for a number that makes no sense."""
+  """Raises UserError for an encoding that is not known or a number out of range."""
   corpus.check_encoding(settings.encoding)
-  for name, low, high in (('max_seq_length', 8, 1 << 20), ('max_predictions_per_seq', 1, settings.max_seq_length),
-                          ('masked_lm_prob', 0.0, 1.0), ('short_seq_prob', 0.0, 1.0), ('dupe_factor', 1, 1 << 20),
-                          ('random_seed', 0, (1 << 63) - 1), ('records_per_shard', 1, 1 << 40), ('max_ngram', 1, 3)):
-    value = getattr(settings, name)
-    if not low <= value <= high:
-      raise UserError('expected --{0} from {1} to {2}, found {3}; set --{0} within that range'.format(
-          name, low, high, value))
+  for check, name, least, most in (
+      (checks.whole_number, 'max_seq_length', 8, 1 << 20),
+      (checks.whole_number, 'max_predictions_per_seq', 1, settings.max_seq_length),
+      (checks.number, 'masked_lm_prob', 0, 1), (checks.number, 'short_seq_prob', 0, 1),
+      (checks.whole_number, 'dupe_factor', 1, 1 << 20), (checks.whole_number, 'random_seed', 0, (1 << 63) - 1),
+      (checks.whole_number, 'records_per_shard', 1, 1 << 40),
+      (checks.whole_number, 'max_ngram', 1, max(masking_rules.NGRAM_CUTS))):
+    check('--' + name, getattr(settings, name), least=least, most=most)
 
 
 def describe(settings, vocabulary, paths):
-  """What determines the bytes of the data set, as dataset.json keeps it: dict."""
+  """Everything that determines the bytes of the data set, as dataset.json keeps it: dict."""
   described = collections.OrderedDict(settings._asdict())
   del described['vocab_file'], described['cleaning']
   described.update(settings.cleaning._asdict())
@@ -146,24 +155,24 @@ def _existing(folder, described, vocabulary, force):
 
 
 def _differences(info, described):
-  """What differs, a phrase each."""
-  found = []
+  """The differences, a phrase each."""
+  differences = []
   for name, wanted in described.items():
     present = info.settings.get(name)
     if name == 'inputs':
-      found.extend(_input_differences(present or [], wanted))
+      differences.extend(_input_differences(present or [], wanted))
     elif name == 'vocab_sha256' and present != wanted:
-      found.append('the vocabulary is another')
+      differences.append('another vocabulary')
     elif present != wanted:
-      found.append('{}: there {}, asked {}'.format(name, _short(present), _short(wanted)))
+      differences.append('{} {} instead of {}'.format(name, _short(present), _short(wanted)))
   missing = [os.path.basename(path) for split in (contract.TRAIN, contract.HELDOUT) for path in info.paths(split)
              if not os.path.exists(path)]
-  return found + ['{} is missing'.format(name) for name in missing[:3]]
+  return differences + ['{} is missing'.format(name) for name in missing[:3]]
 
 
 def _input_differences(present, wanted):
   if [entry['file'] for entry in present] != [entry['file'] for entry in wanted]:
-    return ['inputs: there {}, asked {}'.format(*(
+    return ['inputs {} instead of {}'.format(*(
         _short(', '.join(entry['file'] for entry in entries)) for entries in (present, wanted)))]
   return ['the contents of {} changed'.format(new['file'])
           for old, new in zip(present, wanted) if old['sha256'] != new['sha256']]
@@ -175,7 +184,7 @@ def _short(value):
 
 
 def _put_in_place(info, data_set, vocab_file, work, folder):
-  """Moves the finished shards from `work` to `folder`; dataset.json goes first when old and comes last when new."""
+  """Moves the finished files from `work` to `folder`; an old dataset.json is removed first, the new one is last."""
   with open(os.path.join(work, contract.TOKEN_COUNTS_FILE), 'w') as target:
     target.writelines('{}\n'.format(count) for count in data_set.token_counts)
   with open(os.path.join(work, REPORT_FILE), 'w', encoding='utf-8') as target:
@@ -195,7 +204,7 @@ def _put_in_place(info, data_set, vocab_file, work, folder):
 
 
 def _record_files(info):
-  """Paths of the shards and of what may lie beside them."""
+  """Paths of the shards and of the files of lengths that may lie beside them."""
   return [name for split in (contract.TRAIN, contract.HELDOUT) for path in info.paths(split)
           for name in (path, contract.lengths_file(path))]
 
@@ -207,10 +216,10 @@ def _remove_old(folder):
     return
   try:
     old = contract.DatasetInfo.load(folder)
-    files = _record_files(old)
+    names = _record_files(old)
   except UserError:
-    files = []
+    names = []
   os.remove(path)
-  for name in files + [os.path.join(folder, pipeline.SKIPPED_FILE)]:
+  for name in names + [os.path.join(folder, pipeline.SKIPPED_FILE)]:
     if os.path.exists(name):
       os.remove(name)

@@ -11,18 +11,18 @@ import numpy as np
 
 from albert.dataset import tokenization
 
-# What a token is to the words of its sentence. STARTS: a word begins here. AFTER_CLAUSE: and a clause mark precedes.
+# The role of a token in its word. STARTS: it is the first one. AFTER_CLAUSE: the first one, and after a clause mark.
 CONTINUES, STARTS, AFTER_CLAUSE = 0, 1, 3
 CLAUSE_MARKS = '，；：。！？…,;:!?.'
 
 _CODE_POINTS = 0x110000
 _UNKNOWN_KIND = 255
-# Distinct runs (latin words, numbers) that are remembered; then the memory starts anew, so that it stays flat.
+# Distinct runs (latin words, numbers) that are remembered; then all are forgotten, so that memory stays flat.
 _MAX_REMEMBERED_RUNS, _MAX_REMEMBERED_CHARACTERS = 1 << 16, 40
 
 _MAX_SHOWN_CHARACTERS = 12
 
-# A token is kept as one uint32: its id in the lower bits, what it is to its word above them.
+# A token is kept as one uint32: its id in the lower bits, its role above them.
 WORD_SHIFT = 28
 ID_MASK = (1 << WORD_SHIFT) - 1
 
@@ -31,7 +31,7 @@ Encoded.__doc__ = """Sentences as packed tokens (uint32), one after the other, a
 
 
 def pack(ids, words):
-  """Ids and what they are to their words, as packed tokens: uint32."""
+  """Ids and roles as packed tokens: uint32."""
   return ids.astype(np.uint32) | (words.astype(np.uint32) << np.uint32(WORD_SHIFT))
 
 
@@ -41,7 +41,7 @@ def ids_of(tokens):
 
 
 def words_of(tokens):
-  """What packed tokens are to their words: uint8."""
+  """The roles of packed tokens: uint8."""
   return (tokens >> np.uint32(WORD_SHIFT)).astype(np.uint8)
 
 
@@ -110,7 +110,7 @@ class Encoder:
     return ids[order], first[order], last[order], continues[order]
 
   def _word_starts(self, text, first, last, continues):
-    """Where words start: bool per token. A token that lies in two of the segmenter's words makes them one."""
+    """Where words start: bool per token. A token that lies in two of the segmenter's words joins them."""
     if not self._whole_words:
       return np.ones(len(first), bool)
     words = self._segment(text)
@@ -137,8 +137,8 @@ class Encoder:
     """int32 [n, 4]: the `Piece`s of a run."""
     pieces = self._runs.get(run)
     if pieces is None:
-      found = self._tokenizer.run_pieces(run)
-      pieces = np.array(found, np.int32) if found else _no_pieces()
+      parts = self._tokenizer.run_pieces(run)
+      pieces = np.array(parts, np.int32) if parts else _no_pieces()
       if len(run) <= _MAX_REMEMBERED_CHARACTERS:
         if len(self._runs) >= _MAX_REMEMBERED_RUNS:
           self._runs.clear()

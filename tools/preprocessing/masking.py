@@ -1,4 +1,7 @@
-"""Whole-word masking of many examples at once: examples in compact form to the arrays of the reference record."""
+"""Whole-word masking of many examples at once: examples in compact form to the arrays of the reference record.
+
+The rules are albert/dataset/masking_rules.py, which albert/input/dynamic_masking.py follows too, in TensorFlow.
+"""
 
 import collections
 
@@ -6,21 +9,12 @@ import numpy as np
 
 from albert.dataset import masking_rules
 from albert.dataset import random_bits
+from albert.dataset import record_format
 from tools.preprocessing import assembly
 from tools.preprocessing import encoding
 from tools.preprocessing import ragged
 
-# Parts of an example's randomness: see random_bits.derive.
-_BUDGET, _CHOICE, _REPLACEMENT, _NGRAM = range(4)
-
-MaskingOptions = collections.namedtuple('MaskingOptions', [
-    'max_seq_length', 'max_predictions_per_seq', 'masked_lm_prob', 'cls_id', 'sep_id', 'mask_id', 'pad_id',
-    'replacement_ids', 'max_ngram'], defaults=[1])
-MaskingOptions.__doc__ = """How examples are masked; max_ngram: whole words in a row masked together."""
-
-Batch = collections.namedtuple('Batch', [
-    'input_ids', 'input_mask', 'segment_ids', 'masked_lm_positions', 'masked_lm_ids', 'masked_lm_weights',
-    'next_sentence_labels', 'token_boundary'])
+Batch = collections.namedtuple('Batch', [spec.name for spec in record_format.WRITTEN_FEATURES])
 Batch.__doc__ = """The features of a record for N examples.
 
 input_ids: int32 [N, S]; input_mask, segment_ids, token_boundary: uint8 [N, S]; masked_lm_positions, masked_lm_ids:
@@ -29,7 +23,10 @@ int32 [N, P]; masked_lm_weights: float32 [N, P]; next_sentence_labels: uint8 [N,
 
 
 def mask(examples, options):
-  """Masks `assembly.Examples`: a `Batch`. What is masked depends on an example's key and nothing else."""
+  """Masks `assembly.Examples`: a `Batch`. The masks of an example depend on its key and nothing else.
+
+  options: `masking_rules.MaskingOptions`.
+  """
   layout = _Layout(examples)
   chosen = _choose_tokens(layout, options)
   rows, columns, labels = layout.rows[chosen], layout.columns[chosen], layout.ids[chosen]
@@ -78,9 +75,11 @@ def _unmasked_batch(layout, options):
   columns = np.arange(width)
   input_mask = columns <= last_sep[:, None]
   segment_ids = input_mask & (columns > first_sep[:, None])
-  return Batch(input_ids, input_mask.view(np.uint8), segment_ids.view(np.uint8),
-               np.zeros((count, slots), np.int32), np.zeros((count, slots), np.int32),
-               np.zeros((count, slots), np.float32), layout.swapped[:, None], boundary)
+  return Batch(
+      input_ids=input_ids, input_mask=input_mask.view(np.uint8), segment_ids=segment_ids.view(np.uint8),
+      masked_lm_positions=np.zeros((count, slots), np.int32), masked_lm_ids=np.zeros((count, slots), np.int32),
+      masked_lm_weights=np.zeros((count, slots), np.float32), next_sentence_labels=layout.swapped[:, None],
+      token_boundary=boundary)
 
 
 def _choose_tokens(layout, options):
@@ -93,7 +92,7 @@ def _choose_tokens(layout, options):
     heads, sizes, rows, maskable = _join_words(layout, heads, sizes, rows, maskable, options)
   heads, sizes, rows = heads[maskable], sizes[maskable], rows[maskable]
   left = _budgets(layout.keys, layout.totals, sizes, rows, options)
-  keys = random_bits.derive_array(layout.keys, _CHOICE)
+  keys = random_bits.derive_array(layout.keys, masking_rules.CHOICE)
   bits = random_bits.derive_array(keys[rows], layout.columns[heads])
   # One sort for both: by example, and by chance within it. Stable, so that the result depends on nothing else.
   order = np.argsort((rows.astype(np.uint64) << np.uint64(40)) | (bits >> np.uint64(24)), kind='stable')
@@ -106,9 +105,9 @@ def _join_words(layout, heads, sizes, rows, maskable, options):
   n is 1, 2 or 3 with probability proportional to 1/n (Lan et al. 2020, ALBERT, section 3.2): words are taken in groups
   of max_ngram, each divided at random by masking_rules.NGRAM_CUTS. Nothing joins across [SEP] or words that were cut.
   """
-  keys = random_bits.derive_array(layout.keys, _NGRAM)
+  keys = random_bits.derive_array(layout.keys, masking_rules.NGRAM)
   number = np.arange(len(heads)) - np.searchsorted(rows, rows)
-  phase = random_bits.below_array(random_bits.derive_array(keys, layout.keys.dtype.type(1 << 32)), options.max_ngram)
+  phase = random_bits.below_array(random_bits.derive_array(keys, masking_rules.NGRAM_PHASE), options.max_ngram)
   group, place = np.divmod(number + phase[rows], options.max_ngram)
   chance = random_bits.below_array(random_bits.derive_array(keys[rows], group), masking_rules.NGRAM_PARTS)
   starts = np.array(masking_rules.NGRAM_CUTS[options.max_ngram], bool)[chance, place]
@@ -121,7 +120,7 @@ def _join_words(layout, heads, sizes, rows, maskable, options):
 
 
 def _fill(heads, sizes, rows, left):
-  """Takes words in order as long as they fit into what is left of their example's budget, and passes over the others.
+  """Takes words in order, each that fits into the rest of its example's budget, and passes over the others.
 
   heads, sizes, rows: first token, length and example of each word, grouped by example; left: tokens per example.
   """
@@ -131,7 +130,7 @@ def _fill(heads, sizes, rows, left):
     heads, sizes, rows = heads[fits], sizes[fits], rows[fits]
     if not len(heads):
       return np.sort(np.concatenate(taken_tokens)) if taken_tokens else heads
-    # All words up to the first that does not fit; what is left then is less than that word's length.
+    # Takes all words up to the first that does not fit; the budget that is left is less than that word's length.
     sums = np.cumsum(sizes)
     counts = np.bincount(rows, minlength=len(left))
     sums_before = np.append(0, sums)[np.cumsum(counts) - counts]
@@ -142,11 +141,9 @@ def _fill(heads, sizes, rows, left):
 
 
 def _budgets(keys, totals, sizes, rows, options):
-  """How many tokens of each example may be masked: int64 [N]."""
-  # Rounded at random, so that the mean share is right for short examples too. An eighth of a token less than asked:
-  # as each example has at least one masked word, the mean would else exceed the share.
-  chance = random_bits.unit_array(random_bits.derive_array(keys, _BUDGET))
-  budgets = np.floor(totals * options.masked_lm_prob - 0.125 + chance).astype(np.int64)
+  """The number of tokens of each example that may be masked: int64 [N]."""
+  chance = random_bits.unit_array(random_bits.derive_array(keys, masking_rules.BUDGET))
+  budgets = np.floor(totals * options.masked_lm_prob - masking_rules.BUDGET_REDUCTION + chance).astype(np.int64)
   budgets = np.clip(budgets, 1, options.max_predictions_per_seq)
   # At least one word is masked: where all are longer than the budget, a shortest one.
   shortest = np.full(len(keys), options.max_predictions_per_seq, np.int64)
@@ -155,17 +152,18 @@ def _budgets(keys, totals, sizes, rows, options):
 
 
 def _replacements(keys, columns, labels, options):
-  """What stands in the input for masked tokens: [MASK], a random token or the token itself; int32."""
-  bits = random_bits.derive_array(random_bits.derive_array(keys, _REPLACEMENT), columns)
+  """The input ids of masked tokens: [MASK], a random token or the token itself; int32."""
+  bits = random_bits.derive_array(random_bits.derive_array(keys, masking_rules.REPLACEMENT), columns)
   share = random_bits.unit_array(bits)
   choices = np.asarray(options.replacement_ids, np.int32)
-  random_tokens = choices[random_bits.below_array(random_bits.derive_array(bits, 0), len(choices))]
+  random_tokens = choices[random_bits.below_array(random_bits.derive_array(bits, masking_rules.RANDOM_TOKEN),
+                                                  len(choices))]
   return np.where(share < masking_rules.MASK_SHARE, options.mask_id,
                   np.where(share < masking_rules.MASK_SHARE + masking_rules.RANDOM_SHARE, random_tokens, labels))
 
 
 def outcomes(batch, options):
-  """How many masked tokens became [MASK], another token, or stayed: int64 [3]. batch: a `Batch` as a dict."""
+  """Numbers of masked tokens that became [MASK], became another token, or stayed: int64 [3]. batch: dict of `Batch`."""
   rows, slots = np.nonzero(batch['masked_lm_weights'])
   labels = batch['masked_lm_ids'][rows, slots]
   inputs = batch['input_ids'][rows, batch['masked_lm_positions'][rows, slots]]

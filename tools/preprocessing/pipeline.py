@@ -1,4 +1,4 @@
-"""The plan of data creation: units, stages, what is decided between them. Any engine does the work.
+"""Data creation from end to end: the stages in order, and what is decided between them. Any engine does the work.
 
     units of text -> encode_unit -> held-out threshold -> assemble_unit -> merge_runs -> shards cut -> write_shard
 """
@@ -20,14 +20,14 @@ from tools.workers import progress
 # Every line and document that was left out, with its file and line: beside the shards, if there are any.
 SKIPPED_FILE = 'skipped.tsv'
 
-# What cleaning counts.
+# Statistics of cleaning.
 CLEANED = ('normalized_sentences', 'control_characters', 'split_sentences', 'documents_few_characters',
            'documents_little_Han_text', 'duplicate_documents', 'near_duplicate_documents')
 
 _BUCKET_TOKENS = 1 << 21
-# Texts that became [UNK], in the report.
+# Number of texts that became [UNK], in the report.
 _UNKNOWN_SHOWN = 40
-# More runs than this are merged, so many into one: a shard is picked out of all of them.
+# More runs than this are merged first, up to this number into one: to write a shard, all of them are opened.
 _MAX_RUNS = 128
 # The held-out threshold is found by counting hashes with the same first bits.
 _HASH_BITS = 16
@@ -50,7 +50,7 @@ def build(settings, vocabulary, paths, heldout_fraction, kept, engine):
     kept: `kept_results.KeptResults`.
     engine: see tools/workers/local.py.
   """
-  units = corpus.plan_units(paths, settings.encoding, at_any_line=bool(settings.cleaning.text_field))
+  units = corpus.units(paths, settings.encoding, at_any_line=bool(settings.cleaning.text_field))
   encoded = _encode(settings, units, kept, engine)
   counts = sum((unit.counts for unit in encoded), collections.Counter())
   if settings.cleaning.duplicates != 'keep':
@@ -81,17 +81,17 @@ def _encode(settings, units, kept, engine):
 
 
 def _find_duplicates(encoded, options):
-  """Writes which documents of each unit are duplicates; returns their counts. options: `cleaning.Options`."""
-  found = duplicates.find([unit.path + duplicate_keys.HASHES for unit in encoded],
+  """Marks the documents of each unit that are duplicates, in files; returns counts. options: `cleaning.Options`."""
+  all_marks = duplicates.find([unit.path + duplicate_keys.HASHES for unit in encoded],
                           [unit.path + duplicate_keys.SIGNATURES for unit in encoded], options)
-  for unit, marks in zip(encoded, found):
+  for unit, marks in zip(encoded, all_marks):
     marks.tofile(unit.path + stages.DUPLICATES)
-  exact, near = (int(sum((marks == mark).sum() for marks in found)) for mark in (1, 2))
+  exact, near = (int(sum((marks == mark).sum() for marks in all_marks)) for mark in (1, 2))
   return {'duplicate_documents': exact, 'near_duplicate_documents': near, 'documents': -exact - near}
 
 
 def _assemble(settings, encoded, vocab_size, threshold, buckets, kept, engine):
-  """The runs {split: [path]}, in order; token counts int64 [V]; how many chunks were skipped."""
+  """The runs {split: [path]}, in order; token counts int64 [V]; the number of skipped chunks."""
   names = ['examples-{:06d}'.format(number) for number in range(len(encoded))]
   tasks = [(name, (settings, unit.path, threshold, buckets, kept.path(name))) for name, unit in zip(names, encoded)]
   runs = [None] * len(encoded)
@@ -143,7 +143,7 @@ def _write_shards(settings, runs, buckets, kept, engine):
 
 
 def choose_heldout(encoded_paths, fraction, paths=()):
-  """Which documents are held out: those with the lowest hashes, `fraction` of all, at least one and never all.
+  """Chooses the held-out documents: those with the lowest hashes, `fraction` of all, at least one and never all.
 
   Args:
     encoded_paths: of the encoded units.
@@ -151,7 +151,7 @@ def choose_heldout(encoded_paths, fraction, paths=()):
     paths: names the corpus in errors.
 
   Returns:
-    The largest hash that is held out (int), and how many documents are.
+    The largest hash that is held out (int), and the number of documents that are.
 
   Raises:
     UserError: fewer than two documents.
@@ -183,17 +183,17 @@ def _first_bits(hashes):
 
 
 def _statistics(counts, heldout_documents, skipped_chunks, written):
-  found = collections.OrderedDict((name, counts[name]) for name in (
+  statistics = collections.OrderedDict((name, counts[name]) for name in (
       'documents', 'sentences', 'words', 'tokens', 'unknown_tokens'))
-  found['heldout_documents'] = heldout_documents
+  statistics['heldout_documents'] = heldout_documents
   for split in (contract.TRAIN, contract.HELDOUT):
     for name, values in zip(stages.WrittenShard._fields, zip(*written[split])):
       if name in ('records', 'bytes', 'tokens', 'masked_tokens'):
-        found['{}_{}'.format(split, name)] = sum(values)
+        statistics['{}_{}'.format(split, name)] = sum(values)
   for name in ('documents_too_short', 'divided_documents', 'divided_lines', 'skipped_lines') + CLEANED:
-    found[name] = counts[name]
-  found['skipped_chunks'] = skipped_chunks
-  return found
+    statistics[name] = counts[name]
+  statistics['skipped_chunks'] = skipped_chunks
+  return statistics
 
 
 def _histograms(encoded, written):

@@ -1,4 +1,4 @@
-"""Sequences of different lengths, one after the other in one array."""
+"""Sequences of different lengths, one after the other in one array or string."""
 
 import numpy as np
 
@@ -8,3 +8,9 @@ def index(begins, lengths):
   ends = np.cumsum(lengths)
   total = int(ends[-1]) if len(ends) else 0
   return np.repeat(begins - (ends - lengths), lengths) + np.arange(total)
+
+
+def split(data, sizes):
+  """The sequences of `sizes` items, a list of slices of `data`."""
+  ends = np.cumsum(sizes).tolist()
+  return [data[begin:end] for begin, end in zip([0] + ends, ends)]

@@ -1,4 +1,4 @@
-"""data_report.html: what is in a data set, for a person. One file without anything from elsewhere."""
+"""data_report.html: describes a data set, with histograms. One file that loads nothing from elsewhere."""
 
 import html
 

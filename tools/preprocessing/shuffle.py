@@ -1,16 +1,15 @@
 """External shuffle: the order of a data set is the order of its examples' random keys, found by sorting in pieces.
 
 Every worker writes sorted runs. A run is cut into buckets, equal ranges of keys, so that the examples of a bucket can
-be picked out of all runs; many runs are merged first. The order does not depend on who wrote which run, nor on how
-many buckets there are.
+be picked out of all runs; many runs are merged first. The order depends neither on which worker wrote a run nor on
+the number of buckets.
 
 A run file: int64 [buckets + 1, 2], the examples and tokens before each bucket and in all; heads; tokens.
 """
 
-import os
-
 import numpy as np
 
+from albert.common import files
 from tools.preprocessing import assembly
 from tools.preprocessing import ragged
 
@@ -18,7 +17,7 @@ _INDEX = np.dtype('<i8')
 _TOKENS = np.dtype('<u4')
 # Examples are put in order and written this many at a time: the index of a gather takes twice the tokens' memory.
 _SLICE = 2048
-# When runs are merged, buckets of about so many tokens are in memory.
+# About this number of tokens is in memory when runs are merged.
 _MERGED_TOKENS = 1 << 21
 
 
@@ -30,17 +29,16 @@ def write_run(path, examples, buckets):
   begins = np.cumsum(lengths) - lengths
   bounds = np.searchsorted(_bucket_of(heads['key'], buckets), np.arange(buckets + 1))
   tokens_before = np.append(0, np.cumsum(lengths[order]))[bounds]
-  with open(path + '.tmp', 'wb') as target:
+  with files.atomic(path, 'wb', durable=False) as target:
     np.stack([bounds, tokens_before], axis=1).astype(_INDEX).tofile(target)
     heads.tofile(target)
     for first in range(0, len(order), _SLICE):
       part = order[first:first + _SLICE]
       examples.tokens[ragged.index(begins[part], lengths[part])].tofile(target)
-  os.replace(path + '.tmp', path)
 
 
 def bucket_counts(paths, buckets):
-  """How many examples the runs have in each bucket: int64 [buckets]."""
+  """The number of examples of all runs in each bucket: int64 [buckets]."""
   before = np.zeros(buckets + 1, np.int64)
   for path in paths:
     before += np.fromfile(path, _INDEX, 2 * (buckets + 1))[::2]
@@ -52,7 +50,7 @@ def merge_runs(paths, path, buckets):
   index = sum(np.fromfile(run, _INDEX, 2 * (buckets + 1)) for run in paths).reshape(-1, 2)
   heads_at = index.nbytes
   tokens_at = heads_at + int(index[-1, 0]) * assembly.HEAD.itemsize
-  with open(path + '.tmp', 'wb') as target:
+  with files.atomic(path, 'wb', durable=False) as target:
     index.astype(_INDEX).tofile(target)
     first = 0
     while first < buckets:
@@ -65,7 +63,6 @@ def merge_runs(paths, path, buckets):
       for part in tokens:
         part.tofile(target)
       first = last
-  os.replace(path + '.tmp', path)
 
 
 def _bucket_of(keys, buckets):

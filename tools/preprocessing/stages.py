@@ -15,10 +15,13 @@ import os
 
 import numpy as np
 
+from albert.common import files
 from albert.dataset import contract
+from albert.dataset import masking_rules
 from albert.dataset import packing
 from albert.dataset import random_bits
 from albert.dataset import record_format
+from albert.dataset import tfrecord
 from albert.dataset import tokenization
 from tools.preprocessing import assembly
 from tools.preprocessing import compact
@@ -38,12 +41,11 @@ Settings = collections.namedtuple('Settings', [
     'max_predictions_per_seq', 'masked_lm_prob', 'dupe_factor', 'short_seq_prob', 'random_seed', 'records_per_shard',
     'record_format', 'max_ngram', 'cleaning'], defaults=[1, cleaning.Options()])
 
-# Held-out documents are masked at least this often, for a steady figure.
+# Held-out documents are masked in at least this number of ways, so that their loss varies less.
 MIN_HELDOUT_DUPLICATES = 5
-RECORD_FEATURES = record_format.REFERENCE_FEATURES + (record_format.TOKEN_BOUNDARY,)
 
-# For the report: words of 1, 2, ... tokens, the last for longer ones; steps in which records' lengths are counted;
-# texts that became [UNK], of each unit.
+# Sizes of the report: word lengths of 1, 2, ... tokens, the last for longer words; steps in which records are counted
+# by their lengths; texts that became [UNK], of each unit.
 WORD_LENGTHS, LENGTH_STEPS, UNKNOWN_TEXTS = 10, 32, 1000
 
 # Part of a document's key; duplicates are parts 0, 1, ...
@@ -57,11 +59,11 @@ _BLOCK_RECORDS = 256
 EncodedUnit = collections.namedtuple('EncodedUnit', ['path', 'counts', 'lines', 'word_lengths', 'unknown'])
 EncodedUnit.__doc__ = """Result of encode_unit.
 
-path: what its files begin with (see there); counts: Counter of what was read; lines: how many the unit has;
+path: prefix of its files (see there); counts: Counter of documents, sentences, tokens, ...; lines: of the unit, int;
 word_lengths: int64 [WORD_LENGTHS], words by their tokens, from 1; unknown: Counter of texts that became [UNK].
 """
 DOCUMENTS, KEYS, SKIPPED = '.documents', '.keys', '.skipped'
-# What was found of each document: see tools/text/duplicates.py.
+# Marks of the unit's documents, uint8: see tools/text/duplicates.py.
 DUPLICATES = '.duplicates'
 
 AssembledUnit = collections.namedtuple('AssembledUnit', ['runs', 'token_counts', 'skipped_chunks'])
@@ -119,15 +121,15 @@ def encode_unit(settings, unit, path):
   reader = _reader(settings)
   unk_id = _vocabulary(settings.vocab_file).unk_id
   counts = collections.Counter()
-  encoder.take_unknown(0)  # what a unit that failed may have left
+  encoder.take_unknown(0)  # forgets those of a unit that failed
   skipped = []
   word_lengths = np.zeros(WORD_LENGTHS, np.int64)
   cleaned = cleaning.clean(reader.documents(unit), settings.cleaning, counts, skipped)
-  with open(path + DOCUMENTS + '.tmp', 'wb') as target, open(path + KEYS + '.tmp', 'wb') as keys, \
-      duplicate_keys.Writer(path, settings.cleaning.duplicates) as traits_writer:
+  with _open_part(path + DOCUMENTS) as target, _open_part(path + KEYS) as keys, \
+      duplicate_keys.Writer(path, settings.cleaning.duplicates) as duplicate_writer:
     for block in _blocks(cleaned):
       documents, is_kept = _encode_block(encoder, block, settings.random_seed, counts, skipped)
-      traits_writer.add(itertools.compress(block, is_kept))
+      duplicate_writer.add(itertools.compress(block, is_kept))
       counts['unknown_tokens'] += int(np.count_nonzero(encoding.ids_of(documents.tokens) == unk_id))
       word_lengths += _word_lengths(documents.tokens)
       for array in documents:
@@ -137,11 +139,14 @@ def encode_unit(settings, unit, path):
   counts['skipped_lines'] = len(reader.skipped)
   counts['divided_documents'] = reader.divided_documents
   counts['divided_lines'] = reader.divided_lines
-  with open(path + SKIPPED + '.tmp', 'w', encoding='utf-8') as target:
+  with _open_part(path + SKIPPED, 'w') as target:
     target.writelines('{}\t{}\n'.format(*place) for place in sorted(skipped))
-  for suffix in (DOCUMENTS, KEYS, SKIPPED):
-    os.replace(path + suffix + '.tmp', path + suffix)
   return EncodedUnit(path, counts, reader.lines, word_lengths, encoder.take_unknown(UNKNOWN_TEXTS))
+
+
+def _open_part(path, mode='wb'):
+  # Not durable: there are many, and kept_results makes a part again whose size is not what it was.
+  return files.atomic(path, mode, durable=False)
 
 
 def _word_lengths(tokens):
@@ -177,8 +182,10 @@ def _blocks(documents):
 
 
 def _encode_block(encoder, block, seed, counts, skipped):
-  """Encodes `corpus.Document`s: `assembly.Documents`, without the empty sentences and too short documents; and bool,
-  which documents those are not. Adds to counts (Counter) and skipped ([(line, why)]).
+  """Encodes `corpus.Document`s. Adds to counts (Counter) and skipped ([(line, why)]).
+
+  Returns:
+    `assembly.Documents` without empty sentences and documents that are too short; bool array, the documents to keep.
   """
   encoded = encoder.encode([sentence for document in block for sentence in document.sentences])
   keys = np.array([document_key(seed, document) for document in block], np.uint64)
@@ -229,7 +236,7 @@ def assemble_unit(settings, encoded_path, heldout_threshold, buckets, run_prefix
 
 
 def duplicates(settings):
-  """How often a document of each split is used: {split: int}."""
+  """The number of times that a document of each split is used: {split: int}."""
   return {contract.TRAIN: settings.dupe_factor,
           contract.HELDOUT: max(MIN_HELDOUT_DUPLICATES, settings.dupe_factor)}
 
@@ -280,11 +287,9 @@ class _RunWriter:
 
 
 def masking_options(settings):
-  """The `masking.MaskingOptions` that the settings and their vocabulary mean."""
-  vocabulary = _vocabulary(settings.vocab_file)
-  return masking.MaskingOptions(
-      settings.max_seq_length, settings.max_predictions_per_seq, settings.masked_lm_prob, vocabulary.cls_id,
-      vocabulary.sep_id, vocabulary.mask_id, vocabulary.pad_id, vocabulary.replacement_ids(), settings.max_ngram)
+  """The `masking_rules.MaskingOptions` for the settings and their vocabulary."""
+  return masking_rules.options(_vocabulary(settings.vocab_file), settings.max_seq_length,
+                               settings.max_predictions_per_seq, settings.masked_lm_prob, settings.max_ngram)
 
 
 def write_shard(settings, split, runs, buckets, place, path):
@@ -294,16 +299,17 @@ def write_shard(settings, split, runs, buckets, place, path):
   """
   options = masking_options(settings)
   is_compact = split == contract.TRAIN and settings.record_format == record_format.COMPACT
-  writer = example_writer.ExampleWriter(record_format.COMPACT_FEATURES if is_compact else RECORD_FEATURES)
+  writer = example_writer.ExampleWriter(
+      record_format.COMPACT_FEATURES if is_compact else record_format.WRITTEN_FEATURES)
   examples = shuffle.read_buckets(runs, place.first_bucket, place.last_bucket, buckets)
   digest = hashlib.sha256()
   lengths = []
   written = first = 0
   masked_as = np.zeros(3, np.int64)
-  with open(path + '.tmp', 'wb') as target:
+  with _open_part(path) as target:
     for block in shuffle.blocks(examples, place.skip, place.count, _BLOCK_RECORDS):
       batch, block_lengths = _block_of_records(block, options, is_compact, place.first_record + first)
-      data = b''.join(map(example_writer.frame, writer.records(batch)))
+      data = b''.join(map(tfrecord.frame, writer.records(batch)))
       target.write(data)
       digest.update(data)
       written += len(data)
@@ -313,12 +319,10 @@ def write_shard(settings, split, runs, buckets, place, path):
   lengths = np.concatenate(lengths)
   packed_rows = None
   if split == contract.TRAIN and not is_compact:
-    packed_rows = len(packing.plan(lengths[:, 0], lengths[:, 1], options.max_seq_length,
-                                   options.max_predictions_per_seq))
-    with open(contract.lengths_file(path) + '.tmp', 'wb') as target:
+    packed_rows = len(packing.fill_rows(lengths[:, 0], lengths[:, 1], options.max_seq_length,
+                                        options.max_predictions_per_seq))
+    with _open_part(contract.lengths_file(path)) as target:
       np.save(target, lengths.astype(np.uint16))
-    os.replace(contract.lengths_file(path) + '.tmp', contract.lengths_file(path))
-  os.replace(path + '.tmp', path)
   tokens, masked = lengths.sum(axis=0).tolist()
   return WrittenShard(place.count, digest.hexdigest(), written, packed_rows,
                       tokens - assembly.SPECIAL_TOKENS_PER_EXAMPLE * place.count, masked,
@@ -327,7 +331,7 @@ def write_shard(settings, split, runs, buckets, place, path):
 
 
 def _block_of_records(block, options, is_compact, first_record):
-  """What ExampleWriter writes of `assembly.Examples`, and int64 [N, 2], tokens and labels of each."""
+  """Features of `assembly.Examples` for ExampleWriter, {name: values}, and int64 [N, 2], tokens and labels of each."""
   tokens = block.heads['lengths'].sum(axis=1, dtype=np.int64) + assembly.SPECIAL_TOKENS_PER_EXAMPLE
   if is_compact:
     return compact.pack(block, options, first_record), np.stack([tokens, np.zeros_like(tokens)], axis=1)

@@ -8,7 +8,7 @@ import json
 import subprocess
 import sys
 
-# What sentencepiece puts before a piece that begins a word.
+# The mark of sentencepiece at the front of a piece that begins a word.
 WORD_BEGIN = '\u2581'
 
 
@@ -17,7 +17,7 @@ def train(words, size):
 
   Args:
     words: [(word, count)]; the order matters where counts are equal.
-    size: at most so many pieces, with the letters and sentencepiece's own three.
+    size: the largest number of pieces, including the letters and sentencepiece's own three.
 
   Raises:
     RuntimeError: sentencepiece failed; its message.

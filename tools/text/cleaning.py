@@ -1,4 +1,4 @@
-"""Cleaning of documents before they are segmented; nothing here is done unless it is asked for, and all is counted."""
+"""Cleaning of documents before they are segmented. All of it is off by default, and each change is counted."""
 
 import collections
 import hashlib
@@ -16,10 +16,10 @@ DUPLICATES = ('keep', 'exact', 'near')
 Options = collections.namedtuple('Options', [
     'normalization', 'drop_control_characters', 'split_sentences', 'min_characters', 'min_han_share', 'duplicates',
     'near_duplicate_threshold', 'text_field'], defaults=['none', False, False, 0, 0.0, 'keep', 0.8, ''])
-Options.__doc__ = """What is done to documents, in this order.
+Options.__doc__ = """The steps of cleaning, in this order.
 
-normalization: 'width' makes full-width letters and digits half-width; 'nfkc' is Unicode's, but for the full-width
-  punctuation that Chinese uses.
+normalization: 'width' makes full-width letters and digits half-width; 'nfkc' is Unicode's, except that full-width
+  punctuation, which Chinese uses, stays.
 drop_control_characters: of Unicode's categories Cc and Cf. (The tokenizer ignores them, the segmenter does not.)
 split_sentences: after the marks that end them, for text that is not one sentence per line.
 min_characters, min_han_share: documents with fewer characters, or a smaller share of Han characters, are left out.
@@ -28,7 +28,7 @@ near_duplicate_threshold: Jaccard similarity of the sets of SHINGLE-character st
 text_field: the corpus is JSON lines, an object with this field for each document; '': it is text.
 """
 
-# Strings of so many characters are what near-duplicates have in common.
+# Near-duplicates are compared by their sets of strings of this number of characters.
 SHINGLE = 5
 # Numbers of a MinHash signature.
 SIGNATURE = 64
@@ -39,7 +39,7 @@ _NOT_CHINESE_PUNCTUATION = re.compile('[^\uff01-\uff0f\uff1a-\uff20\uff3b-\uff40
 
 
 def clean(documents, options, counts, skipped):
-  """Yields the cleaned `corpus.Document`s of an iterable; those to leave out do not come.
+  """Yields the cleaned `corpus.Document`s of an iterable, without those that are left out.
 
   Adds to counts (Counter) and skipped ([(line, why)]).
   """
@@ -58,26 +58,26 @@ def clean(documents, options, counts, skipped):
 
 
 def _clean_sentence(sentence, options, counts):
-  found = sentence
+  cleaned = sentence
   if options.normalization != 'none':
-    found = normalize(found, options.normalization)
-    counts['normalized_sentences'] += found != sentence
+    cleaned = normalize(cleaned, options.normalization)
+    counts['normalized_sentences'] += cleaned != sentence
   if options.drop_control_characters:
-    kept = ''.join(char for char in found if unicodedata.category(char) not in ('Cc', 'Cf'))
-    counts['control_characters'] += len(found) - len(kept)
-    found = kept
-  return found.strip()
+    kept = ''.join(char for char in cleaned if unicodedata.category(char) not in ('Cc', 'Cf'))
+    counts['control_characters'] += len(cleaned) - len(kept)
+    cleaned = kept
+  return cleaned.strip()
 
 
 def normalize(text, normalization):
-  """Text in the form that `normalization` of `Options` means."""
+  """Text after the `normalization` of `Options`."""
   if normalization == 'width':
     return text.translate(_FULL_WIDTH)
   return _NOT_CHINESE_PUNCTUATION.sub(lambda match: unicodedata.normalize('NFKC', match.group()), text)
 
 
 def _fault(sentences, options):
-  """Why a document is left out, or None."""
+  """The reason to leave a document out, or None."""
   size = sum(map(len, sentences))
   if size < options.min_characters:
     return 'few characters'

@@ -1,7 +1,7 @@
 """Reading a corpus: files, globs, folders and .gz, one sentence per line, a blank line between documents.
 
-A corpus is cut into units: byte ranges that begin and end between two documents. A unit can be read by anyone
-without looking at the rest, so any number of workers reads the same documents with the same keys.
+A corpus is cut into units: byte ranges that begin and end between two documents. A worker reads a unit without looking
+at the rest, so any number of workers reads the same documents with the same keys.
 """
 
 import codecs
@@ -15,13 +15,13 @@ import zlib
 
 from albert.common.errors import UserError
 
-# Bytes of a unit, which one worker reads at a stretch: a part of the corpus, within these limits. The output does not
-# depend on it.
+# A unit, which one worker reads, is one of _UNITS parts of the corpus, within these limits. The output does not depend
+# on them.
 _MIN_UNIT_BYTES, _MAX_UNIT_BYTES = 1 << 18, 16 << 20
 _UNITS = 64
-# A longer document is divided between two lines and counted: a file without blank lines is no single document.
+# A longer document is divided between two lines and counted: a file without blank lines is not one document.
 MAX_DOCUMENT_BYTES = 1 << 20
-# A longer line is no sentence: it is read in pieces, each divided after the marks that end sentences.
+# A longer line is not one sentence: it is read in pieces, each divided after the marks that end sentences.
 MAX_LINE_BYTES = 1 << 20
 
 # Bytes [begin, end) of file number `file` of the corpus, `path`; end None: to the end of the file.
@@ -40,15 +40,15 @@ def find_files(patterns):
   """The paths that files, globs and folders name, each once, sorted by absolute path.
 
   Raises:
-    UserError: nothing was named, a pattern names nothing, or what it names is a broken link or a closed folder.
+    UserError: there are no patterns, one matches nothing, or it matches a broken link or a folder without permission.
   """
   paths = set()
   for pattern in patterns:
-    found = _matches(pattern)
-    if not found:
+    matches = _matches(pattern)
+    if not matches:
       raise UserError('expected text files at {}, found none; name files, globs or folders of text, one sentence '
                       'per line and a blank line between documents'.format(pattern))
-    paths.update(os.path.abspath(path) for path in found)
+    paths.update(os.path.abspath(path) for path in matches)
   if not paths:
     raise UserError('expected text files, found none named; give them with --input_files')
   return sorted(paths)
@@ -59,12 +59,12 @@ def _matches(pattern):
     pattern = os.path.join(glob.escape(pattern), '**', '*')
   elif os.path.exists(pattern):
     return [pattern]
-  found = glob.glob(pattern, recursive=True)
-  for path in found:
+  matches = glob.glob(pattern, recursive=True)
+  for path in matches:
     if not os.path.exists(path) or os.path.isdir(path) and not os.access(path, os.R_OK | os.X_OK):
       raise UserError('{}: expected a text file or a folder of them, found a broken link or a folder that cannot be '
                       'opened; repair it or leave it out'.format(path))
-  return [path for path in found if os.path.isfile(path)]
+  return [path for path in matches if os.path.isfile(path)]
 
 
 def check_encoding(encoding):
@@ -78,7 +78,7 @@ def check_encoding(encoding):
                   'convert the text to utf-8'.format(encoding))
 
 
-def plan_units(paths, encoding='utf-8', unit_bytes=None, at_any_line=False):
+def units(paths, encoding='utf-8', unit_bytes=None, at_any_line=False):
   """Cuts the files into `Unit`s at blank lines, or at any line, in order. A .gz file is one unit."""
   if unit_bytes is None:
     unit_bytes = min(max(text_bytes(paths) // _UNITS, _MIN_UNIT_BYTES), _MAX_UNIT_BYTES)
@@ -94,12 +94,12 @@ def plan_units(paths, encoding='utf-8', unit_bytes=None, at_any_line=False):
 
 
 def text_bytes(paths):
-  """How many bytes the files have in all, as they are on the disk."""
+  """The size of all files together, in bytes, as they are on the disk."""
   return sum(map(os.path.getsize, paths))
 
 
 def unit_bytes(unit):
-  """How many bytes of its file a unit is, for a sense of progress."""
+  """The number of bytes of its file that a unit covers, for progress."""
   return (os.path.getsize(unit.path) if unit.end is None else unit.end) - unit.begin
 
 
@@ -132,10 +132,10 @@ class Reader:
   """Reads the documents of units.
 
   Attributes:
-    skipped: [(line of the unit, from 0; why)] of what was left out.
-    divided_documents: at how many places a document longer than MAX_DOCUMENT_BYTES was divided.
-    lines: how many lines of the unit were read so far.
-    divided_lines: how many lines were longer than MAX_LINE_BYTES.
+    skipped: [(line of the unit, from 0; why)], the lines that were left out.
+    divided_documents: number of places where a document longer than MAX_DOCUMENT_BYTES was divided.
+    lines: number of lines of the unit that were read so far.
+    divided_lines: number of lines longer than MAX_LINE_BYTES.
   """
 
   def __init__(self, encoding='utf-8', skip_errors=False):
@@ -169,7 +169,7 @@ class Reader:
   def _lines(self, unit):
     """Yields (byte offset, text, whether it is a piece of a too long line); the text of a blank line is empty.
 
-    Skipped lines do not come. `lines` counts those before the current one.
+    Skipped lines are not yielded. `lines` counts those before the current one.
     """
     position = unit.begin
     decoder = None

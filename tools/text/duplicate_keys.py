@@ -1,9 +1,10 @@
-"""What finding duplicates needs to know of documents, in files of a unit of text."""
+"""Per-document hashes and signatures for the duplicate search, written per unit of text."""
 
-import os
+import contextlib
 
 import numpy as np
 
+from albert.common import files
 from tools.text import cleaning
 
 # Line of the unit, hash and signature of each document.
@@ -15,30 +16,29 @@ _WANTED = {'keep': (), 'exact': (LINES, HASHES), 'near': (LINES, HASHES, SIGNATU
 
 
 class Writer:
-  """Writes traits of documents; use it in a `with` statement. The files have their names when it ends well.
+  """Writes the files of a unit; use it in a `with` statement.
 
   Args:
     path: what the files' names begin with.
-    duplicates: of `cleaning.Options`; which traits are needed.
+    duplicates: of `cleaning.Options`; it determines which files are needed.
   """
 
   def __init__(self, path, duplicates):
     self._path = path
     self._wanted = _WANTED[duplicates]
     self._files = {}
+    self._stack = contextlib.ExitStack()
 
   def __enter__(self):
-    self._files = {suffix: open(self._path + suffix + '.tmp', 'wb') for suffix in self._wanted}
+    self._files = {suffix: self._stack.enter_context(files.atomic(self._path + suffix, 'wb', durable=False))
+                   for suffix in self._wanted}
     return self
 
   def add(self, documents):
-    """Writes those of some `corpus.Document`s."""
+    """Writes line, hash and signature, as far as they are needed, of some `corpus.Document`s."""
     documents = list(documents) if self._files else []
     for suffix, target in self._files.items():
       np.array([_FUNCTIONS[suffix](document) for document in documents], _TYPES[suffix]).tofile(target)
 
   def __exit__(self, *exception):
-    for suffix, target in self._files.items():
-      target.close()
-      if exception[0] is None:
-        os.replace(self._path + suffix + '.tmp', self._path + suffix)
+    return self._stack.__exit__(*exception)

@@ -1,4 +1,4 @@
-"""Which documents are duplicates of earlier ones. The order is that of the corpus, whoever reads which part of it.
+"""Finds documents that are duplicates of earlier ones in the corpus, however its parts are spread over workers.
 
 Hashes and signatures are in files, one for each unit of text; they are taken a part at a time, so that memory does not
 grow with the corpus.
@@ -25,43 +25,43 @@ def find(hash_files, signature_files, options):
     A uint8 array for each unit: 0 for a document to keep, 1 for an exact duplicate, 2 for a near one.
   """
   sizes = [len(np.fromfile(path, np.uint64)) for path in hash_files]
-  found = np.zeros(sum(sizes), np.uint8)
+  marks = np.zeros(sum(sizes), np.uint8)
   if options.duplicates == 'near':
-    _mark_similar(signature_files, options.near_duplicate_threshold, found)
+    _mark_similar(signature_files, options.near_duplicate_threshold, marks)
   if options.duplicates != 'keep':
-    _mark_same(hash_files, found)
-  return np.split(found, np.cumsum(sizes)[:-1])
+    _mark_same(hash_files, marks)
+  return np.split(marks, np.cumsum(sizes)[:-1])
 
 
-def _mark_same(hash_files, found):
-  parts = 1 + len(found) // _HASHES_AT_ONCE
+def _mark_same(hash_files, marks):
+  parts = 1 + len(marks) // _HASHES_AT_ONCE
   for part in range(parts):
     hashes, numbers = _of_part(((hashes, hashes) for hashes in _hashes(hash_files)), part, parts)
     order = np.argsort(hashes, kind='stable')
     is_repeated = hashes[order][1:] == hashes[order][:-1]
-    found[numbers[order][1:][is_repeated]] = 1
+    marks[numbers[order][1:][is_repeated]] = 1
 
 
-def _mark_similar(signature_files, threshold, found):
+def _mark_similar(signature_files, threshold, marks):
   """Locality-sensitive hashing: similar documents agree in at least one band of their signatures."""
   import datasketch  # with scipy 0.5 s, and only here
   bands = datasketch.MinHashLSH(threshold, cleaning.SIGNATURE)
-  parts = 1 + len(found) // _SIGNATURES_AT_ONCE
+  parts = 1 + len(marks) // _SIGNATURES_AT_ONCE
   for band in range(bands.b):
     columns = slice(band * bands.r, (band + 1) * bands.r)
     for part in range(parts):
       keyed = ((_row_hashes(rows[:, columns]), rows) for rows in _signatures(signature_files))
-      _mark_similar_part(*_keyed_part(keyed, part, parts), threshold=threshold, found=found)
+      _mark_similar_part(*_keyed_part(keyed, part, parts), threshold=threshold, marks=marks)
 
 
-def _mark_similar_part(keys, rows, numbers, threshold, found):
+def _mark_similar_part(keys, rows, numbers, threshold, marks):
   """Marks documents that are similar to the first one of those with the same key."""
   order = np.argsort(keys, kind='stable')
   keys, rows, numbers = keys[order], rows[order], numbers[order]
   is_first = np.append(True, keys[1:] != keys[:-1])[:len(keys)]
   first = np.flatnonzero(is_first)[np.cumsum(is_first) - 1] if len(keys) else order
   similar = (rows == rows[first]).mean(axis=1) >= threshold if len(keys) else np.zeros(0, bool)
-  found[numbers[similar & ~is_first]] = 2
+  marks[numbers[similar & ~is_first]] = 2
 
 
 def _row_hashes(rows):

@@ -42,10 +42,10 @@ class Reader(corpus.Reader):
     self._wrong(unit, start, repr(line[:40]))
     return None
 
-  def _wrong(self, unit, start, found):
+  def _wrong(self, unit, start, content):
     if self._errors_are_skipped:
       self.skipped.append((self.lines, 'no JSON object with a text "{}"'.format(self._text_field)))
       return
     raise UserError('{}: expected a JSON object with a text "{}" in each line, found {} in line {}; name the field '
                     '(--text_field) or leave such lines out (--errors=skip)'.format(
-                        unit.path, self._text_field, found, corpus.line_number(unit.path, start)))
+                        unit.path, self._text_field, content, corpus.line_number(unit.path, start)))

@@ -8,6 +8,7 @@ import importlib.util
 import logging
 import warnings
 
+from albert.common import checks
 from albert.common.errors import UserError
 
 SEGMENTERS = ('jieba', 'rjieba')
@@ -30,10 +31,9 @@ def segmenter(name):
   Raises:
     UserError: unknown, or not installed.
   """
+  checks.one_of('--segmenter', name, SEGMENTERS)
   try:
     return {'jieba': _jieba, 'rjieba': _rjieba}[name]()
-  except KeyError:
-    raise UserError('expected --segmenter={}, found {}'.format(' or '.join(SEGMENTERS), name))
   except ImportError:
     raise UserError('expected the package {0}, found none installed; pip install {0}, or use --segmenter=jieba, '
                     'which needs no compiled package'.format(name))

@@ -1,7 +1,8 @@
-"""Results of tasks, kept on the disk: a run that was killed continues where it was.
+"""Results of tasks, kept on the disk: a killed run continues with the tasks that it has not finished.
 
-A task has a name and writes files whose names begin with it. When it is finished, `<name>.result` says so, with the
-sizes of its files. All belong to one fingerprint, a hash of everything that determines them; another one clears them.
+A task has a name and writes files whose names begin with it. When it is finished, `<name>.result` holds its result and
+the sizes of its files. All results belong to one fingerprint, a hash of everything that determines them; a run with
+another fingerprint clears the folder.
 """
 
 import fcntl
@@ -11,23 +12,23 @@ import pickle
 import shutil
 
 from albert.common.errors import UserError
+from albert.common import files
 
 _FINGERPRINT_FILE = 'fingerprint'
 _LOCK_FILE = 'lock'
 _RESULT = '.result'
-_TEMPORARY = '.tmp'
 
 
 class KeptResults:
   """A folder of results; `close` it.
 
   Args:
-    folder: is made if need be.
+    folder: path; is made if it does not exist.
     fingerprint: str.
 
   Attributes:
     folder: str.
-    reused: how many results were there already.
+    reused: number of results that were there already.
 
   Raises:
     UserError: another process works in the folder.
@@ -47,7 +48,7 @@ class KeptResults:
     self._claim(fingerprint)
 
   def _claim(self, fingerprint):
-    """Clears the folder of what has another fingerprint and of files that were being written."""
+    """Removes the results of another fingerprint and unfinished files."""
     path = os.path.join(self.folder, _FINGERPRINT_FILE)
     try:
       with open(path) as source:
@@ -55,17 +56,17 @@ class KeptResults:
     except OSError:
       is_same = False
     for name in os.listdir(self.folder):
-      if name != _LOCK_FILE and (not is_same or name.endswith(_TEMPORARY)):
+      if name != _LOCK_FILE and (not is_same or name.endswith(files.TEMPORARY)):
         os.remove(os.path.join(self.folder, name))
     with open(path, 'w') as target:
       target.write(fingerprint)
 
   def path(self, name):
-    """Where a task of this name writes."""
+    """The prefix of the files of a task of this name."""
     return os.path.join(self.folder, name)
 
   def run(self, engine, function, named_tasks):
-    """Yields (number, result) of tasks as they finish, first those that were finished before.
+    """Yields (number, result) of tasks as they finish; those that an earlier run has finished come first.
 
     Args:
       engine: see tools/workers/local.py.
@@ -83,7 +84,7 @@ class KeptResults:
       yield missing[place][0], result
 
   def close(self, remove):
-    """Lets go of the folder. remove: whether what is in it is not needed any more."""
+    """Releases the folder. remove: whether to delete it."""
     if remove:
       shutil.rmtree(self.folder, ignore_errors=True)
     self._lock.close()
@@ -101,12 +102,12 @@ def _load(path):
 def _sizes(path):
   """{name: bytes} of the files that a task wrote."""
   return {os.path.basename(name): os.path.getsize(name) for name in glob.glob(glob.escape(path) + '*')
-          if not name.endswith((_RESULT, _TEMPORARY))}
+          if not name.endswith((_RESULT, files.TEMPORARY))}
 
 
 def _run_and_keep(function, path, arguments):
   result = function(*arguments)
-  with open(path + _RESULT + _TEMPORARY, 'wb') as target:
+  # Not durable: there are many, and a lost one costs its task only.
+  with files.atomic(path + _RESULT, 'wb', durable=False) as target:
     pickle.dump((result, _sizes(path)), target)
-  os.replace(path + _RESULT + _TEMPORARY, path + _RESULT)
   return result

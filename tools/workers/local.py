@@ -1,7 +1,7 @@
-"""Where the tasks of data creation run: here, or in several processes (tools/workers/spark.py: in a cluster).
+"""Runs the tasks of data creation in this process or in several (tools/workers/spark.py: in a cluster).
 
 An engine has `run(function, tasks)`, which yields (number of the task, its result) as tasks finish, in any order.
-Functions and arguments are pickled; what they compute depends on nothing else.
+Functions and arguments are pickled; the results depend on nothing else.
 """
 
 import ctypes
@@ -16,24 +16,24 @@ _PR_SET_PDEATHSIG = 1
 
 
 class WorkerLost(UserError):
-  """A worker ended without a word. What was finished before is kept."""
+  """A worker process ended without a result. The tasks that were finished before are kept."""
 
 
 class Local:
   """Worker processes on this machine, forked, so that they share the dictionary that the first process has loaded.
 
   Args:
-    num_workers: processes; with 1 there is none but this one.
+    num_workers: number of processes; 1: everything runs in this process.
   """
 
   def __init__(self, num_workers=1):
     self._num_workers = num_workers
 
   def close(self):
-    """Nothing is left to end."""
+    """Does nothing: `run` ends its workers itself."""
 
   def run(self, function, tasks):
-    """Yields (number, function(*tasks[number])) as they finish; raises what a task raises, or WorkerLost."""
+    """Yields (number, function(*tasks[number])) as they finish; raises the exception of a task, or WorkerLost."""
     count = min(self._num_workers, len(tasks))
     if count < 2:
       for number, task in enumerate(tasks):
@@ -84,22 +84,22 @@ class _Worker:
     self.number = None
 
   def take(self, number, task):
-    """Begins a task."""
+    """Starts a task."""
     self.number = number
     try:
       self.connection.send(task)
     except OSError:
-      pass  # it is gone: `result` says so
+      pass  # the process is gone: `result` raises
 
   def result(self):
-    """The result of the task; raises what it raised."""
+    """The result of the task; raises its exception, or WorkerLost."""
     try:
       succeeded, value = self.connection.recv()
     except (EOFError, OSError):
       self._process.join(5)
-      raise WorkerLost('expected {}, found that a worker process was ended ({}); if memory is short, use fewer with '
-                       '--num_workers; the same command continues with what is finished'.format(
-                           'all workers to finish', _cause(self._process.exitcode)))
+      raise WorkerLost('expected all workers to finish, found that a process was ended ({}); if memory is short, use '
+                       'fewer with --num_workers; the same command continues after the finished tasks'.format(
+                           _cause(self._process.exitcode)))
     if not succeeded:
       raise value
     return value
@@ -118,7 +118,7 @@ def _cause(exitcode):
 
 
 def _serve(function, link, other_end, parent):
-  """What a worker does."""
+  """The loop of a worker: receives tasks, sends (whether it succeeded, result or exception)."""
   other_end.close()
   _end_with(parent)
   signal.signal(signal.SIGINT, signal.SIG_IGN)
@@ -129,13 +129,13 @@ def _serve(function, link, other_end, parent):
       return
     try:
       answer = True, function(*task)
-    except Exception as error:  # whatever it is, the first process raises it
+    except Exception as error:  # any exception: the first process raises it again
       answer = False, error
     link.send(answer)
 
 
 def _end_with(parent):
-  """Ends this process when the one that started it is killed: nobody would read its result."""
+  """Makes this process end when the one that started it is killed, as no one would read its result."""
   try:
     ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
   except (AttributeError, OSError):

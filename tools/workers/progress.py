@@ -1,11 +1,11 @@
-"""How far a long command is, and how long it will still take: a bar in a terminal, now and then a line elsewhere."""
+"""Progress of a long command and the time that is left: a bar in a terminal, now and then a line elsewhere."""
 
 import sys
 import time
 
 import tqdm
 
-# Between lines where there is no terminal.
+# Time between two lines where there is no terminal.
 _SECONDS = 30
 
 
@@ -23,7 +23,7 @@ class Progress:
     self._total = total
     self._done = 0
     self._start = self._said = time.time()
-    # Its own thread would be in the way of forked workers.
+    # Its monitor is a thread, which would disturb the forking of workers.
     tqdm.tqdm.monitor_interval = 0
     self._bar = tqdm.tqdm(desc=what, total=total, unit=unit, unit_scale=unit == 'B', disable=None, leave=False)
 
@@ -34,7 +34,7 @@ class Progress:
     self._bar.close()
 
   def add(self, amount):
-    """So much more is done."""
+    """Counts finished work. amount: in the unit of `total`."""
     self._done += amount
     self._bar.update(amount)
     if self._bar.disable and time.time() - self._said >= _SECONDS:
@@ -42,7 +42,7 @@ class Progress:
       print(self.line(self._said - self._start), file=sys.stderr, flush=True)
 
   def line(self, seconds):
-    """Where it stands after `seconds`: str."""
+    """The state after `seconds`: str."""
     share = self._done / max(1, self._total)
     left = seconds * (1 - share) / max(share, 1e-9)
     return '{}: {:.0%} done, about {} left'.format(

@@ -1,7 +1,7 @@
-"""The tasks of data creation on Spark, for a corpus that is too much for one machine. See tools/workers/local.py.
+"""Runs the tasks of data creation on Spark, for a corpus that is too large for one machine. See tools/workers/local.py.
 
 The text, the vocabulary and the output folder must have the same paths on all machines (a shared file system), and
-their Python needs what requirements.txt names, without TensorFlow. Progress and failed tasks are what Spark shows.
+their Python needs the packages of requirements.txt, except TensorFlow. Spark itself shows progress and failed tasks.
 """
 
 import glob
@@ -14,7 +14,7 @@ from albert.common.errors import UserError
 from albert.common.files import ROOT
 from tools.workers import local
 
-# Results of so many tasks come back at once.
+# Number of tasks of a Spark job; their results come back together.
 _TASKS_OF_A_JOB = 1024
 
 
@@ -64,7 +64,7 @@ class Spark:
       except Exception as error:
         raise local.WorkerLost(
             'expected Spark to finish all tasks, found that a job failed ({}); its log is above; the same command '
-            'continues with what is finished'.format(_cause(error)))
+            'continues after the finished tasks'.format(_cause(error)))
       for number, failure, result in answers:
         if failure:
           raise UserError(failure)
@@ -77,7 +77,7 @@ class Spark:
 
 
 def _cause(error):
-  """The line of a Java exception that says most."""
+  """The line of a Java exception that names the error."""
   lines = [line.strip() for line in str(error).split('\n') if line.strip()]
   return next((line for line in lines if 'Error: ' in line and not line.startswith('py4j')), lines[0] if lines else '?')
 

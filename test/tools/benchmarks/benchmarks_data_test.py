@@ -38,7 +38,7 @@ def test_time_counts_for_the_innermost_part():
   watch.wrap('outer', work)()
   watch.stop()
   assert 0.05 <= watch.seconds['inner'] < 0.1 and 0.02 <= watch.seconds['outer'] < 0.05
-  assert watch.seconds['start and plan'] - before['start and plan'] < 0.02
+  assert watch.seconds['start and rest'] - before['start and rest'] < 0.02
 
 
 def test_what_a_part_raises_is_raised_and_ends_it():
@@ -46,7 +46,7 @@ def test_what_a_part_raises_is_raised_and_ends_it():
   with pytest.raises(ZeroDivisionError):
     watch.wrap('x', lambda: 1 / 0)()
   watch.stop()
-  assert watch._running == ['start and plan']
+  assert watch._running == ['start and rest']
 
 
 def test_repeated_text(tmp_path):

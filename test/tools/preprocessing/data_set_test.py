@@ -12,6 +12,7 @@ from albert.common import files
 from albert.dataset import contract
 from albert.dataset import packing
 from albert.dataset import record_format
+from albert.dataset import tfrecord
 from tools.preprocessing import assembly
 from tools.preprocessing import data_set
 from tools.preprocessing import encoding
@@ -25,7 +26,7 @@ import small_corpus
 
 def examples(info, split):
   return [example_writer.parse_example(record) for path in info.paths(split)
-          for record in example_writer.read_records(path)]
+          for record in tfrecord.read_records(path)]
 
 
 @pytest.fixture
@@ -48,7 +49,7 @@ def test_a_data_set_is_what_its_json_says(tmp_path, paths):
     for number, (shard, path) in enumerate(zip(loaded.shards[split], loaded.paths(split))):
       assert shard.file == contract.shard_name(split, number, len(counts))
       assert shard.sha256 == files.file_sha256(path)
-      assert shard.records == len(list(example_writer.read_records(path)))
+      assert shard.records == len(list(tfrecord.read_records(path)))
   assert len(loaded.shards['train']) > 1
   assert small_corpus.contents(tmp_path / 'd')['vocab.txt'] == open(paths[1], 'rb').read()
   assert loaded.vocab_sha256 == files.file_sha256(paths[1])
@@ -59,7 +60,7 @@ def test_records_have_the_declared_features(tmp_path, paths):
   for split in ('train', 'heldout'):
     for example in examples(info, split):
       assert {name: len(values) for name, values in example.items()} == {
-          spec.name: record_format.feature_length(spec, 48, 7) for spec in stages.RECORD_FEATURES}
+          spec.name: record_format.feature_length(spec, 48, 7) for spec in record_format.WRITTEN_FEATURES}
 
 
 def heldout_ids(info):
@@ -130,7 +131,7 @@ def test_another_place_and_other_sizes_give_the_same_bytes(tmp_path, paths, monk
   expected = small_corpus.contents(tmp_path / 'd')
   (tmp_path / 'elsewhere').mkdir()
   moved = small_corpus.write(tmp_path / 'elsewhere')
-  monkeypatch.setattr(corpus, 'plan_units', lambda paths, encoding, at_any_line, plan=corpus.plan_units: plan(
+  monkeypatch.setattr(corpus, 'units', lambda paths, encoding, at_any_line, units=corpus.units: units(
       paths, encoding, 700, at_any_line))
   for name, value in (('_BLOCK_CHARACTERS', 100), ('_DUPLICATES_AT_ONCE', 1), ('_RUN_TOKENS', 300),
                       ('_BLOCK_RECORDS', 3)):
@@ -179,7 +180,7 @@ def test_the_second_time_nothing_is_done(tmp_path, paths, monkeypatch):
 
 
 @pytest.mark.parametrize('changes, words', [
-    (dict(max_seq_length=64), 'max_seq_length: there 48, asked 64'), (dict(random_seed=3), 'random_seed'),
+    (dict(max_seq_length=64), 'max_seq_length 48 instead of 64'), (dict(random_seed=3), 'random_seed'),
     (dict(segmenter='rjieba'), 'segmenter'), (dict(dupe_factor=5, masked_lm_prob=0.15), 'masked_lm_prob')])
 def test_another_data_set_needs_force(tmp_path, paths, changes, words):
   small_corpus.create(tmp_path / 'd', paths)
@@ -197,7 +198,7 @@ def test_changed_text_or_vocabulary_is_noticed(tmp_path, paths):
   with pytest.raises(UserError, match='contents of text.txt changed'):
     small_corpus.create(tmp_path / 'd', paths)
   small_corpus.write(tmp_path, tokens=small_corpus.vocabulary_tokens() + ['新'])
-  with pytest.raises(UserError, match='the vocabulary is another'):
+  with pytest.raises(UserError, match='another vocabulary'):
     small_corpus.create(tmp_path / 'd', paths)
 
 
@@ -287,7 +288,7 @@ def test_short_documents_are_counted_and_never_held_out(tmp_path):
     dict(max_seq_length=4), dict(max_predictions_per_seq=0), dict(max_predictions_per_seq=49), dict(dupe_factor=0),
     dict(masked_lm_prob=1.5), dict(short_seq_prob=-0.1), dict(random_seed=-1), dict(records_per_shard=0)])
 def test_settings_that_make_no_sense(tmp_path, paths, changes):
-  with pytest.raises(UserError, match='expected --' + next(iter(changes))):
+  with pytest.raises(UserError, match='^--{}: expected .* from .* found'.format(next(iter(changes)))):
     small_corpus.create(tmp_path / 'd', paths, **changes)
 
 
@@ -335,11 +336,11 @@ def test_json_is_readable(tmp_path, paths):
 def test_the_lengths_lie_beside_the_training_records(tmp_path, paths):
   info = small_corpus.create(tmp_path / 'd', paths, records_per_shard=40).info
   for shard, path in zip(info.shards['train'], info.paths('train')):
-    records = [example_writer.parse_example(record) for record in example_writer.read_records(path)]
+    records = [example_writer.parse_example(record) for record in tfrecord.read_records(path)]
     expected = [[record['input_mask'].sum(), record['masked_lm_weights'].sum()] for record in records]
     lengths = np.load(contract.lengths_file(path))
     assert lengths.dtype == np.uint16 and lengths.tolist() == expected
-    assert shard.packed_rows == len(packing.plan(lengths[:, 0], lengths[:, 1], 48, 7)) <= shard.records
+    assert shard.packed_rows == len(packing.fill_rows(lengths[:, 0], lengths[:, 1], 48, 7)) <= shard.records
     assert shard.bytes == os.path.getsize(path)
   assert all(shard.packed_rows is None for shard in info.shards['heldout'])
 

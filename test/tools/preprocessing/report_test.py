@@ -5,6 +5,7 @@ from xml.etree import ElementTree
 
 import numpy as np
 
+from albert.dataset import tfrecord
 from tools.preprocessing import data_set
 from tools.preprocessing import example_writer
 from tools.preprocessing import report
@@ -17,7 +18,7 @@ def test_the_report_has_the_figures_of_the_records(tmp_path):
   info = data_set.create(small_corpus.settings(paths[1]), [paths[0]], str(tmp_path / 'd')).info
   text = (tmp_path / 'd' / 'data_report.html').read_text(encoding='utf-8')
   records = [example_writer.parse_example(record) for path in info.paths('train')
-             for record in example_writer.read_records(path)]
+             for record in tfrecord.read_records(path)]
   used = np.concatenate([record['input_mask'] for record in records]).mean()
   assert 'Fill rate: {:.1%}'.format(used) in text
   assert '<td>Training records</td><td class="n">{:,}</td>'.format(len(records)) in text

@@ -18,7 +18,7 @@ def write(path, content, encoding='utf-8'):
 def read(path, unit_bytes=None, **options):
   reader = corpus.Reader(**options)
   encoding = options.get('encoding', 'utf-8')
-  units = corpus.plan_units([path], encoding, unit_bytes)
+  units = corpus.units([path], encoding, unit_bytes)
   return [document for unit in units for document in reader.documents(unit)], reader
 
 
@@ -56,7 +56,7 @@ def test_units_of_any_size_give_the_same_documents(tmp_path, unit_bytes):
   documents, _ = read(path, unit_bytes)
   assert [document[:3] for document in documents] == [document[:3] for document in read(path)[0]]
   assert len(documents) == 40
-  units = corpus.plan_units([path], unit_bytes=unit_bytes)
+  units = corpus.units([path], unit_bytes=unit_bytes)
   assert (len(units) > 1) == (unit_bytes < 1000)
   assert [unit.end for unit in units[:-1]] == [unit.begin for unit in units[1:]] and units[-1].end is None
 

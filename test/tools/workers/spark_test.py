@@ -4,6 +4,9 @@ import os
 import shutil
 import subprocess
 import sys
+import types
+from unittest import mock
+import zipfile
 
 import pytest
 
@@ -29,6 +32,27 @@ def test_without_java_make_test_spark_says_what_to_do():
                          stderr=subprocess.PIPE, universal_newlines=True)
   assert found.returncode == 1 and not found.stdout
   assert found.stderr.startswith('error: expected Java 17') and found.stderr.count('\n') == 1
+
+
+def test_the_workers_are_sent_all_modules_of_all_folders(tmp_path, monkeypatch):
+  context = mock.Mock()
+  stub = types.ModuleType('pyspark')
+  stub.SparkConf, stub.SparkContext = mock.Mock(), mock.Mock()
+  stub.SparkContext.getOrCreate.return_value = context
+  monkeypatch.setitem(sys.modules, 'pyspark', stub)
+  monkeypatch.setenv('PYSPARK_PYTHON', sys.executable)  # restored: Spark sets it where it is not
+  engine = spark.Spark('local[2]')
+  (path,), _ = context.addPyFile.call_args
+  with zipfile.ZipFile(path) as archive:
+    assert {'albert/__init__.py', 'albert/dataset/contract.py', 'tools/__init__.py', 'tools/text/__init__.py',
+            'tools/text/corpus.py', 'tools/workers/local.py'} <= set(archive.namelist())
+  # A worker has nothing else.
+  program = 'from tools.preprocessing import stages; from tools.workers import kept_results; print(stages.__file__)'
+  imported = subprocess.check_output([sys.executable, '-W', 'ignore', '-c', program], cwd=str(tmp_path),
+                                     env=dict(os.environ, PYTHONPATH=path), universal_newlines=True)
+  assert imported.strip() == os.path.join(path, 'tools', 'preprocessing', 'stages.py')
+  engine.close()
+  assert not os.path.exists(path)
 
 
 @pytest.fixture(scope='module')
