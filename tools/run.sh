@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # Runs a module of this repository in its environment, which is made if need be, from any directory:
 #   tools/run.sh albert.run_pretraining --input_file=data/records
-# The one place where the environment of every program is set.
+# Sets what every program needs in its environment. Settings of the memory allocator are not among it: the programs that
+# gain by them start themselves again with them, however they were started (albert/device/allocator.py).
 set -euo pipefail
 
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)

@@ -1,7 +1,7 @@
 """How this process gets memory from the kernel: settings that glibc and TensorFlow read once, when they start.
 
 glibc gives every large block back to the kernel when it is freed, so each training step faults all of its pages in
-again; and where it does not, the gaps between blocks of many sizes take as much again as what is in use. TensorFlow's
+again; and where it does not, the gaps between blocks of many sizes take as much again as the blocks. TensorFlow's
 own best-fit allocator keeps the memory and puts blocks together again. Needs no TensorFlow.
 """
 
@@ -9,7 +9,7 @@ import importlib.util
 import os
 import sys
 
-# Whether to use the settings: 'tuned' (what this module leaves behind, so that it acts once) or 'default'.
+# 'default' turns the settings off; 'tuned' marks a process that already has them.
 CHOICE = 'ALBERT_MALLOC'
 SETTINGS = {
     'TF_CPU_ALLOCATOR_USE_BFC': '1',  # tensors are allocated by best fit with coalescing
@@ -21,8 +21,9 @@ SETTINGS = {
 def start_again_with_settings():
   """Replaces this process by itself with SETTINGS in its environment, once; for programs that train.
 
-  To be called before TensorFlow is imported, which takes seconds. Does nothing with ALBERT_MALLOC=default, on an NPU
-  host, or where a command line cannot be read. A setting that the user made is kept.
+  glibc reads them before the first line of a program, which cannot set them for itself. To be called before
+  TensorFlow is imported, which takes seconds. Does nothing with ALBERT_MALLOC=default, on an NPU host, or where a
+  command line cannot be read. A setting of the user is kept.
   """
   changed = environment(os.environ, importlib.util.find_spec('npu_bridge') is not None)
   command = _command_line()
@@ -39,15 +40,15 @@ def environment(environ, on_npu):
 
 def describe(environ):
   """One line for the log: which allocator settings this process was started with."""
-  found = ['{}={}'.format(name, environ[name]) for name in SETTINGS if name in environ]
-  if not found:
+  settings = ['{}={}'.format(name, environ[name]) for name in SETTINGS if name in environ]
+  if not settings:
     return 'allocator=default'
-  return 'allocator={} ({}; {}=default turns this off)'.format(environ.get(CHOICE, 'own settings'), ' '.join(found),
+  return 'allocator={} ({}; {}=default turns this off)'.format(environ.get(CHOICE, 'own settings'), ' '.join(settings),
                                                                CHOICE)
 
 
 def _command_line():
-  """The words that started this process, interpreter options included; empty if they are not to be had."""
+  """The words that started this process, interpreter options included; empty if they cannot be read."""
   try:
     with open('/proc/self/cmdline', 'rb') as source:
       return [os.fsdecode(word) for word in source.read().split(b'\0')[:-1]]

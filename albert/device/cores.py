@@ -4,17 +4,16 @@ TensorFlow divides each operation among the cores, and each time waits for the s
 computed in towers side by side, whose operations have a core to themselves; see micro_batches.
 """
 
-import logging
+import collections
 import os
 
 from albert.common.errors import UserError
 
-# How the cores share the work. Sums depend on it, so a run keeps what it began with.
-SETTINGS = ('cpu_towers', 'intra_op_parallelism_threads', 'inter_op_parallelism_threads')
+# Settings of SessionOptions, ints. Sums depend on them, so a run keeps what it began with.
+Cores = collections.namedtuple('Cores', [
+    'cpu_towers', 'intra_op_parallelism_threads', 'inter_op_parallelism_threads'])
 # Each tower is a graph of its own, to be built and compiled. More than two were never measured.
 _MOST_TOWERS = 8
-
-_LOG = logging.getLogger('albert')
 
 
 def available():
@@ -23,49 +22,51 @@ def available():
 
 
 def choose_towers(sequences, cores=None):
-  """How many towers suit so many sequences at a time: the most that divide them evenly, a core for each. ints.
+  """The largest number of towers that divides the sequences evenly and leaves a core for each.
 
-  cores: None: those of this machine.
+  Args:
+    sequences: int, computed at a time.
+    cores: int; None: those of this machine.
   """
   most = min(cores or available(), _MOST_TOWERS)
   return max(count for count in range(1, most + 1) if sequences % count == 0)
 
 
-def settle(options, sequences, on_cpu=True, recorded=None):
-  """Sets those SETTINGS of npu_options.SessionOptions that are None: as the run began, else as suits this machine.
+def choose(options, sequences, on_cpu=True, recorded=None):
+  """Chooses the Cores: as the options say, else as the run began, else for this machine.
 
   Args:
     options: SessionOptions.
-    sequences: int, how many are computed at a time.
+    sequences: int, computed at a time.
     on_cpu: bool; elsewhere there is one tower.
     recorded: dict of name to int, the settings of a run that goes on, or None.
 
   Raises:
-    UserError: so many towers as were asked for do not divide the sequences evenly.
+    UserError: the towers of the options do not divide the sequences evenly.
   """
   recorded, cores = recorded or {}, available()
   # Runs from before there were towers had one.
   before = recorded.get('cpu_towers', 1) if recorded else None
-  options.cpu_towers = _towers(options.cpu_towers, sequences, before) if on_cpu else _one_tower(options.cpu_towers)
-  if options.intra_op_parallelism_threads is None:
-    kept = recorded.get('intra_op_parallelism_threads') if options.cpu_towers == before or not on_cpu else None
-    options.intra_op_parallelism_threads = kept or (1 if options.cpu_towers >= cores else cores)
-  if options.inter_op_parallelism_threads is None:
-    options.inter_op_parallelism_threads = recorded.get('inter_op_parallelism_threads') or cores
-  if options.cpu_towers > 1:
-    _LOG.info('%d towers of %d sequences side by side, on %d cores', options.cpu_towers,
-              sequences // options.cpu_towers, cores)
+  towers = _towers(options.cpu_towers, sequences, before) if on_cpu else 1
+  kept = recorded.get('intra_op_parallelism_threads') if towers == before or not on_cpu else None
+  return Cores(
+      cpu_towers=towers,
+      intra_op_parallelism_threads=options.intra_op_parallelism_threads or kept or (1 if towers >= cores else cores),
+      inter_op_parallelism_threads=(options.inter_op_parallelism_threads
+                                    or recorded.get('inter_op_parallelism_threads') or cores))
 
 
-def _towers(asked, sequences, before):
-  """As asked, else as before if that divides the sequences, else as suits the cores. before: int or None."""
-  if asked and sequences % asked:
+def describe(chosen, sequences):
+  """One line for the log, or None with one tower. chosen: Cores; sequences: int, computed at a time."""
+  if chosen.cpu_towers == 1:
+    return None
+  return '{} towers of {} sequences side by side, on {} cores'.format(
+      chosen.cpu_towers, sequences // chosen.cpu_towers, available())
+
+
+def _towers(wanted, sequences, before):
+  """The wanted number, else that from before if it divides the sequences, else one for this machine. int or None."""
+  if wanted and sequences % wanted:
     raise UserError('SessionOptions.cpu_towers: expected a divisor of the {} sequences that are computed at a time, '
-                    'found {}; leave it out'.format(sequences, asked))
-  return asked or (before if before and sequences % before == 0 else choose_towers(sequences))
-
-
-def _one_tower(asked):
-  if asked:
-    _LOG.info('SessionOptions.cpu_towers is ignored off the CPU')
-  return 1
+                    'found {}; leave it out'.format(sequences, wanted))
+  return wanted or (before if before and sequences % before == 0 else choose_towers(sequences))

@@ -1,4 +1,4 @@
-"""Does a training step fit into this machine's memory? Answered before the graph is built. Needs no TensorFlow."""
+"""Estimates the memory of a training step before its graph is built, for any task. Needs no TensorFlow."""
 
 import os
 
@@ -18,34 +18,35 @@ _LOGIT_TENSORS = 3.0
 _BATCHES_AHEAD = 6
 # Dropout keeps its mask and its result beside each tensor that it is applied to.
 _DROPOUT_TENSORS = 2.0
-# With recomputation: what is in a layer while its backward pass runs. Fitted to the peaks of memory_test.
+# With recomputation: of a layer's memory, while its backward pass runs. Fitted to the peaks of memory_test.
 _LAYERS_RECOMPUTED = 4.5
-# What a step in micro-batches that are chosen here may take, however much memory is free: the rest is left to others.
+# The most that a step may take in micro-batches chosen here, however much memory is free: the rest is left to others.
 _MOST_BYTES = 5 * 10**9
 # weight, gradient, two moments and their next values
 _COPIES_OF_PARAMETERS = 8
 
 
-def parameter_count(config):
-  """Trainable parameters of the whole pre-training model."""
+def parameter_count(config, heads):
+  """Trainable parameters of the whole model. config: AlbertConfig; heads: tasks.task.HeadSize."""
   wide, narrow, inner = config.hidden_size, config.embedding_size, config.intermediate_size
   embeddings = (config.vocab_size + config.type_vocab_size + config.max_position_embeddings + 2) * narrow
   mapping = (narrow + 1) * wide if narrow != wide else 0
   block = 4 * (wide + 1) * wide + 4 * wide + (wide + 1) * inner + (inner + 1) * wide
-  heads = (wide + 1) * wide + (wide + 3) * narrow + config.vocab_size + 2 * (wide + 1)
-  return embeddings + mapping + block * config.num_hidden_groups * config.inner_group_num + heads
+  pooler = (wide + 1) * wide
+  return (embeddings + mapping + block * config.num_hidden_groups * config.inner_group_num + pooler
+          + heads.parameters)
 
 
-def training_bytes(config, batch_size, max_seq_length, max_predictions_per_seq, recompute=False, towers=None):
+def training_bytes(config, batch_size, max_seq_length, heads, recompute=False, towers=None):
   """Estimated peak memory of training, in bytes.
 
   Args:
     config: AlbertConfig.
     batch_size: sequences that are computed at a time.
     max_seq_length: S.
-    max_predictions_per_seq: labels of a row, P or with packing more.
+    heads: HeadSize of the task.
     recompute: as for modeling.albert.
-    towers: in how many towers; None: as this machine's cores share them, see cores.
+    towers: int, computed side by side; None: as many as cores.choose_towers gives.
   """
   towers = towers or cores.choose_towers(batch_size)
   rows = batch_size * max_seq_length
@@ -53,14 +54,14 @@ def training_bytes(config, batch_size, max_seq_length, max_predictions_per_seq, 
   attention = _ATTENTION_TENSORS + _DROPOUT_TENSORS * bool(config.attention_probs_dropout_prob)
   layer = _BYTES * rows * (hidden * config.hidden_size + _INTERMEDIATE_TENSORS * config.intermediate_size
                            + attention * config.num_attention_heads * max_seq_length)
-  logits = _BYTES * _LOGIT_TENSORS * batch_size * max_predictions_per_seq * config.vocab_size
-  parameters = _BYTES * _COPIES_OF_PARAMETERS * parameter_count(config)
+  logits = _BYTES * _LOGIT_TENSORS * batch_size * heads.logits
+  parameters = _BYTES * _COPIES_OF_PARAMETERS * parameter_count(config, heads)
   blocks = config.num_hidden_layers * config.inner_group_num
   # Each tower's gradients of the weights, one for each layer, which wait for their sum.
   weights = _BYTES * towers * (4 * config.hidden_size ** 2 + 2 * config.hidden_size * config.intermediate_size)
   layers = (layer + weights) * blocks
   if recompute:
-    # The input of each, and what is in one of them; gradients of the weights are added one by one.
+    # The input of each, and one of them in full; gradients of the weights are added one by one.
     layers = min(layers, _BYTES * blocks * rows * config.hidden_size + _LAYERS_RECOMPUTED * layer + 2 * weights)
   return int(_BASE_BYTES + parameters + logits + layers)
 
@@ -103,33 +104,42 @@ def _read_entry(name, key):
     return 0
 
 
-def input_bytes(batch_size, max_seq_length, max_predictions_per_seq):
-  """What the batches that are made ahead take, in bytes."""
-  return _BATCHES_AHEAD * 8 * batch_size * 3 * (max_seq_length + max_predictions_per_seq)
+def input_bytes(batch_size, max_seq_length, heads):
+  """Memory of the batches that are made ahead, in bytes. heads: HeadSize of the task."""
+  return _BATCHES_AHEAD * 8 * batch_size * (3 * max_seq_length + heads.inputs)
 
 
-def choose_micro_batch_size(config, batch_size, max_seq_length, max_predictions_per_seq, available=None,
-                            recompute=False, towers=None):
+def choose_micro_batch_size(config, batch_size, max_seq_length, heads, available=None, recompute=False, towers=None):
   """The largest divisor of the batch size whose step needs a quarter of the free memory and 5 GB at most, or 1.
 
   Where the whole batch does not fit, one that `towers` divides goes before a larger one; None: as many as cores.
-  A step in micro-batches computes the same; `make bench-memory` measures what that costs.
+  A step in micro-batches computes the same; `make bench-memory` measures its cost. Arguments as for check_fits.
   """
   most_bytes = min(_MOST_BYTES, (available_bytes() if available is None else available) / 4)
   towers = towers or cores.available()
   # No more than fit without anything else in memory: a batch may have any size.
-  one, two = [training_bytes(config, size, max_seq_length, max_predictions_per_seq, recompute, towers=1)
+  one, two = [training_bytes(config, size, max_seq_length, heads, recompute, towers=1)
               for size in (1, 2)]
   fitting = [size for size in range(min(batch_size, int(most_bytes / (two - one))), 1, -1) if batch_size % size == 0
-             and training_bytes(config, size, max_seq_length, max_predictions_per_seq, recompute) <= most_bytes]
+             and training_bytes(config, size, max_seq_length, heads, recompute) <= most_bytes]
   if not fitting or fitting[0] == batch_size:
     return fitting[0] if fitting else 1
   return next((size for size in fitting if size % towers == 0), fitting[0])
 
 
-def check_fits(config, batch_size, micro_batch_size, max_seq_length, max_predictions_per_seq, available=None,
-               recompute=False):
-  """Compares the estimate with what is free. Returns (estimate, available) in bytes.
+def check_fits(config, batch_size, micro_batch_size, max_seq_length, heads, available=None, recompute=False):
+  """Compares the estimate with the free memory.
+
+  Args:
+    config: AlbertConfig.
+    batch_size: sequences of a step; micro_batch_size: of them, those that are computed at a time.
+    max_seq_length: S.
+    heads: HeadSize of the task.
+    available: free memory in bytes; None asks the kernel.
+    recompute: as for modeling.albert.
+
+  Returns:
+    (estimate, available) in bytes.
 
   Raises:
     UserError: it does not fit; the message names a setting that would.
@@ -137,8 +147,8 @@ def check_fits(config, batch_size, micro_batch_size, max_seq_length, max_predict
   available = available_bytes() if available is None else available
 
   def needed(batch, micro):
-    return (training_bytes(config, micro, max_seq_length, max_predictions_per_seq, recompute)
-            + input_bytes(batch, max_seq_length, max_predictions_per_seq))
+    return (training_bytes(config, micro, max_seq_length, heads, recompute)
+            + input_bytes(batch, max_seq_length, heads))
 
   estimate = needed(batch_size, micro_batch_size)
   if estimate <= available:

@@ -6,12 +6,14 @@ place that names them. Needs no TensorFlow.
 
 import collections
 import difflib
+import functools
 import json
 import os
 import re
 
 import gin
 
+from albert.common import checks
 from albert.common.errors import UserError
 
 DEVICES = ('auto', 'npu', 'gpu', 'cpu')
@@ -19,30 +21,41 @@ DEVICES = ('auto', 'npu', 'gpu', 'cpu')
 _OTHERS = ('device', 'loss_scale', 'fused_ops', 'mixed_precision', 'intra_op_parallelism_threads',
            'inter_op_parallelism_threads', 'cpu_towers')
 
-# field: of the AttrValue in parameter_map (b bool, i int, s bytes). expected: in words. accepts(value) -> bool.
-Parameter = collections.namedtuple('Parameter', ['field', 'expected', 'accepts'])
+# field: of the AttrValue in parameter_map (b bool, i int, s bytes). check(name, value) raises UserError.
+Parameter = collections.namedtuple('Parameter', ['field', 'check'])
 
 
 def _flag():
-  return Parameter('b', 'True or False', lambda value: isinstance(value, bool))
+  return Parameter('b', checks.flag)
 
 
-def _number(least, most=None):
-  expected = 'an int of at least {}'.format(least) if most is None else 'an int from {} to {}'.format(least, most)
-  return Parameter('i', expected, lambda value: isinstance(value, int) and not isinstance(value, bool) and
-                   value >= least and (most is None or value <= most))
+def _number(least):
+  return Parameter('i', functools.partial(checks.whole_number, least=least))
+
+
+def _zero_or_one():
+  return Parameter('i', _check('0 or 1', lambda value: type(value) is int and value in (0, 1)))
 
 
 def _choice(*values):
-  return Parameter('s', 'one of ' + ', '.join(values), lambda value: value in values)
+  return Parameter('s', functools.partial(checks.one_of, choices=values))
 
 
 def _text(expected='a string', pattern='.+'):
-  return Parameter('s', expected, lambda value: isinstance(value, str) and bool(re.fullmatch(pattern, value)))
+  return Parameter('s', _check(expected, lambda value: isinstance(value, str) and re.fullmatch(pattern, value)))
+
+
+def _check(expected, accepts):
+  """A check(name, value) that raises UserError unless accepts(value). expected: the accepted values in words."""
+  def check(name, value):
+    if not accepts(value):
+      raise UserError('{}: expected {}, found {!r}; correct it'.format(name, expected, value))
+  return check
 
 
 NPU_PARAMETERS = collections.OrderedDict([
-    ('use_off_line', Parameter('b', 'True (another device is SessionOptions.device)', lambda value: value is True)),
+    ('use_off_line', Parameter('b', _check('True (another device is SessionOptions.device)',
+                                           lambda value: value is True))),
     ('precision_mode', _choice('allow_mix_precision', 'allow_mix_precision_fp16', 'allow_mix_precision_bf16',
                                'allow_fp32_to_fp16', 'force_fp16', 'force_fp32', 'cube_fp16in_fp32out',
                                'must_keep_origin_dtype')),
@@ -65,8 +78,8 @@ NPU_PARAMETERS = collections.OrderedDict([
     ('op_compiler_cache_mode', _choice('enable', 'force', 'disable')),
     ('op_compiler_cache_dir', _text('the path of a folder')),
     ('op_select_implmode', _choice('high_precision', 'high_performance')),
-    ('deterministic', _number(0, 1)),
-    ('graph_run_mode', _number(0, 1)),
+    ('deterministic', _zero_or_one()),
+    ('graph_run_mode', _zero_or_one()),
     ('session_device_id', _number(0)),
     ('hccl_timeout', _number(1)),
 ])
@@ -81,9 +94,14 @@ _MIXED = ('allow_mix_precision', 'allow_mix_precision_fp16', 'allow_mix_precisio
 _NO_FP16 = ('force_fp32', 'must_keep_origin_dtype', 'allow_mix_precision_bf16', 'origin', 'mixed_bfloat16')
 
 
+def _is_loss_scale(value):
+  number = isinstance(value, (int, float)) and not isinstance(value, bool)
+  return value in (None, 'dynamic') or number and value >= 1
+
+
 @gin.configurable(module='albert.npu_session')
 class SessionOptions:
-  """Where and how precisely to compute. Gin binds all of it; None leaves the adapter's own default.
+  """Where and how precisely to compute, a constant. Gin binds all of it; None leaves the adapter's own default.
 
   Attributes:
     device: 'auto' (NPU if npu_bridge is installed, else a GPU, else the CPU), 'npu', 'gpu' or 'cpu'.
@@ -93,8 +111,8 @@ class SessionOptions:
     fused_ops: whether the NPU's own gelu and dropout, on a CPU the operations of albert.model.cpu_ops, replace those
       made of TensorFlow operations.
     intra_op_parallelism_threads, inter_op_parallelism_threads: of the host; None lets the run choose.
-    cpu_towers: in how many parts a CPU computes the sequences that are in memory at a time, a core each; None: as many
-      as there are cores and as divide the sequences evenly. Other devices compute one.
+    cpu_towers: number of parts in which a CPU computes the sequences that are in memory at a time, a core each; None
+      lets the run choose, see cores. Other devices compute one.
     npu: OrderedDict, name in NPU_PARAMETERS -> value, of those that were given; only the NPU reads them.
   """
 
@@ -110,17 +128,17 @@ class SessionOptions:
     """
     npu_parameters.update(precision_mode=precision_mode, iterations_per_loop=iterations_per_loop)
     self._check_names(npu_parameters)
-    self.device = device
-    self.loss_scale = loss_scale
-    self.fused_ops = fused_ops
-    self.mixed_precision = mixed_precision
-    self.intra_op_parallelism_threads = intra_op_parallelism_threads
-    self.inter_op_parallelism_threads = inter_op_parallelism_threads
-    self.cpu_towers = cpu_towers
-    self.npu = collections.OrderedDict(
-        (name, npu_parameters[name]) for name in NPU_PARAMETERS if npu_parameters.get(name) is not None)
+    vars(self).update(
+        device=device, loss_scale=loss_scale, fused_ops=fused_ops, mixed_precision=mixed_precision,
+        intra_op_parallelism_threads=intra_op_parallelism_threads,
+        inter_op_parallelism_threads=inter_op_parallelism_threads, cpu_towers=cpu_towers,
+        npu=collections.OrderedDict(
+            (name, npu_parameters[name]) for name in NPU_PARAMETERS if npu_parameters.get(name) is not None))
     self._check_values()
     self._check_combinations()
+
+  def __setattr__(self, name, value):
+    raise AttributeError('SessionOptions.{}: the options do not change after they are made'.format(name))
 
   @staticmethod
   def _check_names(names):
@@ -132,18 +150,15 @@ class SessionOptions:
             'they are ' + ', '.join(list(_OTHERS) + list(NPU_PARAMETERS))))
 
   def _check_values(self):
-    _check('device', self.device, 'one of ' + ', '.join(DEVICES), self.device in DEVICES)
+    checks.one_of('SessionOptions.device', self.device, DEVICES)
     for name in ('fused_ops', 'mixed_precision'):
-      _check(name, getattr(self, name), 'True or False', isinstance(getattr(self, name), bool))
-    number = isinstance(self.loss_scale, (int, float)) and not isinstance(self.loss_scale, bool)
-    _check('loss_scale', self.loss_scale, "'dynamic', None or a number of at least 1",
-           self.loss_scale in (None, 'dynamic') or number and self.loss_scale >= 1)
-    count = _number(1)
+      checks.flag('SessionOptions.' + name, getattr(self, name))
+    _check("'dynamic', None or a number of at least 1", _is_loss_scale)('SessionOptions.loss_scale', self.loss_scale)
     for name in ('intra_op_parallelism_threads', 'inter_op_parallelism_threads', 'cpu_towers'):
-      value = getattr(self, name)
-      _check(name, value, count.expected + ' or None', value is None or count.accepts(value))
+      if getattr(self, name) is not None:
+        checks.whole_number('SessionOptions.' + name, getattr(self, name))
     for name, value in self.npu.items():
-      _check(name, value, NPU_PARAMETERS[name].expected, NPU_PARAMETERS[name].accepts(value))
+      NPU_PARAMETERS[name].check('SessionOptions.' + name, value)
 
   def _check_combinations(self):
     npu = self.npu
@@ -187,10 +202,11 @@ class SessionOptions:
 
   def check_files(self):
     """Raises UserError where an option names a file that does not exist: the adapter would abort the process."""
-    for name, exists in (('modify_mixlist', os.path.isfile), ('dump_path', os.path.isdir)):
+    for name, expected, exists in (('modify_mixlist', 'the path of a JSON file', os.path.isfile),
+                                   ('dump_path', 'the path of a folder', os.path.isdir)):
       if name in self.npu and not exists(self.npu[name]):
         raise UserError('SessionOptions.{}: expected {} that exists, found {!r}; create it first'.format(
-            name, NPU_PARAMETERS[name].expected, self.npu[name]))
+            name, expected, self.npu[name]))
     if 'modify_mixlist' in self.npu:
       try:
         with open(self.npu['modify_mixlist'], encoding='utf-8') as source:
@@ -198,8 +214,3 @@ class SessionOptions:
       except (OSError, ValueError) as error:
         raise UserError('SessionOptions.modify_mixlist: expected a JSON file, found {} in {!r}; correct it'.format(
             ' '.join(str(error).split()), self.npu['modify_mixlist']))
-
-
-def _check(name, value, expected, good):
-  if not good:
-    raise UserError('SessionOptions.{}: expected {}, found {!r}'.format(name, expected, value))

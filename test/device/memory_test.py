@@ -10,7 +10,8 @@ from albert.common.errors import UserError
 from albert.device import memory
 from albert import input_pipeline
 from albert.modeling import AlbertConfig
-from albert.tasks import heads
+from albert.tasks import pretraining
+from albert.tasks.pretraining import head_size
 
 CONFIG = dict(vocab_size=97, embedding_size=16, hidden_size=24, num_hidden_layers=4, num_attention_heads=2,
               intermediate_size=40)
@@ -29,43 +30,45 @@ def test_parameter_count_is_that_of_the_graph(changes):
   batch = input_pipeline.Batch(**{
       name: tf.zeros([2, size], tf.float32 if name == 'masked_lm_weights' else tf.int32)
       for name, size in columns.items()})
-  heads.pretraining_model(batch, config, False)
-  assert memory.parameter_count(config) == sum(np.prod(v.shape.as_list()) for v in tf.trainable_variables())
+  pretraining.model(batch, config, False)
+  assert memory.parameter_count(config, head_size(config, 3)) == sum(
+      np.prod(v.shape.as_list()) for v in tf.trainable_variables())
 
 
 def test_the_message_names_a_setting_that_fits():
   config = AlbertConfig(**CONFIG)
-  limit = memory.training_bytes(config, 10, 128, 20, towers=2) + memory.input_bytes(20, 128, 20)
-  assert memory.check_fits(config, 20, 10, 128, 20, available=limit)[0] == limit
+  size = head_size(config, 20)
+  limit = memory.training_bytes(config, 10, 128, size, towers=2) + memory.input_bytes(20, 128, size)
+  assert memory.check_fits(config, 20, 10, 128, size, available=limit)[0] == limit
   with pytest.raises(UserError, match='set pretrain.micro_batch_size=10$'):
-    memory.check_fits(config, 20, 20, 128, 20, available=limit)
+    memory.check_fits(config, 20, 20, 128, size, available=limit)
   with pytest.raises(UserError, match='smaller model'):
-    memory.check_fits(config, 1, 1, 128, 20, available=10**6)
+    memory.check_fits(config, 1, 1, 128, size, available=10**6)
   with pytest.raises(UserError, match='set pretrain.train_batch_size=[0-9]+$') as caught:
-    memory.check_fits(config, 10**8, 1, 128, 20, available=10**9)
+    memory.check_fits(config, 10**8, 1, 128, size, available=10**9)
   fitting = int(str(caught.value).rsplit('=', 1)[1])
-  memory.check_fits(config, fitting, 1, 128, 20, available=10**9)
+  memory.check_fits(config, fitting, 1, 128, size, available=10**9)
 
 
 def test_micro_batches_divide_the_batch_and_leave_most_of_the_memory():
   base = AlbertConfig(vocab_size=21128, hidden_size=768, num_attention_heads=12, intermediate_size=3072)
   for gigabytes, expected in ((24, 4), (12, 2), (1, 1), (400, 4)):
-    assert memory.choose_micro_batch_size(base, 32, 512, 51, gigabytes * 10**9) == expected
+    assert memory.choose_micro_batch_size(base, 32, 512, head_size(base, 51), gigabytes * 10**9) == expected
   for whole in (1, 3, 5):
-    assert memory.choose_micro_batch_size(base, whole, 512, 51, 24 * 10**9) == whole
-  assert memory.choose_micro_batch_size(base, 2, 512, 51, 10**9) == 1
-  assert memory.choose_micro_batch_size(base, 10**10, 512, 51, 24 * 10**9) == 4  # without counting so far
+    assert memory.choose_micro_batch_size(base, whole, 512, head_size(base, 51), 24 * 10**9) == whole
+  assert memory.choose_micro_batch_size(base, 2, 512, head_size(base, 51), 10**9) == 1
+  assert memory.choose_micro_batch_size(base, 10**10, 512, head_size(base, 51), 24 * 10**9) == 4  # not counted up to
   # Two cores share 6 sequences better than 7, and three towers cannot share 4.
-  assert memory.choose_micro_batch_size(base, 30, 512, 51, 24 * 10**9) == 6
-  assert memory.choose_micro_batch_size(base, 24, 512, 51, 24 * 10**9, towers=3) == 6
-  assert memory.choose_micro_batch_size(base, 32, 512, 51, 24 * 10**9, recompute=True) == 16
+  assert memory.choose_micro_batch_size(base, 30, 512, head_size(base, 51), 24 * 10**9) == 6
+  assert memory.choose_micro_batch_size(base, 24, 512, head_size(base, 51), 24 * 10**9, towers=3) == 6
+  assert memory.choose_micro_batch_size(base, 32, 512, head_size(base, 51), 24 * 10**9, recompute=True) == 16
 
 
 def test_recomputation_needs_less():
   base = AlbertConfig(vocab_size=21128, hidden_size=768, num_attention_heads=12, intermediate_size=3072)
-  assert memory.check_fits(base, 4, 4, 512, 51, available=2 * 10**9, recompute=True)
+  assert memory.check_fits(base, 4, 4, 512, head_size(base, 51), available=2 * 10**9, recompute=True)
   with pytest.raises(UserError):
-    memory.check_fits(base, 4, 4, 512, 51, available=2 * 10**9)
+    memory.check_fits(base, 4, 4, 512, head_size(base, 51), available=2 * 10**9)
 
 
 def test_the_estimate_is_near_measured_peaks():
@@ -77,7 +80,8 @@ def test_the_estimate_is_near_measured_peaks():
       (768, 24, 4, 512, False): 5.45, (768, 12, 4, 512, True): 1.59}.items():
     config = AlbertConfig(vocab_size=21128, hidden_size=hidden, num_hidden_layers=layers, intermediate_size=4 * hidden,
                           num_attention_heads=12)
-    estimate = memory.training_bytes(config, batch, length, length // 10, recompute, 2 if batch > 1 else 1) / 1e9
+    towers = 2 if batch > 1 else 1
+    estimate = memory.training_bytes(config, batch, length, head_size(config, length // 10), recompute, towers) / 1e9
     assert 0.9 * peak < estimate < 1.2 * peak, (hidden, layers, batch, length, estimate)
 
 

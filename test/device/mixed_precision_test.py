@@ -13,7 +13,8 @@ from albert import input_pipeline
 from albert import lamb
 from albert.model.config import AlbertConfig
 from albert import npu_session
-from albert.run import directory
+from albert.run import checkpoints
+from albert.tasks.pretraining import Pretraining
 from albert.training import training_step
 from npu_stub import installed
 
@@ -28,28 +29,28 @@ def gpu(monkeypatch):
   monkeypatch.setattr(tf.config.experimental, 'list_physical_devices', lambda kind: ['gpu:0'])
 
 
-def _session(**options):
-  return npu_session.start(session_options.SessionOptions(**options), {})
+def _device(**options):
+  return npu_session.start(session_options.SessionOptions(**options), environ={})
 
 
-def _rewrite(session):
-  return session.session_config().graph_options.rewrite_options.auto_mixed_precision
+def _rewrite(device):
+  return device.session_config().graph_options.rewrite_options.auto_mixed_precision
 
 
 def test_the_graph_rewrite_is_on_where_it_was_asked_for(gpu):
   rewriter = npu_session.rewriter_config_pb2.RewriterConfig
-  assert _rewrite(_session(mixed_precision=True)) == rewriter.ON
-  assert _rewrite(_session()) == rewriter.DEFAULT
-  assert _rewrite(_session(device='cpu')) == rewriter.DEFAULT
-  description = _session(mixed_precision=True).describe()
+  assert _rewrite(_device(mixed_precision=True)) == rewriter.ON
+  assert _rewrite(_device()) == rewriter.DEFAULT
+  assert _rewrite(_device(device='cpu')) == rewriter.DEFAULT
+  description = _device(mixed_precision=True).describe()
   assert 'device=gpu' in description and 'precision=mixed_float16' in description
   assert 'loss_scale=dynamic' in description
-  assert 'loss_scale' not in _session().describe()
+  assert 'loss_scale' not in _device().describe()
 
 
 def _refusal(**options):
   with pytest.raises(UserError) as caught:
-    _session(mixed_precision=True, **options)
+    _device(mixed_precision=True, **options)
   message = str(caught.value).split('\n  In call to configurable')[0]
   assert '\n' not in message and 'SessionOptions.mixed_precision: expected a GPU' in message
   return message
@@ -66,14 +67,14 @@ def test_it_is_refused_where_it_would_do_nothing(gpu, monkeypatch):
 def test_lamb_is_inside_the_loss_scaling(gpu):
   inner = lamb.Lamb(0.1)
   with tf.Graph().as_default():
-    wrapped = _session(mixed_precision=True).wrap_optimizer(inner)
+    wrapped = _device(mixed_precision=True).loss_scaling.wrap(inner)
     assert isinstance(wrapped, tf.compat.v1.train.experimental.MixedPrecisionLossScaleOptimizer)
     variable = tf.get_variable('w', initializer=[1.0, 2.0])
     wrapped.apply_gradients(wrapped.compute_gradients(tf.reduce_sum(variable)))
     assert [inner.get_slot(variable, name).op.name for name in ('m', 'v')] == ['w/adam_m', 'w/adam_v']
     assert wrapped._optimizer is inner and SCALE in [v.op.name for v in tf.global_variables()]
-  assert _session().wrap_optimizer(inner) is inner
-  assert _session(mixed_precision=True, loss_scale=None).wrap_optimizer(inner) is inner
+  assert _device().loss_scaling.wrap(inner) is inner
+  assert _device(mixed_precision=True, loss_scale=None).loss_scaling.wrap(inner) is inner
 
 
 def _values(**changes):
@@ -89,12 +90,12 @@ def _overflow():
   return values
 
 
-def _train(session, batches, micro_batch_size=None):
+def _train(device, batches, micro_batch_size=None):
   """Makes a step with each batch. Returns (gradient norms, state after each step: {variable: value})."""
-  with tf.Graph().as_default(), tf.Session(config=session.session_config()) as running:
+  with tf.Graph().as_default(), tf.Session(config=device.session_config()) as running:
     batch = input_pipeline.Batch(**{name: tf.placeholder(tf.as_dtype(value.dtype), value.shape)
                                     for name, value in batches[0].items()})
-    update, _ = training_step.make(batch, CONFIG, OPTIONS, 100, session, micro_batch_size=micro_batch_size)
+    update, _ = training_step.make(Pretraining(CONFIG), batch, OPTIONS, 100, device, micro_batch_size=micro_batch_size)
     running.run(tf.global_variables_initializer())
     random = np.random.RandomState(0)
     for variable in sorted(tf.trainable_variables(), key=lambda v: v.op.name):
@@ -111,8 +112,8 @@ def _train(session, batches, micro_batch_size=None):
 @pytest.mark.parametrize('loss_scale, micro_batch_size', [('dynamic', 2), (1024, None)])
 def test_a_step_is_that_without_loss_scaling(gpu, loss_scale, micro_batch_size):
   """Gradients are clipped after they were divided by the scale: at norm 1, which theirs exceeds."""
-  expected_norms, expected = _train(_session(fused_ops=False), [_values()] * 2)
-  norms, states = _train(_session(mixed_precision=True, loss_scale=loss_scale), [_values()] * 2, micro_batch_size)
+  expected_norms, expected = _train(_device(fused_ops=False), [_values()] * 2)
+  norms, states = _train(_device(mixed_precision=True, loss_scale=loss_scale), [_values()] * 2, micro_batch_size)
   assert expected_norms[0] > 1.0
   np.testing.assert_allclose(norms, expected_norms, rtol=1e-3)
   assert [state['global_step'] for state in states] == [1, 2]
@@ -122,9 +123,9 @@ def test_a_step_is_that_without_loss_scaling(gpu, loss_scale, micro_batch_size):
 
 
 def test_after_an_overflow_only_the_scale_changes(gpu):
-  session = _session(mixed_precision=True)
-  _, states = _train(session, [_values(), _overflow(), _values()], micro_batch_size=2)
-  assert session.skips_overflows and 2.0 ** session.most_overflows == states[0][SCALE]
+  device = _device(mixed_precision=True)
+  _, states = _train(device, [_values(), _overflow(), _values()], micro_batch_size=2)
+  assert device.loss_scaling.skips_overflows and 2.0 ** device.loss_scaling.most_overflows == states[0][SCALE]
   assert [state[SCALE] for state in states] == [2.0 ** 15, 2.0 ** 14, 2.0 ** 14]
   assert [state['good_steps'] for state in states] == [1, 0, 1]
   assert [state['global_step'] for state in states] == [1, 1, 2]
@@ -136,9 +137,9 @@ def test_after_an_overflow_only_the_scale_changes(gpu):
 
 def test_with_a_fixed_scale_the_guard_skips(gpu):
   """TensorFlow's fixed scale would apply what is not finite. The guard's steps count, skipped ones too."""
-  session = _session(mixed_precision=True, loss_scale=1024)
-  _, states = _train(session, [_values(), _overflow(), _values()])
-  assert not session.skips_overflows
+  device = _device(mixed_precision=True, loss_scale=1024)
+  _, states = _train(device, [_values(), _overflow(), _values()])
+  assert not device.loss_scaling.skips_overflows
   assert [state['global_step'] for state in states] == [1, 2, 3]
   for name, value in states[0].items():
     if name != 'global_step':
@@ -154,7 +155,7 @@ def test_a_run_skips_an_overflow_and_goes_on_with_its_scale(gpu, tmp_path):
 
   def train():
     fault_runs.train(info.folder, tmp_path / 'out', *options)
-    return fault_runs.weights(directory.latest_checkpoint(str(tmp_path / 'out')))
+    return fault_runs.weights(checkpoints.latest(str(tmp_path / 'out')))
 
   expected = train()
   assert expected['global_step'] == 12 and expected[SCALE] < 2.0 ** 15

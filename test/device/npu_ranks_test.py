@@ -12,6 +12,7 @@ from albert import input_pipeline
 from albert import lamb
 from albert.model.config import AlbertConfig
 from albert import npu_session
+from albert.tasks.pretraining import Pretraining
 from albert.training import training_step
 from npu_stub import emulator
 
@@ -33,7 +34,7 @@ class Toy:
   On SHARDS the norm of the gradients is about 17, 18 and 4: two steps are clipped and one is not.
   """
 
-  def __init__(self, session, optimizer='adam', clip=10.0, seed=0):
+  def __init__(self, device, optimizer='adam', clip=10.0, seed=0):
     random = np.random.RandomState(seed)
     self.ids = tf.placeholder(tf.int32, [None])
     self.targets = tf.placeholder(tf.float32, [None, 2])
@@ -43,13 +44,14 @@ class Toy:
     self.bias = tf.get_variable('bias', initializer=np.zeros(2, np.float32))
     self.step = tf.train.get_or_create_global_step()
     predicted = tf.matmul(tf.gather(self.table, self.ids), self.kernel) + self.bias
-    weight = session.all_reduce_sum(tf.cast(tf.shape(self.ids)[0], tf.float32), 'weight') / float(session.ranks)
+    rows = tf.cast(tf.shape(self.ids)[0], tf.float32)
+    weight = device.collectives.all_reduce_sum(rows, 'weight') / float(device.ranks)
     self.loss = self.factor * tf.reduce_sum(tf.square(predicted - self.targets)) / weight
     self.inner = make_optimizer(optimizer)
-    self.optimizer = session.wrap_optimizer(self.inner)
-    found = session.average_gradients(self.optimizer.compute_gradients(self.loss))
+    self.optimizer = device.loss_scaling.wrap(self.inner)
+    found = device.collectives.average_gradients(self.optimizer.compute_gradients(self.loss))
     gradients, self.norm = tf.clip_by_global_norm([gradient for gradient, _ in found], clip)
-    self.train_op = session.wrap_train_op(self.optimizer.apply_gradients(
+    self.train_op = device.wrap_train_op(self.optimizer.apply_gradients(
         list(zip(gradients, [variable for _, variable in found])), self.step))
 
   def feed(self, rows, factor=1.0):
@@ -71,10 +73,10 @@ SHARDS = [[[0, 1, 2], [3]], [[4, 6], [7, 8, 9, 11]], [[5], [10, 12]]]
 def train_ranks(environment, optimizer, seeds=(0, 0), overflow=()):
   """Trains two ranks on their shards; returns for each rank the list of states after each step."""
   def run(rank):
-    session = npu_session.start(environ=environment(rank))
-    toy = Toy(session, optimizer, seed=seeds[rank])
+    device = npu_session.start(environ=environment(rank))
+    toy = Toy(device, optimizer, seed=seeds[rank])
     states = []
-    with tf.train.MonitoredTrainingSession(hooks=session.train_hooks(), config=session.session_config()) as running:
+    with tf.train.MonitoredTrainingSession(hooks=device.train_hooks(), config=device.session_config()) as running:
       for number, shards in enumerate(SHARDS):
         if (number, rank) in overflow:
           emulator.set_overflow()
@@ -98,7 +100,7 @@ def test_two_ranks_are_one_training(form, rank_environment, optimizer):
   assert [state[3] for state in first] == [1, 2, 3]
   # The same as one process with the batches of both ranks.
   with tf.Graph().as_default(), tf.Session() as running:
-    toy = Toy(npu_session.start(session_options.SessionOptions(device='cpu'), {}), optimizer)
+    toy = Toy(npu_session.start(session_options.SessionOptions(device='cpu'), environ={}), optimizer)
     running.run(tf.global_variables_initializer())
     alone = []
     for shards in SHARDS:
@@ -124,9 +126,9 @@ def test_overflow_on_any_rank_changes_nothing_on_all(form, rank_environment, opt
 
 
 def test_overflow_halves_the_scale_and_gradients_arrive_unscaled(form):
-  session = npu_session.start(environ={})
-  with tf.Graph().as_default(), tf.Session(config=session.session_config()) as running:
-    toy = Toy(session, clip=1e9)
+  device = npu_session.start(environ={})
+  with tf.Graph().as_default(), tf.Session(config=device.session_config()) as running:
+    toy = Toy(device, clip=1e9)
     scale = toy.optimizer._loss_scale_manager.get_loss_scale()
     running.run(tf.global_variables_initializer())
     before = running.run(toy.weights_and_slots())
@@ -142,8 +144,8 @@ def test_overflow_halves_the_scale_and_gradients_arrive_unscaled(form):
 
 def test_check_averaged_before_clip_finds_what_is_wrong(form, rank_environment):
   def run(rank):
-    session = npu_session.start(environ=rank_environment(rank))
-    toy = Toy(session)
+    device = npu_session.start(environ=rank_environment(rank))
+    toy = Toy(device)
     graph, variables = tf.get_default_graph(), tf.trainable_variables()
     emulator.check_averaged_before_clip(graph, variables, toy.norm)
     clipped = tf.clip_by_global_norm(tf.gradients(toy.loss, variables), 1.0)[1]
@@ -159,21 +161,21 @@ def test_estimator_on_two_ranks(form, rank_environment, tmp_path):
   os.mkdir(folders[1])
 
   def train(rank, steps):
-    session = npu_session.start(environ=rank_environment(rank))
+    device = npu_session.start(environ=rank_environment(rank))
 
     def model_fn(features, labels, mode):
       value = tf.get_variable('value', initializer=np.float32(rank + 1))
       loss = tf.square(value - features)
-      optimizer = session.wrap_optimizer(tf.train.AdamOptimizer(0.1))
-      found = session.average_gradients(optimizer.compute_gradients(loss))
-      train_op = session.wrap_train_op(optimizer.apply_gradients(found, tf.train.get_global_step()))
+      optimizer = device.loss_scaling.wrap(tf.train.AdamOptimizer(0.1))
+      found = device.collectives.average_gradients(optimizer.compute_gradients(loss))
+      train_op = device.wrap_train_op(optimizer.apply_gradients(found, tf.train.get_global_step()))
       return tf.estimator.EstimatorSpec(mode, loss=loss, train_op=train_op)
 
-    config = session.run_config(model_dir=folders[rank], save_checkpoints_steps=2, log_step_count_steps=1)
+    config = device.run_config(model_dir=folders[rank], save_checkpoints_steps=2, log_step_count_steps=1)
     estimator = tf.estimator.Estimator(model_fn, config=config)
     seen = []
     estimator.train(lambda: tf.data.Dataset.from_tensors(np.float32(rank * 4)).repeat(),
-                    hooks=session.train_hooks((_Record(seen),)), max_steps=steps)
+                    hooks=device.train_hooks((_Record(seen),)), max_steps=steps)
     return seen
 
   emulator.run_ranks(2, lambda rank: train(rank, 3))
@@ -202,8 +204,8 @@ class _Record(tf.train.SessionRunHook):
 
 def test_all_reduce_sum_adds_over_ranks(form, rank_environment):
   def run(rank):
-    session = npu_session.start(environ=rank_environment(rank))
-    total = session.all_reduce_sum(tf.constant([1.0, 2.0]) * (rank + 1), 'total')
+    device = npu_session.start(environ=rank_environment(rank))
+    total = device.collectives.all_reduce_sum(tf.constant([1.0, 2.0]) * (rank + 1), 'total')
     with tf.Session() as running:
       return running.run(total).tolist()
   assert emulator.run_ranks(2, run) == [[3.0, 6.0], [3.0, 6.0]]
@@ -217,7 +219,7 @@ CONFIG = AlbertConfig(vocab_size=31, embedding_size=6, hidden_size=8, num_hidden
 
 
 def albert_batch(masked_tokens, seed):
-  """Two records of 12 tokens with so many masked tokens each."""
+  """Two records of 12 tokens. masked_tokens: the number of each."""
   random = np.random.RandomState(seed)
   weights = np.array([[1.0] * n + [0.0] * (4 - n) for n in masked_tokens], np.float32)
   return input_pipeline.Batch(
@@ -234,20 +236,21 @@ def load_weights(running):
     variable.load(random.normal(0.0, 0.3, variable.shape.as_list()), running)
 
 
-def albert_steps(session, batch, steps=2):
+def albert_steps(device, batch, steps=2):
   """Weights, norm and loss after some steps on one batch."""
   def tensor(value):
     return tf.constant(value, tf.float32 if value.dtype == np.float32 else tf.int32)
 
   options = lamb.OptimizerOptions(learning_rate=0.1, num_warmup_steps=0)
-  update, figures = training_step.make(input_pipeline.Batch(*[tensor(value) for value in batch]), CONFIG, options, 100,
-                                       session)
+  update, figures = training_step.make(
+      Pretraining(CONFIG), input_pipeline.Batch(*[tensor(value) for value in batch]), options, 100,
+      device)
   scaffold = tf.train.Scaffold(init_fn=lambda _, running: load_weights(running))
-  with tf.train.MonitoredTrainingSession(scaffold=scaffold, hooks=session.train_hooks(),
-                                         config=session.session_config()) as running:
+  with tf.train.MonitoredTrainingSession(scaffold=scaffold, hooks=device.train_hooks(),
+                                         config=device.session_config()) as running:
     losses = [running.run([figures['total_loss'], update.train_op])[0] for _ in range(steps)]
     result = running.run({variable.op.name: variable for variable in tf.trainable_variables()})
-  if session.ranks > 1:
+  if device.ranks > 1:
     emulator.check_averaged_before_clip(tf.get_default_graph(), tf.trainable_variables(), update.norm)
   return result, losses
 
@@ -259,7 +262,7 @@ def test_albert_on_two_ranks_is_albert_on_the_whole_batch(form, rank_environment
       npu_session.start(environ=rank_environment(rank)), batches[rank]))
   with tf.Graph().as_default():
     whole = input_pipeline.Batch(*[np.concatenate(values) for values in zip(*batches)])
-    expected, losses = albert_steps(npu_session.start(session_options.SessionOptions(device='cpu'), {}), whole)
+    expected, losses = albert_steps(npu_session.start(session_options.SessionOptions(device='cpu'), environ={}), whole)
   np.testing.assert_allclose(np.mean([found[0][1], found[1][1]], axis=0), losses, rtol=1e-4)
   for name, value in expected.items():
     np.testing.assert_array_equal(found[0][0][name], found[1][0][name])

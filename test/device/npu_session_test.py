@@ -13,6 +13,7 @@ import tensorflow as tf
 
 from albert.common.errors import UserError
 from albert.common.files import ROOT
+from albert.device import cores
 from albert.device import session_options
 from albert import npu_session
 from npu_stub import installed
@@ -32,8 +33,8 @@ COMPANIONS = {'enable_dump': {'dump_path': '/tmp'}, 'enable_dump_debug': {'dump_
               'profiling_mode': {'profiling_options': 'task_trace'}}
 
 
-def parameter_map(session):
-  entries = installed.npu_optimizers(session.session_config())
+def parameter_map(device):
+  entries = installed.npu_optimizers(device.session_config())
   assert len(entries) == 1
   return {name: (value.WhichOneof('value'), getattr(value, value.WhichOneof('value')))
           for name, value in entries[0].parameter_map.items()}
@@ -53,26 +54,37 @@ def error_of(function, *args, **kwargs):
 
 def test_without_npu_bridge_it_is_the_cpu_and_one_log_line_says_so(caplog):
   with caplog.at_level(logging.INFO, logger='albert'):
-    session = npu_session.start(environ={})
-  assert session.device == 'cpu'
+    device = npu_session.start(environ={})
+  assert device.kind == 'cpu'
   lines = [record.getMessage() for record in caplog.records if 'device=' in record.getMessage()]
   assert lines == ['device=cpu (npu_bridge not installed) precision=fp32 steps_per_loop=1']
 
 
 def test_off_the_npu_everything_is_the_identity():
-  session = npu_session.start(environ={})
+  device = npu_session.start(environ={})
   tensor, optimizer = tf.constant(1.0), tf.train.AdamOptimizer()
-  assert (session.rank, session.ranks, session.is_chief) == (0, 1, True)
-  assert session.gelu is None and session.dropout is None
-  assert session.wrap_optimizer(optimizer) is optimizer
-  assert session.all_reduce_sum(tensor, 'x') is tensor
-  assert session.average_gradients([(tensor, 'v')]) == [(tensor, 'v')]
-  assert session.wrap_train_op(tensor.op) is tensor.op
-  assert session.train_hooks(['hook']) == ['hook']
+  assert (device.rank, device.ranks, device.is_chief) == (0, 1, True)
+  assert device.gelu is None and device.dropout is None
+  assert device.loss_scaling.wrap(optimizer) is optimizer
+  assert device.collectives.all_reduce_sum(tensor, 'x') is tensor
+  assert device.collectives.average_gradients([(tensor, 'v')]) == [(tensor, 'v')]
+  assert device.wrap_train_op(tensor.op) is tensor.op
+  assert device.train_hooks(['hook']) == ['hook']
+
+
+def test_choosing_logs_nothing_and_is_not_done_again(form, rank_environment, caplog):
+  options = session_options.SessionOptions()
+  with caplog.at_level(logging.INFO, logger='albert'):
+    placement = npu_session.choose(options, rank_environment(1))
+  assert not caplog.records
+  assert (placement.kind, placement.rank, placement.ranks) == ('npu', 1, 2)
+  device = npu_session.start(options, placement, environ={'RANK_SIZE': 'two'})
+  assert (device.kind, device.rank, device.ranks) == ('npu', 1, 2)
+  assert device.describe() == npu_session.start(options, environ=rank_environment(1)).describe()
 
 
 def test_npu_asked_for_and_absent_says_what_to_install():
-  message = error_of(npu_session.start, session_options.SessionOptions(device='npu'), {})
+  message = error_of(npu_session.start, session_options.SessionOptions(device='npu'), environ={})
   assert 'npu_bridge' in message and 'install' in message
 
 
@@ -82,9 +94,9 @@ def test_broken_npu_bridge_is_not_taken_for_an_absent_one(device, tmp_path, monk
   (tmp_path / 'npu_bridge' / '__init__.py').write_text(
       'raise ImportError("libge_runner.so: cannot open\\nshared object file")\n')
   monkeypatch.syspath_prepend(str(tmp_path))
-  message = error_of(npu_session.start, session_options.SessionOptions(device=device), {})
+  message = error_of(npu_session.start, session_options.SessionOptions(device=device), environ={})
   assert 'libge_runner.so: cannot open shared object file' in message and 'install' in message
-  assert npu_session.start(session_options.SessionOptions(device='cpu'), {}).device == 'cpu'
+  assert npu_session.start(session_options.SessionOptions(device='cpu'), environ={}).kind == 'cpu'
 
 
 def test_npu_bridge_without_a_module_that_is_needed_is_broken(tmp_path, monkeypatch):
@@ -104,28 +116,28 @@ def test_npu_is_taken_when_it_is_there(form):
 
 def test_only_a_device_with_a_host_in_the_loop_times_its_input(form):
   assert not npu_session.start(environ={}).measures_input_wait
-  assert npu_session.start(session_options.SessionOptions(device='cpu'), {}).measures_input_wait
+  assert npu_session.start(session_options.SessionOptions(device='cpu'), environ={}).measures_input_wait
 
 
 def test_cpu_asked_for_beside_an_npu(form):
-  session = npu_session.start(session_options.SessionOptions(device='cpu'), {})
-  assert session.describe() == 'device=cpu (as asked) precision=fp32 steps_per_loop=1'
+  device = npu_session.start(session_options.SessionOptions(device='cpu'), environ={})
+  assert device.describe() == 'device=cpu (as asked) precision=fp32 steps_per_loop=1'
   assert 'npu_bridge' not in sys.modules
 
 
 def test_gpu(monkeypatch):
   monkeypatch.setattr(tf.config.experimental, 'list_physical_devices', lambda kind: [])
-  assert 'GPU' in error_of(npu_session.start, session_options.SessionOptions(device='gpu'), {})
+  assert 'GPU' in error_of(npu_session.start, session_options.SessionOptions(device='gpu'), environ={})
   monkeypatch.setattr(tf.config.experimental, 'list_physical_devices', lambda kind: ['gpu:0'])
-  for device in ('gpu', 'auto'):
-    session = npu_session.start(session_options.SessionOptions(device=device), {})
-    assert session.device == 'gpu' and session.precision == 'fp32'
-    assert session.session_config().gpu_options.allow_growth
-  assert npu_session.start(session_options.SessionOptions(device='cpu'), {}).device == 'cpu'
+  for wanted in ('gpu', 'auto'):
+    device = npu_session.start(session_options.SessionOptions(device=wanted), environ={})
+    assert device.kind == 'gpu' and device.precision == 'fp32'
+    assert device.session_config().gpu_options.allow_growth
+  assert npu_session.start(session_options.SessionOptions(device='cpu'), environ={}).kind == 'cpu'
 
 
 def test_importing_needs_neither_npu_bridge_nor_ranks():
-  code = ('import sys\nfrom albert import npu_session\nassert npu_session.start(environ={}).device\n'
+  code = ('import sys\nfrom albert import npu_session\nassert npu_session.start(environ={}).kind\n'
           'assert not [name for name in sys.modules if name.startswith("npu_bridge")]')
   environ = {name: value for name, value in os.environ.items() if not name.startswith('RANK')}
   subprocess.run([sys.executable, '-W', 'ignore', '-c', code], cwd=ROOT, env=environ, check=True)
@@ -136,7 +148,8 @@ def test_importing_needs_neither_npu_bridge_nor_ranks():
 
 def test_several_ranks_without_an_npu_are_refused(rank_environment):
   for device in ('auto', 'cpu'):
-    message = error_of(npu_session.start, session_options.SessionOptions(device=device), rank_environment(0))
+    message = error_of(npu_session.start, session_options.SessionOptions(device=device),
+                       environ=rank_environment(0))
     assert 'RANK_SIZE=2' in message and 'install' in message
 
 
@@ -149,14 +162,14 @@ def test_ranks_that_cannot_be(environ):
 
 def test_unset_ranks_mean_one():
   for environ in ({}, {'RANK_SIZE': '', 'RANK_ID': ''}, {'RANK_SIZE': '1'}, {'RANK_SIZE': '1', 'RANK_ID': '0'}):
-    session = npu_session.start(environ=environ)
-    assert (session.rank, session.ranks) == (0, 1)
+    device = npu_session.start(environ=environ)
+    assert (device.rank, device.ranks) == (0, 1)
 
 
 def test_what_several_ranks_need(form, rank_environment, tmp_path):
   good = rank_environment(1)
-  session = npu_session.start(environ=good)
-  assert (session.rank, session.ranks, session.is_chief) == (1, 2, False)
+  device = npu_session.start(environ=good)
+  assert (device.rank, device.ranks, device.is_chief) == (1, 2, False)
   for name in ('JOB_ID', 'RANK_TABLE_FILE'):
     message = error_of(npu_session.start, environ={key: value for key, value in good.items() if key != name})
     assert 'no ' + name in message
@@ -173,11 +186,11 @@ def test_what_several_ranks_need(form, rank_environment, tmp_path):
 
 
 def test_default_config_of_one_card(form):
-  session = npu_session.start(environ={})
-  config = session.session_config()
+  device = npu_session.start(environ={})
+  config = device.session_config()
   installed.check_config(config, form)
-  assert parameter_map(session) == {'use_off_line': ('b', True), 'precision_mode': ('s', b'allow_mix_precision'),
-                                    'iterations_per_loop': ('i', 1)}
+  assert parameter_map(device) == {'use_off_line': ('b', True), 'precision_mode': ('s', b'allow_mix_precision'),
+                                   'iterations_per_loop': ('i', 1)}
   rewrites = config.graph_options.rewrite_options
   assert rewrites.remapping == rewrites.memory_optimization == rewrites.OFF
   assert config.allow_soft_placement
@@ -189,12 +202,36 @@ def test_default_config_of_several_cards(form, rank_environment):
 
 
 def test_remapping_stays_on_off_the_npu():
-  session = npu_session.start(session_options.SessionOptions(
-      device='cpu', intra_op_parallelism_threads=2, inter_op_parallelism_threads=3), {})
-  config = session.session_config()
+  device = npu_session.start(session_options.SessionOptions(
+      device='cpu', intra_op_parallelism_threads=2, inter_op_parallelism_threads=3), environ={})
+  config = device.session_config()
   assert not installed.npu_optimizers(config)
   assert config.graph_options.rewrite_options.remapping == config.graph_options.rewrite_options.DEFAULT
   assert (config.intra_op_parallelism_threads, config.inter_op_parallelism_threads) == (2, 3)
+
+
+def test_threads_are_those_that_were_chosen_else_of_the_options_else_tensorflows():
+  options = session_options.SessionOptions(device='cpu', intra_op_parallelism_threads=2)
+
+  def threads(chosen):
+    config = npu_session.start(options, threads=chosen, environ={}).session_config()
+    return config.intra_op_parallelism_threads, config.inter_op_parallelism_threads
+
+  assert threads(None) == (2, 0)
+  assert threads(cores.Cores(1, 4, 5)) == (4, 5)
+
+
+def test_options_are_frozen_and_gin_saves_them():
+  gin.parse_config('SessionOptions.hccl_timeout = 600')
+  options = session_options.SessionOptions(device='cpu')
+  for name in ('device', 'cpu_towers', 'anything'):
+    with pytest.raises(AttributeError, match=name):
+      setattr(options, name, 'gpu')
+  assert options.device == 'cpu' and options.npu['hccl_timeout'] == 600
+  saved = gin.operative_config_str().split('\n')
+  for line in ('SessionOptions.hccl_timeout = 600', 'SessionOptions.cpu_towers = None',
+               "SessionOptions.loss_scale = 'dynamic'", 'SessionOptions.fused_ops = True'):
+    assert line in saved
 
 
 def test_the_table_names_what_the_adapter_reads():
@@ -211,12 +248,12 @@ def test_each_option_is_reachable_by_gin_in_its_field(name, tmp_path, monkeypatc
   bound = dict(COMPANIONS.get(name, {}), **{name: VALUES[name]})
   gin.parse_config(['SessionOptions.{}={!r}'.format(key, value) for key, value in bound.items()])
   with installed.npu_bridge('cann_5_0'):
-    session = npu_session.start(environ={})
-    installed.check_config(session.session_config(), 'cann_5_0')
+    device = npu_session.start(environ={})
+    installed.check_config(device.session_config(), 'cann_5_0')
     expected = VALUES[name].encode() if isinstance(VALUES[name], str) else VALUES[name]
-    assert parameter_map(session)[name] == (installed.FIELDS['cann_5_0'][name], expected)
+    assert parameter_map(device)[name] == (installed.FIELDS['cann_5_0'][name], expected)
     if name == 'precision_mode_v2':
-      assert 'precision_mode' not in parameter_map(session)
+      assert 'precision_mode' not in parameter_map(device)
 
 
 @pytest.mark.parametrize('name, values', [
@@ -256,24 +293,32 @@ def test_files_that_options_name_exist(form, tmp_path):
   bad.write_text('{')
   for options in (dict(enable_dump=True, dump_path=missing), dict(modify_mixlist=missing),
                   dict(modify_mixlist=str(bad))):
-    assert str(tmp_path) in error_of(npu_session.start, session_options.SessionOptions(**options), {})
-  npu_session.start(session_options.SessionOptions(device='cpu', modify_mixlist=missing), {})
+    assert str(tmp_path) in error_of(npu_session.start, session_options.SessionOptions(**options), environ={})
+  npu_session.start(session_options.SessionOptions(device='cpu', modify_mixlist=missing), environ={})
 
 
 def test_options_that_do_nothing_here_are_said():
   options = session_options.SessionOptions(hccl_timeout=600, iterations_per_loop=10)
-  session = npu_session.start(options, {})
-  assert session.steps_per_loop == 1
-  assert session.describe().endswith('steps_per_loop=1 (ignored off the NPU: iterations_per_loop, hccl_timeout)')
+  device = npu_session.start(options, environ={})
+  assert device.steps_per_loop == 1
+  assert device.describe().endswith('steps_per_loop=1 (ignored off the NPU: iterations_per_loop, hccl_timeout)')
   with installed.npu_bridge('cann_20_2'):
-    assert '(unknown to CANN before 5.0.1: hccl_timeout)' in npu_session.start(options, {}).describe()
+    assert '(unknown to CANN before 5.0.1: hccl_timeout)' in npu_session.start(options, environ={}).describe()
   with installed.npu_bridge('cann_5_0'):
-    assert 'unknown' not in npu_session.start(options, {}).describe()
+    assert 'unknown' not in npu_session.start(options, environ={}).describe()
+
+
+def test_towers_are_said_to_do_nothing_off_the_cpu(form):
+  def said(**options):
+    options = session_options.SessionOptions(cpu_towers=2, **options)
+    return '(ignored off the CPU: cpu_towers)' in npu_session.start(options, environ={}).describe()
+
+  assert [said(), said(device='cpu')] == [True, False]
 
 
 def test_run_config_keeps_the_npu_through_replace(form):
-  session = npu_session.start(session_options.SessionOptions(op_select_implmode='high_precision'), {})
-  config = session.run_config(model_dir='/tmp/x', save_checkpoints_steps=7).replace(tf_random_seed=5)
+  device = npu_session.start(session_options.SessionOptions(op_select_implmode='high_precision'), environ={})
+  config = device.run_config(model_dir='/tmp/x', save_checkpoints_steps=7).replace(tf_random_seed=5)
   assert config.save_checkpoints_steps == 7 and config.tf_random_seed == 5
   installed.check_config(config.session_config, form)
   entry, = installed.npu_optimizers(config.session_config)
@@ -287,16 +332,16 @@ def test_functions_of_newer_adapters_are_used(rank_environment, monkeypatch):
     spies = [mock.Mock(side_effect=getattr(npu_init, name)) for name in names]
     for name, spy in zip(names, spies):
       monkeypatch.setattr(npu_init, name, spy)
-    session = npu_session.start(environ=rank_environment(0))
-    session.run_config()
-    session.train_hooks()
+    device = npu_session.start(environ=rank_environment(0))
+    device.run_config()
+    device.train_hooks()
   assert all(spy.called for spy in spies)
 
 
 def test_only_the_chief_saves_and_summarises(form, rank_environment):
   for rank, expected in ((0, (7, 5)), (1, (None, 0))):
-    session = npu_session.start(environ=rank_environment(rank))
-    config = session.run_config(model_dir='/tmp/x', save_checkpoints_steps=7, save_summary_steps=5)
+    device = npu_session.start(environ=rank_environment(rank))
+    config = device.run_config(model_dir='/tmp/x', save_checkpoints_steps=7, save_summary_steps=5)
     assert (config.save_checkpoints_steps, config.save_summary_steps) == expected
     assert config.save_checkpoints_secs is None and config.model_dir == '/tmp/x'
 
@@ -314,20 +359,20 @@ def test_hooks_of_one_card_and_of_several(form, rank_environment, hooks):
 
 
 def test_loop_offload(form):
-  session = npu_session.start(session_options.SessionOptions(iterations_per_loop=10), {})
-  found = parameter_map(session)
+  device = npu_session.start(session_options.SessionOptions(iterations_per_loop=10), environ={})
+  found = parameter_map(device)
   assert found['iterations_per_loop'] == ('i', 10) and found['enable_data_pre_proc'] == ('b', True)
-  assert session.steps_per_loop == 10 and 'steps_per_loop=10' in session.describe()
-  session.check_steps(100, 20)
-  session.check_steps(100, None)
-  assert 'num_train_steps' in error_of(session.check_steps, 105, 20)
-  assert 'save_checkpoints_steps' in error_of(session.check_steps, 100, 25)
+  assert device.steps_per_loop == 10 and 'steps_per_loop=10' in device.describe()
+  device.check_steps(100, 20)
+  device.check_steps(100, None)
+  assert 'num_train_steps' in error_of(device.check_steps, 105, 20)
+  assert 'save_checkpoints_steps' in error_of(device.check_steps, 100, 25)
   with tf.Graph().as_default():
     tf.train.create_global_step()
     with tf.name_scope('somewhere'):
-      train_op = session.wrap_train_op(tf.no_op())
+      train_op = device.wrap_train_op(tf.no_op())
     assert train_op.name == 'IterationOp'
-    with tf.train.MonitoredTrainingSession(hooks=session.train_hooks()) as running:
+    with tf.train.MonitoredTrainingSession(hooks=device.train_hooks()) as running:
       loop, = tf.get_collection('npu_runconfig_iterations_per_loop')
       assert running.run(loop) == 9
 
@@ -336,16 +381,16 @@ def test_loop_offload(form):
 
 
 def test_fused_operations(form):
-  session = npu_session.start(environ={})
+  device = npu_session.start(environ={})
   x = tf.constant(np.linspace(-3, 3, 50), tf.float32)
   expected = [0.5 * v * (1 + np.tanh(np.sqrt(2 / np.pi) * (v + 0.044715 * v ** 3))) for v in np.linspace(-3, 3, 50)]
-  kept = session.dropout(tf.ones([10000]), 0.25)
+  kept = device.dropout(tf.ones([10000]), 0.25)
   with tf.Session() as running:
-    np.testing.assert_allclose(running.run(session.gelu(x)), expected, atol=1e-6)
+    np.testing.assert_allclose(running.run(device.gelu(x)), expected, atol=1e-6)
     kept = running.run(kept)
   assert 0.7 < np.mean(kept > 0) < 0.8 and np.isclose(kept.max(), 1 / 0.75)
-  assert session.dropout(x, 0.0) is x
-  plain = npu_session.start(session_options.SessionOptions(fused_ops=False), {})
+  assert device.dropout(x, 0.0) is x
+  plain = npu_session.start(session_options.SessionOptions(fused_ops=False), environ={})
   assert plain.gelu is None and plain.dropout is None and 'fused_ops=none' in plain.describe()
 
 
@@ -353,7 +398,7 @@ def test_fused_operations(form):
 
 
 def test_dynamic_loss_scale_has_the_constants_of_the_910(form):
-  wrapped = npu_session.start(environ={}).wrap_optimizer(tf.train.AdamOptimizer())
+  wrapped = npu_session.start(environ={}).loss_scaling.wrap(tf.train.AdamOptimizer())
   manager = wrapped._loss_scale_manager
   assert type(wrapped).__name__ == 'NPULossScaleOptimizer' and not wrapped._is_distributed
   assert (manager._incr_every_n_steps, manager._decr_every_n_nan_or_inf, manager._incr_ratio,
@@ -365,7 +410,7 @@ def test_dynamic_loss_scale_has_the_constants_of_the_910(form):
 
 def test_a_scale_may_fall_to_one_before_skipped_steps_count(form):
   def most(**options):
-    return npu_session.start(session_options.SessionOptions(**options), {}).most_overflows
+    return npu_session.start(session_options.SessionOptions(**options), environ={}).loss_scaling.most_overflows
 
   assert [most(), most(loss_scale=1024), most(loss_scale=None), most(device='cpu')] == [32, 0, 0, 0]
 
@@ -373,14 +418,14 @@ def test_a_scale_may_fall_to_one_before_skipped_steps_count(form):
 def test_fixed_loss_scale_and_none(form, rank_environment):
   optimizer = tf.train.AdamOptimizer()
   options = session_options.SessionOptions(loss_scale=1024)
-  fixed = npu_session.start(options, rank_environment(0)).wrap_optimizer(optimizer)
+  fixed = npu_session.start(options, environ=rank_environment(0)).loss_scaling.wrap(optimizer)
   assert fixed._is_distributed
   with tf.Session() as running:
     assert running.run(fixed._loss_scale_manager.get_loss_scale()) == 1024.0
   for options in (dict(loss_scale=None), dict(precision_mode='force_fp32'), dict(precision_mode_v2='origin'),
                   dict(precision_mode='must_keep_origin_dtype')):
-    session = npu_session.start(session_options.SessionOptions(**options), {})
-    assert session.wrap_optimizer(optimizer) is optimizer, options
+    device = npu_session.start(session_options.SessionOptions(**options), environ={})
+    assert device.loss_scaling.wrap(optimizer) is optimizer, options
 
 
 # --- the stand-in is strict, or the tests above prove little

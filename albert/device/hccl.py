@@ -1,0 +1,103 @@
+"""Several Ascend cards, a process each: which of them this is, and what they exchange through HCCL."""
+
+import inspect
+import json
+
+import tensorflow as tf
+
+from albert.common.errors import UserError
+from albert.device.collectives import Collectives
+
+# Types that the broadcast of the 910 can carry.
+_BROADCAST_TYPES = (tf.int8, tf.int32, tf.int64, tf.float16, tf.float32)
+
+
+def read_ranks(environ):
+  """(rank, ranks) from RANK_ID and RANK_SIZE; unset means one process. Raises UserError where they do not fit."""
+  size, rank = environ.get('RANK_SIZE') or '1', environ.get('RANK_ID') or None
+  if rank is None and size == '1':
+    rank = '0'
+  if not (size.isdigit() and int(size) > 0 and rank and rank.isdigit() and int(rank) < int(size)):
+    raise UserError('expected RANK_SIZE of at least 1 and RANK_ID from 0 to RANK_SIZE-1 in the environment, found '
+                    'RANK_SIZE={} and RANK_ID={}; unset both for one card'.format(size, rank))
+  return int(rank), int(size)
+
+
+def check_job(environ, ranks):
+  """Raises UserError unless the variables that several ranks need are there and the rank table fits."""
+  # Later releases can do without a table: CM_CHIEF_IP names the process that gathers the others.
+  needed = ['JOB_ID'] + ([] if environ.get('CM_CHIEF_IP') else ['RANK_TABLE_FILE'])
+  missing = [name for name in needed if not environ.get(name)]
+  if missing:
+    raise UserError('RANK_SIZE={}: expected {} in the environment, found no {}; set what is missing'.format(
+        ranks, ' and '.join(needed), ' and no '.join(missing)))
+  if 'RANK_TABLE_FILE' in needed:
+    _check_rank_table(environ['RANK_TABLE_FILE'], ranks)
+
+
+def _check_rank_table(path, ranks):
+  try:
+    with open(path, encoding='utf-8') as source:
+      table = json.load(source)
+    if 'group_list' in table:  # the older layout
+      return
+    devices = [device for server in table['server_list'] for device in server['device']]
+    content = 'status {!r} and {} devices'.format(table['status'], len(devices))
+    fits = table['status'] == 'completed' and len(devices) == ranks
+  except (OSError, ValueError, KeyError, TypeError) as error:
+    content, fits = repr(error), False
+  if not fits:
+    raise UserError('RANK_TABLE_FILE={}: expected a rank table with status "completed" and RANK_SIZE={} devices, '
+                    'found {}; correct the table or RANK_SIZE'.format(path, ranks, ' '.join(content.split())))
+
+
+class Hccl(Collectives):
+  """The collectives of several cards."""
+
+  def __init__(self, bridge, rank, ranks):
+    """bridge: the modules of npu_bridge, as npu_session.Placement has them. rank, ranks: int."""
+    super().__init__(rank, ranks)
+    self._bridge = bridge
+
+  def all_reduce_sum(self, tensor, name='all_reduce_sum'):
+    with tf.name_scope(name):
+      # fusion=0: not gathered into the all-reduces of the gradients, which come much later.
+      return self._bridge.hccl_ops.allreduce(tensor, 'sum', fusion=0)
+
+  def average(self, gradient, variable):
+    allreduce = self._bridge.npu_optimizer.allreduce
+    arguments = dict(tensor=gradient, average=True)
+    # Before CANN 5.0.1 the variable is the second argument; by keyword either form gets what it means.
+    if 'var' in inspect.signature(allreduce).parameters:
+      arguments['var'] = variable
+    return allreduce(**arguments)
+
+  def hooks(self):
+    npu_init = self._bridge.npu_init
+    if hasattr(npu_init, 'npu_hooks_append'):
+      # A list, and nothing else: any other sequence is replaced by a new list, without its hooks.
+      hooks = npu_init.npu_hooks_append(hooks_list=[])
+    else:
+      hooks = [self._bridge.npu_hook.NPUBroadcastGlobalVariablesHook(0, self.rank)]
+    return hooks + [_BroadcastState(self._bridge.hccl_ops)]
+
+
+class _BroadcastState(tf.train.SessionRunHook):
+  """Gives every rank the optimizer slots, global_step and loss scale of rank 0, which alone restores a checkpoint.
+
+  The adapter's own hook covers only trainable variables from CANN 5.0.1 on: weights would start equal and part.
+  """
+
+  def __init__(self, hccl_ops):
+    self._hccl_ops = hccl_ops
+    self._broadcast = None
+
+  def begin(self):
+    trainable = set(tf.trainable_variables())
+    with tf.name_scope('broadcast_state'):
+      self._broadcast = tf.group(*[
+          tf.assign(variable, self._hccl_ops.broadcast([variable], 0)[0]) for variable in tf.global_variables()
+          if variable not in trainable and variable.dtype.base_dtype in _BROADCAST_TYPES])
+
+  def after_create_session(self, session, coord):
+    session.run(self._broadcast)
