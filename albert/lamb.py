@@ -8,6 +8,7 @@ You et al. 2019, "Large Batch Optimization for Deep Learning", algorithm 2. Vari
 LayerNorm, layer_norm or bias get neither decay nor trust ratio.
 """
 
+import dataclasses
 import re
 
 import gin
@@ -20,12 +21,13 @@ OPTIMIZERS = ('lamb', 'adamw')
 
 
 @gin.configurable
+@dataclasses.dataclass(frozen=True)
 class OptimizerOptions:
-  """The optimizer and its schedule.
+  """The optimizer and its schedule. Immutable.
 
   Attributes:
     optimizer: 'lamb' or 'adamw'.
-    learning_rate: the rate from which the polynomial decays.
+    learning_rate: the rate that the polynomial decays from.
     num_warmup_steps: W, steps of linear warm-up from 0.
     poly_power: power of the polynomial decay, which runs from step 0 to num_train_steps.
     weight_decay_rate: decoupled weight decay.
@@ -34,23 +36,20 @@ class OptimizerOptions:
     clip_norm: gradients are clipped to this global norm first.
 
   Raises:
-    UserError: a value that cannot be meant.
+    UserError: a value of another type or range.
   """
 
-  def __init__(self, optimizer='lamb', learning_rate=1.375e-5, num_warmup_steps=3125, poly_power=1.0,
-               weight_decay_rate=0.01, beta_1=0.9, beta_2=0.999, epsilon=1e-6, clip_norm=1.0):
-    self.optimizer = optimizer
-    self.learning_rate = learning_rate
-    self.num_warmup_steps = num_warmup_steps
-    self.poly_power = poly_power
-    self.weight_decay_rate = weight_decay_rate
-    self.beta_1 = beta_1
-    self.beta_2 = beta_2
-    self.epsilon = epsilon
-    self.clip_norm = clip_norm
-    self._check()
+  optimizer: str = 'lamb'
+  learning_rate: float = 1.375e-5
+  num_warmup_steps: int = 3125
+  poly_power: float = 1.0
+  weight_decay_rate: float = 0.01
+  beta_1: float = 0.9
+  beta_2: float = 0.999
+  epsilon: float = 1e-6
+  clip_norm: float = 1.0
 
-  def _check(self):
+  def __post_init__(self):
     checks.one_of('OptimizerOptions.optimizer', self.optimizer, OPTIMIZERS)
     checks.whole_number('OptimizerOptions.num_warmup_steps', self.num_warmup_steps, least=0)
     for name in ('learning_rate', 'poly_power', 'weight_decay_rate'):

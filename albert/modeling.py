@@ -2,6 +2,7 @@
 
 Lan et al. 2019, "ALBERT: A Lite BERT for Self-supervised Learning of Language Representations".
 Shapes: B batch, S sequence, E embedding size, H hidden size, N heads, D = H / N, I intermediate size, V vocabulary.
+B, S and the other counts of rows may be unknown until a session runs; sizes that the graph knows stay static.
 Variable names are the format of the published checkpoints; `modeling_test` pins them.
 """
 
@@ -11,6 +12,7 @@ import math
 
 import tensorflow as tf
 
+from albert.common.errors import UserError
 from albert.model.config import AlbertConfig  # noqa: F401, part of this module's interface
 from albert.model import layers
 from albert.model import recomputation
@@ -20,16 +22,17 @@ from albert.model import recomputation
 # their example.
 Packing = collections.namedtuple('Packing', ['position_ids', 'example_ids', 'cls_positions'])
 
-# What the encoder gives: embedding_output float32 [B, S, E] (after LayerNorm and dropout), sequence_output float32
-# [B, S, H], or [B, R, H] of the rows that were asked for, pooled_output float32 [B, H] ([B*K, H] with packing),
+# The encoder's results: embedding_output float32 [B, S, E] (after LayerNorm and dropout), sequence_output float32
+# [B, S, H], or [B, R, H] at the R read_positions, pooled_output float32 [B, H] ([B*K, H] with packing),
 # embedding_table float32 [V, E] (tied with the MLM head).
 AlbertOutputs = collections.namedtuple(
     'AlbertOutputs', ['embedding_output', 'sequence_output', 'pooled_output', 'embedding_table'])
 
 # The operations that a backend may replace: gelu(x), dropout(x, rate), add_and_norm(x, y, norm),
-# attention(query, key_value, padding_scores, num_heads, dropout), cross_entropy(logits, labels), three_times(x), which
-# is x for three readers. See training_step.model_ops.
-Ops = collections.namedtuple('Ops', ['gelu', 'dropout', 'add_and_norm', 'attention', 'cross_entropy', 'three_times'])
+# attention(query, key_value, padding_scores, num_heads, dropout), cross_entropy(logits, labels), for_three_readers(x),
+# which is (x, x, x). See training_step.model_ops.
+Ops = collections.namedtuple(
+    'Ops', ['gelu', 'dropout', 'add_and_norm', 'attention', 'cross_entropy', 'for_three_readers'])
 
 # Added to the attention scores of padding: exp(-10000) is 0 in float32 and in float16.
 _PADDING_SCORE = -10000.0
@@ -38,7 +41,7 @@ _PADDING_SCORE = -10000.0
 _Layer = collections.namedtuple('_Layer', [
     'query', 'key', 'value', 'attention_output', 'attention_norm', 'intermediate', 'output', 'output_norm'])
 
-# What a block multiplies with: query is scaled, key_value is both side by side; the others are the variables.
+# The factors of a block's products: query is scaled, key_value is both side by side; the others are the variables.
 _Weights = collections.namedtuple('_Weights', [
     'query', 'key_value', 'attention_output', 'attention_norm', 'intermediate', 'output', 'output_norm'])
 
@@ -54,15 +57,19 @@ def albert(input_ids, input_mask, segment_ids, config, is_training, ops=None, re
     config: AlbertConfig with vocab_size set.
     is_training: Python bool; dropout is off without it.
     ops: Ops, or None for this library's own.
-    read_positions: int32 [B, R], the positions whose output is needed, the first of them that of [CLS] (with packing
-      the K of all examples); the last layer computes no others. None means all.
+    read_positions: int32 [B, R], the positions whose output is needed, [CLS] first (with packing, that of each of the K
+      examples); the last layer computes no others. None means all.
     packing: Packing where a row holds several examples, else None.
-    recompute: Python bool, whether the backward pass computes each layer again from its input instead of keeping what
-      is in it. The last one is not: its backward pass begins at once.
+    recompute: Python bool, whether the backward pass computes each layer again from its input instead of keeping its
+      intermediate results. The last layer is never recomputed: its backward pass begins at once.
     scope: variable scope.
 
   Returns:
     AlbertOutputs.
+
+  Raises:
+    UserError: S is above config.max_position_embeddings. An S that the graph does not know fails when it is run, as
+      tf.errors.InvalidArgumentError.
   """
   ops = ops or default_ops()
   if not is_training:
@@ -72,7 +79,9 @@ def albert(input_ids, input_mask, segment_ids, config, is_training, ops=None, re
     with tf.variable_scope('encoder'):
       hidden = _encoder(embedding_output, _attention_scores(input_mask, packing), read_positions, config, ops,
                         recompute)
-    sequence_output = tf.reshape(hidden, [input_ids.shape[0].value, -1, config.hidden_size])
+    sequence_output = tf.reshape(hidden, [layers.size(input_ids, 0), -1, config.hidden_size])
+    # An unknown batch size would hide a known number of rows.
+    sequence_output.set_shape([None, (input_ids if read_positions is None else read_positions).shape[1], None])
     with tf.variable_scope('pooler'):
       pooler = layers.dense_variables('dense', config.hidden_size, config.hidden_size, config.initializer_range)
     pooled_output = tf.tanh(layers.dense(_cls_output(sequence_output, read_positions, packing), pooler))
@@ -83,14 +92,14 @@ def _cls_output(sequence_output, read_positions, packing):
   """The output at [CLS]: float32 [B, H], or [B*K, H] with packing."""
   if packing is None:
     return sequence_output[:, 0]
-  count = packing.cls_positions.shape[1].value
-  found = (sequence_output[:, :count] if read_positions is not None
-           else tf.batch_gather(sequence_output, packing.cls_positions))
-  return tf.reshape(found, [-1, sequence_output.shape[-1].value])
+  count = layers.size(packing.cls_positions, 1)
+  rows = (sequence_output[:, :count] if read_positions is not None
+          else tf.batch_gather(sequence_output, packing.cls_positions))
+  return tf.reshape(rows, [-1, sequence_output.shape[-1].value])
 
 
 def _attention_scores(input_mask, packing):
-  """What is added to the scores so that only tokens of one example meet: float32 [B, 1, 1, S], packed [B, 1, S, S]."""
+  """Added to the scores so that only tokens of one example meet: float32 [B, 1, 1, S], with packing [B, 1, S, S]."""
   if packing is None:
     visible = tf.cast(input_mask[:, tf.newaxis, tf.newaxis, :], tf.float32)
   else:
@@ -102,7 +111,7 @@ def _attention_scores(input_mask, packing):
 def default_ops():
   """Ops of TensorFlow operations alone, for any device; dropout is the same at each step."""
   return Ops(layers.gelu, layers.StatelessDropout(seed=0, step=tf.constant(0, tf.int64)), layers.add_and_norm,
-             attention, layers.cross_entropy, lambda x: (x, x, x))
+             layers.attention, layers.cross_entropy, layers.for_three_readers)
 
 
 def activation(config, ops=None):
@@ -122,10 +131,23 @@ def _embeddings(input_ids, segment_ids, packing, config, ops):
     position = table('position_embeddings', config.max_position_embeddings)
     # A product with one-hot rows: the gradient of a gather from a table of two rows is a slow scatter.
     segments = tf.tensordot(tf.one_hot(segment_ids, config.type_vocab_size), token_type, 1)
-    positions = tf.gather(position, packing.position_ids) if packing else position[:input_ids.shape[1].value]
+    positions = tf.gather(position, packing.position_ids) if packing else position[:_checked_length(input_ids, config)]
     summed = tf.gather(word, input_ids) + segments + positions
     normed = layers.layer_norm(summed, layers.norm_variables('LayerNorm', config.embedding_size))
   return word, ops.dropout(normed, config.hidden_dropout_prob)
+
+
+def _checked_length(input_ids, config):
+  """S, int or int32 scalar. Raises UserError, or fails when it is run, if there are fewer position embeddings."""
+  length, most = layers.size(input_ids, 1), config.max_position_embeddings
+  message = 'expected sequences of at most {} tokens (AlbertConfig.max_position_embeddings), found {}; shorten them'
+  if isinstance(length, int):
+    if length > most:
+      raise UserError(message.format(most, length))
+    return length
+  check = tf.debugging.assert_less_equal(length, most, message=message.format(most, 'longer ones'))
+  with tf.control_dependencies([check]):
+    return tf.identity(length)
 
 
 def _encoder(embedding_output, scores, read_positions, config, ops, recompute):
@@ -178,9 +200,9 @@ def _block_variables(config):
 
 
 def _weights(block, config):
-  """What a layer multiplies with: its variables, with 1 / sqrt(D) in the query and key and value side by side.
+  """The factors of a layer's products: its variables, with 1 / sqrt(D) in the query and key and value side by side.
 
-  Once for all layers that share them. The layer then scales no scores and has one product for key and value.
+  Made once for all layers that share them. The layer then scales no scores and has one product for key and value.
   """
   scale = 1.0 / math.sqrt(config.hidden_size // config.num_attention_heads)
   return _Weights(
@@ -205,12 +227,12 @@ def _transformer_block(x, padding_scores, weights, config, ops, read_positions=N
     float32 [B*S, H], or [B*R, H].
   """
   if read_positions is None:
-    residual, asking, x = ops.three_times(x)
+    residual, query_rows, x = ops.for_three_readers(x)
   else:
-    residual = asking = _rows_at(x, read_positions)
-  if read_positions is not None and padding_scores.shape[2].value > 1:
+    residual = query_rows = _rows_at(x, read_positions, layers.size(padding_scores, 3))
+  if read_positions is not None and padding_scores.shape[2].value != 1:
     padding_scores = tf.batch_gather(padding_scores[:, 0], read_positions)[:, tf.newaxis]
-  context = _self_attention(asking, x, padding_scores, weights, config, ops)
+  context = _self_attention(query_rows, x, padding_scores, weights, config, ops)
   attended = layers.dense(context, weights.attention_output)
   x = ops.add_and_norm(residual, ops.dropout(attended, config.hidden_dropout_prob), weights.attention_norm)
   inner = activation(config, ops)(layers.dense(x, weights.intermediate))
@@ -219,8 +241,8 @@ def _transformer_block(x, padding_scores, weights, config, ops, read_positions=N
 
 
 def _recomputed_block(x, padding_scores, weights, config, ops):
-  """_transformer_block that keeps only x for the backward pass. Arguments as there. Returns (result, weights)."""
-  # Dropout numbers its calls: copies from before the first time draw the same masks again.
+  """_transformer_block that keeps only x for the backward pass. Same arguments. Returns (result, weights)."""
+  # Dropout numbers its calls: a copy made before the first pass draws the same masks again.
   before = copy.copy(ops.dropout)
 
   def block(x, weights):
@@ -231,39 +253,14 @@ def _recomputed_block(x, padding_scores, weights, config, ops):
   return recomputation.recomputed(block, again, x, weights)
 
 
-def _rows_at(x, positions):
-  """x: float32 [B*S, H]; positions: int32 [B, R]. Returns float32 [B*R, H]."""
-  batch_size = positions.shape[0].value
-  starts = tf.range(batch_size)[:, tf.newaxis] * (x.shape[0].value // batch_size)
+def _rows_at(x, positions, seq_length):
+  """x: float32 [B*S, H]; positions: int32 [B, R]; seq_length: S, int or int32 scalar. Returns float32 [B*R, H]."""
+  starts = tf.range(layers.size(positions, 0))[:, tf.newaxis] * seq_length
   return tf.gather(x, tf.reshape(starts + positions, [-1]))
 
 
-def _self_attention(asking, x, padding_scores, weights, config, ops):
-  """What rows `asking` float32 [B*R, H] find in x float32 [B*S, H]. Returns float32 [B*R, H]."""
+def _self_attention(query_rows, x, padding_scores, weights, config, ops):
+  """Attention of query_rows float32 [B*R, H] to x float32 [B*S, H]. Returns float32 [B*R, H]."""
   rate = config.attention_probs_dropout_prob
-  return ops.attention(layers.dense(asking, weights.query), layers.dense(x, weights.key_value), padding_scores,
+  return ops.attention(layers.dense(query_rows, weights.query), layers.dense(x, weights.key_value), padding_scores,
                        config.num_attention_heads, (lambda p: ops.dropout(p, rate)) if rate else None)
-
-
-def attention(query, key_value, padding_scores, num_heads, dropout=None):
-  """softmax(Q K^T + padding) V for each head, all heads of a batch in one product.
-
-  Args:
-    query: float32 [B*R, H], scaled by 1 / sqrt(D). key_value: float32 [B*S, 2H], the keys, then the values.
-    padding_scores: float32 [B, 1, 1 or R, S].
-    num_heads: N.
-    dropout: function of the probabilities [B, N, R, S], or None.
-
-  Returns:
-    float32 [B*R, H].
-  """
-  batch_size, width = padding_scores.shape[0].value, query.shape[1].value
-
-  def split_heads(x):  # [B*R, H] -> [B, N, R, D]
-    return tf.transpose(tf.reshape(x, [batch_size, -1, num_heads, width // num_heads]), [0, 2, 1, 3])
-
-  key, value = tf.split(key_value, 2, axis=1)
-  scores = tf.matmul(split_heads(query), split_heads(key), transpose_b=True) + padding_scores  # [B, N, R, S]
-  probabilities = tf.nn.softmax(scores)
-  context = tf.matmul(dropout(probabilities) if dropout else probabilities, split_heads(value))
-  return tf.reshape(tf.transpose(context, [0, 2, 1, 3]), [-1, width])  # [B, N, R, D] -> [B*R, H]

@@ -1,1 +1,1 @@
-"""What the encoder is made of; its front room is albert/modeling.py."""
+"""The parts of the encoder; its front room is albert/modeling.py."""

@@ -1,7 +1,7 @@
-"""AlbertConfig: the architecture of an ALBERT, from gin, from JSON, to JSON. Needs no TensorFlow."""
+"""AlbertConfig: the architecture of an ALBERT, from gin or JSON and to JSON. Needs no TensorFlow."""
 
 import collections
-import inspect
+import dataclasses
 import json
 
 import gin
@@ -9,7 +9,7 @@ import gin
 from albert.common import checks
 from albert.common.errors import UserError
 
-# Keys of the original release's JSON files that no published model makes use of.
+# Keys of the original release's JSON files that no published model uses.
 _IGNORED_KEYS = frozenset([
     'down_scale_factor', 'net_structure_type', 'gap_size', 'num_memory_blocks', 'directionality',
     'pooler_fc_size', 'pooler_num_attention_heads', 'pooler_num_fc_layers', 'pooler_size_per_head', 'pooler_type'])
@@ -20,20 +20,21 @@ ACTIVATIONS = ('gelu', 'relu')
 
 
 @gin.configurable(module='albert.modeling')
+@dataclasses.dataclass(frozen=True)
 class AlbertConfig:
-  """The architecture (Lan et al. 2019, table 1), with the keys of the published albert_config.json.
+  """The architecture (Lan et al. 2019, table 1), with the keys of the published albert_config.json. Immutable.
 
   Attributes:
-    vocab_size: V, rows of the word-embedding table; None until the data set or a JSON file says it.
+    vocab_size: V, rows of the word-embedding table; None until the data set or a JSON file gives it.
     embedding_size: E, width of the factorised embeddings (section 3.1).
     hidden_size: H. num_attention_heads must divide it.
-    num_hidden_layers: L, how often a layer is applied.
+    num_hidden_layers: L, number of layers that are applied.
     num_hidden_groups: G, groups of layers that share parameters; layer l uses group int(l / L * G).
     inner_group_num: transformer blocks within one layer.
     intermediate_size: I, width of the feed-forward network.
     hidden_act: 'gelu' (tanh form) or 'relu'.
     hidden_dropout_prob, attention_probs_dropout_prob: in [0, 1).
-    max_position_embeddings: longest sequence that can be trained.
+    max_position_embeddings: length of the longest sequence, in tokens.
     type_vocab_size: number of segments.
     initializer_range: standard deviation of the truncated normal that initialises weights.
 
@@ -41,27 +42,22 @@ class AlbertConfig:
     UserError: a value that no ALBERT can have.
   """
 
-  def __init__(self, vocab_size=None, embedding_size=128, hidden_size=4096, num_hidden_layers=12,
-               num_hidden_groups=1, num_attention_heads=64, intermediate_size=16384, inner_group_num=1,
-               hidden_act='gelu', hidden_dropout_prob=0.0, attention_probs_dropout_prob=0.0,
-               max_position_embeddings=512, type_vocab_size=2, initializer_range=0.02):
-    self.vocab_size = vocab_size
-    self.embedding_size = embedding_size
-    self.hidden_size = hidden_size
-    self.num_hidden_layers = num_hidden_layers
-    self.num_hidden_groups = num_hidden_groups
-    self.num_attention_heads = num_attention_heads
-    self.intermediate_size = intermediate_size
-    self.inner_group_num = inner_group_num
-    self.hidden_act = hidden_act
-    self.hidden_dropout_prob = hidden_dropout_prob
-    self.attention_probs_dropout_prob = attention_probs_dropout_prob
-    self.max_position_embeddings = max_position_embeddings
-    self.type_vocab_size = type_vocab_size
-    self.initializer_range = initializer_range
-    self._check()
+  vocab_size: int = None
+  embedding_size: int = 128
+  hidden_size: int = 4096
+  num_hidden_layers: int = 12
+  num_hidden_groups: int = 1
+  num_attention_heads: int = 64
+  intermediate_size: int = 16384
+  inner_group_num: int = 1
+  hidden_act: str = 'gelu'
+  hidden_dropout_prob: float = 0.0
+  attention_probs_dropout_prob: float = 0.0
+  max_position_embeddings: int = 512
+  type_vocab_size: int = 2
+  initializer_range: float = 0.02
 
-  def _check(self):
+  def __post_init__(self):
     for key in _SIZES + (() if self.vocab_size is None else ('vocab_size',)):
       checks.whole_number('AlbertConfig.' + key, getattr(self, key))
     for key in _PROBABILITIES:
@@ -83,17 +79,17 @@ class AlbertConfig:
     """A copy for a data set of `vocab_size` tokens; `source` names it in the error.
 
     Raises:
-      UserError: this configuration already says another vocabulary size.
+      UserError: this configuration has another vocabulary size already.
     """
     if self.vocab_size not in (None, vocab_size):
       raise UserError('expected a vocabulary of {} tokens (AlbertConfig.vocab_size), found {} in {}; '
                       'remove the setting or use the data set made with that vocabulary'.format(
                           self.vocab_size, vocab_size, source))
-    return AlbertConfig(**dict(self.to_dict(), vocab_size=vocab_size))
+    return dataclasses.replace(self, vocab_size=vocab_size)
 
   def to_dict(self):
     """All attributes, in the order of the published JSON files."""
-    return collections.OrderedDict(vars(self))
+    return collections.OrderedDict(dataclasses.asdict(self))
 
   def to_json_string(self):
     """JSON as in the published albert_config.json."""
@@ -109,9 +105,8 @@ class AlbertConfig:
     if values.get('ln_type', 'postln') != 'postln':
       raise UserError('{}: expected ln_type postln, found {!r}; pre-LN models of the early Chinese releases '
                       'are another architecture, whose weights do not fit this one'.format(source, values['ln_type']))
-    # All of them are passed on: gin would fill those left out with its own bindings.
-    known = {name: parameter.default for name, parameter in inspect.signature(cls.__init__).parameters.items()
-             if name != 'self'}
+    # All of them are passed: gin would fill those left out with its own bindings.
+    known = {field.name: field.default for field in dataclasses.fields(cls)}
     unknown = sorted(set(values) - set(known) - _IGNORED_KEYS - {'ln_type'})
     if unknown:
       raise UserError('{}: expected keys of an ALBERT configuration, found {}; known keys: {}'.format(

@@ -1,8 +1,12 @@
 """The same mathematics for a CPU: attention head by head, and element-wise work compiled into one pass each.
 
-training_step.model_ops says where these are used; modeling.Ops hands them down. What each gains: docs/performance.md.
-Shapes: B batch, S sequence, R rows of an example that ask, N heads, D head size, H hidden size.
+training_step.model_ops says where these are used; modeling.Ops passes them to the model. What each gains:
+docs/performance.md. They are made for one shape: where the graph does not know it, those of albert.model.layers take
+their place.
+Shapes: B batch, S sequence, R query rows of an example, N heads, D head size, H hidden size.
 """
+
+import functools
 
 import tensorflow as tf
 from tensorflow.python.compiler.xla import xla
@@ -25,11 +29,23 @@ def compiled(computation):
   Only for element-wise functions and sums along an axis: XLA's matrix products are slower than TensorFlow's.
   """
   def call(*tensors):
-    found = xla.compile(computation, list(tensors))
-    return found[0] if len(found) == 1 else tuple(found)
+    results = xla.compile(computation, list(tensors))
+    return results[0] if len(results) == 1 else tuple(results)
   return call
 
 
+def _for_known_shapes(otherwise):
+  """Decorator: `otherwise` replaces the function where a shape is unknown; XLA would compile anew for each shape."""
+  def decorate(function):
+    @functools.wraps(function)
+    def call(*arguments):
+      known = all(x.shape.is_fully_defined() for x in arguments if isinstance(x, tf.Tensor))
+      return (function if known else otherwise)(*arguments)
+    return call
+  return decorate
+
+
+@_for_known_shapes(otherwise=layers.gelu)
 @tf.custom_gradient
 def gelu(x):
   """layers.gelu in one pass forward and one backward, as x s(u) with the logistic function s. x: float32."""
@@ -53,6 +69,7 @@ def _logistic(x):
   return gate, opposite * gate, scale + cubic * square
 
 
+@_for_known_shapes(otherwise=layers.add_and_norm)
 def add_and_norm(x, y, norm):
   """Layer norm of x + y over the last axis. x, y: float32 [rows, H]; norm: layers.Norm."""
   @tf.custom_gradient
@@ -70,9 +87,10 @@ def add_and_norm(x, y, norm):
   return function(x, y, norm.gamma, norm.beta)
 
 
+@_for_known_shapes(otherwise=layers.for_three_readers)
 @tf.custom_gradient
-def three_times(x):
-  """x for three readers, whose gradients are added in their order. x: float32.
+def for_three_readers(x):
+  """(x, x, x), whose gradients are added in this order. x: float32.
 
   AddN begins with an input whose memory nobody else needs any more, so that with three of them the order, and the last
   bit of the sum, depends on which operation was faster. With two, or where nobody else reads, it does not.
@@ -80,6 +98,7 @@ def three_times(x):
   return (x, x, x), lambda *gradients: compiled(lambda a, b, c: a + b + c)(*gradients)
 
 
+@_for_known_shapes(otherwise=layers.cross_entropy)
 @tf.custom_gradient
 def cross_entropy(logits, labels):
   """tf.nn.sparse_softmax_cross_entropy_with_logits: logits float32 [rows, V], labels int32 [rows] -> float32 [rows].
@@ -102,8 +121,9 @@ def cross_entropy(logits, labels):
   return log_sums - tf.gather(tf.reshape(logits, [-1]), tf.range(rows) * classes + labels), gradient
 
 
+@_for_known_shapes(otherwise=layers.attention)
 def attention(query, key_value, padding_scores, num_heads, dropout=None):
-  """softmax(Q K^T + padding) V for each head, as modeling.attention, a block of the scores at a time.
+  """softmax(Q K^T + padding) V for each head, like layers.attention, one block of the scores at a time.
 
   A block is one head of an example, or all heads of a few examples where heads are small. Its scores stay in the
   cache, while those of a batch would pass through memory for each operation.
@@ -146,12 +166,13 @@ def attention(query, key_value, padding_scores, num_heads, dropout=None):
     contexts = [tf.matmul(p, v) for p, (_, _, v) in zip(kept, blocks)]
 
     def gradient(dy):
-      found = [_block_gradients(block, p, context, d) for block, p, context, d in zip(
+      gradients = [_block_gradients(block, p, context, d) for block, p, context, d in zip(
           blocks, probabilities, contexts, _cut(dy, parts, group, num_heads, single))]
-      dquery = _paste([dq for dq, _, _ in found], parts)
+      dquery = _paste([dq for dq, _, _ in gradients], parts)
       both = []
-      for start in range(0, len(found), count):
-        both += [dk for _, dk, _ in found[start:start + count]] + [dv for _, _, dv in found[start:start + count]]
+      for start in range(0, len(gradients), count):
+        part = gradients[start:start + count]
+        both += [dk for _, dk, _ in part] + [dv for _, _, dv in part]
       return dquery, _paste(both, parts)
 
     return _paste(contexts, parts), gradient

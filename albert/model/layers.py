@@ -12,6 +12,17 @@ Dense = collections.namedtuple('Dense', ['kernel', 'bias'])
 Norm = collections.namedtuple('Norm', ['gamma', 'beta'])
 
 
+def size(tensor, axis):
+  """The length of one axis: a Python int where the graph knows it, else an int32 scalar tensor."""
+  known = tensor.shape[axis].value
+  return tf.shape(tensor)[axis] if known is None else known
+
+
+def shape_of(tensor):
+  """The lengths of all axes, as `size` gives them: a list for a tensor of known rank."""
+  return [size(tensor, axis) for axis in range(tensor.shape.ndims)]
+
+
 def weight_variable(name, shape, stddev):
   """A variable [shape] that begins as a truncated normal of this standard deviation, as in BERT and ALBERT.
 
@@ -114,11 +125,42 @@ def cross_entropy(logits, labels):
   return tf.nn.sparse_softmax_cross_entropy_with_logits(labels=labels, logits=logits)
 
 
-MOST_PARTS = 4096  # of a step: so no two steps share a number
+def attention(query, key_value, padding_scores, num_heads, dropout=None):
+  """softmax(Q K^T + padding) V for each head, all heads of a batch in one product.
+
+  Args:
+    query: float32 [B*R, H], scaled by 1 / sqrt(D). key_value: float32 [B*S, 2H], the keys, then the values.
+    padding_scores: float32 [B, 1, 1 or R, S].
+    num_heads: N.
+    dropout: function of the probabilities [B, N, R, S], or None.
+
+  Returns:
+    float32 [B*R, H].
+  """
+  batch_size, width = size(padding_scores, 0), query.shape[1].value
+
+  def split_heads(x):  # [B*R, H] -> [B, N, R, D]
+    return tf.transpose(tf.reshape(x, [batch_size, -1, num_heads, width // num_heads]), [0, 2, 1, 3])
+
+  key, value = tf.split(key_value, 2, axis=1)
+  scores = tf.matmul(split_heads(query), split_heads(key), transpose_b=True) + padding_scores  # [B, N, R, S]
+  probabilities = tf.nn.softmax(scores)
+  context = tf.matmul(dropout(probabilities) if dropout else probabilities, split_heads(value))
+  return tf.reshape(tf.transpose(context, [0, 2, 1, 3]), [-1, width])  # [B, N, R, D] -> [B*R, H]
+
+
+def for_three_readers(x):
+  """(x, x, x). cpu_ops has another, whose gradients are added in a fixed order."""
+  return x, x, x
+
+
+MOST_PARTS = 4096  # of a step, so that no two steps share a number
 
 
 class StatelessDropout:
-  """Dropout whose mask is a function of (seed, step, part of the step, number of the call): a resumed run repeats it.
+  """Dropout whose mask is a function of (seed, step, part of the step, number of the call).
+
+  So a resumed run draws the masks of one that was not interrupted.
   """
 
   def __init__(self, seed, step, micro_batch=0):
@@ -133,7 +175,7 @@ class StatelessDropout:
       return x
     self._calls += 1
     seed = tf.stack([tf.constant(self._seed * 65537 + self._calls, tf.int64), self._step])
-    # After x: the masks of all layers would be drawn when a step begins, and those of a recomputation kept from before.
+    # After x: otherwise all masks are drawn when a step begins, and those of a recomputation are kept until it runs.
     with tf.control_dependencies([x]):
-      keep = tf.random.stateless_uniform(x.shape, seed) >= rate
+      keep = tf.random.stateless_uniform(shape_of(x), seed) >= rate
     return x * tf.cast(keep, x.dtype) * (1.0 / (1.0 - rate))

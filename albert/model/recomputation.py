@@ -10,12 +10,12 @@ import tensorflow as tf
 def recomputed(function, again, x, weights):
   """function(x, weights), of which only x and the weights are kept.
 
-  Calls that share weights hand them on, each to the one after it. So their gradients come back from call to call and
-  are added one by one; a sum at the end would keep those of all calls until then.
+  Calls that share weights pass them on, each to the next one. So their gradients come back from call to call and are
+  added one by one; a sum at the end would keep those of all calls until then.
 
   Args:
     function: of (x, weights); depends on no other variable.
-    again: the same, for the second time: whatever is random has to be what it was.
+    again: the same function for the backward pass; it has to draw the same random numbers as the first time.
     x: float32 tensor.
     weights: nested tuples of tensors or variables.
 
@@ -34,12 +34,12 @@ def recomputed(function, again, x, weights):
       # Own names for all inputs: tf.gradients stops there.
       copies = [tf.identity(tensor) for tensor in tensors]
       # TREE adds two at a time: the order in which AddN takes three depends on which of them is still in use.
-      found = tf.gradients(again(same, packed(copies)), [same] + copies, dy,
-                           aggregation_method=tf.AggregationMethod.EXPERIMENTAL_TREE)
-      sums = [there + here for there, here in zip(later, found[1:])]
+      gradients = tf.gradients(again(same, packed(copies)), [same] + copies, dy,
+                               aggregation_method=tf.AggregationMethod.EXPERIMENTAL_TREE)
+      sums = [there + here for there, here in zip(later, gradients[1:])]
       # The layer before begins when this one is done: the results of one lie in memory at a time.
-      with tf.control_dependencies(found[:1] + sums):
-        return [tf.identity(found[0])] + sums
+      with tf.control_dependencies(gradients[:1] + sums):
+        return [tf.identity(gradients[0])] + sums
     return (function(x, packed(tensors)),) + tuple(tf.identity(tensor) for tensor in tensors), gradient
 
   y, *tensors = call(x, *tf.nest.flatten(weights))

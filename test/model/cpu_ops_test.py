@@ -32,9 +32,9 @@ def results_and_gradients(function, inputs):
 
 
 def assert_same(function, other, inputs, tolerance=1e-5):
-  found, expected = run(results_and_gradients(function, inputs), results_and_gradients(other, inputs))
-  assert len(found) == 1 + len(inputs)
-  for a, b in zip(found, expected):
+  actual, expected = run(results_and_gradients(function, inputs), results_and_gradients(other, inputs))
+  assert len(actual) == 1 + len(inputs)
+  for a, b in zip(actual, expected):
     np.testing.assert_allclose(a, b, rtol=tolerance, atol=tolerance * np.abs(b).max())
 
 
@@ -72,7 +72,7 @@ def test_attention(monkeypatch, smallest, block_bytes, rows, seq_length, padding
   padding[..., 0] = 0.0
   padding = tf.constant(padding, tf.float32)
   inputs = [random_tensor(B * rows, H), random_tensor(B * seq_length, 2 * H)]
-  assert_same(lambda q, kv: cpu_ops.attention(q, kv, padding, N), lambda q, kv: modeling.attention(q, kv, padding, N),
+  assert_same(lambda q, kv: cpu_ops.attention(q, kv, padding, N), lambda q, kv: layers.attention(q, kv, padding, N),
               inputs)
 
 
@@ -87,7 +87,7 @@ def test_attention_with_dropout(monkeypatch, smallest, block_bytes):
   padding = tf.zeros([B, 1, 1, 7])
   inputs = [random_tensor(B * 7, H), random_tensor(B * 7, 2 * H)]
   assert_same(lambda q, kv: cpu_ops.attention(q, kv, padding, N, dropout),
-              lambda q, kv: modeling.attention(q, kv, padding, N, dropout), inputs)
+              lambda q, kv: layers.attention(q, kv, padding, N, dropout), inputs)
 
 
 def test_a_block_has_as_many_examples_as_fit():
@@ -99,17 +99,17 @@ def test_a_nan_stays_a_nan():
   x[1, 2], x[2, 3] = np.nan, np.inf
   x = tf.constant(x)
   norm = layers.Norm(tf.ones([H]), tf.zeros([H]))
-  found = run(cpu_ops.gelu(x), tf.gradients(cpu_ops.gelu(x), x)[0], cpu_ops.add_and_norm(x, x, norm))
-  for array in found[:2]:
+  results = run(cpu_ops.gelu(x), tf.gradients(cpu_ops.gelu(x), x)[0], cpu_ops.add_and_norm(x, x, norm))
+  for array in results[:2]:
     assert np.isnan(array[1, 2]) and not np.isfinite(array[2, 3]) or array[2, 3] == 1.0
     assert np.isfinite(array[0]).all() and np.isfinite(array[3]).all()
-  assert np.isnan(found[2][1]).all() and np.isnan(found[2][2]).any() and np.isfinite(found[2][0]).all()
+  assert np.isnan(results[2][1]).all() and np.isnan(results[2][2]).any() and np.isfinite(results[2][0]).all()
 
 
 @pytest.mark.parametrize('fused', [True, False])
 def test_training_on_a_cpu_uses_them_unless_told_otherwise(fused):
   session = npu_session.start(session_options.SessionOptions(device='cpu', fused_ops=fused), environ={})
   ops = training_step.model_ops(session)
-  names = ['gelu', 'add_and_norm', 'attention', 'cross_entropy']
+  names = ['gelu', 'add_and_norm', 'attention', 'cross_entropy', 'for_three_readers']
   plain = modeling.default_ops()
   assert [getattr(ops, name) for name in names] == [getattr(cpu_ops if fused else plain, name) for name in names]

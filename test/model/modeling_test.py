@@ -48,16 +48,16 @@ def _block(group, inner=0):
 
 def test_variable_names_and_shapes_are_those_of_published_checkpoints():
   _build()
-  found = {v.op.name: v.shape.as_list() for v in tf.global_variables()}
+  shapes = {v.op.name: v.shape.as_list() for v in tf.global_variables()}
   embeddings = ['bert/embeddings/' + name for name in (
       'word_embeddings', 'token_type_embeddings', 'position_embeddings', 'LayerNorm/beta', 'LayerNorm/gamma')]
   mapping = ['bert/encoder/embedding_hidden_mapping_in/kernel', 'bert/encoder/embedding_hidden_mapping_in/bias']
   pooler = ['bert/pooler/dense/kernel', 'bert/pooler/dense/bias']
-  assert sorted(found) == sorted(embeddings + mapping + pooler + _block(0))
-  assert found['bert/embeddings/position_embeddings'] == [11, 5]
-  assert found['bert/encoder/embedding_hidden_mapping_in/kernel'] == [5, 12]
-  assert found[_block(0)[10]] == [12, 17]
-  assert found[_block(0)[12]] == [17, 12]
+  assert sorted(shapes) == sorted(embeddings + mapping + pooler + _block(0))
+  assert shapes['bert/embeddings/position_embeddings'] == [11, 5]
+  assert shapes['bert/encoder/embedding_hidden_mapping_in/kernel'] == [5, 12]
+  assert shapes[_block(0)[10]] == [12, 17]
+  assert shapes[_block(0)[12]] == [17, 12]
 
 
 def test_no_mapping_when_embeddings_are_as_wide_as_the_layers():
@@ -68,9 +68,9 @@ def test_no_mapping_when_embeddings_are_as_wide_as_the_layers():
 @pytest.mark.parametrize('groups,inner,count', [(1, 1, 1), (2, 1, 2), (4, 1, 4), (2, 3, 6)])
 def test_layers_share_the_variables_of_their_group(groups, inner, count):
   _build(num_hidden_groups=groups, inner_group_num=inner)
-  found = [v.op.name for v in tf.global_variables() if 'transformer' in v.op.name]
-  assert sorted(found) == sorted(name for g in range(groups) for i in range(inner) for name in _block(g, i))
-  assert len(found) == count * len(BLOCK)
+  actual = [v.op.name for v in tf.global_variables() if 'transformer' in v.op.name]
+  assert sorted(actual) == sorted(name for g in range(groups) for i in range(inner) for name in _block(g, i))
+  assert len(actual) == count * len(BLOCK)
 
 
 def test_group_of_layer_follows_the_reference():
@@ -79,7 +79,7 @@ def test_group_of_layer_follows_the_reference():
 
 
 def test_initial_weights_depend_on_the_seed_and_their_name_alone():
-  found = []
+  weights = []
   for seed, before in ((5, 0), (5, 3), (6, 0)):
     with tf.Graph().as_default(), tf.Session() as session:
       tf.set_random_seed(seed)
@@ -87,8 +87,8 @@ def test_initial_weights_depend_on_the_seed_and_their_name_alone():
         tf.random.uniform([2])
       _build()
       session.run(tf.global_variables_initializer())
-      found.append(session.run({v.op.name: v for v in tf.trainable_variables()}))
-  first, same, other = found
+      weights.append(session.run({v.op.name: v for v in tf.trainable_variables()}))
+  first, same, other = weights
   kernels = [name for name in first if name.endswith(('kernel', 'embeddings'))]
   assert len(kernels) == 11
   for name in kernels:
@@ -112,9 +112,9 @@ def test_attention_against_numpy():
   config = AlbertConfig(**SMALL)
   with tf.variable_scope('block', initializer=tf.random_normal_initializer()):
     block = modeling._block_variables(config)
-  found = modeling._self_attention(tf.constant(x), tf.constant(x), tf.constant(padding),
-                                   modeling._weights(block, config), config, modeling.default_ops())
-  found, weights = _run(found, {'q': block.query, 'k': block.key, 'v': block.value})
+  actual = modeling._self_attention(tf.constant(x), tf.constant(x), tf.constant(padding),
+                                    modeling._weights(block, config), config, modeling.default_ops())
+  actual, weights = _run(actual, {'q': block.query, 'k': block.key, 'v': block.value})
   expected = np.zeros([B, S, 12])
   q, k, v = [(x.dot(weights[n].kernel) + weights[n].bias).reshape(B, S, 12) for n in 'qkv']
   for b in range(B):
@@ -123,7 +123,7 @@ def test_attention_against_numpy():
         scores = np.array([q[b, i, head].dot(k[b, j, head]) / np.sqrt(6.0) + padding[b, 0, 0, j] for j in range(S)])
         share = np.exp(scores - scores.max())
         expected[b, i, head] = (share / share.sum()).dot(v[b, :, head])
-  np.testing.assert_allclose(found, expected.reshape(B * S, 12), rtol=1e-4, atol=1e-6)
+  np.testing.assert_allclose(actual, expected.reshape(B * S, 12), rtol=1e-4, atol=1e-6)
 
 
 def test_padding_changes_nothing():
@@ -144,12 +144,12 @@ def _gradients_against_differences(function, x):
   gradient = tf.gradients(loss, tensor)[0]
   with tf.Session() as session:
     session.run(tf.global_variables_initializer())
-    found = session.run(gradient, {tensor: x})
+    actual = session.run(gradient, {tensor: x})
     for index in np.ndindex(*x.shape):
       step = np.zeros_like(x)
       step[index] = 1e-5
       up, down = session.run(loss, {tensor: x + step}), session.run(loss, {tensor: x - step})
-      assert abs((up - down) / 2e-5 - found[index]) < 1e-6, index
+      assert abs((up - down) / 2e-5 - actual[index]) < 1e-6, index
 
 
 def test_gelu_and_its_gradient():
@@ -240,3 +240,21 @@ def test_config_takes_the_vocabulary_size_of_the_data_once():
   assert config.with_vocab_size(29, 'the data').to_dict() == config.to_dict()
   with pytest.raises(UserError, match='30 in the data'):
     config.with_vocab_size(30, 'the data')
+
+
+@pytest.mark.parametrize('name', ['hidden_size', 'vocab_size', 'novelty'])
+def test_config_cannot_be_changed(name):
+  config = AlbertConfig(**SMALL)
+  with pytest.raises(AttributeError):
+    setattr(config, name, 13)
+  assert config == AlbertConfig(**SMALL) and config.to_dict() == dict(config.to_dict(), **SMALL)
+
+
+def test_gin_binds_the_fields_of_the_config_and_records_them():
+  gin.parse_config('AlbertConfig.hidden_size = 24\nAlbertConfig.num_attention_heads = 3')
+  assert AlbertConfig(embedding_size=5).to_dict() == dict(
+      AlbertConfig(hidden_size=24, num_attention_heads=3).to_dict(), embedding_size=5)
+  with pytest.raises(AttributeError):
+    AlbertConfig().hidden_size = 12
+  assert 'AlbertConfig.hidden_size = 24\n' in gin.operative_config_str()
+  assert 'AlbertConfig.num_hidden_layers = 12\n' in gin.operative_config_str()

@@ -32,7 +32,7 @@ def fixture(request):
 
 
 @pytest.fixture(scope='module')
-def found(fixture):
+def computed(fixture):
   return parity.compute(fixture)
 
 
@@ -55,8 +55,8 @@ def changed_by(value, amount):
   return value
 
 
-def test_library_agrees_with_the_reference(fixture, found):
-  comparisons = parity.compare(fixture.expected, found)
+def test_library_agrees_with_the_reference(fixture, computed):
+  comparisons = parity.compare(fixture.expected, computed)
   assert [c.key for c in comparisons] == list(fixture.expected)
   assert not [c for c in comparisons if not c.ok]
 
@@ -81,9 +81,9 @@ def test_towers_that_do_not_divide_the_fixture():
     parity.check(FIXTURES['shared_group'], towers=2)
 
 
-def test_a_change_of_any_key_is_found(fixture, found):
+def test_a_change_of_any_key_is_found(fixture, computed):
   for key, value in fixture.expected.items():
-    changed = parity.compare({key: changed_by(value, 1e-3)}, found)
+    changed = parity.compare({key: changed_by(value, 1e-3)}, computed)
     assert not changed[0].ok, changed
     assert changed[0].deviation > changed[0].tolerance
 

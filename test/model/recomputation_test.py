@@ -12,7 +12,7 @@ from albert.model import layers
 from albert.model import recomputation
 from albert import modeling
 from albert.modeling import AlbertConfig
-from albert.tasks import heads
+from albert.tasks import pretraining
 
 SMALL = dict(vocab_size=len(synthetic_data.VOCAB), embedding_size=6, hidden_size=8, num_hidden_layers=3,
              num_attention_heads=2, intermediate_size=12, initializer_range=0.3)
@@ -61,7 +61,7 @@ def _loss_and_gradients(model):
 def _model(config, recompute, **options):
   def build(batch):
     ops = modeling.default_ops()._replace(dropout=layers.StatelessDropout(4, _input(7, tf.int64), 1))
-    return heads.pretraining_model(batch, config, True, ops, recompute=recompute, **options)
+    return pretraining.model(batch, config, True, ops, recompute=recompute, **options)
   return build
 
 
