@@ -1,13 +1,10 @@
-"""Whole-word masking of compact records in the graph: new masks in each epoch, the same ones whenever it runs again.
+"""Whole-word masking of compact records in the graph: new masks in each epoch, and the same ones if a run is repeated.
 
-What is masked is a function of (seed, epoch, record index) alone: neither the batch a record is in nor an earlier
-stop changes it. The rules are those of tools/preprocessing/masking.py: whole words in random order, each that
-still fits into the budget; then 80% [MASK], 10% a random whole token, 10% as it was.
+The masks are a function of (seed, epoch, record index) alone: neither the batch a record is in nor an earlier stop
+changes them. The rules are albert/dataset/masking_rules.py, which tools/preprocessing/masking.py follows too.
 
 Shapes: B batch, S sequence, P masked predictions, K words that are considered, N masked tokens of a batch.
 """
-
-import collections
 
 import numpy as np
 import tensorflow as tf
@@ -15,24 +12,19 @@ import tensorflow as tf
 from albert.common.errors import UserError
 from albert.dataset import contract
 from albert.dataset import masking_rules
+from albert.dataset import random_bits
 from albert.dataset import record_format
 from albert.dataset import tokenization
 
-# splitmix64: Steele, Lea and Flood, Fast Splittable Pseudorandom Number Generators, OOPSLA 2014.
+# As int64, whose product has the same 64 bits: TensorFlow 1.15 does not multiply uint64.
 _GAMMA, _FACTOR_1, _FACTOR_2 = (np.uint64(number).astype(np.int64) for number in (
-    0x9E3779B97F4A7C15, 0xBF58476D1CE4E5B9, 0x94D049BB133111EB))
-# Parts of an example's randomness.
-_BUDGET, _CHOICE, _REPLACEMENT, _NGRAM = range(4)
-# Beyond P words, of which each has a token, so many more may fill what is left of the budget, in so many rounds.
+    random_bits.GAMMA, random_bits.FACTOR_1, random_bits.FACTOR_2))
+# Words that are considered beyond the first P, to fill what is left of the budget, and rounds in which they are taken.
 _SPARE_WORDS, _ROUNDS = 16, 4
-
-MaskingOptions = collections.namedtuple('MaskingOptions', [
-    'max_seq_length', 'max_predictions_per_seq', 'masked_lm_prob', 'pad_id', 'mask_id', 'replacement_ids',
-    'max_ngram'], defaults=[1])
 
 
 def masking_options(info):
-  """The `MaskingOptions` of a contract.DatasetInfo with compact records.
+  """The `masking_rules.MaskingOptions` of a contract.DatasetInfo with compact records.
 
   Raises:
     UserError: the vocabulary beside the records is not theirs.
@@ -42,9 +34,8 @@ def masking_options(info):
     raise UserError('{}: expected the vocabulary that the data set was made with ({} tokens), found another one ({} '
                     'tokens); restore it or make the data set again'.format(
                         info.vocab_file, info.vocab_size, len(vocabulary)))
-  return MaskingOptions(info.max_seq_length, info.max_predictions_per_seq, info.settings['masked_lm_prob'],
-                        vocabulary.pad_id, vocabulary.mask_id, vocabulary.replacement_ids(),
-                        info.settings.get('max_ngram', 1))
+  return masking_rules.options(vocabulary, info.max_seq_length, info.max_predictions_per_seq,
+                               info.settings['masked_lm_prob'], info.settings.get('max_ngram', 1))
 
 
 def masked_batches(batches, info, seed, start_record=0, rank=0, ranks=1, num_parallel_calls=None):
@@ -119,7 +110,7 @@ def _choose_tokens(sizes, lengths, keys, options):
   is_word = (sizes > 0) & (sizes <= min(slots, record_format.UNMASKABLE - 1))
   if options.max_ngram > 1:
     sizes, is_word = _join_words(tf.cast(sizes, tf.int32), is_word, keys, options)
-  bits = _derive(_derive(keys, _CHOICE), tf.range(width, dtype=tf.int64))
+  bits = _derive(_derive(keys, masking_rules.CHOICE), tf.range(width, dtype=tf.int64))
   # The lowest byte says how long the word is, the 23 bits before it are its place in the random order.
   order = tf.bitwise.bitwise_and(tf.bitwise.right_shift(bits, tf.constant(33, tf.int64)), 0x7FFFFF00)
   order = tf.where(is_word, tf.bitwise.bitwise_or(order, tf.cast(sizes, tf.int64)), tf.zeros_like(order))
@@ -144,20 +135,20 @@ def _join_words(sizes, is_word, keys, options):
     options: MaskingOptions.
   """
   width, longest = options.max_seq_length, min(options.max_predictions_per_seq, record_format.UNMASKABLE)
-  keys = _derive(keys, _NGRAM)
+  keys = _derive(keys, masking_rules.NGRAM)
   number = tf.cumsum(tf.cast(sizes > 0, tf.int64), axis=1, exclusive=True)
-  number += _below(_derive(keys, tf.constant(1 << 32, tf.int64)), options.max_ngram)
+  number += _below(_derive(keys, tf.constant(masking_rules.NGRAM_PHASE, tf.int64)), options.max_ngram)
   case = _below(_derive(keys, number // options.max_ngram), masking_rules.NGRAM_PARTS)
   cuts = tf.constant(np.array(masking_rules.NGRAM_CUTS[options.max_ngram], bool))
   starts = tf.gather_nd(cuts, tf.stack([case, number % options.max_ngram], axis=-1))
-  # What follows a word goes on with its n-gram only if it may be masked too; [SEP] may not.
+  # The next word continues an n-gram only if it may be masked too; [SEP] may not.
   added = tf.reshape(tf.where(is_word & ~starts, sizes, tf.zeros_like(sizes)), [-1])
   rows = width * tf.range(tf.shape(sizes)[0])[:, None]
   ends, lengths = tf.range(width) + sizes, sizes
   for _ in range(options.max_ngram - 1):
     following = tf.gather(added, rows + tf.minimum(ends, width - 1)) * tf.cast(ends < width, tf.int32)
     lengths += following
-    # Where nothing follows the end is out of the row, so that nothing more does.
+    # Where no word was added, the end moves out of the row, so that none is added later.
     ends = tf.where(following > 0, ends + following, tf.fill(tf.shape(ends), width))
   before = _follows_word(sizes, is_word, rows)
   return tf.minimum(lengths, 255), is_word & (starts | ~before) & (lengths <= longest)
@@ -171,14 +162,20 @@ def _follows_word(sizes, is_word, rows):
 
 
 def _below(bits, limit):
-  """Maps int64 bits to integers in [0, limit), int64."""
-  return _shift(_shift(bits, 32) * limit, 32)
+  """random_bits.below_array of int64 bits: int64."""
+  return _shift(_shift(bits, 64 - random_bits.LIMIT_BITS) * limit, random_bits.LIMIT_BITS)
+
+
+def _unit(bits):
+  """random_bits.unit_array of int64 bits: float64."""
+  return tf.cast(_shift(bits, 64 - random_bits.UNIT_BITS), tf.float64) * 2.0 ** -random_bits.UNIT_BITS
 
 
 def _budgets(totals, keys, options):
-  """How many tokens of each record may be masked, int32 [B, 1], as in the data tool. totals: int32 [B]."""
-  chance = tf.cast(_shift(_derive(keys, _BUDGET), 11), tf.float64) * 2.0 ** -53
-  budgets = tf.floor(tf.cast(totals[:, None], tf.float64) * options.masked_lm_prob - 0.125 + chance)
+  """The number of tokens of each record that may be masked, int32 [B, 1], as in the data tool. totals: int32 [B]."""
+  chance = _unit(_derive(keys, masking_rules.BUDGET))
+  budgets = tf.floor(tf.cast(totals[:, None], tf.float64) * options.masked_lm_prob
+                     - masking_rules.BUDGET_REDUCTION + chance)
   return tf.clip_by_value(tf.cast(budgets, tf.int32), 1, options.max_predictions_per_seq)
 
 
@@ -189,7 +186,7 @@ def _fill(sizes, left):
   """
   chosen = tf.zeros_like(sizes, tf.bool)
   for _ in range(_ROUNDS):
-    # All words up to the first that does not fit; what is left then is less than that word's length.
+    # Takes all words up to the first that does not fit; the budget that is left is less than that word's length.
     fitting = tf.where(sizes <= left, sizes, tf.zeros_like(sizes))
     taken = (fitting > 0) & (tf.cumsum(fitting, axis=1) <= left)
     chosen |= taken
@@ -216,7 +213,7 @@ def _mask_chosen(ids, is_masked, keys, options):
   input_ids = tf.tensor_scatter_nd_update(tf.reshape(ids, [-1]), places, inputs)
   counts = tf.cast(tf.math.count_nonzero(tf.reshape(is_masked, [-1, width]), axis=1), tf.int32)
   is_used = tf.range(slots) < counts[:, None]
-  # The labels of all rows lie one behind the other, then a zero for the slots that have none.
+  # `labels` holds those of all rows, one after the other; the zero that spread() appends is for unused slots.
   number = tf.cumsum(counts, exclusive=True)[:, None] + tf.range(slots)
   number = tf.where(is_used, number, tf.fill(tf.shape(number), tf.size(labels)))
 
@@ -229,23 +226,23 @@ def _mask_chosen(ids, is_masked, keys, options):
 
 
 def _replacements(keys, columns, labels, options):
-  """What stands in the input for masked tokens, int32 [N]. keys, columns: int64 [N]; labels: int32 [N]."""
-  bits = _derive(_derive(keys, _REPLACEMENT), columns)
-  share = tf.cast(_shift(bits, 11), tf.float64) * 2.0 ** -53
+  """The input ids of masked tokens, int32 [N]. keys, columns: int64 [N]; labels: int32 [N]."""
+  bits = _derive(_derive(keys, masking_rules.REPLACEMENT), columns)
+  share = _unit(bits)
   choices = tf.constant(options.replacement_ids, tf.int32)
-  random_tokens = tf.gather(choices, _below(_derive(bits, 0), len(options.replacement_ids)))
+  random_tokens = tf.gather(choices, _below(_derive(bits, masking_rules.RANDOM_TOKEN), len(options.replacement_ids)))
   is_random = share < masking_rules.MASK_SHARE + masking_rules.RANDOM_SHARE
   return tf.where(share < masking_rules.MASK_SHARE, tf.fill(tf.shape(labels), options.mask_id),
                   tf.where(is_random, random_tokens, labels))
 
 
 def _derive(keys, parts):
-  """The key of a part of what `keys` name, as albert/dataset/random_bits.py does: int64. Both int64, broadcast."""
+  """random_bits.derive_array of int64 keys: int64. parts: int64 tensor, broadcast, or int."""
   values = keys + _GAMMA * (parts + 1) if not isinstance(parts, int) else keys + np.int64(
       (int(_GAMMA) * (parts + 1) + 2 ** 63) % 2 ** 64 - 2 ** 63)
-  values = tf.bitwise.bitwise_xor(values, _shift(values, 30)) * _FACTOR_1
-  values = tf.bitwise.bitwise_xor(values, _shift(values, 27)) * _FACTOR_2
-  return tf.bitwise.bitwise_xor(values, _shift(values, 31))
+  values = tf.bitwise.bitwise_xor(values, _shift(values, random_bits.SHIFT_1)) * _FACTOR_1
+  values = tf.bitwise.bitwise_xor(values, _shift(values, random_bits.SHIFT_2)) * _FACTOR_2
+  return tf.bitwise.bitwise_xor(values, _shift(values, random_bits.SHIFT_3))
 
 
 def _shift(values, places):

@@ -1,28 +1,21 @@
-"""Several examples in one row: a batch of examples put together as packing.plan says.
+"""Several examples in one row: a batch of examples put together as albert/dataset/packing.py distributes them.
 
 Shapes: n examples, B rows, S sequence, P labels of an example, K = packing.MAX_EXAMPLES,
 Q = packing.max_predictions(P).
 """
 
-import collections
 
 import tensorflow as tf
 
+from albert.dataset.batch import PackedBatch
 from albert.dataset import packing
-
-# The fields of input_pipeline.Batch, then int32 [B, S]: position_ids (each example begins at 0), example_ids (its
-# number in the row, -1 for padding); int32 [B, K]: cls_positions; float32 [B, K]: example_weights, 0 for an unused
-# slot. masked_lm_positions, masked_lm_ids, masked_lm_weights are [B, Q], next_sentence_labels [B, K].
-PackedBatch = collections.namedtuple('PackedBatch', [
-    'input_ids', 'input_mask', 'segment_ids', 'masked_lm_positions', 'masked_lm_ids', 'masked_lm_weights',
-    'next_sentence_labels', 'position_ids', 'example_ids', 'cls_positions', 'example_weights'])
 
 
 def pack(examples, rows, batch_size):
   """Puts examples into rows, one behind the other.
 
   Args:
-    examples: dict of the tensors of input_pipeline.Batch, [n, ...].
+    examples: dict of the tensors of Batch, [n, ...].
     rows: int32 [n], the row of each example; ascending.
     batch_size: B, Python int.
 

@@ -1,11 +1,11 @@
 """The rows of packed training examples: how many each shard has, what lies in each, how they are read.
 
 Which records share a row follows from the lengths of a shard's records alone. So a position in the data counts rows as
-it counts records without packing, and is reached without reading. A record that is lost keeps its place in the plan:
-its row goes without it, and all others stay what they are.
+it counts records without packing, and is reached without reading. A record that is lost keeps its place in the row
+table: its row goes without it, and all others stay as they are.
 """
 
-import itertools
+import contextlib
 import logging
 import os
 import zipfile
@@ -14,9 +14,9 @@ import numpy as np
 import tensorflow as tf
 
 from albert.common.errors import UserError
+from albert.common import files
 from albert.dataset import contract
 from albert.dataset import data_order
-from albert.dataset import lost_records
 from albert.dataset import packing
 
 # In the folder of the run, where the data set has no lengths: those that were counted, for the next start.
@@ -50,26 +50,25 @@ def length_of(record):
   return sum(values['input_mask'].int64_list.value), sum(weight > 0.0 for weight in weights)
 
 
-class Rows:
-  """Rows of the training shards of a data set."""
+class RowOrder(data_order.Order):
+  """Rows of several records, shuffled within whole shards: a shard's row table begins with its longest examples."""
 
-  def __init__(self, info, lost, folder=None, keep=True):
+  unit = 'row'
+
+  def __init__(self, info, seed, rank=0, ranks=1, lost=None, folder=None, keep=True):
     """Reads nothing yet.
 
     Args:
-      info: contract.DatasetInfo.
-      lost: lost_records.LostRecords of it.
+      info, seed, rank, ranks, lost: as for data_order.Order.
       folder: of the run, where lengths that had to be counted are kept, or None.
       keep: whether this process writes them there.
     """
-    self._info = info
-    self._shards = info.shards[contract.TRAIN]
-    self._lost = lost
-    self._lost.remedy = 'rows go without them'
+    super().__init__(info, seed, rank, ranks, lost)
+    self.lost.remedy = 'rows go without them'
     self._file = folder and os.path.join(folder, COUNTED_FILE.format(info.fingerprint()[:12]))
     self._keep = keep
-    self._counted = {}  # by the number of the shard
-    self._planned = None, None
+    self._counted = {}  # lengths, by the number of the shard
+    self._newest = None, None  # number of the shard that was read last, its row table
     self._counts = None
 
   @property
@@ -80,54 +79,36 @@ class Rows:
       UserError: the data set has no lengths, and too many of its records cannot be read.
     """
     if self._counts is None:
-      self._counts = [len(self._plan(number)) if shard.packed_rows is None else shard.packed_rows
+      self._counts = [len(self._rows_of(number)) if shard.packed_rows is None else shard.packed_rows
                       for number, shard in enumerate(self._shards)]
     return self._counts
 
-  def places(self, seed, start_row, rank=0, ranks=1):
-    """Yields (shard number, row) for ever, from a rank's `start_row` on; arguments as for data_order.places.
+  def _indices(self, shard, number):
+    return self._rows_of(shard)[number]
 
-    A shard's rows are shuffled as a whole: the plan begins with the longest examples.
-    """
-    return data_order.places(self._info, seed, start_row, rank, ranks, block=None, counts=self.counts)
-
-  def records_at(self, seed, start_row, count, rank=0, ranks=1):
-    """The (shard file, index) of the records in the `count` rows from a position on, as a list."""
-    places = itertools.islice(self.places(seed, start_row, rank, ranks), count)
-    return [(self._shards[shard].file, index) for shard, row in places for index in self._plan(shard)[row]]
-
-  def read(self, reader, shard, row, stride=1):
-    """The records of a row that can be read, as a list of bytes; if it has none, those of the nearest row that has.
-
-    Args:
-      reader: lost_records.Reader of the training records.
-      shard, row: as places() gives them.
-      stride: which rows may take its place, see Reader.read_or_next.
-    """
-    def read(shard, row):
-      found = [reader.read(shard, index) for index in self._plan(shard)[row]]
-      return [record for record in found if record is not None]
-    return reader.first_readable(read, self.counts, shard, row, stride)
-
-  def _plan(self, shard):
-    """The rows of a shard, each a list of record numbers. The last plan is kept: shards are read one after another."""
-    planned, rows = self._planned
-    if planned != shard:
+  def _rows_of(self, shard):
+    """The row table of a shard: for each row its record numbers. The last one is kept: shards are read in turn."""
+    number, rows = self._newest
+    if number != shard:
       lengths = self._lengths(shard)
-      rows = packing.plan(lengths[:, 0], lengths[:, 1], self._info.max_seq_length, self._info.max_predictions_per_seq)
-      expected = self._shards[shard].packed_rows
-      if expected not in (None, len(rows)):
-        # Raised in a thread of the input pipeline.
-        self._lost.failure = UserError(
-            '{}: expected lengths of records that fill {:,} rows, as {} says, found {:,} rows; restore the files or '
-            'make the data set again'.format(contract.lengths_file(self._info.paths(contract.TRAIN)[shard]), expected,
-                                        contract.DATASET_FILE, len(rows)))
-        raise self._lost.failure
-      self._planned = shard, rows
+      rows = packing.fill_rows(lengths[:, 0], lengths[:, 1], self.info.max_seq_length,
+                               self.info.max_predictions_per_seq)
+      self._check_row_count(shard, len(rows))
+      self._newest = shard, rows
     return rows
 
+  def _check_row_count(self, shard, count):
+    expected = self._shards[shard].packed_rows
+    if expected not in (None, count):
+      # Raised in a thread of the input pipeline.
+      self.lost.failure = UserError(
+          '{}: expected lengths of records that fill {:,} rows, as {} says, found {:,} rows; restore the files or '
+          'make the data set again'.format(contract.lengths_file(self.info.paths(contract.TRAIN)[shard]), expected,
+                                           contract.DATASET_FILE, count))
+      raise self.lost.failure
+
   def _lengths(self, shard):
-    lengths = read_lengths(self._info, shard)
+    lengths = read_lengths(self.info, shard)
     if lengths is None and shard not in self._counted:
       self._counted = self._read_counted()
     if lengths is None and shard not in self._counted:
@@ -137,32 +118,30 @@ class Rows:
 
   def _count(self):
     """Counts the lengths of the shards that have none. A record that is lost is given a row of its own."""
-    missing = [number for number in range(len(self._shards)) if read_lengths(self._info, number) is None]
+    missing = [number for number in range(len(self._shards)) if read_lengths(self.info, number) is None]
     _LOG.info('counting the tokens of %s records: %d of %d shards have no lengths beside them, which the data tool '
               'writes', '{:,}'.format(sum(self._shards[number].records for number in missing)), len(missing),
               len(self._shards))
-    reader = lost_records.Reader(self._info, contract.TRAIN, self._lost)
+    full = self.info.max_seq_length, self.info.max_predictions_per_seq
     counted = {}
-    for number in missing:
-      full = self._info.max_seq_length, self._info.max_predictions_per_seq
-      read = (reader.read(number, index) for index in range(self._shards[number].records))
-      lengths = [full if record is None else length_of(record) for record in read]
-      counted[number] = np.maximum(np.array(lengths, np.uint16).reshape(-1, 2), [1, 0]).astype(np.uint16)
-    reader.close()
+    with contextlib.closing(self.reader()) as reader:
+      for number in missing:
+        records = (reader.read(number, index) for index in range(self._shards[number].records))
+        lengths = [full if record is None else length_of(record) for record in records]
+        counted[number] = np.maximum(np.array(lengths, np.uint16).reshape(-1, 2), [1, 0]).astype(np.uint16)
     return counted
 
   def _read_counted(self):
     if not self._file or not os.path.exists(self._file):
       return {}
     try:
-      with np.load(self._file) as found:
-        lengths = {int(name): found[name] for name in found.files}
+      with np.load(self._file) as source:
+        counted = {int(name): source[name] for name in source.files}
     except (OSError, ValueError, EOFError, zipfile.BadZipFile):
       return {}
-    return {number: found for number, found in lengths.items() if _are_possible(found, self._info, number)}
+    return {number: lengths for number, lengths in counted.items() if _are_possible(lengths, self.info, number)}
 
   def _write_counted(self):
     if self._file and self._keep:
-      with open(self._file + '.tmp', 'wb') as target:
+      with files.atomic(self._file, 'wb') as target:
         np.savez(target, **{str(number): lengths for number, lengths in self._counted.items()})
-      os.replace(self._file + '.tmp', self._file)

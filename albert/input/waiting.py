@@ -1,6 +1,6 @@
 """How long a training step waits for its batch: from the moment it asks until the batch is there.
 
-Two time stamps in the graph, one before the iterator is asked and one after it has answered. Nothing that needs the
+Two time stamps in the graph, one before the iterator is called and one after it has returned. Nothing that needs the
 batch begins before the second, or it could come late behind a long operation that keeps the threads busy. Two scalars
 a step: it costs some microseconds.
 """
@@ -25,10 +25,10 @@ def timed_batch(dataset, clock=tf.timestamp):
   # tf.estimator runs what is collected here before the first step, as it does for a dataset that it gets itself.
   tf.compat.v1.add_to_collection(tf.compat.v1.GraphKeys.TABLE_INITIALIZERS, iterator.initializer)
   with tf.name_scope('input_wait'):
-    asked = clock()
-    with tf.control_dependencies([asked]):
+    called = clock()
+    with tf.control_dependencies([called]):
       batch = iterator.get_next()
     with tf.control_dependencies([batch[name].op for name in sorted(batch)]):
-      answered = clock()
-    with tf.control_dependencies([answered]):
-      return dict({name: tf.identity(value) for name, value in batch.items()}, **{WAIT: answered - asked})
+      returned = clock()
+    with tf.control_dependencies([returned]):
+      return dict({name: tf.identity(value) for name, value in batch.items()}, **{WAIT: returned - called})

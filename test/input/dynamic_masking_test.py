@@ -13,13 +13,17 @@ from albert.dataset import contract
 from albert.dataset import lost_records
 from albert.dataset import random_bits
 from albert.dataset import record_format
+from albert.dataset import tfrecord
+from albert.input import checking
 from albert.input import dynamic_masking
 from albert import input_pipeline
 from tools.preprocessing import compact
 from tools.preprocessing import data_set
 from tools.preprocessing import example_writer
+from tools.preprocessing import masking
 
 import fault_runs
+import random_examples
 import small_corpus
 
 WIDTH, SLOTS = 64, 9
@@ -38,7 +42,7 @@ def infos(tmp_path_factory):
 
 def read(info):
   return [example_writer.parse_example(record) for path in info.paths('train')
-          for record in example_writer.read_records(path)]
+          for record in tfrecord.read_records(path)]
 
 
 def run(batches, count):
@@ -48,9 +52,14 @@ def run(batches, count):
     return [session.run(following) for _ in range(count)]
 
 
+def training_batches(info, batch_size, seed, used=0, **arguments):
+  order = input_pipeline.training_order(info, input_pipeline.InputOptions(), seed, **arguments)
+  return input_pipeline.training_batches(order, batch_size, used)
+
+
 def mask(info, epochs, seed=5):
   """All training records, masked: {name: array}, epoch after epoch."""
-  records = [record for path in info.paths('train') for record in example_writer.read_records(path)]
+  records = [record for path in info.paths('train') for record in tfrecord.read_records(path)]
   with tf.Graph().as_default(), tf.compat.v1.Session() as session:
     masker = dynamic_masking.masker(dynamic_masking.masking_options(info), seed)
     serialized, epoch = tf.compat.v1.placeholder(tf.string, [None]), tf.compat.v1.placeholder(tf.int64, [None])
@@ -89,7 +98,7 @@ def test_nothing_but_the_masks_differs_from_the_reference_format(infos):
 
 def test_types_and_shapes_are_those_of_a_batch(infos):
   for info in infos.values():
-    batches = input_pipeline.training_batches(info, 8, 1)
+    batches = training_batches(info, 8, 1)
     shapes, types = tf.compat.v1.data.get_output_shapes(batches), tf.compat.v1.data.get_output_types(batches)
     assert set(shapes) == set(input_pipeline.Batch._fields)
     for spec in record_format.REFERENCE_FEATURES:
@@ -163,12 +172,12 @@ def test_a_batch_does_not_depend_on_where_reading_began(infos):
   info = infos['compact']
   per_epoch = info.records('train') // 16
   steps = per_epoch + 4  # into the second epoch
-  whole = run(input_pipeline.training_batches(info, 16, 3), steps)
-  tail = run(input_pipeline.training_batches(info, 16, 3, start_record=(per_epoch - 2) * 16), 6)
+  whole = run(training_batches(info, 16, 3), steps)
+  tail = run(training_batches(info, 16, 3, used=(per_epoch - 2) * 16), 6)
   for expected, found in zip(whole[per_epoch - 2:], tail):
     for name in expected:
       np.testing.assert_array_equal(expected[name], found[name])
-  other_size = run(input_pipeline.training_batches(info, 8, 3), 4)
+  other_size = run(training_batches(info, 8, 3), 4)
   for name in other_size[0]:
     np.testing.assert_array_equal(np.concatenate([batch[name] for batch in other_size[:2]]), whole[0][name])
 
@@ -182,8 +191,29 @@ def test_the_random_bits_are_those_of_the_data_tools():
                                    dynamic_masking._derive(tf.constant(keys), tf.constant(part, tf.int64))])
       np.testing.assert_array_equal(found.astype(np.uint64), expected)
       np.testing.assert_array_equal(tensor.astype(np.uint64), expected)
-    shifted = session.run(dynamic_masking._shift(tf.constant(keys), 11))
-  np.testing.assert_array_equal(shifted.astype(np.uint64), keys.astype(np.uint64) >> np.uint64(11))
+    shifted, unit, below = session.run([dynamic_masking._shift(tf.constant(keys), 11),
+                                        dynamic_masking._unit(tf.constant(keys)),
+                                        dynamic_masking._below(tf.constant(keys), 211)])
+  bits = keys.astype(np.uint64)
+  np.testing.assert_array_equal(shifted.astype(np.uint64), bits >> np.uint64(11))
+  np.testing.assert_array_equal(unit, random_bits.unit_array(bits))
+  np.testing.assert_array_equal(below, random_bits.below_array(bits, 211))
+
+
+def test_budgets_and_replacements_are_those_of_the_data_tools():
+  random = np.random.RandomState(1)
+  keys = random.randint(-2**63, 2**63 - 1, 2000)
+  totals, columns, labels = random.randint(2, 60, 2000), random.randint(1, 62, 2000), random.randint(10, 300, 2000)
+  options, none = random_examples.options(masked_lm_prob=0.15), np.zeros(0, np.int64)
+  with tf.compat.v1.Session() as session:
+    budgets, inputs = session.run([
+        dynamic_masking._budgets(tf.constant(totals, tf.int32), tf.constant(keys[:, None]), options),
+        dynamic_masking._replacements(tf.constant(keys), tf.constant(columns, tf.int64),
+                                      tf.constant(labels, tf.int32), options)])
+  bits = keys.astype(np.uint64)
+  np.testing.assert_array_equal(budgets[:, 0], masking._budgets(bits, totals, none, none, options))
+  np.testing.assert_array_equal(inputs, masking._replacements(bits, columns, labels, options))
+  assert set(budgets[:, 0]) == set(range(1, 9)) and 0.78 < np.mean(inputs == random_examples.MASK) < 0.82
 
 
 @pytest.mark.parametrize('sizes, left, expected', [
@@ -219,7 +249,7 @@ def test_compact_records_are_small(infos):
 def test_each_rank_has_new_masks_in_each_of_its_epochs(infos):
   info = infos['compact']
   count = sum(len(range(1, shard.records, 2)) for shard in info.shards['train'])
-  found = run(input_pipeline.training_batches(info, 1, 3, rank=1, ranks=2), 2 * count)
+  found = run(training_batches(info, 1, 3, rank=1, ranks=2), 2 * count)
   by_text = collections.defaultdict(list)
   for batch in found:
     by_text[originals(batch).tobytes()].append(tuple(batch['masked_lm_positions'][0]))
@@ -229,14 +259,14 @@ def test_each_rank_has_new_masks_in_each_of_its_epochs(infos):
 
 def test_compact_records_are_checked(infos, tmp_path):
   info = infos['compact']
-  input_pipeline.check_readable(info)
+  checking.check_readable(info)
   path = str(tmp_path / 'x')
   with open(path, 'wb') as target:
-    target.write(example_writer.frame(b''))
+    target.write(tfrecord.frame(b''))
   broken = contract.DatasetInfo(str(tmp_path), WIDTH, SLOTS, 1, '', {
       'train': [contract.Shard('x', 1, None)], 'heldout': []}, info.settings)
   with pytest.raises(UserError, match='expected 1 values of token_ids in record 0, found 0'):
-    input_pipeline.check_readable(broken)
+    checking.check_readable(broken)
 
 
 @pytest.mark.fault('rotten data: compact')
@@ -246,10 +276,10 @@ def test_a_lost_record_moves_no_other(infos, tmp_path, monkeypatch, caplog):
   info = contract.DatasetInfo.load(str(tmp_path / 'data'))
   count = info.records('train') // 5
   with tf.Graph().as_default():
-    expected = run(input_pipeline.training_batches(infos['compact'], 5, 3), count)
+    expected = run(training_batches(infos['compact'], 5, 3), count)
   fault_runs.flip_bit(info.paths('train')[0], 7)
   with tf.Graph().as_default():
-    found = run(input_pipeline.training_batches(info, 5, 3, lost=lost_records.LostRecords(info)), count)
+    found = run(training_batches(info, 5, 3, lost=lost_records.LostRecords(info)), count)
   assert [entry.getMessage().split(' (')[0] for entry in caplog.records] == ['lost: record 7 of ' + os.path.basename(
       info.paths('train')[0])]
   changed = [(batch, row) for batch in range(count) for row in range(5)

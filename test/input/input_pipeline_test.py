@@ -9,7 +9,7 @@ import tensorflow as tf
 import synthetic_data
 from albert.common.errors import UserError
 from albert.dataset import contract
-from albert.dataset import data_order
+from albert.input import checking
 from albert import input_pipeline
 
 COUNTS = (7, 6, 8)
@@ -23,15 +23,15 @@ def info(tmp_path_factory):
 
 def _batches(dataset, count):
   """The first `count` batches that dataset() gives, or all of them for None."""
-  found = []
+  batches = []
   with tf.Graph().as_default(), tf.Session() as session:
     batch = tf.data.make_one_shot_iterator(dataset()).get_next()
     try:
-      while count is None or len(found) < count:
-        found.append(session.run(batch))
+      while count is None or len(batches) < count:
+        batches.append(session.run(batch))
     except tf.errors.OutOfRangeError:
       pass
-  return found
+  return batches
 
 
 def _number(row):
@@ -43,12 +43,16 @@ def _numbers(batches):
   return [_number(row) for batch in batches for row in batch['input_ids'] if row[0]]
 
 
-def _train(info, count, batch_size=2, **arguments):
-  return _numbers(_batches(lambda: input_pipeline.training_batches(info, batch_size, 7, **arguments), count))
+def _order(info, seed=7, **arguments):
+  return input_pipeline.training_order(info, input_pipeline.InputOptions(), seed, **arguments)
+
+
+def _train(info, count, batch_size=2, used=0, **arguments):
+  return _numbers(_batches(lambda: input_pipeline.training_batches(_order(info, **arguments), batch_size, used), count))
 
 
 def test_a_record_is_read_as_it_was_written(info):
-  batch = _batches(lambda: input_pipeline.training_batches(info, 3, seed=1), 1)[0]
+  batch = _batches(lambda: input_pipeline.training_batches(_order(info), 3), 1)[0]
   assert sorted(batch) == sorted(input_pipeline.Batch._fields)
   for row in range(3):
     expected = synthetic_data.record(_number(batch['input_ids'][row]))
@@ -59,15 +63,15 @@ def test_a_record_is_read_as_it_was_written(info):
 
 def test_shapes_are_static(info):
   with tf.Graph().as_default():
-    for dataset in (input_pipeline.training_batches(info, 3, seed=1), input_pipeline.heldout_batches(info, 4)):
+    for dataset in (input_pipeline.training_batches(_order(info), 3), input_pipeline.heldout_batches(info, 4)):
       for name, shape in tf.data.get_output_shapes(dataset).items():
         assert shape.is_fully_defined(), name
 
 
 def test_an_epoch_has_every_training_record_once_and_no_heldout_one(info):
-  found = _train(info, TOTAL, batch_size=1)
-  assert sorted(found) == list(range(TOTAL))
-  assert found != list(range(TOTAL))
+  numbers = _train(info, TOTAL, batch_size=1)
+  assert sorted(numbers) == list(range(TOTAL))
+  assert numbers != list(range(TOTAL))
 
 
 def test_epochs_and_seeds_differ_and_the_same_seed_repeats(info):
@@ -75,14 +79,14 @@ def test_epochs_and_seeds_differ_and_the_same_seed_repeats(info):
   assert first[:TOTAL] != first[TOTAL:]
   assert sorted(first[TOTAL:]) == list(range(TOTAL))
   assert first == _train(info, 2 * TOTAL, batch_size=1)
-  other = _numbers(_batches(lambda: input_pipeline.training_batches(info, 1, seed=8), TOTAL))
+  other = _train(info, TOTAL, batch_size=1, seed=8)
   assert other != first[:TOTAL]
 
 
 @pytest.mark.parametrize('start', [0, 1, 3, 9, 10, 11, 25])
 def test_the_position_follows_from_the_step(info, start):
   """Batch size 2 and 21 records: batches lie across shards and epochs."""
-  assert _train(info, 4, start_record=2 * start) == _train(info, 32)[2 * start:2 * start + 8]
+  assert _train(info, 4, used=2 * start) == _train(info, 32)[2 * start:2 * start + 8]
 
 
 def test_ranks_share_no_record_and_leave_none_out(info):
@@ -91,13 +95,13 @@ def test_ranks_share_no_record_and_leave_none_out(info):
   first, second = [_train(info, size, batch_size=1, rank=rank, ranks=2) for rank, size in enumerate(sizes)]
   assert not set(first) & set(second)
   assert sorted(first + second) == list(range(TOTAL))
-  later = _train(info, 6, batch_size=1, rank=1, ranks=2, start_record=4)
+  later = _train(info, 6, batch_size=1, rank=1, ranks=2, used=4)
   assert later == _train(info, 10, batch_size=1, rank=1, ranks=2)[4:]
 
 
 def test_more_ranks_than_records_is_an_error(info):
   with pytest.raises(UserError, match='22 ranks'):
-    input_pipeline.training_batches(info, 1, 7, ranks=22)
+    _order(info, ranks=22)
 
 
 @pytest.mark.parametrize('batch_size', [1, 3, 8, 11, 20])
@@ -117,21 +121,22 @@ def test_evaluation_can_be_cut_short(info):
   assert len(_batches(lambda: input_pipeline.heldout_batches(info, 3, max_batches=2), None)) == 2
 
 
-def test_the_position_is_reached_by_counting_not_by_reading():
-  """No such files exist; the position lies a billion records on."""
-  sizes = {'a': 10**6, 'b': 2 * 10**6, 'c': 3 * 10**6}
-  shards = {contract.TRAIN: [contract.Shard(name, size, None) for name, size in sizes.items()], contract.HELDOUT: []}
-  info = contract.DatasetInfo('absent', 24, 5, 60, None, shards)
+def _open_files():
+  return len(os.listdir('/proc/self/fd'))
 
-  def first(start, count):
-    plan = data_order.shard_plan(info, 7, start)
-    return [('abc'[shard], skip) for shard, _, skip in (next(plan) for _ in range(count))]
 
-  epoch = 200 * sum(sizes.values())
-  order = [name for name, _ in first(epoch, 3)]
-  assert sorted(order) == ['a', 'b', 'c']
-  assert first(epoch + 5, 1) == [(order[0], 5)]
-  assert first(epoch + sizes[order[0]] + 9, 2) == [(order[1], 9), (order[2], 0)]
+@pytest.mark.parametrize('make,count', [
+    (lambda info: input_pipeline.heldout_batches(info, 4), None),
+    (lambda info: input_pipeline.heldout_batches(info, 1, max_batches=2), None),
+    (lambda info: input_pipeline.heldout_batches(info, 1), 1),
+    (lambda info: input_pipeline.training_batches(_order(info), 4), 3)], ids=[
+        'to the end', 'cut short', 'abandoned', 'training'])
+def test_no_file_stays_open(info, make, count):
+  _batches(lambda: make(info), count)  # what TensorFlow opens once
+  before = _open_files()
+  for _ in range(4):
+    _batches(lambda: make(info), count)
+  assert _open_files() == before
 
 
 def test_open_dataset_takes_a_folder_its_json_and_bare_files(info):
@@ -152,17 +157,17 @@ def test_bare_file_without_dataset_json_says_no_vocabulary(tmp_path):
 
 
 def test_other_shapes_than_asked_are_an_error(info):
-  input_pipeline.check_shapes(info, 24, 5)
+  checking.check_shapes(info, 24, 5)
   with pytest.raises(UserError, match='max_seq_length=512 .*found 24'):
-    input_pipeline.check_shapes(info, max_seq_length=512)
+    checking.check_shapes(info, max_seq_length=512)
   with pytest.raises(UserError, match='max_predictions_per_seq=51 .*found 5'):
-    input_pipeline.check_shapes(info, max_predictions_per_seq=51)
+    checking.check_shapes(info, max_predictions_per_seq=51)
 
 
 def test_other_shapes_of_heldout_data_are_told_from_a_flag(info):
   with pytest.raises(UserError, match='--eval_input_file: expected max_seq_length=512 as in the training data X, '
                                       'found 24') as caught:
-    input_pipeline.check_shapes(info, 512, 5, 'X')
+    checking.check_shapes(info, 512, 5, 'X')
   assert 'flag' not in str(caught.value)
 
 
@@ -188,11 +193,11 @@ def test_ids_outside_the_vocabulary_are_found_and_named(tmp_path, feature, bad):
       record[feature][1] = bad if number == 2 else record[feature][1]
       writer.write(synthetic_data.serialize(record))
   info = input_pipeline.open_dataset(path)
-  input_pipeline.check_readable(info)
-  input_pipeline.check_readable(info, 61 if bad > 0 else None)
+  checking.check_readable(info)
+  checking.check_readable(info, 61 if bad > 0 else None)
   expected = 'a.tfrecord: expected {} of 0 to 59, .*found {} in record 2'.format(feature, bad)
   with pytest.raises(UserError, match=expected):
-    input_pipeline.check_readable(info, 60)
+    checking.check_readable(info, 60)
 
 
 def _damaged(tmp_path, change):
@@ -227,14 +232,14 @@ def test_a_flipped_byte_is_found_and_named(tmp_path):
     return data
   info, _ = _damaged(tmp_path, flip)
   with pytest.raises(UserError, match='00001-of-00002.*record 1'):
-    input_pipeline.check_readable(info)
+    checking.check_readable(info)
 
 
 def test_records_of_another_length_are_found_and_named(tmp_path):
   info = synthetic_data.write_dataset(str(tmp_path), (4, 3), 2)
   synthetic_data.write_shard(info.paths(contract.TRAIN)[0], range(4), max_seq_length=30)
   with pytest.raises(UserError, match='24 values of input_ids in record 0, found 30'):
-    input_pipeline.check_readable(info)
+    checking.check_readable(info)
 
 
 def test_what_is_no_tfrecord(tmp_path):

@@ -13,6 +13,7 @@ from albert.dataset import contract
 from albert.dataset import lost_records
 from albert.dataset import packing
 from albert.dataset import tfrecord
+from albert.input import checking
 from albert.input import packed_batches
 from albert.input import packed_rows
 from albert import input_pipeline
@@ -38,20 +39,24 @@ def own(tmp_path):
   return synthetic_data.write_lengths(_write(tmp_path))
 
 
-def _batches(info, count, batch_size=5, start=0, seed=7, **arguments):
+def _order(info, seed=7, **arguments):
+  return input_pipeline.training_order(info, OPTIONS, seed, **arguments)
+
+
+def _batches(info, count, batch_size=5, start=0, **arguments):
   with tf.Graph().as_default(), tf.Session() as session:
-    dataset = input_pipeline.training_batches(info, batch_size, seed, start, options=OPTIONS, **arguments)
+    dataset = input_pipeline.training_batches(_order(info, **arguments), batch_size, start)
     batch = tf.data.make_one_shot_iterator(dataset).get_next()
     return [session.run(batch) for _ in range(count)]
 
 
 def _rows(batches):
   """The record numbers in each row, in order, as tuples."""
-  found = []
+  rows = []
   for batch in batches:
     for ids, starts, weights in zip(batch['input_ids'], batch['cls_positions'], batch['example_weights']):
-      found.append(tuple(int((ids[start + 1] - 5) * 50 + ids[start + 2] - 5) for start in starts[weights > 0]))
-  return found
+      rows.append(tuple(int((ids[start + 1] - 5) * 50 + ids[start + 2] - 5) for start in starts[weights > 0]))
+  return rows
 
 
 def _numbers(rows):
@@ -87,7 +92,7 @@ def test_a_batch_holds_the_records_as_they_were_written(info):
 
 def test_shapes_are_static(info):
   with tf.Graph().as_default():
-    shapes = tf.data.get_output_shapes(input_pipeline.training_batches(info, 3, 1, options=OPTIONS))
+    shapes = tf.data.get_output_shapes(input_pipeline.training_batches(_order(info), 3))
   slots, examples = packing.max_predictions(synthetic_data.MAX_PREDICTIONS), packing.MAX_EXAMPLES
   assert sorted(shapes) == sorted(packed_batches.PackedBatch._fields)
   for name, shape in shapes.items():
@@ -106,7 +111,7 @@ def test_seed_and_step_decide_the_order(info):
 
 
 def test_long_and_short_examples_are_mixed(info):
-  """The plan of a shard begins with its longest examples."""
+  """The row table of a shard begins with its longest examples."""
   lengths = [np.mean([batch['input_mask'].sum() / batch['example_weights'].sum() for batch in part])
              for part in np.array_split(_batches(info, _total(info) // 5), 4)]
   assert max(lengths) < 1.1 * min(lengths)
@@ -121,9 +126,16 @@ def test_ranks_share_no_record_and_leave_none_out(info):
 
 def test_more_ranks_than_rows_in_any_shard_is_an_error(info):
   most = max(shard.packed_rows for shard in info.shards[contract.TRAIN])
-  input_pipeline.training_batches(info, 1, 7, ranks=most, options=OPTIONS)
+  _order(info, ranks=most)
   with pytest.raises(UserError, match='training row for each of {} ranks, found {}'.format(most + 1, most)):
-    input_pipeline.training_batches(info, 1, 7, ranks=most + 1, options=OPTIONS)
+    _order(info, ranks=most + 1)
+
+
+def test_compact_records_are_not_packed(info):
+  compact = contract.DatasetInfo(info.folder, S, synthetic_data.MAX_PREDICTIONS, info.vocab_size, info.vocab_sha256,
+                                 info.shards, {'record_format': 'compact'})
+  with pytest.raises(UserError, match='expected reference records with InputOptions.packing, found compact ones'):
+    _order(compact)
 
 
 def test_without_lengths_they_are_counted_once(info, tmp_path, caplog):
@@ -131,31 +143,28 @@ def test_without_lengths_they_are_counted_once(info, tmp_path, caplog):
   bare = _write(tmp_path / 'data')
   expected = _rows(_batches(info, 20))
 
-  def rows():
-    return packed_rows.Rows(bare, lost_records.LostRecords(bare), str(tmp_path))
-
-  assert _rows(_batches(bare, 20, rows=rows())) == expected
+  assert _rows(_batches(bare, 20, folder=str(tmp_path))) == expected
   assert [entry.getMessage() for entry in caplog.records if 'counting' in entry.getMessage()] == [
       'counting the tokens of 2,000 records: 3 of 3 shards have no lengths beside them, which the data tool writes']
   caplog.clear()
-  assert rows().counts == [shard.packed_rows for shard in info.shards[contract.TRAIN]]
-  assert _rows(_batches(bare, 20, rows=rows())) == expected
+  assert _order(bare, folder=str(tmp_path)).counts == [shard.packed_rows for shard in info.shards[contract.TRAIN]]
+  assert _rows(_batches(bare, 20, folder=str(tmp_path))) == expected
   assert not caplog.records
   path, = [str(path) for path in tmp_path.glob('record_lengths-*')]
   with open(path, 'r+b') as target:
     target.truncate(100)
-  assert _rows(_batches(bare, 20, rows=rows())) == expected
+  assert _rows(_batches(bare, 20, folder=str(tmp_path))) == expected
   assert 'counting' in caplog.text
 
 
 def test_a_record_that_is_lost_before_it_was_counted_has_a_row_of_its_own(tmp_path):
   bare = _write(tmp_path)
   _damage(bare, 1, 100)
-  rows = packed_rows.Rows(bare, lost_records.LostRecords(bare))
-  assert sum(rows.counts) > 0
-  found = _numbers(_rows(_batches(bare, 1, batch_size=sum(rows.counts))))
-  repeated = [number for number, times in collections.Counter(found).items() if times > 1]
-  assert set(range(sum(COUNTS))) - set(found) == {COUNTS[0] + 100}
+  total = packed_rows.RowOrder(bare, 7).epoch_length
+  assert total > 0
+  numbers = _numbers(_rows(_batches(bare, 1, batch_size=total)))
+  repeated = [number for number, times in collections.Counter(numbers).items() if times > 1]
+  assert set(range(sum(COUNTS))) - set(numbers) == {COUNTS[0] + 100}
   assert len(repeated) >= 1  # the row that stands in for that row
 
 
@@ -175,7 +184,7 @@ def _lengths(info, shard):
 
 
 def test_lengths_of_other_records_are_an_error(own):
-  """Found where the shard is planned, in a thread of TensorFlow's."""
+  """Noticed where the rows of the shard are filled, in a thread of TensorFlow's."""
   for shard in range(3):
     longer = np.minimum(_lengths(own, shard) + [2, 0], S).astype(np.uint16)
     np.save(contract.lengths_file(own.paths(contract.TRAIN)[shard]), longer)
@@ -193,7 +202,7 @@ def test_a_record_that_is_longer_than_planned_never_runs_into_the_next_row(own):
   with pytest.raises(tf.errors.InvalidArgumentError, match='in a row than planned'):
     _batches(own, 100)
   with pytest.raises(UserError, match='lengths.npy says'):
-    input_pipeline.check_readable(own)
+    checking.check_readable(own)
 
 
 def _damage(info, shard, index):
@@ -217,9 +226,9 @@ def test_a_row_goes_without_a_record_that_is_lost(own, info, ranks, caplog):
 
   expected = epoch(info)
   _damage(own, 1, gone - COUNTS[0])
-  found = epoch(own)
+  actual = epoch(own)
   assert any(gone in row and len(row) > 1 for row in expected)
-  assert found == [tuple(number for number in row if number != gone) for row in expected]
+  assert actual == [tuple(number for number in row if number != gone) for row in expected]
   assert 'record 230 of train-00001-of-00003.tfrecord (wrong checksum); rows go without them' in caplog.text
 
 
@@ -231,17 +240,16 @@ def test_the_row_of_a_record_that_is_alone_is_replaced(tmp_path):
   expected = _rows(_batches(info, 1, batch_size=total))
   gone = next(row[0] for row in expected if len(row) == 1)
   _damage(info, int(gone >= 600), gone - 600 * (gone >= 600))
-  found = _rows(_batches(info, 1, batch_size=total))
-  changed = [place for place in range(total) if found[place] != expected[place]]
+  rows = _rows(_batches(info, 1, batch_size=total))
+  changed = [place for place in range(total) if rows[place] != expected[place]]
   assert [expected[place] for place in changed] == [(gone,)]
-  assert found[changed[0]] in expected
+  assert rows[changed[0]] in expected
 
 
 def test_records_at_says_what_training_reads(info):
-  rows = packed_rows.Rows(info, lost_records.LostRecords(info))
   first = dict(zip([shard.file for shard in info.shards[contract.TRAIN]], np.cumsum((0,) + COUNTS)))
   expected = [number for row in _rows(_batches(info, 2, start=35)) for number in row]
-  assert [first[file] + index for file, index in rows.records_at(7, 35, 10)] == expected
+  assert [first[file] + index for file, index in _order(info).records_at(35, 10)] == expected
 
 
 def _lengths_only(folder, lengths, packed_rows=(None,)):
@@ -268,17 +276,16 @@ def test_nearly_all_tokens_are_real(tmp_path, draw):
   tokens = np.clip(draw(np.random.RandomState(0), 5000), 5, 512).astype(int)
   assert tokens.mean() < 0.85 * 512
   info = _lengths_only(tmp_path, np.stack([tokens, np.ceil(0.1 * tokens).clip(1, 51)], axis=1))
-  rows, = packed_rows.Rows(info, lost_records.LostRecords(info)).counts
+  rows, = packed_rows.RowOrder(info, 7).counts
   assert tokens.sum() / (512.0 * rows) >= 0.97
 
 
-def test_the_position_is_reached_by_counting_not_by_planning(tmp_path, monkeypatch):
-  """A billion rows on, only the shard that is read next is planned."""
+def test_the_position_is_reached_by_counting_not_by_filling_rows(tmp_path, monkeypatch):
+  """A billion rows on, rows are filled only of the shard that is read next."""
   lengths = np.tile([256, 26], [1000, 1])
   info = _lengths_only(tmp_path, lengths, packed_rows=(500,) * 30)
-  planned = []
-  plan = packing.plan
-  monkeypatch.setattr(packing, 'plan', lambda *arguments: planned.append(1) or plan(*arguments))
-  rows = packed_rows.Rows(info, lost_records.LostRecords(info))
-  assert len(rows.records_at(3, 10**9, 3)) == 6
-  assert len(planned) == 1
+  filled = []
+  fill_rows = packing.fill_rows
+  monkeypatch.setattr(packing, 'fill_rows', lambda *arguments: filled.append(1) or fill_rows(*arguments))
+  assert len(packed_rows.RowOrder(info, 3).records_at(10**9, 3)) == 6
+  assert len(filled) == 1

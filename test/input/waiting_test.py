@@ -43,11 +43,10 @@ def _throughput(clock, input_seconds, step_seconds, measured=True):
       worked = tf.py_func(lambda: clock.pass_time(step_seconds), [], tf.int32)
     with tf.control_dependencies([worked]):
       after = tf.assign_add(step, 1)
-    figures = collections.OrderedDict((name, tf.constant(1.0)) for name in (
-        'total_loss', 'masked_lm_loss', 'sentence_order_loss'))
+    figures = collections.OrderedDict(total_loss=tf.constant(1.0))
     hook = progress.ProgressHook(
         after, figures, tf.constant(6), tf.constant(2), ranks=1, tokens_per_step=6, steps_per_run=1,
-        num_train_steps=6, log_every_steps=6, input_wait=batch[waiting.WAIT] if measured else None)
+        num_train_steps=6, log_every_steps=6, line=str, input_wait=batch[waiting.WAIT] if measured else None)
     with tf.train.MonitoredSession(hooks=[hook]) as session:
       for _ in range(6):
         session.run(after)
@@ -86,8 +85,8 @@ def test_nothing_uses_the_batch_before_the_second_time_stamp():
     for name in 'ab':
       assert batch[name].op.control_inputs == [answered]
       assert batch[name].op.inputs[0].op.type == 'IteratorGetNext'
-    asked = batch[waiting.WAIT].op.inputs[1].op
-    assert batch['a'].op.inputs[0].op.control_inputs == [asked]
+    called = batch[waiting.WAIT].op.inputs[1].op
+    assert batch['a'].op.inputs[0].op.control_inputs == [called]
     assert [value.shape.as_list() for value in (batch['a'], batch['b'])] == [[2], [3]]
 
 
@@ -96,6 +95,6 @@ def test_a_batch_and_its_time_are_what_the_iterator_gives():
     dataset = tf.data.Dataset.range(3).map(lambda number: {'number': number})
     batch = waiting.timed_batch(dataset)
     session.run(tf.tables_initializer())
-    found = [session.run(batch) for _ in range(3)]
-  assert [values['number'] for values in found] == [0, 1, 2]
-  assert all(0.0 <= values[waiting.WAIT] < 60.0 for values in found)
+    batches = [session.run(batch) for _ in range(3)]
+  assert [values['number'] for values in batches] == [0, 1, 2]
+  assert all(0.0 <= values[waiting.WAIT] < 60.0 for values in batches)

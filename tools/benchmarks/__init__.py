@@ -1,1 +1,1 @@
-"""What is measured, and how."""
+"""Measurements for tools.benchmark, and of data creation and input."""

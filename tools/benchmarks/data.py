@@ -1,4 +1,4 @@
-"""How fast records are made: whole commands, where their time goes, and what a second worker adds.
+"""Measures how fast records are made: whole commands, where their time goes, and the gain of a second worker.
 
   python -m tools.benchmarks.data --input_files=news.txt --vocab_file=data/vocab.txt
 
@@ -100,7 +100,7 @@ def start(arguments, folder):
 
 
 def finish(process, output, begin):
-  """Waits for what `start` has started: `Run`; removes the output."""
+  """Waits for the process of `start`: `Run`; removes the output."""
   _, status, usage = os.wait4(process.pid, 0)
   seconds = time.time() - begin
   process.returncode = status
@@ -138,7 +138,7 @@ def where_time_goes(name, arguments, folder):
 
 
 def scaling(arguments, folder):
-  """What a second worker adds, against two commands that know nothing of each other: str."""
+  """The gain of a second worker, against that of two independent commands: str."""
   one = run(arguments + ['--num_workers=1'], folder)
   two = run(arguments + ['--num_workers=2'], folder)
   pair = [start(arguments + ['--num_workers=1'], folder) for _ in range(2)]

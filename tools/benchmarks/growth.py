@@ -4,6 +4,7 @@ import collections
 import json
 
 from albert.device import memory
+from albert.tasks import pretraining
 from tools.benchmarks import step_times
 
 _LAYERS = 'num_hidden_layers'
@@ -58,7 +59,8 @@ def run(shape, steps, as_json=False):
 def _measure(shape, steps):
   config = step_times.load_config(shape)
   figures = step_times.measure(shape, steps, {'library': step_times.random_batch(shape, config.vocab_size)})
-  estimate = memory.training_bytes(config, shape.batch_size, shape.max_seq_length, shape.max_predictions_per_seq)
+  head_size = pretraining.head_size(config, shape.max_predictions_per_seq)
+  estimate = memory.training_bytes(config, shape.batch_size, shape.max_seq_length, head_size)
   return dict(figures['library'], num_hidden_layers=shape.num_hidden_layers, estimated_bytes=estimate)
 
 

@@ -1,9 +1,9 @@
-"""How fast records become batches, in examples per CPU-second of one thread: read, parsed, masked in the graph.
+"""Measures how fast records become batches (read, parsed, masked), in examples per CPU-second of one thread.
 
   python -m tools.benchmarks.input [--input_files=news.txt --vocab_file=data/vocab.txt]
 
-Makes both record formats of the text first; without --input_files of the bundled sample. Memory is got from the
-kernel as by training (albert/device/allocator.py).
+Makes both record formats of the text first, by default of the bundled sample. The settings of the memory allocator are
+those of training (albert/device/allocator.py).
 """
 
 import os
@@ -96,9 +96,9 @@ def in_blocks(info):
 
 
 def training(info):
-  """What the training loop gets."""
+  """The batches of the training loop."""
   options = input_pipeline.InputOptions(num_parallel_calls=1, prefetch_batches=2)
-  return input_pipeline.training_batches(info, _BATCH, seed=1, options=options)
+  return input_pipeline.training_batches(input_pipeline.training_order(info, options, seed=1), _BATCH, options=options)
 
 
 def examples_per_cpu_second(dataset, examples):

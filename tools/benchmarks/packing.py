@@ -12,7 +12,6 @@ import tensorflow as tf
 
 from albert.common.errors import UserError
 from albert.dataset import contract
-from albert.dataset import lost_records
 from albert.dataset import record_format
 from albert.input import packed_rows
 from albert import input_pipeline
@@ -41,7 +40,7 @@ def epochs(info):
     raise UserError('{}: expected lengths beside the records, found none; make the data with "make data"'.format(
         info.folder))
   tokens = sum(int(found[:, 0].sum()) for found in lengths)
-  counts = info.records(contract.TRAIN), sum(packed_rows.Rows(info, lost_records.LostRecords(info)).counts)
+  counts = info.records(contract.TRAIN), packed_rows.RowOrder(info, _SEED).epoch_length
   return tuple(Epoch(rows, tokens / (rows * info.max_seq_length)) for rows in counts)
 
 
@@ -49,7 +48,8 @@ def first_batch(info, batch_size, packing):
   """The first training batch: {field: array}."""
   options = input_pipeline.InputOptions(packing=packing)
   with tf.Graph().as_default(), tf.compat.v1.Session() as session:
-    dataset = input_pipeline.training_batches(info, batch_size, _SEED, options=options)
+    order = input_pipeline.training_order(info, options, _SEED)
+    dataset = input_pipeline.training_batches(order, batch_size, options=options)
     return session.run(tf.compat.v1.data.make_one_shot_iterator(dataset).get_next())
 
 

@@ -8,6 +8,7 @@ import functools
 import time
 
 from albert.common import cli
+from albert.dataset import tfrecord
 from tools import create_pretraining_data
 from tools.preprocessing import assembly
 from tools.preprocessing import compact
@@ -18,12 +19,12 @@ from tools.preprocessing import shuffle
 from tools.preprocessing import stages
 from tools.text import segmentation
 
-# The parts, and the functions that are theirs; what they call of another part is counted there.
+# Parts and their functions; the time of a call from one part to another counts for the latter.
 _PARTS = (
     ('tokenization', encoding.Encoder, 'encode'), ('assembly', assembly, 'examples_of'),
     ('shuffling', shuffle, 'write_run'), ('shuffling', shuffle, 'read_buckets'), ('shuffling', shuffle, 'concatenate'),
     ('masking', masking, 'mask'), ('serialization', compact, 'pack'),
-    ('serialization', example_writer.ExampleWriter, 'records'), ('serialization', example_writer, 'frame'),
+    ('serialization', example_writer.ExampleWriter, 'records'), ('serialization', tfrecord, 'frame'),
     ('write', stages, 'write_shard'))
 
 
@@ -36,7 +37,7 @@ class Stopwatch:
 
   def __init__(self):
     self.seconds = collections.OrderedDict()
-    self._running = ['start and plan']
+    self._running = ['start and rest']
     self._since = 0.0
 
   def wrap(self, part, function):
@@ -55,7 +56,7 @@ class Stopwatch:
     action()
 
   def stop(self):
-    """Counts what was spent until now."""
+    """Adds the time since the last change to the part that is running."""
     now = time.process_time()
     part = self._running[-1]
     self.seconds[part] = self.seconds.get(part, 0.0) + now - self._since
@@ -75,7 +76,7 @@ def main(argv):
 
 
 def parse(report):
-  """{part: seconds} of what `main` printed."""
+  """{part: seconds} of the output of `main`."""
   fields = [line.split('\t') for line in report.split('\n')]
   return collections.OrderedDict((parts[1], float(parts[0])) for parts in fields if len(parts) == 2)
 

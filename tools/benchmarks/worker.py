@@ -17,9 +17,11 @@ import resource
 import sys
 import time
 
+from albert.tasks import pretraining
 from albert.common import cli  # before TensorFlow: silences the warnings of its import
 import numpy as np
 from albert.common.errors import UserError
+from albert.common import files
 from albert.device import cores
 from albert.device import session_options
 from albert.input import packed_batches
@@ -28,7 +30,6 @@ from albert import lamb
 from albert.model.config import AlbertConfig
 from albert import modeling
 from albert import npu_session
-from albert.tasks import heads
 from albert.training import micro_batches
 from albert.training import training_step
 import tensorflow.compat.v1 as tf
@@ -53,18 +54,18 @@ class Step:
     kind, _, rows = words[0].partition(':') if words else ('', '', '')
     at_a_time = int(rows or len(arrays['input_ids']))
     options = session_options.SessionOptions(device='cpu', cpu_towers=1 if 'towers' in words else None)
-    cores.settle(options, at_a_time)
-    device = npu_session.start(options, environ={})
+    chosen = cores.choose(options, at_a_time)
+    device = npu_session.start(options, threads=chosen, environ={})
     if kind == 'alone':
       batch = _placeholders(arrays, at_a_time)
-      self._fetches = _gradients_alone(batch, config, device, options.cpu_towers)
+      self._fetches = _gradients_alone(batch, config, device, chosen.cpu_towers)
     else:
       batch = _placeholders(arrays)
-      self._fetches = _whole_step(batch, config, device, at_a_time, options.cpu_towers, words)
+      self._fetches = _whole_step(batch, config, device, at_a_time, chosen.cpu_towers, words)
     self._feeds = itertools.cycle(_parts(batch, arrays))
     # One for each tower: with a thread for each operation, one alone would keep one core busy.
     sides = [tf.Variable(tf.random.normal([_PEAK_SIZE, _PEAK_SIZE]), trainable=False)
-             for _ in range(options.cpu_towers)]
+             for _ in range(chosen.cpu_towers)]
     self._products = [tf.matmul(side, side).op for side in sides]
     self._session = tf.Session(config=device.session_config())
     self._session.run(tf.global_variables_initializer())
@@ -86,9 +87,8 @@ class Step:
     """Writes one step as a Chrome trace to `path`. Returns {kind of operation: [seconds, how many]}."""
     metadata = tf.RunMetadata()
     self.run(options=tf.RunOptions(trace_level=tf.RunOptions.FULL_TRACE), run_metadata=metadata)
-    with open(path + '.tmp', 'w', encoding='utf-8') as target:
+    with files.atomic(path) as target:
       target.write(timeline.Timeline(metadata.step_stats).generate_chrome_trace_format())
-    os.replace(path + '.tmp', path)
     found = collections.defaultdict(lambda: [0.0, 0])
     for device in metadata.step_stats.dev_stats:
       for node in device.node_stats:
@@ -133,13 +133,13 @@ def _update(device):
 
 def _gradients(batch, config, device, micro_batch_size, towers, words, update):
   """As training_step.make computes them, except for what `words` say."""
-  divide_by, plain = heads.denominators(batch), modeling.default_ops()
+  divide_by, plain = pretraining.denominators(batch), modeling.default_ops()
   ops = training_step.model_ops(device, step=tf.train.get_or_create_global_step())
   ops = ops._replace(**{name: getattr(plain, name) for name in words if name in modeling.Ops._fields})
 
   def build(part, number):
     del number  # of dropout, which the sizes do not have
-    loss = heads.pretraining_model(
+    loss = pretraining.model(
         part, config, is_training=True, ops=ops, divide_by=divide_by, whole_last_layer='last_layer' in words,
         recompute='recompute' in words).total_loss
     return loss, collections.OrderedDict(loss=loss)

@@ -1,0 +1,69 @@
+"""TFRecord files in the reference format without a dataset.json, as the original release makes them."""
+
+import os
+
+import tensorflow as tf
+
+from albert.common.errors import UserError
+from albert.dataset import contract
+from albert.dataset import record_format
+from albert.dataset import tfrecord
+from albert.input import checking
+
+
+def describe(paths):
+  """The contract.DatasetInfo of TFRecord files, all of them for training.
+
+  Args:
+    paths: list of paths; the folder of the first one is that of the data set.
+
+  Raises:
+    UserError: a file that cannot be read or is no TFRecord file in the reference format, or another vocabulary beside
+      them than the data set was made with.
+  """
+  folder = os.path.dirname(paths[0]) or '.'
+  # First, for TensorFlow takes a file that is cut off in its first record for an empty one.
+  shards = [contract.Shard(os.path.relpath(path, folder), _count_records(path), None) for path in paths]
+  max_seq_length, max_predictions = _shapes_of_first_record(paths[0])
+  vocab_size, vocab_sha256 = None, None
+  if os.path.exists(os.path.join(folder, contract.DATASET_FILE)):
+    beside = contract.DatasetInfo.load(folder)
+    checking.check_vocabulary(beside)
+    vocab_size, vocab_sha256 = beside.vocab_size, beside.vocab_sha256
+  return contract.DatasetInfo(folder, max_seq_length, max_predictions, vocab_size, vocab_sha256,
+                              {contract.TRAIN: shards, contract.HELDOUT: []})
+
+
+def _count_records(path):
+  """The number of records in a TFRecord file, from its framing alone."""
+  try:
+    offsets, gaps = tfrecord.find_frames(path)
+  except OSError as error:
+    raise UserError('{}: expected a TFRecord file, found that it cannot be read ({}); correct the path'.format(
+        path, error.strerror))
+  if gaps:
+    raise UserError('{}: expected a TFRecord file, found one that is truncated or corrupt after record {}; restore it '
+                    'or make the data set again'.format(path, len(offsets)))
+  return len(offsets)
+
+
+def _shapes_of_first_record(path):
+  """(S, P) of the first record of a TFRecord file in the reference format."""
+  try:
+    example = tf.train.Example.FromString(next(tf.io.tf_record_iterator(path)))
+  except StopIteration:
+    raise UserError('{}: expected TFRecords, found an empty file; make the data set again'.format(path))
+  except Exception as error:  # protobuf and TensorFlow have no common class for "these bytes are wrong"
+    raise UserError('{}: expected TFRecords in the reference format, found bytes that cannot be read ({}); '
+                    'check that it is the right file'.format(path, str(error).split('\n')[0]))
+  missing = [spec.name for spec in record_format.REFERENCE_FEATURES if spec.name not in example.features.feature]
+  if missing:
+    raise UserError('{}: expected the features of the reference format, found none named {}; '
+                    'make the data set with tools.create_pretraining_data'.format(path, ', '.join(missing)))
+  return tuple(_length_of(example, unit) for unit in ('S', 'P'))
+
+
+def _length_of(example, unit):
+  """How many values the features of an Example have whose length is `unit`, S or P."""
+  name = next(spec.name for spec in record_format.REFERENCE_FEATURES if spec.length == unit)
+  return len(example.features.feature[name].int64_list.value)

@@ -1,0 +1,109 @@
+"""Does a data set hold what it says: vocabulary and shapes before training, each record once training has failed."""
+
+import contextlib
+import os
+
+from google.protobuf import message
+import tensorflow as tf
+
+from albert.common.errors import UserError
+from albert.common import files
+from albert.dataset import contract
+from albert.dataset import lost_records
+from albert.dataset import record_format
+from albert.input import packed_rows
+
+
+def check_vocabulary(info):
+  """Raises UserError unless vocab.txt is the one that the ids of the data set refer to. info: contract.DatasetInfo."""
+  try:
+    digest = files.file_sha256(info.vocab_file)
+  except OSError as error:
+    raise UserError('{}: expected the vocabulary that the data set was made with, found none ({}); restore it or make '
+                    'the data set again'.format(info.vocab_file, error.strerror))
+  if digest != info.vocab_sha256:
+    raise UserError('{}: expected the vocabulary that the data set was made with (SHA-256 {:.12}...), found another '
+                    '({:.12}...); restore it or make the data set again'.format(
+                        info.vocab_file, info.vocab_sha256, digest))
+
+
+def check_shapes(info, max_seq_length=None, max_predictions_per_seq=None, training_folder=None):
+  """Raises UserError if the data set has another S or P than the ones given.
+
+  Args:
+    info: contract.DatasetInfo.
+    max_seq_length, max_predictions_per_seq: int, or None for any.
+    training_folder: the data set whose S and P they are; None: they were given by flags.
+  """
+  for name, expected in (('max_seq_length', max_seq_length), ('max_predictions_per_seq', max_predictions_per_seq)):
+    actual = getattr(info, name)
+    if expected in (None, actual):
+      continue
+    if training_folder is not None:
+      raise UserError('--eval_input_file: expected {}={} as in the training data {}, found {} in {}; make both with '
+                      'the same lengths'.format(name, expected, training_folder, actual, info.folder))
+    raise UserError('expected {}={} as asked, found {} in the data set {}; leave the flag out or make the data '
+                    'with it'.format(name, expected, actual, info.folder))
+
+
+def check_readable(info, vocab_size=None):
+  """Raises UserError that names the first file and record of a data set whose content does not parse or fit.
+
+  Args:
+    info: contract.DatasetInfo.
+    vocab_size: V; ids must be below it. None: any id is accepted.
+  """
+  lost = lost_records.LostRecords(info)
+  for split in (contract.TRAIN, contract.HELDOUT):
+    lengths_of = _expected_lengths(info, split)
+    with contextlib.closing(lost_records.Reader(info, split, lost)) as reader:
+      for number, (shard, path) in enumerate(zip(info.shards[split], info.paths(split))):
+        packed_as = packed_rows.read_lengths(info, number) if split == contract.TRAIN else None
+        for index in range(shard.records):
+          record = reader.read(number, index)
+          if record is None:
+            continue
+          _check_record(record, lengths_of, path, index, vocab_size)
+          if packed_as is not None:
+            _check_length(record, packed_as[index].tolist(), path, index)
+
+
+def _expected_lengths(info, split):
+  """{feature: the number of its values} in the records of a split."""
+  if info.record_format == record_format.COMPACT and split == contract.TRAIN:
+    return {spec.name: 1 for spec in record_format.COMPACT_FEATURES}
+  return {spec.name: record_format.feature_length(spec, info.max_seq_length, info.max_predictions_per_seq)
+          for spec in record_format.REFERENCE_FEATURES}
+
+
+def _check_record(record, expected_lengths, path, index, vocab_size):
+  try:
+    values = tf.train.Example.FromString(record).features.feature
+  except message.DecodeError as error:
+    raise UserError('{}: expected a tf.train.Example in record {}, found something else ({}); restore the file or make '
+                    'the data set again'.format(path, index, error))
+  for name, expected in expected_lengths.items():
+    length = max(len(values[name].int64_list.value), len(values[name].float_list.value),
+                 len(values[name].bytes_list.value))
+    if length != expected:
+      raise UserError('{}: expected {} values of {} in record {}, found {}; restore the file or make the data set '
+                      'again'.format(path, expected, name, index, length))
+  if vocab_size is not None:
+    _check_ids(values, path, index, vocab_size)
+
+
+def _check_ids(values, path, index, vocab_size):
+  for name in record_format.TOKEN_ID_FEATURES:
+    ids = values[name].int64_list.value
+    if ids and not 0 <= min(ids) <= max(ids) < vocab_size:
+      raise UserError('{}: expected {} of 0 to {}, the vocabulary of the model (AlbertConfig.vocab_size={}), found {} '
+                      'in record {}; set the vocabulary size that the file was made with'.format(
+                          path, name, vocab_size - 1, vocab_size, max(ids) if min(ids) >= 0 else min(ids), index))
+
+
+def _check_length(record, expected, path, index):
+  length = list(packed_rows.length_of(record))
+  if length != expected:
+    raise UserError('{}: expected {} tokens and {} labels in record {}, as {} says, found {} and {}; remove that file, '
+                    'then they are counted, or make the data set again'.format(
+                        path, *expected, index, os.path.basename(contract.lengths_file(path)), *length))
