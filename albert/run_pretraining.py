@@ -3,21 +3,17 @@
 Later wins: gin files, then --gin_param bindings, then the named flags that were given.
 """
 
-
 from absl import flags
 
 from albert.common import cli
-from albert.common.files import ROOT
 from albert.device import allocator
 
 if __name__ == '__main__':
   allocator.start_again_with_settings()  # before TensorFlow is imported
 
-import gin  # after cli, which silences TensorFlow's import warnings
-
-from albert.model import config as config_module
 from albert.common.errors import UserError
 from albert.common import gin_settings
+from albert.model.config import AlbertConfig
 from albert import pretraining
 
 FLAGS = flags.FLAGS
@@ -53,46 +49,11 @@ for _name, (_kind, _binding) in _BINDINGS.items():
 flags.DEFINE_alias('warm_up_steps', 'num_warmup_steps')
 
 
-def split_bindings(text):
-  """Splits 'a.b=1; c.d="x;y"' at the semicolons outside quotes. Returns a list of bindings."""
-  bindings, quote, escaped, current = [], None, False, ''
-  for character in text:
-    if escaped:
-      escaped = False
-    elif quote:
-      escaped = character == '\\'
-      quote = None if character == quote else quote
-    elif character in '\'"':
-      quote = character
-    elif character == ';':
-      bindings.append(current)
-      current = ''
-      continue
-    current += character
-  if quote:
-    raise UserError('expected gin bindings separated by ";", found an open quote in {!r}; close it'.format(text))
-  return [binding.strip() for binding in bindings + [current] if binding.strip()]
-
-
-def parse_gin(gin_files, bindings):
-  """Parses and locks the configuration.
-
-  Raises:
-    UserError: a file that is absent, a name that nothing has or reads, or a value that cannot be read.
-  """
-  gin.add_config_file_search_path(ROOT)
-  try:
-    gin.parse_config_files_and_bindings(gin_files, bindings, skip_unknown=False)
-  except Exception as error:  # gin raises what it likes: ValueError, SyntaxError, IOError, NameError, TypeError
-    raise UserError('expected gin settings as in gin/*.gin, found a mistake: {}'.format(' '.join(str(error).split())))
-  gin_settings.check(gin_files, bindings, ROOT)
-
-
 def bindings_from_flags():
   """Bindings of --gin_param, --albert_config_file and the named flags, in the order in which the last one wins."""
-  bindings = [binding for text in FLAGS.gin_param or [] for binding in split_bindings(text)]
+  bindings = [binding for text in FLAGS.gin_param or [] for binding in gin_settings.split(text)]
   if FLAGS.albert_config_file:
-    config = config_module.AlbertConfig.from_json_file(FLAGS.albert_config_file)
+    config = AlbertConfig.from_json_file(FLAGS.albert_config_file)
     bindings += ['AlbertConfig.{} = {!r}'.format(key, value) for key, value in config.to_dict().items()]
   for name, (_, binding) in _BINDINGS.items():
     if FLAGS[name].present:
@@ -108,7 +69,7 @@ def main(argv):
   if not FLAGS.do_train and not FLAGS.do_eval:
     raise UserError('expected --do_train, --do_eval or both, found neither; leave out --nodo_train or --nodo_eval')
   bindings = bindings_from_flags()
-  parse_gin(FLAGS.gin_file or ['gin/1p.gin'], bindings)
+  gin_settings.parse(FLAGS.gin_file or ['gin/1p.gin'], bindings)
   return pretraining.pretrain(
       FLAGS.input_file, FLAGS.output_dir, eval_input_file=FLAGS.eval_input_file or None,
       init_checkpoint=FLAGS.init_checkpoint or None, do_train=FLAGS.do_train, do_eval=FLAGS.do_eval,

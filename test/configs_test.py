@@ -1,5 +1,6 @@
 """Every shipped gin file builds its graph, leaves no binding unused, and says the published numbers."""
 
+import dataclasses
 import glob
 import os
 
@@ -8,12 +9,13 @@ import pytest
 import tensorflow as tf
 
 from albert.common.files import ROOT
+from albert.common import gin_settings
 from albert import input_pipeline
 from albert import lamb
 from albert.modeling import AlbertConfig
 from albert import npu_session
 from albert import pretraining
-from albert import run_pretraining
+from albert.tasks.pretraining import Pretraining
 from albert.training import training_step
 
 EXPERIMENTS = sorted(os.path.basename(path) for path in glob.glob(os.path.join(ROOT, 'gin', '*.gin')))
@@ -37,22 +39,22 @@ def _build_training_graph():
   """What pretrain() builds from the bindings, on a tiny batch, without running it."""
   config = AlbertConfig().with_vocab_size(40, 'the test')
   # Layers share their code and their variables: a third one would show nothing new, and 24 take seconds.
-  config.num_hidden_layers = min(config.num_hidden_layers, 2)
-  optimizer, session = lamb.OptimizerOptions(), npu_session.start(npu_session.SessionOptions(device='cpu'))
+  config = dataclasses.replace(config, num_hidden_layers=min(config.num_hidden_layers, 2))
+  optimizer, device = lamb.OptimizerOptions(), npu_session.start(npu_session.SessionOptions(device='cpu'))
   input_pipeline.InputOptions()
   specs = dict(input_ids=[B, S], input_mask=[B, S], segment_ids=[B, S], masked_lm_positions=[B, P],
                masked_lm_ids=[B, P], masked_lm_weights=[B, P], next_sentence_labels=[B, 1])
   batch = input_pipeline.Batch(**{
       name: tf.placeholder(tf.float32 if name == 'masked_lm_weights' else tf.int32, shape)
       for name, shape in specs.items()})
-  return training_step.make(batch, config, optimizer, 10, session)
+  return training_step.make(Pretraining(config), batch, optimizer, 10, device)
 
 
 @pytest.mark.parametrize('name', EXPERIMENTS + ['model/' + name for name in MODELS])
 def test_builds_a_graph_and_leaves_no_binding_unused(name, monkeypatch):
-  run_pretraining.parse_gin([os.path.join(ROOT, 'gin', name)], [])
+  gin_settings.parse([os.path.join(ROOT, 'gin', name)], [])
   # The root's own arguments are bindings too: call it with its work left out.
-  monkeypatch.setattr(pretraining.input_pipeline, 'open_dataset', _stop)
+  monkeypatch.setattr(input_pipeline, 'open_dataset', _stop)
   with pytest.raises(_Stopped):
     pretraining.pretrain('data', 'out')
   _build_training_graph()
@@ -71,7 +73,7 @@ def _stop(_):
 
 def _query(name, binding):
   gin.clear_config()
-  run_pretraining.parse_gin([os.path.join(ROOT, 'gin', name)], [])
+  gin_settings.parse([os.path.join(ROOT, 'gin', name)], [])
   return gin.query_parameter(binding)
 
 

@@ -37,8 +37,8 @@ FRONT_ROOMS = {
 }
 # Tools that know TensorFlow; all others work on text and records, and never load it.
 MODEL_TOOLS = ('tools.benchmark', 'tools.benchmarks.growth', 'tools.benchmarks.input', 'tools.benchmarks.packing',
-               'tools.benchmarks.step_times', 'tools.benchmarks.worker', 'tools.checkpoints', 'tools.conversion',
-               'tools.parity')
+               'tools.benchmarks.step_times', 'tools.benchmarks.worker', 'tools.check_learning', 'tools.checkpoints',
+               'tools.conversion', 'tools.parity')
 NEVER_TENSORFLOW = ('albert.common', 'albert.dataset', 'data tools')
 _FLAG_LIBRARIES = ('absl.flags', 'argparse', 'optparse')
 SEGMENTERS = {'jieba', 'rjieba'}

@@ -140,8 +140,8 @@ if __name__ == '__main__':
                        'micro-batches run alone.')
   flags.DEFINE_multi_string('against', [], 'Compare with: plain, plain_tuned (the plain graph, with this allocator), '
                             'library_default (without it), recompute (pretrain.recompute), without:LEVER (towers, '
-                            'gelu, add_and_norm, attention, cross_entropy, three_times, last_layer; several with '
-                            'commas), or the path of another checkout.')
+                            'gelu, add_and_norm, attention, cross_entropy, for_three_readers, last_layer; several '
+                            'with commas), or the path of another checkout.')
   flags.DEFINE_bool('one_core', False, 'Run everything on one core: CPU time then hardly depends on neighbours.')
   flags.DEFINE_bool('profile', False, 'Print time per kind of operation and write a Chrome trace.')
   flags.DEFINE_string('trace_file', 'trace.json', 'Where --profile writes the Chrome trace.')

@@ -1,6 +1,6 @@
-"""Ends with exit code 1 unless a run predicts masked tokens better than their frequencies do.
+"""Exits with code 1 unless a run predicts masked tokens better than a unigram model.
 
-The bar is the unigram cross-entropy of the same held-out labels under the training counts, less --required_nats.
+The held-out loss must be --required_nats below the cross-entropy of the same labels under the training token counts.
 """
 
 import json
@@ -10,6 +10,7 @@ from absl import flags
 
 from albert.common import cli
 from albert.common.errors import UserError
+from albert.run import names
 
 FLAGS = flags.FLAGS
 
@@ -19,11 +20,11 @@ def define_flags():
   flags.DEFINE_float('required_nats', 0.2, 'How far the held-out loss must be below the unigram cross-entropy.')
 
 
-def nats_won(results):
+def nats_gained(results):
   """How far the held-out masked-LM loss is below the unigram cross-entropy, in nats.
 
   Args:
-    results: dict, what results.json holds.
+    results: dict, the content of results.json.
 
   Raises:
     UserError: a figure is missing.
@@ -39,16 +40,16 @@ def nats_won(results):
 def main(argv):
   """Reads results.json and prints one line."""
   cli.no_positional_arguments(argv)
-  path = os.path.join(FLAGS.output_dir or '', 'results.json')
+  path = os.path.join(FLAGS.output_dir or '', names.RESULTS_FILE)
   if not os.path.exists(path):
     raise UserError('expected the results of a run in {}, found none; name its folder with --output_dir'.format(path))
   with open(path, encoding='utf-8') as source:
-    won = nats_won(json.load(source))
-  if not won >= FLAGS.required_nats:  # NaN has not learned either
+    gained = nats_gained(json.load(source))
+  if not gained >= FLAGS.required_nats:  # NaN has not learned either
     raise UserError('expected a held-out masked-LM loss at least {:.2f} nats below the unigram cross-entropy, found '
-                    '{:.4f}; train longer or look at the loss in TensorBoard'.format(FLAGS.required_nats, won))
+                    '{:.4f}; train longer or look at the loss in TensorBoard'.format(FLAGS.required_nats, gained))
   print('it has learned: {:.4f} nats better than a unigram model (at least {:.2f} expected)'.format(
-      won, FLAGS.required_nats))
+      gained, FLAGS.required_nats))
 
 
 if __name__ == '__main__':

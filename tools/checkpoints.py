@@ -14,37 +14,25 @@ vocab.txt of the source's run beside the new checkpoint, unless the folder has i
 import collections
 import glob
 import os
-import re
-import shutil
 
 from absl import flags
 import numpy as np
 
 from albert.common import cli  # before TensorFlow: silences the warnings of its import
 from albert.common.errors import UserError
+from albert.common import files
+from albert.model import names
+from albert.run.checkpoints import find
+from albert.run.directory import description_folders
+from albert.run.names import DESCRIPTION
+from albert.run.names import POINTER_FILE
 from tools.conversion import checkpoint_text
 import tensorflow.compat.v1 as tf
 
-STEP = 'global_step'
-# What a run keeps beside its checkpoints and a checkpoint is of no use without.
-_DESCRIPTION = ('albert_config.json', 'vocab.txt')
-_BEST_FOLDER = 'best'  # of a run; the description lies above it
+STEP = names.GLOBAL_STEP
 SLOTS_PART = checkpoint_text.SLOTS_PART
 _USAGE = ('inspect CHECKPOINT | diff CHECKPOINT CHECKPOINT | strip CHECKPOINT --output=PREFIX | '
           'average CHECKPOINT CHECKPOINT ... --output=PREFIX')
-_FILE_SUFFIX = re.compile(r'\.(index|meta|data-\d{5}-of-\d{5})$')
-_SLOT_NAMES = frozenset(['adam_m', 'adam_v', 'lamb_m', 'lamb_v', 'Adam', 'Adam_1', 'Momentum', 'Adagrad', 'RMSProp'])
-# Variables of optimizers and loss scaling that belong to no single weight.
-_OPTIMIZER_NAMES = frozenset([
-    'beta1_power', 'beta2_power', 'loss_scale', 'current_loss_scale', 'good_steps', 'bad_steps'])
-# The moving average of a weight hangs below it like a slot, but is a weight itself.
-_AVERAGE_NAME = 'ExponentialMovingAverage'
-
-ALBERT = 'ALBERT'
-EARLY_CHINESE = ('early Chinese ALBERT (word_embeddings_2, layer_shared, positions of width H): '
-                 'another model, whose weights do not fit this one')
-BERT = 'BERT: layers do not share weights; another model'
-UNKNOWN = 'unknown: not the names of an ALBERT checkpoint'
 
 
 class Checkpoint:
@@ -58,7 +46,7 @@ class Checkpoint:
 
   def __init__(self, argument):
     """argument: prefix or folder. Raises UserError if there is no readable checkpoint."""
-    self.path = find_checkpoint(argument)
+    self.path = find(argument)
     self._reader = self._read(tf.train.load_checkpoint, self.path)
     self.shapes = dict(sorted(self._reader.get_variable_to_shape_map().items()))
     self.dtypes = self._reader.get_variable_to_dtype_map()
@@ -80,50 +68,9 @@ class Checkpoint:
     return [name for name in self.shapes if part_of(name, self.shapes) != SLOTS_PART]
 
 
-def find_checkpoint(argument):
-  """The prefix that `argument`, a prefix or a folder, stands for. Raises UserError if there is none."""
-  if os.path.isdir(argument):
-    candidates = _candidates_in(argument)
-    expected = 'a folder with a `checkpoint` file that names a checkpoint in it'
-  else:
-    candidates = [_FILE_SUFFIX.sub('', argument)]
-    expected = 'a checkpoint prefix such as out/model.ckpt-500, or a folder'
-  for candidate in candidates:
-    if tf.io.gfile.exists(candidate + '.index') or os.path.isfile(candidate):
-      return candidate
-  raise UserError('{}: expected {}, found none; check the path'.format(argument, expected))
-
-
-def _candidates_in(folder):
-  """Prefixes to try: the name that `checkpoint` gives, in the folder or elsewhere; without it, the only one there."""
-  state = tf.train.get_checkpoint_state(folder)
-  if state:
-    # The folder first: the file of a copied or moved run still holds the old path.
-    return [os.path.join(folder, os.path.basename(state.model_checkpoint_path)), state.model_checkpoint_path]
-  indexes = glob.glob(os.path.join(glob.escape(folder), '*.index'))
-  return [_FILE_SUFFIX.sub('', indexes[0])] if len(indexes) == 1 else []
-
-
-def part_of(name, names):
+def part_of(name, all_names):
   """The part of the model that a variable belongs to, e.g. 'bert/encoder'; SLOTS_PART for the optimizer's."""
-  parent, _, leaf = name.rpartition('/')
-  hangs_below_a_weight = parent in names and leaf != _AVERAGE_NAME
-  if hangs_below_a_weight or leaf in _SLOT_NAMES or leaf in _OPTIMIZER_NAMES:
-    return SLOTS_PART
-  return '/'.join(name.split('/')[:2]) if parent else name
-
-
-def family(shapes):
-  """Which kind of model {name: shape} belongs to: ALBERT, EARLY_CHINESE, BERT or UNKNOWN."""
-  components = {component for name in shapes for component in name.split('/')}
-  word, position = [shapes.get('bert/embeddings/' + name) for name in ('word_embeddings', 'position_embeddings')]
-  if 'word_embeddings_2' in components or any(c.startswith('layer_shared') for c in components):
-    return EARLY_CHINESE
-  if word and position and word[1] != position[1]:
-    return EARLY_CHINESE
-  if any('/transformer/group_0/' in name for name in shapes):
-    return ALBERT
-  return BERT if any('/encoder/layer_0/' in name for name in shapes) else UNKNOWN
+  return SLOTS_PART if names.belongs_to_optimizer(name, all_names) else '/'.join(name.split('/')[:2])
 
 
 def inspect(checkpoint):
@@ -139,7 +86,7 @@ def inspect(checkpoint):
     variables.append({'name': name, 'shape': shape, 'dtype': checkpoint.dtypes[name].name, 'part': part,
                       'non_finite': _count_non_finite(checkpoint.tensor(name))})
   return {
-      'checkpoint': checkpoint.path, 'family': family(checkpoint.shapes), 'global_step': checkpoint.step,
+      'checkpoint': checkpoint.path, 'family': names.family(checkpoint.shapes), 'global_step': checkpoint.step,
       'parameters': sum(count['parameters'] for part, count in parts.items() if part not in (SLOTS_PART, STEP)),
       'non_finite': sum(variable['non_finite'] for variable in variables),
       'parts': collections.OrderedDict(sorted(parts.items(), key=lambda item: item[0] in (SLOTS_PART, STEP))),
@@ -164,7 +111,7 @@ def diff(first, second):
   changes = [change for change in changes if change['values']]
   changes.sort(key=lambda change: (-np.nan_to_num(change['relative'], nan=np.inf), change['name']))
   result = {
-      'checkpoints': [first.path, second.path], 'families': [family(first.shapes), family(second.shapes)],
+      'checkpoints': [first.path, second.path], 'families': [names.family(first.shapes), names.family(second.shapes)],
       'global_steps': [first.step, second.step],
       'only_in_first': [name for name in first.shapes if name not in second.shapes],
       'only_in_second': [name for name in second.shapes if name not in first.shapes],
@@ -266,7 +213,7 @@ def write_checkpoint(prefix, tensors):
   finally:
     for leftover in glob.glob(glob.escape(temporary) + '*'):
       os.remove(leftover)
-  if not os.path.exists(os.path.join(folder, 'checkpoint')):
+  if not os.path.exists(os.path.join(folder, POINTER_FILE)):
     tf.train.update_checkpoint_state(folder, os.path.basename(prefix))
 
 
@@ -288,15 +235,14 @@ def copy_description(source, target):
   Returns:
     A list of the paths that were copied.
   """
-  folder, new_folder = [os.path.dirname(os.path.abspath(prefix)) for prefix in (source, target)]
-  folders = [folder] + ([os.path.dirname(folder)] if os.path.basename(folder) == _BEST_FOLDER else [])
+  new_folder = os.path.dirname(os.path.abspath(target))
   copied = []
-  for name in _DESCRIPTION:
-    found = [path for path in (os.path.join(place, name) for place in folders) if os.path.isfile(path)]
+  for name in DESCRIPTION:
+    paths = [os.path.join(folder, name) for folder in description_folders(source)]
+    found = [path for path in paths if os.path.isfile(path)]
     new = os.path.join(new_folder, name)
     if found and not os.path.exists(new):
-      shutil.copyfile(found[0], '{}.tmp-{}'.format(new, os.getpid()))
-      os.replace('{}.tmp-{}'.format(new, os.getpid()), new)
+      files.copy_atomically(found[0], new)
       copied.append(found[0])
   return copied
 

@@ -20,6 +20,7 @@ import zipfile
 from absl import flags
 import numpy as np
 
+from albert.tasks import pretraining
 from albert.common import cli  # before TensorFlow: silences the warnings of its import
 from albert.common.errors import UserError
 from albert.device import session_options
@@ -28,7 +29,6 @@ from albert import lamb
 from albert.model.config import AlbertConfig
 from albert import npu_session
 from albert.run import loading
-from albert.tasks import heads
 from albert.training import micro_batches
 from albert.training import training_step
 import tensorflow.compat.v1 as tf
@@ -87,10 +87,10 @@ def _optimizer_options(values):
 def library_outputs(batch, config, whole_last_layer=False, recompute=False, fused_ops=True, towers=1):
   """This library's model, as it is trained on a CPU, on a Batch of tensors: {key of expected.npz: tensor}."""
   device = npu_session.start(session_options.SessionOptions(device='cpu', fused_ops=fused_ops), environ={})
-  divide_by = heads.denominators(batch)
+  divide_by = pretraining.denominators(batch)
 
   def build(part):
-    model = heads.pretraining_model(part, config, is_training=True, ops=training_step.model_ops(device),
+    model = pretraining.model(part, config, is_training=True, ops=training_step.model_ops(device),
                                          divide_by=divide_by, whole_last_layer=whole_last_layer, recompute=recompute)
     return _Outputs(model.encoder.embedding_output, model.encoder.sequence_output, model.encoder.pooled_output,
                     tf.nn.log_softmax(model.masked_lm.logits), model.masked_lm.example_loss,

@@ -19,26 +19,74 @@ import tensorflow as tf
 
 from albert.common.errors import UserError
 from albert.common import files
+from albert.run.names import CHECKPOINT
+from albert.run.names import MANIFEST
+from albert.run.names import POINTER_FILE
+from albert.run.names import SAVING_FOLDER
+from albert.run.names import UNFINISHED
 
-BASENAME = 'model.ckpt'
-MANIFEST = '.manifest.json'
-UNFINISHED = MANIFEST + '.tmp'
-# Here a checkpoint is written; what a killed process left is removed at the next start.
-SAVING_FOLDER = 'saving.tmp'
+# The endings of a checkpoint's files, by which a person may name it.
+_ENDING = re.compile(r'\.(index|meta|data-\d{5}-of-\d{5})$')
 
 _LOG = logging.getLogger('albert')
 
 
 def prefix_of(folder, step):
   """The prefix of the checkpoint of a step."""
-  return os.path.join(folder, '{}-{}'.format(BASENAME, step))
+  return os.path.join(folder, '{}-{}'.format(CHECKPOINT, step))
 
 
 def steps_in(folder):
   """The steps that have a manifest in `folder`, ascending."""
-  paths = glob.glob(os.path.join(glob.escape(folder), BASENAME + '-*' + MANIFEST))
+  paths = glob.glob(os.path.join(glob.escape(folder), CHECKPOINT + '-*' + MANIFEST))
   found = [re.search(r'-(\d+)' + re.escape(MANIFEST) + '$', os.path.basename(path)) for path in paths]
   return sorted(int(match.group(1)) for match in found if match)
+
+
+def step_of(checkpoint):
+  """Global step of a checkpoint prefix, from its name; 0 for None."""
+  if checkpoint is None:
+    return 0
+  digits = checkpoint.rsplit('-', 1)[-1]
+  if digits.isdigit():
+    return int(digits)
+  reader = tf.train.load_checkpoint(checkpoint)
+  return int(reader.get_tensor('global_step')) if reader.has_tensor('global_step') else 0
+
+
+def pointed_to(folder):
+  """Prefix of the checkpoint that TensorFlow's own file in `folder` names, or None."""
+  return tf.train.latest_checkpoint(folder)
+
+
+def latest(folder):
+  """Prefix of the newest checkpoint in `folder`, or None. The newest with an index if TensorFlow's own is gone."""
+  prefixes = [prefix_of(folder, step) for step in reversed(steps_in(folder))]
+  return pointed_to(folder) or next((prefix for prefix in prefixes if os.path.exists(prefix + '.index')), None)
+
+
+def find(path):
+  """Prefix of a checkpoint: `path` itself, with or without the ending of a file, or the newest in the folder `path`.
+
+  Raises:
+    UserError: there is none.
+  """
+  candidates = _candidates_in(path) if os.path.isdir(path) else [_ENDING.sub('', path)]
+  for candidate in candidates:
+    if os.path.exists(candidate + '.index') or os.path.isfile(candidate):  # one file: the format of TensorFlow 0.x
+      return candidate
+  raise UserError('expected a TensorFlow checkpoint at {}, found none; '
+                  'name its prefix (such as out/model.ckpt-1000) or its folder'.format(path))
+
+
+def _candidates_in(folder):
+  """Prefixes to try: what TensorFlow's file names, in the folder or elsewhere; without it the only checkpoint there."""
+  state = tf.train.get_checkpoint_state(folder)
+  if state:
+    # The folder first: the file of a copied or moved run still holds the old path.
+    return [os.path.join(folder, os.path.basename(state.model_checkpoint_path)), state.model_checkpoint_path]
+  indexes = glob.glob(os.path.join(glob.escape(folder), '*.index'))
+  return [_ENDING.sub('', indexes[0])] if len(indexes) == 1 else []
 
 
 def read_manifest(prefix):
@@ -111,14 +159,18 @@ def recover(folder):
   return good
 
 
+def point_to(folder, names):
+  """Makes the last of `names`, the checkpoints of `folder` from old to new, the one that TensorFlow takes."""
+  lines = ['model_checkpoint_path: "{}"'.format(names[-1])]
+  lines += ['all_model_checkpoint_paths: "{}"'.format(name) for name in names]
+  files.write_atomically(os.path.join(folder, POINTER_FILE), '\n'.join(lines) + '\n')
+
+
 def _point_to(folder, prefix):
-  """Makes `prefix` the checkpoint that TensorFlow takes."""
-  names = [os.path.basename(prefix_of(folder, step)) for step in steps_in(folder)]
+  """As point_to, with all checkpoints that have a manifest in `folder`."""
   newest = os.path.basename(prefix)
-  lines = ['model_checkpoint_path: "{}"'.format(newest)]
-  lines += ['all_model_checkpoint_paths: "{}"'.format(name) for name in names if name != newest] + [
-      'all_model_checkpoint_paths: "{}"'.format(newest)]
-  files.write_atomically(os.path.join(folder, 'checkpoint'), '\n'.join(lines) + '\n')
+  others = [os.path.basename(prefix_of(folder, step)) for step in steps_in(folder)]
+  point_to(folder, [name for name in others if name != newest] + [newest])
 
 
 def temporary_prefix(folder, step):
@@ -126,7 +178,7 @@ def temporary_prefix(folder, step):
   saving = os.path.join(folder, SAVING_FOLDER)
   shutil.rmtree(saving, ignore_errors=True)
   os.mkdir(saving)
-  return os.path.join(saving, '{}-{}'.format(BASENAME, step))
+  return os.path.join(saving, '{}-{}'.format(CHECKPOINT, step))
 
 
 def commit(folder, temporary, step, entries):
@@ -161,7 +213,7 @@ def commit(folder, temporary, step, entries):
 def discard_unfinished(folder):
   """Removes what an attempt to write or to remove a checkpoint left."""
   shutil.rmtree(os.path.join(folder, SAVING_FOLDER), ignore_errors=True)
-  for path in glob.glob(os.path.join(glob.escape(folder), BASENAME + '-*' + UNFINISHED)):
+  for path in glob.glob(os.path.join(glob.escape(folder), CHECKPOINT + '-*' + UNFINISHED)):
     _remove_files(path[:-len(UNFINISHED)])
 
 

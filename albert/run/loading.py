@@ -1,16 +1,13 @@
-"""Does a checkpoint fit this graph, and loading a published one into it."""
+"""Checks that a checkpoint fits the graph, and loads published weights."""
 
 import logging
-import re
 
 import tensorflow as tf
 
 from albert.common.errors import UserError
+from albert.model import names
 
 _LOG = logging.getLogger('albert')
-_SLOT = re.compile('/(adam|lamb)_[mv]$')
-# Names of the early Chinese releases, whose architecture is a different one.
-_OTHER_FAMILY = re.compile('layer_shared|word_embeddings_2')
 
 
 def shapes_of(checkpoint):
@@ -47,24 +44,24 @@ def initialise_from(checkpoint, with_optimizer_slots):
     UserError: shapes differ, or nothing fits.
   """
   found = shapes_of(checkpoint)
-  wanted = [v for v in tf.global_variables() if v.op.name != 'global_step'
-            and (with_optimizer_slots or not _SLOT.search(v.op.name))]
+  wanted = [v for v in tf.global_variables() if v.op.name != names.GLOBAL_STEP
+            and (with_optimizer_slots or not names.is_slot(v.op.name))]
   problems = _differences(found, wanted)
   loaded = [v for v in wanted if v.op.name in found]
   if problems or not loaded:
     raise UserError('{}: expected weights of this architecture, found {}{}; use the configuration that they were '
                     'trained with'.format(checkpoint, _family(found), _first(problems or ['no variable of its names'])))
   tf.train.init_from_checkpoint(checkpoint, {v.op.name: v for v in loaded})
-  names = set(v.op.name for v in loaded)
-  _report(checkpoint, loaded, [v.op.name for v in tf.trainable_variables() if v.op.name not in names],
-          sorted(set(found) - names - {'global_step'}))
+  known = set(v.op.name for v in loaded)
+  _report(checkpoint, loaded, [v.op.name for v in tf.trainable_variables() if v.op.name not in known],
+          sorted(set(found) - known - {names.GLOBAL_STEP}))
 
 
 def _report(checkpoint, loaded, fresh, unused):
   _LOG.info('loaded %d variables from %s: %s', len(loaded), checkpoint, ', '.join(v.op.name for v in loaded))
   _LOG.info('not in the checkpoint, initialised at random: %s', ', '.join(fresh) or 'none')
-  slots = sum(bool(_SLOT.search(name)) for name in unused)
-  others = ['{} optimizer slots'.format(slots)] * bool(slots) + [name for name in unused if not _SLOT.search(name)]
+  slots = sum(names.is_slot(name) for name in unused)
+  others = ['{} optimizer slots'.format(slots)] * bool(slots) + [name for name in unused if not names.is_slot(name)]
   _LOG.info('in the checkpoint, not used: %s', ', '.join(others) or 'none')
 
 
@@ -74,9 +71,8 @@ def _differences(found, variables):
 
 
 def _family(found):
-  if any(_OTHER_FAMILY.search(name) for name in found):
-    return 'the second family of the early Chinese releases (layer_shared, word_embeddings_2), a different model: '
-  return ''
+  family = names.family(found)
+  return family + '; ' if family == names.EARLY_CHINESE else ''
 
 
 def _first(problems, most=3):

@@ -10,8 +10,8 @@ import threading
 import time
 
 from albert.common.errors import UserError
+from albert.run.names import LOCK_FILE
 
-LOCK_FILE = 'run.lock'
 # The holder touches the file so often, and on another machine it counts as dead after so long without a touch.
 TOUCH_SECONDS = 15.0
 STALE_SECONDS = 120.0

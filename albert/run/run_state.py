@@ -6,9 +6,9 @@ import os
 
 from albert.common.errors import UserError
 from albert.common import files
+from albert.run.names import STATE_FILE
 
-STATE_FILE = 'run_state.json'
-# So often may the run go back to the same checkpoint before the data is not what is wrong.
+# Returns to one checkpoint before we conclude that the data is not the cause.
 MOST_RETURNS = 10
 # Settings of runs that began before there was a choice.
 _FORMERLY = {'packing': False, 'cpu_towers': 1}
@@ -91,9 +91,9 @@ class RunState:
                       '{:,}; lower OptimizerOptions.learning_rate'.format(MOST_RETURNS + 1, step))
     self.save()
 
-  def record_after(self, step, record):
-    """The position from which a run goes on at the checkpoint of `step`, whose own position is `record`."""
-    return max([record] + [window['to_record'] for window in self.skipped_windows if window['checkpoint_step'] == step])
+  def position_after(self, step, used):
+    """The position from which a run goes on at the checkpoint of `step`. used: int, the position of the checkpoint."""
+    return max([used] + [window['to_record'] for window in self.skipped_windows if window['checkpoint_step'] == step])
 
   def save(self):
     """Writes the file."""

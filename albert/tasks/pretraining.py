@@ -1,90 +1,194 @@
-"""Figures of a model: of a training batch, and of held-out records pooled over all tokens or examples."""
+"""Pre-training, the first task: masked words and the order of two segments.
+
+Shapes: B batch, S sequence, P masked predictions, K examples in a row (1 without packing), E embedding size, H hidden
+size, V vocabulary.
+"""
 
 import collections
+import os
 
 import numpy as np
 import tensorflow as tf
 
 from albert.common.errors import UserError
+from albert.dataset.batch import Batch
+from albert.dataset.batch import PackedBatch
+from albert.model import layers
+from albert import modeling
 from albert.tasks import heads
+from albert.tasks.task import Criterion
+from albert.tasks.task import HeadSize
+from albert.tasks.task import Task
 
-# TensorBoard shows what has one prefix in one pane, training and held-out curves in the same charts.
-GROUP = 'pretraining/'
-
+# Keeps the mean of no label at all from being 0 / 0, as in the reference.
+_WEIGHT_EPSILON = 1e-5
 _SMOOTHING = (1.0, 0.3, 0.1, 0.03)  # of the unigram model; the best one counts
 
+# modeling.AlbertOutputs, heads.MaskedLm, heads.SentenceOrder; total_loss float32 scalar, their unweighted sum, None
+# without labels.
+PretrainingModel = collections.namedtuple('PretrainingModel', ['encoder', 'masked_lm', 'sentence_order', 'total_loss'])
 
-def training_figures(batch, model, divide_by):
-  """Figures of a batch, or of a part of it: then the sum over the parts is that of the batch.
+# What the losses of a batch are divided by: float32 scalars.
+Denominators = collections.namedtuple('Denominators', ['masked_lm', 'sentence_order'])
+
+# What inference gives. Logits float32 [B*P, V] and [B*K, 2]; losses float32 [B*P] and [B*K], cross entropy in nats;
+# hits of the same shapes, 1 where the largest logit is the label's.
+Outputs = collections.namedtuple('Outputs', [
+    'masked_lm_logits', 'masked_lm_loss', 'masked_lm_hits',
+    'sentence_order_logits', 'sentence_order_loss', 'sentence_order_hits'])
+
+
+class Pretraining(Task):
+  """The task of albert.pretraining."""
+
+  name = 'pretraining'
+  criterion = Criterion('masked_lm_loss', lowest=True)
+  heldout_columns = ('masked_lm_loss', 'masked_lm_accuracy', 'sentence_order_loss', 'sentence_order_accuracy')
+
+  def __init__(self, config, info=None):
+    """config: AlbertConfig with vocab_size. info: contract.DatasetInfo of the training data, if its tokens count."""
+    self._config = config
+    self._token_counts_file = info and info.token_counts_file
+
+  def head_size(self, max_predictions_per_seq):
+    return head_size(self._config, max_predictions_per_seq)
+
+  def batch(self, features):
+    """input_pipeline.Batch, or packed_batches.PackedBatch where there are its fields."""
+    kind = PackedBatch if 'example_ids' in features else Batch
+    return kind(**features)
+
+  def sizes(self, batch):
+    return tf.cast(tf.reduce_sum(example_weights(batch)), tf.int32), tf.reduce_sum(batch.input_mask)
+
+  def denominators(self, batch, collectives=None):
+    return denominators(batch, collectives)
+
+  def loss(self, part, ops, divide_by, recompute=False):
+    made = model(part, self._config, True, ops, divide_by, recompute=recompute)
+    return made.total_loss, collections.OrderedDict([
+        ('total_loss', made.total_loss),
+        ('masked_lm_loss', made.masked_lm.loss),
+        ('sentence_order_loss', made.sentence_order.loss),
+        ('masked_lm_accuracy', heads.accuracy(
+            made.masked_lm.logits, part.masked_lm_ids, part.masked_lm_weights, divide_by.masked_lm)),
+        ('sentence_order_accuracy', heads.accuracy(
+            made.sentence_order.logits, part.next_sentence_labels, example_weights(part),
+            divide_by.sentence_order))])
+
+  def outputs(self, part, ops):
+    """Outputs."""
+    made = model(part, self._config, False, ops)
+    def hits(logits, labels):
+      return None if labels is None else heads.hits(logits, labels)
+    return Outputs(
+        made.masked_lm.logits, made.masked_lm.example_loss, hits(made.masked_lm.logits, part.masked_lm_ids),
+        made.sentence_order.logits, made.sentence_order.example_loss,
+        hits(made.sentence_order.logits, part.next_sentence_labels))
+
+  def metrics(self, batch, outputs):
+    """Losses and accuracies over all tokens or examples, and the cross entropy of a unigram model beside them."""
+    label_weights = tf.reshape(batch.masked_lm_weights, [-1])
+    example_weights = tf.cast(batch.input_mask[:, 0], tf.float32)
+    metrics = {
+        'masked_lm_loss': tf.metrics.mean(outputs.masked_lm_loss, label_weights),
+        'masked_lm_accuracy': tf.metrics.mean(outputs.masked_lm_hits, label_weights),
+        'sentence_order_loss': tf.metrics.mean(outputs.sentence_order_loss, example_weights),
+        'sentence_order_accuracy': tf.metrics.mean(outputs.sentence_order_hits, example_weights)}
+    metrics['total_loss'] = tuple(
+        masked + order for masked, order in zip(metrics['masked_lm_loss'], metrics['sentence_order_loss']))
+    if self._token_counts_file and os.path.exists(self._token_counts_file):
+      unigram = unigram_nats(self._token_counts_file, self._config.vocab_size)
+      metrics['unigram_cross_entropy'] = _unigram_cross_entropy(unigram, batch, label_weights)
+    return metrics
+
+  def line(self, figures):
+    return 'loss {:.4f} (masked LM {:.4f}, sentence order {:.4f})'.format(
+        figures['total_loss'], figures['masked_lm_loss'], figures['sentence_order_loss'])
+
+  def summary(self, step, figures):
+    lines = ['held-out at step {:,}: masked LM loss {:.4f}, accuracy {:.4f}; sentence order loss {:.4f}, accuracy '
+             '{:.4f}'.format(step, *[figures[name] for name in self.heldout_columns])]
+    if 'unigram_cross_entropy' in figures:
+      better_by = figures['unigram_cross_entropy'] - figures['masked_lm_loss']
+      lines.append('a unigram model would reach a loss of {:.4f}: {} by {:.4f} nats'.format(
+          figures['unigram_cross_entropy'], 'better' if better_by > 0 else 'worse', abs(better_by)))
+    return lines
+
+
+def head_size(config, max_predictions_per_seq):
+  """HeadSize of both heads. config: AlbertConfig with vocab_size; max_predictions_per_seq: as for Task.head_size."""
+  masked_lm_parameters = (config.hidden_size + 3) * config.embedding_size + config.vocab_size
+  sentence_order_parameters = 2 * (config.hidden_size + 1)
+  return HeadSize(masked_lm_parameters + sentence_order_parameters, max_predictions_per_seq * config.vocab_size,
+                  3 * max_predictions_per_seq)
+
+
+def denominators(batch, collectives=None):
+  """Denominators of a whole batch, for the parts of it that micro-batches and ranks compute.
 
   Args:
-    batch: as for heads.pretraining_model.
-    model: heads.PretrainingModel of it.
-    divide_by: heads.Denominators of the whole batch.
-
-  Returns:
-    OrderedDict of name to float32 scalar.
+    batch: as for model().
+    collectives: see device/collectives.py, when several ranks make one batch. The average of the ranks' gradients is
+      then the gradient of the whole batch's loss.
   """
-  return collections.OrderedDict([
-      ('total_loss', model.total_loss),
-      ('masked_lm_loss', model.masked_lm.loss),
-      ('sentence_order_loss', model.sentence_order.loss),
-      ('masked_lm_accuracy', heads.accuracy(
-          model.masked_lm.logits, batch.masked_lm_ids, batch.masked_lm_weights, divide_by.masked_lm)),
-      ('sentence_order_accuracy', heads.accuracy(
-          model.sentence_order.logits, batch.next_sentence_labels, heads.example_weights(batch),
-          divide_by.sentence_order))])
+  masked, order = tf.reduce_sum(batch.masked_lm_weights), tf.reduce_sum(example_weights(batch))
+  if collectives is not None and collectives.ranks > 1:
+    masked, order = tf.unstack(collectives.all_reduce_sum(tf.stack([masked, order]), name='denominators'))
+    return Denominators((masked + _WEIGHT_EPSILON) / float(collectives.ranks), order / float(collectives.ranks))
+  return Denominators(masked + _WEIGHT_EPSILON, order)
 
 
-# What held-out figures are the means of, float32: masked_lm_loss and masked_lm_hits [B*P], sentence_order_loss and
-# sentence_order_hits [B]; losses are cross entropy in nats, hits 1 where the largest logit is the label's.
-HeldoutColumns = collections.namedtuple('HeldoutColumns', [
-    'masked_lm_loss', 'masked_lm_hits', 'sentence_order_loss', 'sentence_order_hits'])
+def example_weights(batch):
+  """float32 [B, K]: 0 for the slots of a packed row that hold no example."""
+  return getattr(batch, 'example_weights', tf.ones_like(batch.next_sentence_labels, tf.float32))
 
 
-def heldout_columns(batch, model):
-  """HeldoutColumns of an input_pipeline.Batch and its heads.PretrainingModel."""
-  def hits(logits, truth):
-    return tf.cast(tf.equal(tf.argmax(logits, axis=-1, output_type=tf.int32), tf.reshape(truth, [-1])), tf.float32)
-
-  return HeldoutColumns(
-      model.masked_lm.example_loss, hits(model.masked_lm.logits, batch.masked_lm_ids),
-      model.sentence_order.example_loss, hits(model.sentence_order.logits, batch.next_sentence_labels))
-
-
-def heldout_loss(batch, columns):
-  """The loss of one batch, filling rows included. Arguments as for heldout_metrics. Returns a float32 scalar."""
-  divide_by = heads.denominators(batch)
-  return (tf.reduce_sum(tf.reshape(batch.masked_lm_weights, [-1]) * columns.masked_lm_loss) / divide_by.masked_lm
-          + tf.reduce_sum(columns.sentence_order_loss) / divide_by.sentence_order)
-
-
-def heldout_metrics(batch, columns, unigram=None):
-  """Metrics pooled over all tokens or examples, so that the batch size does not matter.
+def model(batch, config, is_training, ops=None, divide_by=None, whole_last_layer=False, recompute=False):
+  """The encoder with both heads on a batch.
 
   Args:
-    batch: input_pipeline.Batch; rows whose first input_mask is 0 are filling and count nowhere.
-    columns: HeldoutColumns of it.
-    unigram: float32 [V, K] nats of each token under K unigram models, or None.
+    batch: input_pipeline.Batch or packed_batches.PackedBatch, or anything with their fields. Without labels
+      masked_lm_ids, masked_lm_weights and next_sentence_labels are None.
+    config: AlbertConfig with vocab_size.
+    is_training: Python bool.
+    ops: modeling.Ops or None.
+    divide_by: Denominators of the batch that this one is a part of; None: of this one.
+    whole_last_layer: whether the last layer computes every position, though the losses read only [CLS] and the
+      masked ones; for tools that look at sequence_output.
+    recompute: as for modeling.albert.
 
   Returns:
-    dict of name to (value, update op) for tf.estimator.
+    PretrainingModel. encoder.sequence_output is float32 [B, S, H] with whole_last_layer, else [B, K + P, H]: [CLS] of
+    the K examples of a row (1 without packing), then masked_lm_positions.
   """
-  label_weights = tf.reshape(batch.masked_lm_weights, [-1])
-  example_weights = tf.cast(batch.input_mask[:, 0], tf.float32)
-  metrics = {
-      'masked_lm_loss': tf.metrics.mean(columns.masked_lm_loss, label_weights),
-      'masked_lm_accuracy': tf.metrics.mean(columns.masked_lm_hits, label_weights),
-      'sentence_order_loss': tf.metrics.mean(columns.sentence_order_loss, example_weights),
-      'sentence_order_accuracy': tf.metrics.mean(columns.sentence_order_hits, example_weights)}
-  metrics['total_loss'] = tuple(
-      masked + order for masked, order in zip(metrics['masked_lm_loss'], metrics['sentence_order_loss']))
-  if unigram is not None:
-    nats = tf.gather(tf.constant(unigram, tf.float32), tf.reshape(batch.masked_lm_ids, [-1]))
-    means = [tf.metrics.mean(column, label_weights) for column in tf.unstack(nats, axis=1)]
-    metrics['unigram_cross_entropy'] = (tf.reduce_min([value for value, _ in means]),
-                                        tf.reduce_min([update for _, update in means]))
-  return metrics
+  packing, cls_positions = None, tf.zeros_like(batch.masked_lm_positions[:, :1])
+  if hasattr(batch, 'example_ids'):
+    packing = modeling.Packing(batch.position_ids, batch.example_ids, batch.cls_positions)
+    cls_positions = batch.cls_positions
+  encoder = modeling.albert(
+      batch.input_ids, batch.input_mask, batch.segment_ids, config, is_training, ops, packing=packing,
+      read_positions=None if whole_last_layer else tf.concat([cls_positions, batch.masked_lm_positions], axis=1),
+      recompute=recompute)
+  masked_output = (tf.batch_gather(encoder.sequence_output, batch.masked_lm_positions) if whole_last_layer
+                   else encoder.sequence_output[:, layers.size(cls_positions, 1):])
+  is_labelled = batch.masked_lm_ids is not None
+  if is_labelled:
+    divide_by = divide_by or denominators(batch)
+  else:
+    divide_by = Denominators(None, None)
+  masked = heads.masked_lm(masked_output, encoder.embedding_table, batch.masked_lm_ids, batch.masked_lm_weights, config,
+                           ops, divide_by.masked_lm)
+  order = heads.sentence_order(encoder.pooled_output, batch.next_sentence_labels, config,
+                               example_weights(batch) if is_labelled else None, divide_by.sentence_order)
+  return PretrainingModel(encoder, masked, order, masked.loss + order.loss if is_labelled else None)
+
+
+def _unigram_cross_entropy(unigram, batch, label_weights):
+  """The metric of the best of K unigram models. unigram: float32 [V, K], nats of each token under each."""
+  nats = tf.gather(tf.constant(unigram, tf.float32), tf.reshape(batch.masked_lm_ids, [-1]))
+  means = [tf.metrics.mean(column, label_weights) for column in tf.unstack(nats, axis=1)]
+  return tf.reduce_min([value for value, _ in means]), tf.reduce_min([update for _, update in means])
 
 
 def unigram_nats(token_counts_file, vocab_size):

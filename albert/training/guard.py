@@ -16,51 +16,52 @@ _LOG = logging.getLogger('albert')
 
 
 class Guard:
-  """What the guard knows of a run between sessions, and what each checkpoint remembers of it.
+  """What is counted of skipped updates and losses, and what each checkpoint remembers of it.
 
   Attributes:
-    record: position in the data: records that this rank has used, or with packing rows.
+    max_bad_steps: int, updates skipped in a row that end the run.
     skipped, in_a_row: updates that were skipped, in all and just now.
     spikes: SpikeDetector.
   """
 
-  def __init__(self, batch_size, max_bad_steps, spike_factor):
-    """batch_size: of this rank; max_bad_steps: so many skipped in a row end the run; spike_factor: or None."""
-    self.batch_size = batch_size
+  def __init__(self, max_bad_steps, spike_factor):
+    """Arguments as the attribute; spike_factor: of SpikeDetector."""
     self.max_bad_steps = max_bad_steps
     self.spikes = SpikeDetector(spike_factor)
-    self.record = self.skipped = self.in_a_row = 0
+    self.skipped = self.in_a_row = 0
 
   def state(self):
     """What a checkpoint has to remember, as a dict."""
-    return {'record': self.record, 'skipped': self.skipped, 'in_a_row': self.in_a_row, 'loss': self.spikes.state()}
+    return {'skipped': self.skipped, 'in_a_row': self.in_a_row, 'loss': self.spikes.state()}
 
   def restore(self, state):
-    """state: what state() gave."""
-    self.record, self.skipped, self.in_a_row = state['record'], state['skipped'], state['in_a_row']
-    self.spikes.restore(state['loss'])
+    """state: what state() gave; empty at the beginning of a run."""
+    self.skipped, self.in_a_row = state.get('skipped', 0), state.get('in_a_row', 0)
+    self.spikes.restore(state.get('loss') or {})
 
 
 class GuardHook(tf.train.SessionRunHook):
   """Counts, logs and shows skipped updates; ends the run after too many; finds spikes."""
 
-  def __init__(self, guard, start_step, step_after, loss, update, names, records_at, steps_per_run, log_every_steps,
-               folder):
+  def __init__(self, guard, position, start_step, step_after, loss, update, names, records_at, steps_per_run,
+               log_every_steps, folder):
     """Watches a training loop.
 
     Args:
       guard: Guard.
-      start_step: int, the global step that the data position of `guard` belongs to.
+      position: data_order.Position, which is moved with each step.
+      start_step: int, the global step that the position belongs to.
       step_after: int64 scalar tensor, the global step after the update.
       loss: float32 scalar tensor.
       update: TrainStep.
       names: names of the trainable variables, in the order of update.norms.
-      records_at: callable(record, count) -> list of (file, index), the records from a position on.
+      records_at: callable(used, count) -> list of (file, index), the records from a position on.
       steps_per_run: updates that one Session.run makes.
       log_every_steps: how often the counters go to TensorBoard.
       folder: of the run, or None on ranks that write nothing.
     """
     self._guard = guard
+    self._position = position
     self._step = start_step
     self._fetches = {'step': step_after, 'loss': loss}
     if update.finite is not None:
@@ -86,8 +87,8 @@ class GuardHook(tf.train.SessionRunHook):
     values, guard = run_values.results, self._guard
     before, self._step = self._step, int(values['step'])
     batches = self._steps_per_run
-    first = guard.record
-    guard.record += batches * guard.batch_size
+    first = self._position.used
+    self._position.advance(batches)
     # Loss scaling leaves global_step where it is; elsewhere a skipped step counts.
     skipped = int(not values['finite']) if 'finite' in values else batches - (self._step - before)
     guard.skipped += skipped
@@ -102,7 +103,7 @@ class GuardHook(tf.train.SessionRunHook):
     if guard.in_a_row >= guard.max_bad_steps:
       self._give_up(first, values)
     if guard.spikes.is_spike(float(values['loss'])):
-      raise SpikeFound(self._step, float(values['loss']), guard.spikes.mean, guard.record)
+      raise SpikeFound(self._step, float(values['loss']), guard.spikes.mean)
 
   def _give_up(self, first, values):
     """Ends the run; leaves what there is to look at."""
@@ -115,7 +116,7 @@ class GuardHook(tf.train.SessionRunHook):
                     'from an older checkpoint'.format(self._guard.in_a_row, self._step, where))
 
   def _report(self, first, values):
-    found = self._records_at(first, self._guard.record - first)
+    found = self._records_at(first, self._position.used - first)
     report = {'step': self._step, 'loss': str(values['loss']), 'skipped_in_a_row': self._guard.in_a_row,
               'records': [{'file': file, 'index': index} for file, index in found]}
     if 'norms' in values:

@@ -89,7 +89,7 @@ def side_by_side(batch, towers, build):
     batch: namedtuple of tensors [B, ...] with static shapes.
     towers: Python int.
     build: function of a part of the batch that makes or reads the variables, as for accumulate, and returns a
-      namedtuple of tensors [rows, ...].
+      namedtuple of tensors [rows, ...], some of which may be None.
 
   Returns:
     The namedtuple, of tensors for the whole batch.
@@ -100,7 +100,7 @@ def side_by_side(batch, towers, build):
   for tower, (start, end) in enumerate(zip(bounds, bounds[1:])):
     with _variables_of_first(tower):
       found.append(build(_rows(batch, start, end - start)))
-  return found[0]._make([tf.concat(values, axis=0) for values in zip(*found)])
+  return found[0]._make([None if values[0] is None else tf.concat(values, axis=0) for values in zip(*found)])
 
 
 def _variables_of_first(tower):

@@ -25,7 +25,7 @@ class ProgressHook(tf.train.SessionRunHook):
   """Logs step, losses, throughput and time left; keeps the figures for results.json."""
 
   def __init__(self, step, figures, real_tokens, examples, ranks, tokens_per_step, steps_per_run,
-               num_train_steps, log_every_steps, history=None, output_dir=None, group='', input_wait=None):
+               num_train_steps, log_every_steps, line, history=None, output_dir=None, group='', input_wait=None):
     """Watches a training loop.
 
     Args:
@@ -38,7 +38,8 @@ class ProgressHook(tf.train.SessionRunHook):
       steps_per_run: updates that one Session.run makes.
       num_train_steps: the step at which training ends.
       log_every_steps: how often figures are fetched, logged and kept.
-      history: run_directory.History or None.
+      line: callable(dict of floats) -> str, the figures in a few words.
+      history: run.history.History or None.
       output_dir: folder of the event file for figures and throughput, or None.
       group: what the names of figures begin with in the event file.
       input_wait: float64 scalar tensor, seconds that the step waited for its batch, or None.
@@ -52,6 +53,7 @@ class ProgressHook(tf.train.SessionRunHook):
     self._steps_per_run = steps_per_run
     self._num_train_steps = num_train_steps
     self._log_every_steps = log_every_steps
+    self._line = line
     self._history = history
     self._writer = output_dir and tf.summary.FileWriterCache.get(output_dir)
     self._group = group
@@ -115,10 +117,8 @@ class ProgressHook(tf.train.SessionRunHook):
     real_tokens = self._ranks * float(np.mean(self._real_tokens[recent])) / seconds
     left = max(0, self._num_train_steps - self._last_step) * seconds
     wait = self._wait_fraction(recent)
-    _LOG.info('step %s/%s  loss %.4f (masked LM %.4f, sentence order %.4f)  %s examples/s  %s tokens/s (%s '
-              'real)%s  %s left',
-              '{:,}'.format(self._last_step), '{:,}'.format(self._num_train_steps), figures['total_loss'],
-              figures['masked_lm_loss'], figures['sentence_order_loss'],
+    _LOG.info('step %s/%s  %s  %s examples/s  %s tokens/s (%s real)%s  %s left',
+              '{:,}'.format(self._last_step), '{:,}'.format(self._num_train_steps), self._line(figures),
               _three_digits(examples), '{:,.0f}'.format(self._tokens_per_step / seconds),
               '{:,.0f}'.format(real_tokens), '' if wait is None else '  {:.1%} waiting for input'.format(wait),
               duration(left))

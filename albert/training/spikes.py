@@ -4,11 +4,11 @@ import math
 
 
 class SpikeFound(Exception):
-  """The loss has jumped. step: int; loss, mean: float; record: the position after the step."""
+  """The loss has jumped. step: int; loss, mean: float."""
 
-  def __init__(self, step, loss, mean, record):
-    super().__init__(step, loss, mean, record)
-    self.step, self.loss, self.mean, self.record = step, loss, mean, record
+  def __init__(self, step, loss, mean):
+    super().__init__(step, loss, mean)
+    self.step, self.loss, self.mean = step, loss, mean
 
 
 class SpikeDetector:
@@ -18,7 +18,7 @@ class SpikeDetector:
   LEAST_SEEN = 100
 
   def __init__(self, factor):
-    """factor: a loss of so many times the mean is a spike; None: nothing is."""
+    """factor: a loss above this multiple of the mean is a spike; None: nothing is."""
     self._factor = factor
     self._mean, self._seen = 0.0, 0
 

@@ -56,6 +56,11 @@ class Stopper:
       if came[0] in SIGNALS:
         self.receive(came[0])
 
+  def check(self):
+    """Raises Stopped if a signal has come: half an evaluation is no figure."""
+    if self.requested:
+      raise Stopped()
+
   def receive(self, number):
     """What a signal does."""
     if self.requested:
@@ -74,14 +79,3 @@ class StopHook(tf.train.SessionRunHook):
   def after_run(self, run_context, run_values):
     if self._stopper.requested:
       run_context.request_stop()
-
-
-class AbandonHook(tf.train.SessionRunHook):
-  """Ends an evaluation in its middle, by raising Stopped: half an evaluation is no figure."""
-
-  def __init__(self, stopper):
-    self._stopper = stopper
-
-  def before_run(self, run_context):
-    if self._stopper.requested:
-      raise Stopped()

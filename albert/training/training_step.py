@@ -6,38 +6,34 @@ from albert import lamb
 from albert.model import cpu_ops
 from albert.model import layers
 from albert import modeling
-from albert.tasks import heads
-from albert.tasks import pretraining
 from albert.training import finite_updates
 from albert.training import micro_batches
 
 
-def make(batch, config, options, num_train_steps, session, random_seed=0, micro_batch_size=None, recompute=False,
+def make(task, batch, options, num_train_steps, device, random_seed=0, micro_batch_size=None, recompute=False,
          towers=1):
   """Builds the model and its update.
 
   Args:
-    batch: input_pipeline.Batch or packed_batches.PackedBatch.
-    config: AlbertConfig with vocab_size.
+    task: tasks.task.Task.
+    batch: the namedtuple of its batch, with static shapes.
     options: lamb.OptimizerOptions.
     num_train_steps: Python int.
-    session: npu_session.Session.
+    device: npu_session.Device.
     random_seed: Python int, of dropout.
     micro_batch_size: Python int that divides the batch size, or None for the whole batch at once.
-    recompute: as for modeling.albert; not where session.dropout drops anything, which draws other elements then.
+    recompute: as for modeling.albert; not where device.dropout drops anything, which draws other elements then.
     towers: Python int that divides the micro-batch size: parts of it that are computed side by side.
 
   Returns:
-    (finite_updates.TrainStep, OrderedDict of name to float32 scalar: what a step is worth logging for).
+    (finite_updates.TrainStep, OrderedDict of name to float32 scalar: the figures worth logging for a step).
   """
-  update = Update(options, num_train_steps, session)
-  divide_by = heads.denominators(batch, session)
+  update = Update(options, num_train_steps, device)
+  divide_by = task.denominators(batch, device.collectives)
 
   def build(part, number):
-    ops = model_ops(session, random_seed, tf.train.get_or_create_global_step(), number)
-    model = heads.pretraining_model(part, config, is_training=True, ops=ops, divide_by=divide_by,
-                                         recompute=recompute)
-    return model.total_loss, pretraining.training_figures(part, model, divide_by)
+    ops = model_ops(device, random_seed, tf.train.get_or_create_global_step(), number)
+    return task.loss(part, ops, divide_by, recompute)
 
   size = micro_batch_size or batch.input_ids.shape[0].value
   grads_and_vars, figures = micro_batches.accumulate(batch, size, build, update.gradients, towers)
@@ -46,11 +42,11 @@ def make(batch, config, options, num_train_steps, session, random_seed=0, micro_
   return step, figures
 
 
-def model_ops(session, random_seed=0, step=None, micro_batch=0):
+def model_ops(device, random_seed=0, step=None, micro_batch=0):
   """The operations that suit a device.
 
   Args:
-    session: npu_session.Session.
+    device: npu_session.Device.
     random_seed: Python int, of dropout.
     step: int64 scalar tensor, of which dropout is a function; None where nothing is dropped.
     micro_batch: int32 scalar tensor or int: the number of this part of the step.
@@ -59,28 +55,28 @@ def model_ops(session, random_seed=0, step=None, micro_batch=0):
     modeling.Ops.
   """
   ops = modeling.default_ops()
-  if session.cpu_ops:
+  if device.cpu_ops:
     ops = ops._replace(gelu=cpu_ops.gelu, add_and_norm=cpu_ops.add_and_norm, attention=cpu_ops.attention,
-                       cross_entropy=cpu_ops.cross_entropy, three_times=cpu_ops.three_times)
-  if session.gelu:
-    ops = ops._replace(gelu=session.gelu)
-  if session.dropout:
-    return ops._replace(dropout=session.dropout)
+                       cross_entropy=cpu_ops.cross_entropy, for_three_readers=cpu_ops.for_three_readers)
+  if device.gelu:
+    ops = ops._replace(gelu=device.gelu)
+  if device.dropout:
+    return ops._replace(dropout=device.dropout)
   # Ranks drop different elements.
   return ops if step is None else ops._replace(
-      dropout=layers.StatelessDropout(random_seed * session.ranks + session.rank, step, micro_batch))
+      dropout=layers.StatelessDropout(random_seed * device.ranks + device.rank, step, micro_batch))
 
 
 class Update:
   """The optimizer with its learning rate."""
 
-  def __init__(self, options, num_train_steps, session):
+  def __init__(self, options, num_train_steps, device):
     """Arguments as for make."""
     self._options = options
-    self._session = session
+    self._device = device
     self._global_step = tf.train.get_or_create_global_step()
     self._rate = lamb.learning_rate_at(self._global_step, options, num_train_steps)
-    self._optimizer = session.wrap_optimizer(lamb.create_optimizer(self._rate, options))
+    self._optimizer = device.loss_scaling.wrap(lamb.create_optimizer(self._rate, options))
 
   def gradients(self, loss, variables):
     """Dense gradients of this rank's loss for a list of variables or of tensors that stand for them."""
@@ -88,15 +84,16 @@ class Update:
 
   def apply(self, grads_and_vars, total_loss):
     """Averages, clips and applies. total_loss: float32 scalar. Returns finite_updates.TrainStep."""
-    session, optimizer = self._session, self._optimizer
-    averaged = session.average_gradients(grads_and_vars)
+    device, optimizer = self._device, self._optimizer
+    averaged = device.collectives.average_gradients(grads_and_vars)
     gradients, norm = lamb.clip_by_global_norm([gradient for gradient, _ in averaged], self._options.clip_norm)
     variables = [variable for _, variable in averaged]
     clipped = list(zip(gradients, variables))
-    if session.skips_overflows:
-      train_op = session.wrap_train_op(optimizer.apply_gradients(clipped, self._global_step))
+    if device.loss_scaling.skips_overflows:
+      train_op = device.wrap_train_op(optimizer.apply_gradients(clipped, self._global_step))
       return finite_updates.TrainStep(self._rate, norm, train_op, finite=None, norms=None)
-    train_op, finite = finite_updates.apply_if_finite(session.all_reduce_sum(total_loss), norm,
-                                             lambda: optimizer.apply_gradients(clipped), self._global_step, self._rate)
+    train_op, finite = finite_updates.apply_if_finite(
+        device.collectives.all_reduce_sum(total_loss), norm, lambda: optimizer.apply_gradients(clipped),
+        self._global_step, self._rate)
     norms = finite_updates.norms_if_not_finite(finite, [gradient for gradient, _ in averaged], variables)
-    return finite_updates.TrainStep(self._rate, norm, session.wrap_train_op(train_op), finite, norms)
+    return finite_updates.TrainStep(self._rate, norm, device.wrap_train_op(train_op), finite, norms)

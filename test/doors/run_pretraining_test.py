@@ -13,6 +13,7 @@ from absl.testing import flagsaver
 import synthetic_data
 from albert.common.errors import UserError
 from albert.common.files import ROOT
+from albert.common import gin_settings
 from albert import run_pretraining
 
 
@@ -25,13 +26,13 @@ def parsed():
     for name in list(run_pretraining._BINDINGS) + ['gin_param', 'gin_file', 'albert_config_file']:
       flags.FLAGS[name].unparse()
     flags.FLAGS(('program',) + arguments)
-    run_pretraining.parse_gin(flags.FLAGS.gin_file or ['gin/1p.gin'], run_pretraining.bindings_from_flags())
+    gin_settings.parse(flags.FLAGS.gin_file or ['gin/1p.gin'], run_pretraining.bindings_from_flags())
     return gin.query_parameter
   return parse
 
 
 def test_split_bindings():
-  split = run_pretraining.split_bindings
+  split = gin_settings.split
   assert split("a.b=1; c.d='x'") == ['a.b=1', "c.d='x'"]
   assert split('a = "x;y" ;; b = [1, 2];') == ['a = "x;y"', 'b = [1, 2]']
   assert split("a = 'it\"s; here'") == ["a = 'it\"s; here'"]
@@ -41,7 +42,7 @@ def test_split_bindings():
 
 
 def test_split_bindings_respects_escapes_in_quotes():
-  split = run_pretraining.split_bindings
+  split = gin_settings.split
   assert split(r"a.b='it\'s; x'; c.d=1") == [r"a.b='it\'s; x'", 'c.d=1']
   assert split(r"a.b='x\\'; c.d=1") == [r"a.b='x\\'", 'c.d=1']
   with pytest.raises(UserError, match='open quote'):
@@ -95,7 +96,7 @@ def test_albert_config_file_replaces_every_binding(parsed, tmp_path):
     (['absent.gin'], [], 'absent.gin')])
 def test_a_mistake_in_gin_is_one_line(files, bindings, message):
   with pytest.raises(UserError, match=message) as caught:
-    run_pretraining.parse_gin(files, bindings)
+    gin_settings.parse(files, bindings)
   assert '\n' not in str(caught.value)
 
 
@@ -108,7 +109,7 @@ def test_scopes_and_macros_without_effect_are_refused(binding, message, in_a_fil
   (tmp_path / 'inner.gin').write_text(binding + '\n')
   (tmp_path / 'outer.gin').write_text("include '{}'\n".format(tmp_path / 'inner.gin'))
   with pytest.raises(UserError, match=message) as caught:
-    run_pretraining.parse_gin([str(tmp_path / 'outer.gin')] if in_a_file else ['gin/1p.gin'],
+    gin_settings.parse([str(tmp_path / 'outer.gin')] if in_a_file else ['gin/1p.gin'],
                               [] if in_a_file else [binding])
   assert '\n' not in str(caught.value)
 

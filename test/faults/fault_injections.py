@@ -8,18 +8,21 @@ import resource
 import shutil
 import signal
 import threading
-import types
 
 import numpy as np
 import tensorflow as tf
 
+import label_count
 from albert.common import files
+from albert.dataset import data_order
 from albert.dataset import lost_records
-from albert.device import cores
 from albert.device import memory
 from albert.model import layers
-from albert.run import directory
+from albert import pretraining
 from albert.run import event_files
+from albert.run import history
+from albert.run import names
+from albert.run import run
 from albert.run import run_state
 from albert.run import saver
 from albert.training import guard
@@ -57,6 +60,13 @@ def _before_saving(step, action):
   _wrap(saver.SaverHook, '_save', before=lambda hook, session, at: at == step and action(session))
 
 
+# Another task.
+
+def other_task():
+  """The run is of the task in test/support/label_count.py."""
+  pretraining.Pretraining = label_count.LabelCount
+
+
 # Being told to stop.
 
 def signal_after_step(step, name):
@@ -67,7 +77,7 @@ def signal_after_step(step, name):
 def signal_in_evaluation(name):
   """A signal in the first evaluation."""
   sent = []
-  _wrap(stopping.AbandonHook, 'before_run', before=lambda *unused: sent or sent.append(_send(name)))
+  _wrap(stopping.Stopper, 'check', before=lambda *unused: sent or sent.append(_send(name)))
 
 
 def signal_while_saving(name):
@@ -103,8 +113,8 @@ def kill_after_step(step):
 
 def kill_before_heldout_history(step):
   """SIGKILL when an evaluation is finished, but its line not yet written."""
-  _wrap(directory.History, 'add', before=lambda history, at, values: (
-      at == step and history._path.endswith(directory.HELDOUT_HISTORY_FILE) and _die()))
+  _wrap(history.History, 'add', before=lambda added, at, values: (
+      at == step and added._path.endswith(names.HELDOUT_HISTORY_FILE) and _die()))
 
 
 def kill_before_retaining(step):
@@ -133,7 +143,7 @@ def spike_at(record):
   few_seen()
 
   def raised(hook, context, values):
-    if hook._guard.record == record:
+    if hook._position.used == record:
       values.results['loss'] = 100 * values.results['loss']
   _wrap(guard.GuardHook, 'after_run', before=raised)
 
@@ -166,21 +176,21 @@ def full_disk_in_manifest(step):
 def full_disk_in_events(step):
   """After a step, event files may grow by 20 bytes: not by one event."""
   def limit():
-    tf.summary.FileWriterCache.get(run.output_dir).flush()
-    size = os.path.getsize(event_files._paths(run.output_dir)[-1])  # the file of this process; nothing is larger
+    tf.summary.FileWriterCache.get(made.folder).flush()
+    size = os.path.getsize(event_files._paths(made.folder)[-1])  # the file of this process; nothing is larger
     resource.setrlimit(resource.RLIMIT_FSIZE, (size + 20, resource.RLIM_INFINITY))
-  run = _Run()
+  made = _Made()
   _after_step(step, limit)
 
 
 def full_disk_in_history(step):
   """The line of a step gets to the disk by half."""
-  def write_half(history, at, values):
+  def write_half(added, at, values):
     if at == step:
-      with open(history._path, 'a', encoding='utf-8') as target:
+      with open(added._path, 'a', encoding='utf-8') as target:
         target.write('{}\t1.2'.format(step))
-      raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), history._path)
-  _wrap(directory.History, 'add', before=write_half)
+      raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), added._path)
+  _wrap(history.History, 'add', before=write_half)
 
 
 def full_disk_in_best(step):
@@ -229,19 +239,27 @@ def machine(processors=None, micro_batch_size=None):
 def forget_variables(ending):
   """Variables whose name ends so have their first value again, not the checkpoint's."""
   def forget(saver, session, path):
-    if tf.get_collection(tf.GraphKeys.TRAIN_OP):  # not in evaluation
-      session.run([variable.initializer for variable in tf.global_variables() if variable.op.name.endswith(ending)])
+    with session.graph.as_default():
+      if tf.get_collection(tf.GraphKeys.TRAIN_OP):  # not in evaluation
+        session.run([variable.initializer for variable in tf.global_variables() if variable.op.name.endswith(ending)])
   _wrap(tf.train.Saver, 'restore', after=forget)
 
 
 def forget_of_guard(name):
   """The guard has the value of a new run: of an attribute, or 'mean' and 'seen' of its spike detector."""
-  def forget(guard, state):
-    if hasattr(guard, name):
-      setattr(guard, name, 0)
+  def forget(restored, state):
+    if hasattr(restored, name):
+      setattr(restored, name, 0)
     else:
-      guard.spikes.restore(dict(guard.spikes.state(), **{name: 0}))
+      restored.spikes.restore(dict(restored.spikes.state(), **{name: 0}))
   _wrap(guard.Guard, 'restore', after=forget)
+
+
+def forget_position():
+  """The data is read from its beginning."""
+  def forget(position, *unused):
+    position.used = 0
+  _wrap(data_order.Position, 'restore', after=forget)
 
 
 def forget_dropout_step(start):
@@ -253,8 +271,8 @@ def forget_dropout_step(start):
 def forget_to_rewind(what):
   """What a killed run has written after its last checkpoint stays: a History's file, or a folder of event files."""
   if what.endswith('.tsv'):
-    forget_after = directory.History.forget_after
-    directory.History.forget_after = lambda self, step: self._path.endswith(what) or forget_after(self, step)
+    forget_after = history.History.forget_after
+    history.History.forget_after = lambda self, step: self._path.endswith(what) or forget_after(self, step)
   else:
     rewind = event_files.rewind
     event_files.rewind = lambda folder, keep: folder.endswith(what) or rewind(folder, keep)
@@ -267,9 +285,9 @@ def forget_file(path):
 
 def forget_figures_of_training():
   """The figures that the manifest keeps of training are not taken over."""
-  def forget(trainer, manifest):
-    trainer.train_figures = {}
-  _wrap(trainer.Trainer, '_restore', after=forget)
+  def forget(restored, manifest):
+    restored.figures = {}
+  _wrap(run.Run, '_restore', after=forget)
 
 
 def forget_lost_records():
@@ -282,23 +300,22 @@ def forget_skipped_windows():
   _wrap(run_state.RunState, '__init__', after=lambda state, *unused: state.skipped_windows.clear())
 
 
-def forget_cores(*names):
-  """These settings of how the cores share the work are chosen again, as for a new run."""
-  settle = cores.settle
-  cores.settle = lambda options, sequences, on_cpu, recorded: settle(
-      options, sequences, on_cpu, {name: value for name, value in recorded.items() if name not in names})
+def forget_recorded(*names):
+  """These settings are chosen again, as for a new run."""
+  class Forgetful(run_state.RunState):
+    """For planning alone; what a run compares stays what it was."""
+
+    def __init__(self, *args, **kwargs):
+      super().__init__(*args, **kwargs)
+      self.settings = {name: value for name, value in self.settings.items() if name not in names}
+
+  planning.RunState = Forgetful
 
 
-def forget_micro_batch_size():
-  """The size of micro-batches is chosen again, as for a new run."""
-  choose = planning.choose_micro_batch_size
-  planning.choose_micro_batch_size = lambda plan: choose(plan._replace(state=types.SimpleNamespace(settings={})))
-
-
-class _Run:
+class _Made:
   """Learns the folder of the run."""
 
   def __init__(self):
-    def learn(made, *unused):
-      self.output_dir = made.output_dir
-    _wrap(trainer.Trainer, '__init__', after=learn)
+    def learn(made, folder, *unused):
+      self.folder = folder
+    _wrap(run.Run, '__init__', after=learn)

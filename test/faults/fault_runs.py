@@ -9,14 +9,17 @@ import numpy as np
 import tensorflow as tf
 
 import synthetic_data
+from albert.common import gin_settings
 from albert.dataset import contract
 from albert.dataset import data_order
 from albert.dataset import lost_records
 from albert.dataset import tfrecord
 from albert import pretraining
+from albert.run.best import Best
 from albert.run import checkpoints
-from albert.run import directory
-from albert import run_pretraining
+from albert.run import names
+from albert.run import results
+from albert.tasks.pretraining import Pretraining
 
 # 0.1% of 2,000 records are 2. Batches of 4: a run of 12 steps uses 48 of them.
 TRAIN_COUNTS = (1100, 900)
@@ -62,7 +65,7 @@ def write_data(folder):
 
 def records_of_step(info, step):
   """The (file, index) of the records that a step of an undisturbed run uses, a list."""
-  return data_order.records_at(info, SEED, (step - 1) * BATCH_SIZE, BATCH_SIZE)
+  return data_order.RecordOrder(info, SEED).records_at((step - 1) * BATCH_SIZE, BATCH_SIZE)
 
 
 def rotten_record(info):
@@ -89,7 +92,7 @@ def train(data, out, *bindings, **arguments):
   """One start of the program, in this process. Returns its exit code."""
   tf.reset_default_graph()
   gin.clear_config()
-  run_pretraining.parse_gin([], BINDINGS + list(bindings))
+  gin_settings.parse([], BINDINGS + list(bindings))
   return pretraining.pretrain(str(data), str(out), **arguments)
 
 
@@ -130,10 +133,10 @@ def _without_clock(figures):
           for name, value in figures.items() if name not in _CLOCK}
 
 
-def snapshot(out):
+def snapshot(out, criterion=Pretraining.criterion):
   """Everything of a run that does not depend on the clock: {name of the part: value}."""
   out = str(out)
-  best, figures = directory.best_checkpoint(out)
+  best, figures = Best(out, criterion).read()
   manifests = {step: checkpoints.read_manifest(checkpoints.prefix_of(out, step))
                for step in checkpoints.steps_in(out)}
   latest = tf.train.latest_checkpoint(out)
@@ -143,9 +146,9 @@ def snapshot(out):
       'position and counters': {step: (manifest['guard'], manifest['data_position'], manifest['config_hash'],
                                        _without_clock(manifest['train'])) for step, manifest in manifests.items()},
       'best': (best and os.path.basename(best), figures, best and weights(best)),
-      'loss history': read(out, directory.LOSS_HISTORY_FILE),
-      'held-out history': read(out, directory.HELDOUT_HISTORY_FILE),
-      'results': _without_clock(directory.read_results(out)),
+      'loss history': read(out, names.LOSS_HISTORY_FILE),
+      'held-out history': read(out, names.HELDOUT_HISTORY_FILE),
+      'results': _without_clock(results.read(out)),
       'settings': json.loads(read(out, 'run_state.json')),
       'training events': scalars(out),
       'held-out events': scalars(os.path.join(out, 'eval_heldout')),

@@ -80,9 +80,9 @@ class Points:
     """Puts points into saving, evaluating and stepping, at every change of a file among others."""
     self.wrap(saver.SaverHook, '_save', 'save')
     self.wrap(trainer.Trainer, '_saved', 'step')
-    self.wrap(trainer.Trainer, 'evaluate_and_keep', 'eval')
+    self.wrap(trainer.Trainer, '_evaluate', 'eval')
     self.wrap(tf.train.Saver, 'save', delays=(0.0005, 0.002, 0.01, 0.05))
-    self.wrap(stopping.AbandonHook, 'before_run')
+    self.wrap(stopping.Stopper, 'check')
     for name in ('replace', 'fsync', 'remove', 'rmdir', 'mkdir'):
       self.wrap(os, name)
     after_run = progress.ProgressHook.after_run
@@ -124,14 +124,14 @@ def run(job):
 def hurry():
   """Leaves out what takes a third of a tiny run and nothing here depends on: compiling and rewriting of graphs."""
   fault_runs.BINDINGS.append('SessionOptions.fused_ops = False')
-  session_config = npu_session.Session.session_config
+  session_config = npu_session.Device.session_config
 
-  def without_rewriting(session):
-    config = session_config(session)
+  def without_rewriting(device):
+    config = session_config(device)
     config.graph_options.rewrite_options.disable_meta_optimizer = True
     config.graph_options.optimizer_options.opt_level = tf.OptimizerOptions.L0
     return config
-  npu_session.Session.session_config = without_rewriting
+  npu_session.Device.session_config = without_rewriting
 
 
 def serve():

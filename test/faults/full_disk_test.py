@@ -7,9 +7,10 @@ import pytest
 
 import fault_client
 import fault_runs
+from albert.run.best import Best
 from albert.run import checkpoints
-from albert.run import directory
 from albert.run import saver
+from albert.tasks.pretraining import Pretraining
 
 pytestmark = pytest.mark.integration
 
@@ -30,11 +31,11 @@ class Run:
     assert all(word in line for word in words) and 'Traceback' not in answer.log, line
     os.chmod(self.out, 0o755)
     good = checkpoints.newest_good(self.out)
-    assert directory.step_of(good) == newest and 'DAMAGED' not in answer.log
-    assert directory.latest_checkpoint(self.out) == good
+    assert checkpoints.step_of(good) == newest and 'DAMAGED' not in answer.log
+    assert checkpoints.latest(self.out) == good
     assert not fault_runs.leftovers(self.out)
     steps = checkpoints.steps_in(self.out)
-    assert {directory.step_of(name.split('.index')[0]) for name in os.listdir(self.out)
+    assert {checkpoints.step_of(name.split('.index')[0]) for name in os.listdir(self.out)
             if name.endswith('.index')} == set(steps)
     fault_runs.scalars(self.out)  # raises where an event is not whole
     fault_runs.scalars(os.path.join(self.out, 'eval_heldout'))
@@ -54,7 +55,7 @@ def test_a_run_on_a_bad_disk_ends_as_one_on_a_good_one(fault_server, fault_data,
   run.fails(fault_data, ('full_disk_in_checkpoint', 4), 0, 'expected to write the checkpoint of step 4', 'make room')
   run.fails(fault_data, ('full_disk_in_history', 2), 0, 'No space left on device', 'loss_history.tsv')
   run.fails(fault_data, ('full_disk_in_best', 4), 4, 'No space left on device', 'best')
-  assert directory.best_checkpoint(run.out) == (None, None)
+  assert Best(run.out, Pretraining.criterion).read() == (None, None)
   run.fails(fault_data, ('full_disk_in_manifest', 8), 4, 'expected to write the checkpoint of step 8', 'No space left')
   run.fails(fault_data, ('full_disk_in_events', 5), 4, 'an event that was not written to its end', 'tfevents')
   run.fails(fault_data, ('read_only_after_step', 6, run.out), 4, 'Permission denied')

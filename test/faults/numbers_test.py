@@ -12,6 +12,7 @@ import fault_client
 import fault_runs
 from albert.common.errors import UserError
 from albert.dataset import contract
+from albert.dataset import data_order
 from albert.run import checkpoints
 from albert.training import finite_updates
 from albert.training import guard
@@ -48,10 +49,12 @@ def test_an_update_that_is_not_finite_changes_no_bit_but_the_step(loss, gradient
 
 
 def _hook(folder, most=3, names=('w',)):
+  info = types.SimpleNamespace(fingerprint=lambda: '', records=lambda split: 100)
+  position = data_order.Position(types.SimpleNamespace(info=info, ranks=1, epoch_length=100), batch_size=4)
   hook = guard.GuardHook(
-      guard.Guard(4, most, None), 0, None, None,
+      guard.Guard(most, None), position, 0, None, None,
       finite_updates.TrainStep(None, None, None, tf.constant(True), None), names,
-      lambda record, count: [('shard', record + number) for number in range(count)], 1, 1, str(folder))
+      lambda used, count: [('shard', used + number) for number in range(count)], 1, 1, str(folder))
   hook._step = 0
   return hook
 
@@ -67,7 +70,7 @@ def test_skipped_updates_are_counted_logged_and_shown(tmp_path, caplog):
   hook = _hook(tmp_path)
   for finite in (True, False, False, True, False):
     _after(hook, finite)
-  assert hook._guard.state()['skipped'] == 3 and hook._guard.in_a_row == 1 and hook._guard.record == 20
+  assert hook._guard.state()['skipped'] == 3 and hook._guard.in_a_row == 1 and hook._position.used == 20
   assert 'step 3: loss nan or a gradient is not finite; update skipped (2 in all, 2 in a row)' in caplog.text
   tf.summary.FileWriterCache.clear()
   shown = [(step, value) for tag, step, value in fault_runs.scalars(str(tmp_path)) if tag == 'skipped_updates/total']

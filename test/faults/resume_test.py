@@ -81,7 +81,7 @@ BROKEN = {
     'first moments': ('far', ('forget_variables', '/adam_m'), 'weights'),
     'second moments': ('far', ('forget_variables', '/adam_v'), 'weights'),
     'global step': ('far', ('forget_variables', 'global_step'), None),
-    'position in the data': ('far', ('forget_of_guard', 'record'), 'weights'),
+    'position in the data': ('far', ('forget_position',), 'weights'),
     'step of dropout': ('far', ('forget_dropout_step', 8), 'weights'),
     'skipped updates': ('far', ('forget_of_guard', 'skipped'), 'position and counters'),
     'skipped updates in a row': ('far', ('forget_of_guard', 'in_a_row'), 'training events'),
@@ -93,9 +93,9 @@ BROKEN = {
     'best': ('far', ('forget_file', 'OUT/best/best.json'), 'best'),
     'end of the training events': ('far', ('forget_to_rewind', 'OUT'), 'training events'),
     'lost records': ('far', ('forget_lost_records',), 'lost records'),
-    'towers': ('far', ('forget_cores', 'cpu_towers'), None),
-    'threads': ('far', ('forget_cores', 'intra_op_parallelism_threads', 'inter_op_parallelism_threads'), None),
-    'micro-batch size': ('far', ('forget_micro_batch_size',), None),
+    'towers': ('far', ('forget_recorded', 'cpu_towers'), None),
+    'threads': ('far', ('forget_recorded', 'intra_op_parallelism_threads', 'inter_op_parallelism_threads'), None),
+    'micro-batch size': ('far', ('forget_recorded', 'micro_batch_size'), None),
     'figures of training': ('evaluated', ('forget_figures_of_training',), 'results'),
     'end of the held-out events': ('evaluated', ('forget_to_rewind', 'OUT/eval_heldout'), 'held-out events')}
 

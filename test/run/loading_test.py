@@ -2,8 +2,10 @@
 
 import logging
 
+import pytest
 import tensorflow as tf
 
+from albert.common.errors import UserError
 from albert.run import loading
 
 
@@ -34,3 +36,12 @@ def test_nothing_left_over(tmp_path, caplog):
   with caplog.at_level(logging.INFO, 'albert'):
     loading.initialise_from(prefix, with_optimizer_slots=False)
   assert caplog.records[-1].getMessage() == 'in the checkpoint, not used: none'
+
+
+def test_the_early_chinese_family_is_named(tmp_path):
+  prefix = _save(str(tmp_path / 'model.ckpt'), ['bert/embeddings/word_embeddings_2'])
+  variable = tf.get_variable('bert/embeddings/word_embeddings', [2])
+  for refuse in (lambda: loading.check_compatible(prefix, [variable]),
+                 lambda: loading.initialise_from(prefix, with_optimizer_slots=False)):
+    with pytest.raises(UserError, match='found early Chinese ALBERT .*; use the configuration'):
+      refuse()

@@ -8,9 +8,11 @@ import pytest
 import tensorflow as tf
 
 from albert.common.errors import UserError
+from albert.run.best import Best
 from albert.run import checkpoints
-from albert.run import directory
+from albert.tasks.task import Criterion
 
+CRITERION = Criterion('masked_lm_loss', lowest=True)
 ENDINGS = ('.data-00000-of-00001', '.index', '.meta')
 
 
@@ -83,7 +85,7 @@ def test_a_missing_file_is_damage(folder, ending):
   os.remove(str(folder / ('model.ckpt-8' + ending)))
   assert checkpoints.newest_good(str(folder)) == str(folder / 'model.ckpt-4')
   # Also for what looks at a run before it goes on: settings are compared with those of the run, not of a new one.
-  assert directory.latest_checkpoint(str(folder)) == str(folder / ('model.ckpt-4' if ending == '.index' else
+  assert checkpoints.latest(str(folder)) == str(folder / ('model.ckpt-4' if ending == '.index' else
                                                                        'model.ckpt-8'))
 
 
@@ -147,7 +149,7 @@ def test_killed_at_any_change_of_a_file(tmp_path, monkeypatch, action, found):
     steps = checkpoints.steps_in(str(folder))
     assert _names(folder) == _files_of(*steps)
     assert checkpoints.problem_with(good) is None
-    results.add(directory.step_of(good))
+    results.add(checkpoints.step_of(good))
     place += 1
   assert place > 4 and results == found
 
@@ -180,18 +182,18 @@ FIGURES = dict(masked_lm_loss=3.0)
 
 @pytest.fixture
 def with_best(folder):
-  directory.keep_if_best(str(folder), str(folder / 'model.ckpt-8'), 8, FIGURES)
+  Best(str(folder), CRITERION).keep_if_best(str(folder / 'model.ckpt-8'), 8, FIGURES)
   return folder
 
 
 @pytest.mark.fault('damaged best')
 def test_a_damaged_best_is_copied_again_while_the_run_has_it(with_best, caplog):
   _edit(str(with_best / 'best' / 'model.ckpt-8.index'), lambda content: content[1:])
-  assert directory.is_damaged(str(with_best))
-  directory.mend_best(str(with_best))
-  best, figures = directory.best_checkpoint(str(with_best))
+  assert Best(str(with_best), CRITERION).is_damaged()
+  Best(str(with_best), CRITERION).mend()
+  best, figures = Best(str(with_best), CRITERION).read()
   assert checkpoints.problem_with(best) is None and figures['masked_lm_loss'] == 3.0
-  assert 'copied again' in caplog.text and not directory.is_damaged(str(with_best))
+  assert 'copied again' in caplog.text and not Best(str(with_best), CRITERION).is_damaged()
 
 
 @pytest.mark.parametrize('broken', ['best', 'best.json'])
@@ -202,16 +204,16 @@ def test_a_damaged_best_that_is_nowhere_else_is_no_best(with_best, caplog, broke
     _edit(str(with_best / 'model.ckpt-8.index'), lambda content: content[1:])
   else:
     _edit(str(with_best / 'best' / 'best.json'), lambda content: content[:20])
-  directory.mend_best(str(with_best))
-  assert directory.best_checkpoint(str(with_best)) == (None, None)
+  Best(str(with_best), CRITERION).mend()
+  assert Best(str(with_best), CRITERION).read() == (None, None)
   assert 'DAMAGED BEST CHECKPOINT' in caplog.text
-  assert directory.keep_if_best(str(with_best), str(with_best / 'model.ckpt-4'), 4, dict(masked_lm_loss=5.0))
+  assert Best(str(with_best), CRITERION).keep_if_best(str(with_best / 'model.ckpt-4'), 4, dict(masked_lm_loss=5.0))
 
 
 def test_what_a_kill_left_of_keeping_the_best_is_finished(with_best):
   (with_best / 'best' / 'model.ckpt-12.index').write_text('half')
   (with_best / 'best' / 'checkpoint').unlink()
-  directory.mend_best(str(with_best))
+  Best(str(with_best), CRITERION).mend()
   assert sorted(_names(with_best / 'best')) == sorted(_files_of(8) + ['best.json'])
   assert tf.train.latest_checkpoint(str(with_best / 'best')) == str(with_best / 'best' / 'model.ckpt-8')
 

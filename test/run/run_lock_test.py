@@ -12,6 +12,7 @@ import pytest
 
 from albert.common.errors import UserError
 from albert.common.files import ROOT
+from albert.run import names
 from albert.run import run_lock
 
 HOLDER = """
@@ -37,7 +38,7 @@ def holder(tmp_path):
 
 
 def _leave(folder, host, pid, age):
-  path = folder / run_lock.LOCK_FILE
+  path = folder / names.LOCK_FILE
   path.write_text(json.dumps({'host': host, 'pid': pid}))
   os.utime(str(path), (time.time() - age,) * 2)
 
@@ -48,7 +49,7 @@ def test_a_second_run_is_refused_and_the_first_not_disturbed(tmp_path, holder):
     with pytest.raises(UserError, match='process {} on {} does'.format(holder.pid, socket.gethostname())):
       with run_lock.hold(str(tmp_path)):
         pass
-  assert json.loads((tmp_path / run_lock.LOCK_FILE).read_text())['pid'] == holder.pid
+  assert json.loads((tmp_path / names.LOCK_FILE).read_text())['pid'] == holder.pid
 
 
 @pytest.mark.fault('lock of a dead run')
@@ -56,7 +57,7 @@ def test_the_lock_of_a_killed_run_is_taken_over_at_once(tmp_path, holder, caplog
   holder.send_signal(signal.SIGKILL)
   holder.wait()
   with run_lock.hold(str(tmp_path)):
-    assert json.loads((tmp_path / run_lock.LOCK_FILE).read_text())['pid'] == os.getpid()
+    assert json.loads((tmp_path / names.LOCK_FILE).read_text())['pid'] == os.getpid()
   assert 'left by process {}'.format(holder.pid) in caplog.text
 
 
@@ -79,18 +80,18 @@ def test_a_run_on_another_host_that_lately_touched_its_lock_is_alive(tmp_path):
 def test_a_run_on_another_host_that_has_not_touched_its_lock_is_dead(tmp_path, caplog):
   _leave(tmp_path, 'another', 7, run_lock.STALE_SECONDS + 60)
   with run_lock.hold(str(tmp_path)):
-    assert json.loads((tmp_path / run_lock.LOCK_FILE).read_text())['host'] == socket.gethostname()
+    assert json.loads((tmp_path / names.LOCK_FILE).read_text())['host'] == socket.gethostname()
   assert 'process 7 on another' in caplog.text
 
 
 def test_the_holder_touches_its_lock(tmp_path, monkeypatch):
   monkeypatch.setattr(run_lock, 'TOUCH_SECONDS', 0.01)
   with run_lock.hold(str(tmp_path)):
-    os.utime(str(tmp_path / run_lock.LOCK_FILE), (0, 0))
+    os.utime(str(tmp_path / names.LOCK_FILE), (0, 0))
     deadline = time.time() + 60
-    while os.path.getmtime(str(tmp_path / run_lock.LOCK_FILE)) == 0 and time.time() < deadline:
+    while os.path.getmtime(str(tmp_path / names.LOCK_FILE)) == 0 and time.time() < deadline:
       time.sleep(0.01)
-    assert os.path.getmtime(str(tmp_path / run_lock.LOCK_FILE)) > 0
+    assert os.path.getmtime(str(tmp_path / names.LOCK_FILE)) > 0
 
 
 @pytest.mark.parametrize('pid,alive', [('own', True), (2**22 + 1, False), ('x', False)])

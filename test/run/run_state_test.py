@@ -5,6 +5,7 @@ import json
 import pytest
 
 from albert.common.errors import UserError
+from albert.run import names
 from albert.run import run_state
 
 SETTINGS = {'train_batch_size': 4, 'data_set': 'a' * 64, 'random_seed': 1, 'micro_batch_size': 2, 'ranks': 1,
@@ -22,14 +23,14 @@ def begun(tmp_path):
 @pytest.mark.parametrize('name,value', CHANGES)
 @pytest.mark.fault('changed setting')
 def test_a_change_is_refused_by_name_and_changes_nothing(begun, name, value):
-  before = (begun / run_state.STATE_FILE).read_text()
+  before = (begun / names.STATE_FILE).read_text()
   with pytest.raises(UserError) as caught:
     run_state.RunState(str(begun)).agree(dict(SETTINGS, **{name: value}), (), 4)
   said = '{} {} (asked: {})'.format(name, str(SETTINGS[name])[:12], str(value)[:12])
   assert said in str(caught.value) and str(begun) in str(caught.value)
   assert "pretrain.allow_changes=['{}']".format(name) in str(caught.value)
   assert not any(other in str(caught.value) for other in SETTINGS if other != name)
-  assert (begun / run_state.STATE_FILE).read_text() == before
+  assert (begun / names.STATE_FILE).read_text() == before
 
 
 @pytest.mark.parametrize('name,value', CHANGES)
@@ -37,7 +38,7 @@ def test_a_change_that_was_said_is_made_kept_and_logged(begun, caplog, name, val
   state = run_state.RunState(str(begun))
   assert state.agree(dict(SETTINGS, **{name: value}), (name,), 4) == [name]
   assert 'from step 4 on {} is'.format(name) in caplog.text
-  kept = json.loads((begun / run_state.STATE_FILE).read_text())
+  kept = json.loads((begun / names.STATE_FILE).read_text())
   assert kept['settings'][name] == value
   assert kept['changes'] == [{'step': 4, 'name': name, 'from': SETTINGS[name], 'to': value}]
   assert run_state.RunState(str(begun)).agree(dict(SETTINGS, **{name: value}), (), 4) == []
@@ -58,7 +59,7 @@ def test_before_the_first_checkpoint_nothing_is_refused(begun):
 
 
 def test_a_file_that_cannot_be_read_is_told(begun):
-  (begun / run_state.STATE_FILE).write_text('{"settings"')
+  (begun / names.STATE_FILE).write_text('{"settings"')
   with pytest.raises(UserError, match='run_state.json'):
     run_state.RunState(str(begun))
 
@@ -70,7 +71,7 @@ def test_windows_that_are_left_out_are_kept(begun):
   state.skip_window(window)  # found again after a kill
   found = run_state.RunState(str(begun))
   assert found.skipped_windows == [window] and found.settings == SETTINGS
-  assert (found.record_after(4, 16), found.record_after(8, 40)) == (24, 40)
+  assert (found.position_after(4, 16), found.position_after(8, 40)) == (24, 40)
 
 
 def test_a_run_does_not_go_back_for_ever(begun):

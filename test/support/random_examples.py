@@ -2,9 +2,9 @@
 
 import numpy as np
 
+from albert.dataset import masking_rules
 from tools.preprocessing import assembly
 from tools.preprocessing import encoding
-from tools.preprocessing import masking
 
 CLS, SEP, MASK, PAD = 2, 3, 4, 0
 FIRST_TEXT_ID, VOCAB_SIZE = 10, 300
@@ -13,9 +13,9 @@ REPLACEMENTS = list(range(20, 300, 2))
 
 def options(**changes):
   values = dict(max_seq_length=64, max_predictions_per_seq=8, masked_lm_prob=0.1, cls_id=CLS, sep_id=SEP,
-                mask_id=MASK, pad_id=PAD, replacement_ids=REPLACEMENTS)
+                mask_id=MASK, pad_id=PAD, replacement_ids=REPLACEMENTS, max_ngram=1)
   values.update(changes)
-  return masking.MaskingOptions(**values)
+  return masking_rules.MaskingOptions(**values)
 
 
 def make(count=400, lengths=(4, 31), word_sizes=(1, 2, 2, 3, 5), cut=0.05, seed=0):

@@ -1,12 +1,16 @@
 """Losses and metrics against slow numpy."""
 
 import numpy as np
+import pytest
 import tensorflow as tf
 
+from albert.dataset import contract
 from albert import input_pipeline
+from albert import modeling
 from albert.modeling import AlbertConfig
 from albert.tasks import heads
 from albert.tasks import pretraining
+from albert.tasks.pretraining import Pretraining
 
 B, S, P, V, E, H = 4, 9, 3, 31, 5, 6
 CONFIG = AlbertConfig(vocab_size=V, embedding_size=E, hidden_size=H, num_hidden_layers=1, num_attention_heads=2,
@@ -40,7 +44,7 @@ def _run(fetches):
 
 def test_losses_against_numpy():
   batch = _batch(np.random.RandomState(0))
-  model = heads.pretraining_model(_tensors(batch), CONFIG, is_training=False)
+  model = pretraining.model(_tensors(batch), CONFIG, is_training=False)
   found = _run(model)
   log_probs = _log_softmax(found.masked_lm.logits)
   nats = -log_probs[np.arange(B * P), batch.masked_lm_ids.reshape(-1)]
@@ -57,7 +61,7 @@ def test_only_the_read_positions_of_the_last_layer_are_computed_and_nothing_else
   models = []
   for whole in (False, True):
     with tf.variable_scope(tf.get_variable_scope(), reuse=whole):
-      models.append(heads.pretraining_model(tensors, CONFIG, False, whole_last_layer=whole))
+      models.append(pretraining.model(tensors, CONFIG, False, whole_last_layer=whole))
   read, whole = models
   assert read.encoder.sequence_output.shape.as_list() == [B, 1 + P, H]
   assert whole.encoder.sequence_output.shape.as_list() == [B, S, H]
@@ -74,11 +78,11 @@ def test_only_the_read_positions_of_the_last_layer_are_computed_and_nothing_else
 
 def test_no_label_at_all_is_no_division_by_zero():
   batch = _batch(np.random.RandomState(4), filled=0)
-  assert _run(heads.pretraining_model(_tensors(batch), CONFIG, False).masked_lm.loss) == 0.0
+  assert _run(pretraining.model(_tensors(batch), CONFIG, False).masked_lm.loss) == 0.0
 
 
 def test_head_variable_names():
-  heads.pretraining_model(_tensors(_batch(np.random.RandomState(0))), CONFIG, False)
+  pretraining.model(_tensors(_batch(np.random.RandomState(0))), CONFIG, False)
   found = {v.op.name: v.shape.as_list() for v in tf.global_variables() if v.op.name.startswith('cls/')}
   assert found == {
       'cls/predictions/transform/dense/kernel': [H, E], 'cls/predictions/transform/dense/bias': [E],
@@ -93,19 +97,23 @@ def test_training_accuracies_are_weighted():
   assert _run(heads.accuracy(logits, labels, weights, tf.constant(4.0))) == 0.75
 
 
-def test_heldout_metrics_leave_out_filling_rows_and_pool_over_tokens():
+def test_heldout_metrics_leave_out_filling_rows_and_pool_over_tokens(tmp_path):
   random = np.random.RandomState(5)
   batch = _batch(random, filled=3)
-  unigram = np.log(random.rand(V, 4) + 1.0).astype(np.float32)
-  model = heads.pretraining_model(_tensors(batch), CONFIG, False)
-  columns = pretraining.heldout_columns(_tensors(batch), model)
-  metrics = pretraining.heldout_metrics(_tensors(batch), columns, unigram)
-  loss = pretraining.heldout_loss(_tensors(batch), columns)
+  (tmp_path / 'token_counts.txt').write_text(''.join('{}\n'.format(count) for count in random.randint(0, 9, V)))
+  unigram = pretraining.unigram_nats(str(tmp_path / 'token_counts.txt'), V)
+  task = Pretraining(CONFIG, contract.DatasetInfo(str(tmp_path), S, P, V, None, {}))
+  outputs = task.outputs(_tensors(batch), modeling.default_ops())
+  metrics = task.metrics(_tensors(batch), outputs)
+  with tf.variable_scope(tf.get_variable_scope(), reuse=True):
+    model = pretraining.model(_tensors(batch), CONFIG, False)
   with tf.Session() as session:
     session.run([tf.global_variables_initializer(), tf.local_variables_initializer()])
-    values, batch_loss, _ = session.run([model, loss, [update for _, update in metrics.values()]])
+    values, logits, _ = session.run([model, [outputs.masked_lm_logits, outputs.sentence_order_logits],
+                                     [update for _, update in metrics.values()]])
     found = session.run({name: value for name, (value, _) in metrics.items()})
-  np.testing.assert_allclose(batch_loss, values.total_loss, rtol=1e-5)
+  np.testing.assert_allclose(logits[0], values.masked_lm.logits, rtol=1e-6)
+  np.testing.assert_allclose(logits[1], values.sentence_order.logits, rtol=1e-6)
   weights = batch.masked_lm_weights.reshape(-1)
   labels = batch.masked_lm_ids.reshape(-1)
   order = batch.next_sentence_labels[:3, 0]
@@ -119,6 +127,29 @@ def test_heldout_metrics_leave_out_filling_rows_and_pool_over_tokens():
   np.testing.assert_allclose(found['total_loss'], found['masked_lm_loss'] + found['sentence_order_loss'], rtol=1e-6)
   expected = (unigram[labels] * weights[:, np.newaxis]).sum(0) / weights.sum()
   np.testing.assert_allclose(found['unigram_cross_entropy'], expected.min(), rtol=1e-5)
+
+
+def test_outputs_need_no_labels():
+  batch = _batch(np.random.RandomState(6))
+  unlabelled = _tensors(batch)._replace(masked_lm_ids=None, masked_lm_weights=None, next_sentence_labels=None)
+  outputs = []
+  for reuse, tensors in ((False, _tensors(batch)), (True, unlabelled)):
+    with tf.variable_scope(tf.get_variable_scope(), reuse=reuse):
+      outputs.append(Pretraining(CONFIG).outputs(tensors, modeling.default_ops()))
+  known, unknown = outputs
+  assert [name for name, value in unknown._asdict().items() if value is None] == [
+      'masked_lm_loss', 'masked_lm_hits', 'sentence_order_loss', 'sentence_order_hits']
+  for first, second in _run([[known.masked_lm_logits, unknown.masked_lm_logits],
+                             [known.sentence_order_logits, unknown.sentence_order_logits]]):
+    np.testing.assert_array_equal(first, second)
+
+
+@pytest.mark.parametrize('masked_lm_loss,words', [(6.0, 'better by 0.5000 nats'), (6.75, 'worse by 0.2500 nats')])
+def test_the_summary_says_how_it_compares_with_a_unigram_model(masked_lm_loss, words):
+  figures = dict.fromkeys(Pretraining.heldout_columns, 0.0)
+  figures.update(masked_lm_loss=masked_lm_loss, unigram_cross_entropy=6.5)
+  first, second = Pretraining(CONFIG).summary(1000, figures)
+  assert first.startswith('held-out at step 1,000: masked LM loss 6.') and second.endswith(words)
 
 
 def test_unigram_nats_are_additive_smoothing(tmp_path):

@@ -111,8 +111,8 @@ def _rates(steps, num_train_steps, **options):
 
 
 def test_schedule():
-  found = _rates([0, 1, 3, 4, 10, 20, 25], 20, learning_rate=0.8, num_warmup_steps=4)
-  np.testing.assert_allclose(found, [0.0, 0.2, 0.6, 0.8 * 0.8, 0.4, 0.0, 0.0], rtol=1e-6, atol=1e-9)
+  rates = _rates([0, 1, 3, 4, 10, 20, 25], 20, learning_rate=0.8, num_warmup_steps=4)
+  np.testing.assert_allclose(rates, [0.0, 0.2, 0.6, 0.8 * 0.8, 0.4, 0.0, 0.0], rtol=1e-6, atol=1e-9)
   np.testing.assert_allclose(_rates([0, 10], 20, learning_rate=0.8, num_warmup_steps=0, poly_power=2.0), [0.8, 0.2],
                              rtol=1e-6)
 
@@ -145,3 +145,11 @@ def test_clipping_is_by_the_norm_of_all_gradients_together():
 def test_options_that_cannot_be_meant(bad):
   with pytest.raises(UserError, match=list(bad)[0]):
     lamb.OptimizerOptions(**bad)
+
+
+@pytest.mark.parametrize('name', ['learning_rate', 'novelty'])
+def test_options_cannot_be_changed(name):
+  options = lamb.OptimizerOptions(learning_rate=0.5)
+  with pytest.raises(AttributeError):
+    setattr(options, name, 1.0)
+  assert options == lamb.OptimizerOptions(learning_rate=0.5)

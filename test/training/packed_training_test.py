@@ -11,15 +11,19 @@ import tensorflow as tf
 
 import synthetic_data
 from albert.common.errors import UserError
+from albert.common import gin_settings
 from albert.dataset import contract
 from albert.dataset import packing
 from albert import input_pipeline
 from albert.model.config import AlbertConfig
 from albert import pretraining
-from albert.run import directory
-from albert import run_pretraining
-from albert.tasks import heads
+from albert.run.best import Best
+from albert.run import results
+from albert.tasks.pretraining import model as model_of
+from albert.tasks.pretraining import head_size
+from albert.tasks.pretraining import Pretraining
 from albert.training import planning
+from albert.training import running
 
 # Starts many sessions: some minutes in all.
 pytestmark = pytest.mark.integration
@@ -43,9 +47,9 @@ def info(tmp_path_factory):
 def _pretrain(info, out, *bindings):
   tf.reset_default_graph()
   gin.clear_config()
-  run_pretraining.parse_gin([], BINDINGS + list(bindings))
+  gin_settings.parse([], BINDINGS + list(bindings))
   pretraining.pretrain(info.folder, str(out))
-  return directory.read_results(str(out))
+  return results.read(str(out))
 
 
 @pytest.fixture(scope='module')
@@ -62,8 +66,8 @@ def _weights(folder, step):
 
 def _batches(info, count):
   with tf.Graph().as_default(), tf.Session() as session:
-    batch = tf.data.make_one_shot_iterator(input_pipeline.training_batches(
-        info, ROWS, SEED, options=input_pipeline.InputOptions(packing=True))).get_next()
+    order = input_pipeline.training_order(info, input_pipeline.InputOptions(packing=True), SEED)
+    batch = tf.data.make_one_shot_iterator(input_pipeline.training_batches(order, ROWS)).get_next()
     return [session.run(batch) for _ in range(count)]
 
 
@@ -88,7 +92,7 @@ def test_the_first_loss_is_that_of_the_same_examples_unpacked(info, tmp_path):
                           tf.float32 if name == 'masked_lm_weights' else tf.int32)
         for name in input_pipeline.Batch._fields})
     config = AlbertConfig(vocab_size=info.vocab_size, **SMALL)
-    loss = heads.pretraining_model(batch, config, is_training=False).total_loss
+    loss = model_of(batch, config, is_training=False).total_loss
     tf.train.Saver().restore(session, str(tmp_path / 'model.ckpt-0'))
     assert _figures(tmp_path, 1, 'total_loss') == [pytest.approx(session.run(loss), rel=1e-5)]
 
@@ -111,15 +115,15 @@ def test_a_stopped_run_goes_on_to_the_same_weights(info, trained, tmp_path):
 
 def test_it_learns_and_is_evaluated_unpacked(info, trained):
   assert _figures(trained, 6, 'total_loss') < _figures(trained, 1, 'total_loss')
-  heldout = directory.read_results(str(trained))['heldout']
+  heldout = results.read(str(trained))['heldout']
   tf.reset_default_graph()
   gin.clear_config()
-  run_pretraining.parse_gin([], BINDINGS + [DROPOUT])
+  gin_settings.parse([], BINDINGS + [DROPOUT])
   copy = str(trained) + '-copy'
   shutil.copytree(str(trained), copy)
-  best, _ = directory.best_checkpoint(copy)
+  best, _ = Best(copy, Pretraining.criterion).read()
   pretraining.pretrain(info.folder, copy, do_train=False, init_checkpoint=str(trained / 'model.ckpt-6'))
-  again = directory.read_results(copy)['heldout']
+  again = results.read(copy)['heldout']
   assert best and again == pytest.approx(heldout, rel=1e-6)
 
 
@@ -186,6 +190,7 @@ def test_data_without_lengths_trains_the_same(info, trained, tmp_path):
 def test_the_memory_estimate_knows_the_labels_of_a_row(info, tmp_path, monkeypatch):
   asked = []
   monkeypatch.setattr(planning.memory, 'check_fits', lambda *arguments, **_: asked.append(arguments) or (1, 2))
-  monkeypatch.setattr(pretraining.Trainer, 'train', lambda self, evaluate: 0)
+  monkeypatch.setattr(running, '_train', lambda *unused: None)
   _pretrain(info, tmp_path, PACKING)
-  assert asked[0][1:] == (ROWS, ROWS, S, packing.max_predictions(synthetic_data.MAX_PREDICTIONS))
+  labels = packing.max_predictions(synthetic_data.MAX_PREDICTIONS)
+  assert asked[0][1:] == (ROWS, ROWS, S, head_size(asked[0][0], labels))

@@ -11,9 +11,11 @@ import tensorflow as tf
 
 import synthetic_data
 from albert.common.errors import UserError
+from albert.common import gin_settings
 from albert import pretraining
-from albert.run import directory
-from albert import run_pretraining
+from albert.run.best import Best
+from albert.run import results
+from albert.tasks.pretraining import Pretraining
 from npu_stub import installed
 
 # Starts many sessions: some minutes in all.
@@ -35,9 +37,9 @@ def info(tmp_path_factory):
 def _pretrain(data, out, *bindings, **arguments):
   tf.reset_default_graph()
   gin.clear_config()
-  run_pretraining.parse_gin([], SMALL + list(bindings))
+  gin_settings.parse([], SMALL + list(bindings))
   pretraining.pretrain(str(data), str(out), **arguments)
-  return directory.read_results(str(out))
+  return results.read(str(out))
 
 
 def _weights(folder, step):
@@ -66,12 +68,12 @@ def test_run_directory_is_self_contained(trained, info):
   assert any(name.startswith('operative_config') for name in files)
   assert (trained / 'vocab.txt').read_bytes() == open(info.vocab_file, 'rb').read()
   assert json.loads((trained / 'albert_config.json').read_text())['vocab_size'] == len(synthetic_data.VOCAB)
-  results = directory.read_results(str(trained))
-  assert results['global_step'] == 6
-  assert results['examples_per_second'] > 0 and 0 <= results['input_wait_fraction'] < 1
-  assert sorted(results['heldout']) == ['masked_lm_accuracy', 'masked_lm_loss', 'sentence_order_accuracy',
+  figures = results.read(str(trained))
+  assert figures['global_step'] == 6
+  assert figures['examples_per_second'] > 0 and 0 <= figures['input_wait_fraction'] < 1
+  assert sorted(figures['heldout']) == ['masked_lm_accuracy', 'masked_lm_loss', 'sentence_order_accuracy',
                                         'sentence_order_loss', 'total_loss', 'unigram_cross_entropy']
-  assert results['train']['total_loss'] > 0
+  assert figures['train']['total_loss'] > 0
   lines = (trained / 'loss_history.tsv').read_text().splitlines()
   assert [line.split('\t')[0] for line in lines] == ['step', '2', '4', '6']
 
@@ -106,14 +108,14 @@ def test_best_checkpoint_has_the_lowest_heldout_loss_and_can_be_evaluated(traine
   history = [line.split('\t') for line in (trained / 'heldout_history.tsv').read_text().splitlines()[1:]]
   assert [line[0] for line in history] == ['2', '4', '6']
   step, loss = min(((int(line[0]), float(line[1])) for line in history), key=lambda pair: pair[1])
-  prefix, best = directory.best_checkpoint(str(trained))
+  prefix, best = Best(str(trained), Pretraining.criterion).read()
   assert best['global_step'] == step
   assert best['masked_lm_loss'] == pytest.approx(loss, abs=1e-5)
   _assert_same_weights(_weights(os.path.dirname(prefix), step), _weights(trained, step))
   assert tf.train.latest_checkpoint(str(trained / 'best')) == prefix
   copy = str(trained) + '-copy'
   shutil.copytree(str(trained), copy)
-  before = directory.read_results(copy)
+  before = results.read(copy)
   assert _pretrain(info.folder, copy, do_train=False) == before
   with open(os.path.join(copy, 'evaluation.json')) as source:
     found = json.load(source)
@@ -130,10 +132,11 @@ def test_the_best_is_kept_across_restarts(tmp_path):
       open(prefix + ending, 'w').write(str(step))
     return prefix
 
-  assert directory.keep_if_best(str(tmp_path), checkpoint(2), 2, figures)
-  assert not directory.keep_if_best(str(tmp_path), checkpoint(4), 4, dict(figures, masked_lm_loss=3.5))
-  assert directory.best_checkpoint(str(tmp_path))[1]['global_step'] == 2
-  assert directory.keep_if_best(str(tmp_path), checkpoint(6), 6, dict(figures, masked_lm_loss=2.5))
+  best = Best(str(tmp_path), Pretraining.criterion)
+  assert best.keep_if_best(checkpoint(2), 2, figures)
+  assert not best.keep_if_best(checkpoint(4), 4, dict(figures, masked_lm_loss=3.5))
+  assert best.read()[1]['global_step'] == 2
+  assert best.keep_if_best(checkpoint(6), 6, dict(figures, masked_lm_loss=2.5))
   assert sorted(os.listdir(str(tmp_path / 'best'))) == [
       'best.json', 'checkpoint', 'model.ckpt-6.data-00000-of-00001', 'model.ckpt-6.index', 'model.ckpt-6.meta']
 
@@ -302,14 +305,14 @@ def test_heldout_data_of_another_length_is_told_as_such(info, tmp_path):
 
 def test_nothing_held_out_trains_without_evaluation_and_says_so(info, tmp_path, caplog):
   source = os.path.join(info.folder, 'train-*')
-  results = _pretrain(source, tmp_path / 'out', 'pretrain.num_train_steps = 2')
+  figures = _pretrain(source, tmp_path / 'out', 'pretrain.num_train_steps = 2')
   assert 'nothing is held out' in caplog.text
-  assert 'heldout' not in results and results['global_step'] == 2
+  assert 'heldout' not in figures and figures['global_step'] == 2
   with pytest.raises(UserError, match='eval_input_file'):
     _pretrain(source, tmp_path / 'out', do_train=False)
-  results = _pretrain(source, tmp_path / 'out', do_train=False,
+  figures = _pretrain(source, tmp_path / 'out', do_train=False,
                       eval_input_file=os.path.join(info.folder, 'heldout-*'))
-  assert results['heldout']['masked_lm_loss'] > 0
+  assert figures['heldout']['masked_lm_loss'] > 0
 
 
 def test_performance_runs_start_afresh_and_never_touch_a_full_run(trained, info, tmp_path, capsys):

@@ -10,7 +10,7 @@ import fault_client
 import fault_runs
 from albert.common.files import ROOT
 from albert.run import checkpoints
-from albert.run import directory
+from albert.run import results
 from albert.training import stopping
 
 
@@ -32,8 +32,8 @@ def test_a_run_that_is_stopped_thrice_ends_as_one_that_is_not(fault_server, faul
   assert answer.code == stopping.EXIT_CODE and fault_client.start_of(answer) == 0
   stopped = answer.step
   assert stopped in (5, 6) and checkpoints.newest_good(str(out)) == str(out / 'model.ckpt-{}'.format(stopped))
-  results = directory.read_results(str(out))
-  assert (results['trained_steps'], results['heldout']['masked_lm_loss'] > 0) == (stopped, True)
+  written = results.read(str(out))
+  assert (written['trained_steps'], written['heldout']['masked_lm_loss'] > 0) == (stopped, True)
   assert 'SIGTERM: finishing this step' in answer.log
   assert 'stopped at step {} of 12; the same command goes on'.format(stopped) in answer.log
 

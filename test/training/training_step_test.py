@@ -15,7 +15,8 @@ from albert import input_pipeline
 from albert import lamb
 from albert.modeling import AlbertConfig
 from albert import npu_session
-from albert.tasks import heads
+from albert.tasks import pretraining
+from albert.tasks.pretraining import Pretraining
 from albert.training import training_step
 
 
@@ -62,7 +63,7 @@ def _step(micro_batch_size=None, steps=2, packed=False, recompute=False, step=0,
   """Figures, and weights and slots, after each step: adam_m of the first one is a tenth of the clipped gradients."""
   with tf.Graph().as_default():
     batch, device = _packed_batch() if packed else _batch(), _device()
-    update, figures = training_step.make(batch, _config(**changes), lamb.OptimizerOptions(
+    update, figures = training_step.make(Pretraining(_config(**changes)), batch, lamb.OptimizerOptions(
         learning_rate=0.05, num_warmup_steps=0, clip_norm=CLIP_NORM), 100, device, random_seed=3,
         micro_batch_size=micro_batch_size, recompute=recompute, towers=towers)
     variables = tf.global_variables()
@@ -118,13 +119,13 @@ def test_with_dropout_a_step_is_the_sum_of_its_parts_run_alone(micro_batch_size,
   assert again['total_loss'] == together['total_loss']
   config = _config(**DROPOUT)
   with tf.Graph().as_default(), tf.Session() as session:
-    losses, divide_by = [], heads.denominators(_batch())
+    losses, divide_by = [], pretraining.denominators(_batch())
     rows = micro_batch_size // towers
     for number in range(6 // rows):
       with tf.variable_scope(tf.get_variable_scope(), reuse=number > 0):
         ops = training_step.model_ops(_device(), 3, tf.constant(0, tf.int64), number)
         part = _batch(range(rows * number, rows * number + rows))
-        losses.append(heads.pretraining_model(part, config, True, ops, divide_by).total_loss)
+        losses.append(pretraining.model(part, config, True, ops, divide_by).total_loss)
     _load_weights(session)
     total = sum(session.run(losses))
   np.testing.assert_allclose(total, together['total_loss'], rtol=1e-5)
@@ -150,7 +151,7 @@ def _racing_sums(nodes):
 @pytest.mark.parametrize('micro_batch_size,recompute', [(2, False), (None, True)])
 def test_no_sum_depends_on_which_operation_was_faster(micro_batch_size, recompute):
   device = npu_session.start(session_options.SessionOptions(device='cpu'), environ={})
-  update, _ = training_step.make(_packed_batch(), _config(**DROPOUT), lamb.OptimizerOptions(), 100, device,
+  update, _ = training_step.make(Pretraining(_config(**DROPOUT)), _packed_batch(), lamb.OptimizerOptions(), 100, device,
                                  micro_batch_size=micro_batch_size, towers=2, recompute=recompute)
   metadata = tf.compat.v1.RunMetadata()
   with tf.Session(config=device.session_config()) as session:

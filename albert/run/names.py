@@ -1,0 +1,41 @@
+"""Every name in the folder of a run. Needs no TensorFlow, so that tools may read a run without loading it.
+
+    albert_config.json, vocab.txt   what the checkpoints need to be used elsewhere
+    model.ckpt-<step>.*             checkpoints, each with a manifest; `checkpoint` is TensorFlow's own pointer to one
+    best/                           a copy of the best checkpoint, and best.json with its held-out figures
+    run_state.json                  the settings that the weights depend on, changes of them, data that was left out
+    command_line.txt                each start: time, command, git commit, data
+    loss_history.tsv                step and training loss, one line each time they were logged
+    heldout_history.tsv             step and held-out figures, one line per evaluation
+    results.json                    the latest figures; evaluation.json: those of `make eval`
+    performance.json                throughput of a performance run, whose folder it marks
+    eval_heldout/                   TensorBoard's files of the held-out figures; those of training lie in the folder
+    run.lock                        who writes here
+"""
+
+from albert.dataset.contract import VOCAB_FILE
+
+CONFIG_FILE = 'albert_config.json'
+# What a checkpoint is of no use without.
+DESCRIPTION = (CONFIG_FILE, VOCAB_FILE)
+RESULTS_FILE = 'results.json'
+EVALUATION_FILE = 'evaluation.json'
+PERFORMANCE_FILE = 'performance.json'
+LOSS_HISTORY_FILE = 'loss_history.tsv'
+HELDOUT_HISTORY_FILE = 'heldout_history.tsv'
+COMMAND_LINE_FILE = 'command_line.txt'
+STATE_FILE = 'run_state.json'
+LOCK_FILE = 'run.lock'
+HELDOUT_FOLDER = 'eval_heldout'
+EVENT_FILES = 'events.out.tfevents.*'
+
+BEST_FOLDER = 'best'
+BEST_FILE = 'best.json'
+
+CHECKPOINT = 'model.ckpt'
+POINTER_FILE = 'checkpoint'
+MANIFEST = '.manifest.json'
+# The manifest's name until its checkpoint is complete, and again while it is removed.
+UNFINISHED = MANIFEST + '.tmp'
+# Here a checkpoint is written; what a killed process left in it is removed at the next start.
+SAVING_FOLDER = 'saving.tmp'

@@ -1,0 +1,173 @@
+"""One run: what its folder remembers besides the weights, and going on with all of it.
+
+    begin            the folder becomes that of this run, or is found to be
+    go_back          everything is as it was at the newest good checkpoint
+    remember         what the manifest of a checkpoint says
+    retain, keep     after a checkpoint; after its evaluation
+    is_finished      whether the same command was carried out before
+"""
+
+import logging
+import os
+
+import tensorflow as tf
+
+from albert.run.best import Best
+from albert.run import checkpoints
+from albert.run import directory
+from albert.run import event_files
+from albert.run.history import History
+from albert.run import names
+from albert.run import results
+from albert.run.run_state import RunState
+
+_LOG = logging.getLogger('albert')
+
+
+class Run:
+  """The folder of one run, written by rank 0 and read by all.
+
+  Attributes:
+    folder: its path. is_chief: bool, whether this process writes there.
+    state: RunState.
+    position: data_order.Position of this rank. counters: what else is counted step by step, a training.guard.Guard or
+      anything with its state() and restore(state). Both after follow().
+    start: int, the step that training goes on from.
+    figures: dict, the entries of results.json about training, of the newest checkpoint.
+    loss_history, heldout_history: History. best: Best.
+  """
+
+  def __init__(self, folder, task, options, is_chief=True):
+    """Reads run_state.json and nothing else.
+
+    Args:
+      folder: of the run.
+      task: tasks.task.Task, for the columns of the histories and the criterion of the best.
+      options: training.run_options.RunOptions.
+      is_chief: bool.
+    """
+    self.folder = folder
+    self.is_chief = is_chief
+    self.state = RunState(folder, fresh=options.performance)
+    self.position = None
+    self.counters = None
+    self.start = 0
+    self.figures = {}
+    self.loss_history = History(folder, names.LOSS_HISTORY_FILE, task.loss_columns)
+    self.heldout_history = History(folder, names.HELDOUT_HISTORY_FILE, task.heldout_columns)
+    self.best = Best(folder, task.criterion)
+    self._options = options
+
+  def begin(self, config, info, settings):
+    """Makes the folder that of this run, or finds that it is.
+
+    Args:
+      config: AlbertConfig. info: contract.DatasetInfo of the training data.
+      settings: dict of name to JSON value, see RunState.agree.
+
+    Raises:
+      UserError: it is the folder of a run with other settings.
+    """
+    if not self.is_chief:
+      return
+    if self._options.performance:
+      directory.start_afresh(self.folder)
+    directory.prepare(self.folder, config, info)
+    self.state.agree(settings, self._options.allow_changes, self.newest_step())
+
+  def follow(self, position, counters):
+    """From now on checkpoints remember these, and go_back() restores them. Arguments as the attributes."""
+    self.position, self.counters = position, counters
+
+  def newest(self):
+    """Prefix of the newest checkpoint, or None."""
+    return checkpoints.latest(self.folder)
+
+  def newest_step(self):
+    """Global step of the newest checkpoint; 0 where there is none."""
+    return checkpoints.step_of(self.newest())
+
+  def go_back(self):
+    """Goes back to the newest good checkpoint in everything that a run keeps.
+
+    Raises:
+      UserError: there are checkpoints, and every one is damaged.
+    """
+    find = checkpoints.recover if self.is_chief else checkpoints.newest_good
+    checkpoint = find(self.folder)
+    self.start = checkpoints.step_of(checkpoint)
+    self._restore((checkpoint and checkpoints.read_manifest(checkpoint)) or {})
+    if not self.is_chief:
+      return
+    self.best.mend()
+    if checkpoints.steps_in(self.folder)[-1:] == [self.start]:
+      self.retain(self.start)  # a process that was killed after saving has not got to it
+    self.loss_history.forget_after(self.start)
+    self.heldout_history.forget_after(self.start)
+    tf.summary.FileWriterCache.clear()
+    event_files.rewind(self.folder, lambda step: step <= self.start)
+    evaluated = set(self.heldout_history.steps()) | {0}
+    event_files.rewind(os.path.join(self.folder, names.HELDOUT_FOLDER), lambda step: step in evaluated)
+
+  def _restore(self, manifest):
+    """Takes over what a manifest says besides the weights."""
+    counted = manifest.get('guard') or {}
+    self.counters.restore(counted)
+    self.figures = manifest.get('train') or {}
+    self.position.restore(manifest.get('data_position'), self.start, counted.get('record'))
+    self.position.used = self.state.position_after(self.start, self.position.used)
+
+  def remember(self, figures, config_hash):
+    """What a checkpoint has to remember besides the weights: the entries of its manifest.
+
+    Args:
+      figures: dict for results.json, what is to be said of training so far.
+      config_hash: hex SHA-256 of what the weights depend on.
+    """
+    self.figures = figures
+    return {'guard': dict(self.counters.state(), record=self.position.used), 'train': figures,
+            'config_hash': config_hash, 'data_position': self.position.entries()}
+
+  def is_regular(self, step):
+    """Whether an uninterrupted run has a checkpoint of this step, and evaluates it."""
+    return step % self._options.save_checkpoints_steps == 0 or step >= self._options.num_train_steps
+
+  def retain(self, newest):
+    """Removes the checkpoints that are too many, when that of step `newest` was committed."""
+    checkpoints.retain(self.folder, newest, self._options.keep_checkpoint_max, self._options.keep_every_steps,
+                       self.is_regular)
+
+  def keep(self, checkpoint, step, figures):
+    """Writes down the held-out figures of a checkpoint of this run, and copies it if it is the best."""
+    best = self.best.keep_if_best(checkpoint, step, figures)
+    results.update(self.folder, heldout=figures, global_step=step, checkpoint=os.path.basename(checkpoint))
+    self.heldout_history.add(step, figures)
+    if best:
+      _LOG.info('best so far: kept in %s', os.path.join(self.folder, names.BEST_FOLDER))
+
+  def is_finished(self, evaluates):
+    """Whether all steps were made, their results written, and, if it `evaluates`, the last checkpoint evaluated."""
+    step = self.newest_step()
+    missing = evaluates and step not in self.heldout_history.steps()
+    if step < self._options.num_train_steps or missing or results.read(self.folder).get('trained_steps') != step:
+      return False
+    return checkpoints.is_good(self.newest()) and not self.best.is_damaged()
+
+  def leave_out(self, spike, unit):
+    """Notes that the data between the newest checkpoint and a loss spike is left out from now on.
+
+    Args:
+      spike: training.spikes.SpikeFound.
+      unit: what the position counts, in words.
+
+    Raises:
+      UserError: the run has gone back to this checkpoint too often.
+    """
+    checkpoint = self.newest()
+    step = checkpoints.step_of(checkpoint)
+    first = self.state.position_after(step, checkpoints.read_manifest(checkpoint)['guard']['record'])
+    _LOG.warning('LOSS SPIKE at step %s: %.4f, mean %.4f; going back to step %s and leaving out %ss %s to %s',
+                 '{:,}'.format(spike.step), spike.loss, spike.mean, '{:,}'.format(step), unit,
+                 '{:,}'.format(first), '{:,}'.format(self.position.used))
+    self.state.skip_window({'checkpoint_step': step, 'spike_step': spike.step, 'loss': spike.loss, 'mean': spike.mean,
+                            'from_record': first, 'to_record': self.position.used})

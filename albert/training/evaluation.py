@@ -1,0 +1,109 @@
+"""Held-out evaluation with a graph and a session that stay: only the weights change between two checkpoints."""
+
+import collections
+import logging
+import os
+
+import numpy as np
+import tensorflow as tf
+
+from albert.dataset import contract
+from albert import input_pipeline
+from albert.run import checkpoints
+from albert.run import event_files
+from albert.run import loading
+from albert.run import names
+from albert.training import micro_batches
+from albert.training import training_step
+
+_LOG = logging.getLogger('albert')
+
+
+class Evaluator:
+  """Evaluates checkpoints of a plan's architecture on its held-out data."""
+
+  def __init__(self, plan, device, lost, stopper):
+    """Builds nothing yet.
+
+    Args:
+      plan: planning.Plan.
+      device: npu_session.Device.
+      lost: LostRecords of the held-out data.
+      stopper: stopping.Stopper.
+    """
+    self._plan, self._task = plan, plan.task
+    self._device = device
+    self._lost = lost
+    self._stopper = stopper
+    self._session = None
+
+  def evaluate(self, checkpoint):
+    """Evaluates a checkpoint, and tells its figures to the log and TensorBoard.
+
+    Returns:
+      dict of name to float.
+
+    Raises:
+      stopping.Stopped: a signal came.
+      UserError: it is a checkpoint of another architecture.
+    """
+    figures, step = self._figures(checkpoint), checkpoints.step_of(checkpoint)
+    folder = os.path.join(self._plan.where.output_dir, names.HELDOUT_FOLDER)
+    writer = tf.summary.FileWriterCache.get(folder)
+    # Grouped as the figures of training are: both curves share their charts.
+    writer.add_summary(tf.Summary(value=[
+        tf.Summary.Value(tag='{}/{}'.format(self._task.name, name), simple_value=value)
+        for name, value in figures.items()]), step)
+    writer.flush()
+    event_files.sync(folder)
+    _LOG.info('held-out at step %s: %s', '{:,}'.format(step),
+              '  '.join('{} {:.4f}'.format(name, value) for name, value in figures.items()))
+    return figures
+
+  def _figures(self, checkpoint):
+    """OrderedDict of name to float."""
+    if self._session is None:
+      self._build(checkpoint)
+    self._saver.restore(self._session, checkpoint)
+    self._session.run(self._begin)
+    predictions = collections.defaultdict(list)
+    while True:
+      self._stopper.check()
+      try:
+        _, found = self._session.run([self._updates, self._predictions])
+      except tf.errors.OutOfRangeError:
+        break
+      for name, value in found.items():
+        predictions[name].append(value)
+    figures = self._session.run(self._values)
+    figures.update(self._task.score({name: np.concatenate(values) for name, values in predictions.items()}))
+    return collections.OrderedDict((name, float(value)) for name, value in sorted(figures.items()))
+
+  def _batches(self):
+    heldout, options = self._plan.heldout, self._plan.options
+    split = contract.HELDOUT if heldout.shards[contract.HELDOUT] else contract.TRAIN
+    return input_pipeline.heldout_batches(heldout, options.eval_batch_size, split, options.max_eval_steps, self._lost,
+                                          self._task.features)
+
+  def _build(self, checkpoint):
+    with tf.Graph().as_default() as graph:
+      iterator = tf.compat.v1.data.make_initializable_iterator(self._batches())
+      batch = self._task.batch(iterator.get_next())
+      ops = training_step.model_ops(self._device)
+      outputs = micro_batches.side_by_side(batch, self._plan.cores.cpu_towers,
+                                           lambda part: self._task.outputs(part, ops))
+      loading.check_compatible(checkpoint, tf.trainable_variables())
+      metrics = self._task.metrics(batch, outputs)
+      self._predictions = self._task.predictions(batch, outputs)
+      self._values = {name: value for name, (value, _) in metrics.items()}
+      self._updates = [update for _, (_, update) in sorted(metrics.items())]
+      self._saver = tf.train.Saver(tf.trainable_variables())
+      self._begin = [iterator.initializer, tf.local_variables_initializer()]
+      graph.finalize()
+    self._session = tf.Session(graph=graph, config=self._device.session_config())
+
+  def close(self):
+    """Gives back the session."""
+    if self._session is not None:
+      self._session.close()
+      self._session = None

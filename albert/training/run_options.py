@@ -1,0 +1,70 @@
+"""What gin binds of a run, whatever its task: batch sizes, steps, checkpoints, evaluation, seed."""
+
+import dataclasses
+import typing
+
+from albert.common import checks
+from albert.common.errors import UserError
+from albert.training.progress import WARMUP_STEPS
+
+_POSITIVE = ('train_batch_size', 'eval_batch_size', 'num_train_steps', 'save_checkpoints_steps', 'keep_checkpoint_max',
+             'log_every_steps', 'max_bad_steps')
+_POSITIVE_OR_NONE = ('keep_every_steps', 'max_eval_steps')
+_FLAGS = ('recompute', 'performance', 'init_optimizer_slots')
+
+
+@dataclasses.dataclass(frozen=True)
+class RunOptions:
+  """The options of a run. A root registers them with gin under its own name, see albert/pretraining.py.
+
+  Attributes:
+    train_batch_size: examples per step on one rank; with InputOptions.packing, rows of several examples.
+    eval_batch_size: examples per evaluation step, never packed.
+    num_train_steps: updates in all.
+    save_checkpoints_steps: steps between checkpoints, each of which is evaluated; there is one at the end as well.
+    keep_checkpoint_max: number of the newest checkpoints that stay.
+    keep_every_steps: checkpoints of multiples of this step stay as well; None: only the newest.
+    max_eval_steps: batches of an evaluation; None evaluates every held-out record.
+    log_every_steps: steps between two lines of the log, at which losses are kept.
+    random_seed: of the initial weights, dropout and the order of the data.
+    init_optimizer_slots: whether the optimizer moments of the weights to start from are loaded too.
+    performance: a short run that measures throughput; it starts afresh each time.
+    max_bad_steps: skipped updates in a row that end the run, not counting those in which a loss scale falls from its
+      start to 1. An update that is not finite is skipped.
+    spike_factor: a training loss above this multiple of its running mean (of at least 100 steps) makes the run go
+      back to the checkpoint before and leave out the data since; None: never. One rank only.
+    allow_changes: names of settings in run_state.json that may be other than when the run began.
+    micro_batch_size: sequences that are computed at a time; a step and its result stay the same. None: the whole
+      batch, on a CPU a number that suits the free memory.
+    recompute: whether the backward pass computes each layer again instead of keeping what is in it: the same step in
+      less memory and less than a third more time.
+
+  Raises:
+    UserError: a value of another type or out of range.
+  """
+
+  train_batch_size: int = 32
+  eval_batch_size: int = 8
+  num_train_steps: int = 125000
+  save_checkpoints_steps: int = 5000
+  keep_checkpoint_max: int = 5
+  max_eval_steps: typing.Optional[int] = None
+  log_every_steps: int = 100
+  random_seed: int = 12345
+  init_optimizer_slots: bool = False
+  performance: bool = False
+  keep_every_steps: typing.Optional[int] = None
+  max_bad_steps: int = 10
+  spike_factor: typing.Optional[float] = None
+  allow_changes: typing.Sequence[str] = ()
+  micro_batch_size: typing.Optional[int] = None
+  recompute: bool = False
+
+  def __post_init__(self):
+    for name in _POSITIVE + tuple(name for name in _POSITIVE_OR_NONE if getattr(self, name) is not None):
+      checks.whole_number('pretrain.' + name, getattr(self, name))
+    for name in _FLAGS:
+      checks.flag('pretrain.' + name, getattr(self, name))
+    if self.performance and self.num_train_steps <= WARMUP_STEPS:
+      raise UserError('pretrain.num_train_steps: expected at least {} in a performance run, of which {} are warm-up, '
+                      'found {}'.format(WARMUP_STEPS + 1, WARMUP_STEPS, self.num_train_steps))

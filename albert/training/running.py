@@ -1,0 +1,162 @@
+"""Carries out a plan, whatever its task: trains, evaluates and keeps the best, or goes on where it stopped."""
+
+import contextlib
+import logging
+import os
+
+import tensorflow as tf
+
+from albert.common.errors import UserError
+from albert.dataset.data_order import Position
+from albert.dataset.lost_records import LostRecords
+from albert.device import allocator
+from albert.input import checking
+from albert import input_pipeline
+from albert import npu_session
+from albert.run import checkpoints
+from albert.run import event_files
+from albert.run import names
+from albert.run import results
+from albert.run.run import Run
+from albert.run import run_lock
+from albert.training.evaluation import Evaluator
+from albert.training.guard import Guard
+from albert.training import planning
+from albert.training import progress
+from albert.training import stopping
+from albert.training.trainer import Trainer
+
+_LOG = logging.getLogger('albert')
+
+
+def carry_out(where, options, make_task):
+  """Trains an ALBERT on a task, evaluates it on held-out data, keeps the best; or evaluates one checkpoint.
+
+  Args:
+    where: planning.Where. options: run_options.RunOptions. make_task: as for planning.decide.
+
+  Returns:
+    None, or stopping.EXIT_CODE if a signal came: the same call goes on.
+
+  Raises:
+    UserError: anything that does not fit together, raised before the graph is built where possible.
+  """
+  plan = planning.decide(where, options, make_task)
+  planning.log(plan)
+  device = npu_session.start(plan.session_options, plan.placement, plan.cores)
+  run = Run(where.output_dir, plan.task, options, device.is_chief)
+  if where.do_train and not options.performance and run.is_finished(evaluates=bool(where.do_eval and plan.heldout)):
+    print('nothing to do: {} was trained to step {:,} of {:,}'.format(
+        where.output_dir, run.newest_step(), options.num_train_steps))
+    _print_summary(run, plan.task, results.read(where.output_dir))
+    return None
+  _LOG.info('%s', allocator.describe(os.environ))
+  planning.check_resources(plan)
+  with stopping.Stopper() as stopper, contextlib.ExitStack() as stack:
+    if device.is_chief:
+      stack.enter_context(run_lock.hold(where.output_dir))
+    stack.enter_context(_readable_file_errors(where.output_dir))
+    (_train if where.do_train else _evaluate)(plan, device, run, stopper)
+  return stopping.EXIT_CODE if stopper.requested else None
+
+
+def _train(plan, device, run, stopper):
+  """Trains, and evaluates if the plan says so."""
+  run.begin(plan.config, plan.info, plan.settings)
+  lost = LostRecords(plan.info, run.folder if run.is_chief else None)
+  heldout_lost = lost if plan.heldout in (plan.info, None) else LostRecords(plan.heldout)
+  order = input_pipeline.training_order(plan.info, plan.input_options, plan.options.random_seed, device.rank,
+                                        device.ranks, lost, run.folder, keep=run.is_chief)
+  run.follow(Position(order, plan.options.train_batch_size), Guard(
+      plan.options.max_bad_steps + device.loss_scaling.most_overflows, plan.options.spike_factor))
+  evaluates = plan.where.do_eval and plan.heldout and run.is_chief
+  evaluator = Evaluator(plan, device, heldout_lost, stopper) if evaluates else None
+  trainer = Trainer(plan, device, run, order, stopper, evaluator)
+  with _readable_errors(plan, run, [lost, heldout_lost]):
+    step = trainer.train()
+    if run.is_chief:
+      _report_training(plan, trainer, step)
+      _print_summary(run, plan.task, results.read(run.folder))
+
+
+def _evaluate(plan, device, run, stopper):
+  """Evaluates one checkpoint, on rank 0 only; does nothing where neither training nor evaluation is wanted."""
+  if not (plan.where.do_eval and run.is_chief):
+    return
+  lost = LostRecords(plan.heldout, run.folder if plan.heldout is plan.info else None)
+  with _readable_errors(plan, run, [lost]):
+    figures = Evaluator(plan, device, lost, stopper).evaluate(plan.checkpoint)
+    _print_summary(run, plan.task, results.keep_evaluation(
+        run.folder, heldout=figures, checkpoint=plan.checkpoint, global_step=checkpoints.step_of(plan.checkpoint)))
+
+
+@contextlib.contextmanager
+def _readable_file_errors(output_dir):
+  """Turns what full disks and folders that cannot be written make Python raise into one line."""
+  try:
+    yield
+  except OSError as error:
+    raise UserError('{}: expected to read and write files of the run, found {} ({}); correct it and start again: the '
+                    'run goes on from its newest checkpoint'.format(output_dir, error.strerror, error.filename))
+
+
+@contextlib.contextmanager
+def _readable_errors(plan, run, all_lost):
+  """Turns what broken files and full disks make TensorFlow raise into one line; mends event files.
+
+  Args:
+    plan: planning.Plan. run: Run.
+    all_lost: list of the LostRecords of what is read.
+  """
+  try:
+    yield
+  except tf.errors.OpError as error:
+    for lost in all_lost:
+      if lost.failure:  # raised in a thread of the input pipeline
+        raise lost.failure
+    if isinstance(error, (tf.errors.InvalidArgumentError, tf.errors.NotFoundError)):
+      for dataset in [plan.info] + ([plan.heldout] if plan.heldout else []):
+        checking.check_readable(dataset, plan.config.vocab_size)
+    if isinstance(error, (tf.errors.DataLossError, tf.errors.ResourceExhaustedError)):
+      raise UserError('expected readable files and room to write, found: {}; restore what it names or make room'.format(
+          error.message.split('\n')[0]))
+    raise
+  except stopping.Stopped:
+    _LOG.warning('the evaluation was left unfinished')
+  finally:
+    if run.is_chief:
+      tf.summary.FileWriterCache.clear()
+      for folder in (run.folder, os.path.join(run.folder, names.HELDOUT_FOLDER)):
+        event_files.mend(folder)
+
+
+def _report_training(plan, trainer, step):
+  """Tells how far training came and how fast; writes the results of training."""
+  run = trainer.run
+  if step < plan.options.num_train_steps:
+    _LOG.warning('stopped at step %s of %s; the same command goes on from there', '{:,}'.format(step),
+                 '{:,}'.format(plan.options.num_train_steps))
+  if run.figures:
+    results.update(run.folder, global_step=step, trained_steps=step, **run.figures)
+  throughput = trainer.progress and trainer.progress.throughput()
+  if plan.options.performance and throughput is not None:
+    results.write_performance(run.folder, throughput._asdict())
+    print('performance of {} steps after {} of warm-up: median step {:.4f} s, {:.2f} examples/s, {:,.0f} real '
+          'tokens/s, {:,.0f} padded tokens/s, {}'.format(
+              throughput.steps, progress.WARMUP_STEPS, throughput.median_step_seconds,
+              throughput.examples_per_second, throughput.real_tokens_per_second, throughput.tokens_per_second,
+              _input_wait(throughput.input_wait_fraction)))
+
+
+def _input_wait(fraction):
+  return 'time waiting for input not measured' if fraction is None else '{:.2%} waiting for input'.format(fraction)
+
+
+def _print_summary(run, task, written):
+  """Prints the held-out figures and where everything is. written: dict, as in results.json."""
+  if written.get('heldout'):
+    print('\n'.join(task.summary(written['global_step'], written['heldout'])))
+  for title, path in (('checkpoint', run.newest()), ('best checkpoint', run.best.read()[0]),
+                      ('results', os.path.join(run.folder, names.RESULTS_FILE)), ('TensorBoard logs', run.folder)):
+    if path:
+      print('{:<17} {}'.format(title + ':', path))
