@@ -62,10 +62,10 @@ def profile(shape, trace_file):
     worker, = workers.values()
     for _ in range(step_times.WARM_UP_STEPS):
       worker.step(keep=False)
-    found = worker.ask('profile ' + os.path.abspath(trace_file))
+    times = worker.ask('profile ' + os.path.abspath(trace_file))
     worker.close()
-  total = sum(seconds for seconds, _ in found.values())
-  for kind, (seconds, count) in sorted(found.items(), key=lambda item: -item[1][0])[:_KINDS_PRINTED]:
+  total = sum(seconds for seconds, _ in times.values())
+  for kind, (seconds, count) in sorted(times.items(), key=lambda item: -item[1][0])[:_KINDS_PRINTED]:
     print('{:<36} {:8.1f} ms  {:5.1%}  {:5d} operations'.format(kind, 1e3 * seconds, seconds / total, count))
   print('the whole step as a Chrome trace, for chrome://tracing: {}'.format(trace_file))
 
@@ -79,27 +79,27 @@ def print_figures(name, figures):
             figures['peak_rss_bytes'] / 1e9))
 
 
-def print_ratios(found, target=None, against='plain'):
+def print_ratios(measured, target=None, against='plain'):
   """The first worker's time as a share of each other's. target: the share of the worker `against` that is aimed at."""
-  first = next(iter(found))
-  for name, figures in found.items():
+  first = next(iter(measured))
+  for name, figures in measured.items():
     if name != first:
-      ratios = step_times.pair_ratios(found[first], figures)
+      ratios = step_times.pair_ratios(measured[first], figures)
       print('{} / {:<16} {:.3f} (pairs {:.3f} to {:.3f}; cpu time {:.3f}){}'.format(
           first, name, statistics.median(ratios), ratios[0], ratios[-1],
-          found[first]['cpu_seconds_per_step'] / figures['cpu_seconds_per_step'],
+          measured[first]['cpu_seconds_per_step'] / figures['cpu_seconds_per_step'],
           ', aim {:.2f}'.format(target) if target and name.startswith(against) else ''))
 
 
-def print_found(shape, found, target=None, against='plain'):
-  """Figures of all workers as text, or as JSON if it was asked for."""
+def print_comparison(shape, measured, target=None, against='plain'):
+  """Figures of all workers as text, or as JSON with --json."""
   if FLAGS.json:
-    print(json.dumps(found if len(found) > 1 else next(iter(found.values())), indent=1))
+    print(json.dumps(measured if len(measured) > 1 else next(iter(measured.values())), indent=1))
     return
   print('{0.model} {0.batch_size} x {0.max_seq_length}, P={0.max_predictions_per_seq}'.format(shape))
-  for name, figures in found.items():
+  for name, figures in measured.items():
     print_figures(name, figures)
-  print_ratios(found, target, against)
+  print_ratios(measured, target, against)
 
 
 def main(argv):
@@ -116,12 +116,13 @@ def main(argv):
   elif FLAGS.grow:
     growth.run(shape, FLAGS.steps, FLAGS.json)
   elif FLAGS.micro_batch_size:
-    print_found(shape, measure_micro_batches(shape, FLAGS.steps, FLAGS.micro_batch_size), MICRO_BATCHES_AIM, 'alone')
+    measured = measure_micro_batches(shape, FLAGS.steps, FLAGS.micro_batch_size)
+    print_comparison(shape, measured, MICRO_BATCHES_AIM, 'alone')
   elif FLAGS.compare:
     for current, target in COMPARED:
-      print_found(current, measure(current, FLAGS.steps, ['library', 'plain', 'plain_tuned']), target)
+      print_comparison(current, measure(current, FLAGS.steps, ['library', 'plain', 'plain_tuned']), target)
   else:
-    print_found(shape, measure(shape, FLAGS.steps, ['library'] + FLAGS.against))
+    print_comparison(shape, measure(shape, FLAGS.steps, ['library'] + FLAGS.against))
 
 
 if __name__ == '__main__':
@@ -136,7 +137,7 @@ if __name__ == '__main__':
                     'tokens/s. S and P are those of the data set.')
   flags.DEFINE_string('input_file', 'data/records', 'With --packing: folder of a data set.')
   flags.DEFINE_bool('grow', False, 'Print how time and memory grow from this shape.')
-  flags.DEFINE_integer('micro_batch_size', None, 'Compare a step in micro-batches of so many rows with the same '
+  flags.DEFINE_integer('micro_batch_size', None, 'Compare a step in micro-batches of this many rows with the same '
                        'micro-batches run alone.')
   flags.DEFINE_multi_string('against', [], 'Compare with: plain, plain_tuned (the plain graph, with this allocator), '
                             'library_default (without it), recompute (pretrain.recompute), without:LEVER (towers, '

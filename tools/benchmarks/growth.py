@@ -41,17 +41,17 @@ def run(shape, steps, as_json=False):
     as_json: whether to print a list of objects instead.
   """
   layers = step_times.load_config(shape).num_hidden_layers
-  found, rows = {}, []
+  measured, rows = {}, []
   if not as_json:
     print('{:<18} {:>5} {:>5} {:>4} {:>6}  {:>9}  {:>8}  {:>11}  {:>8}  {:>11}'.format(
         shape.model, 'B', 'S', 'P', 'layers', 's/step', 'tokens/s', 'MatMul peak', 'peak GB', 'estimate GB'))
   for changed, wanted in shapes(shape, layers).items():
     for current in wanted:
-      if current not in found:
-        found[current] = _measure(current, steps)
-      rows.append(dict(found[current], changed=changed))
+      if current not in measured:
+        measured[current] = _measure(current, steps)
+      rows.append(dict(measured[current], changed=changed))
       if not as_json:
-        _print_row(changed, current, found[current])
+        _print_row(changed, current, measured[current])
   if as_json:
     print(json.dumps(rows, indent=1))
 

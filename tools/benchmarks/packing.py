@@ -36,10 +36,10 @@ def epochs(info):
     raise UserError('{}: expected reference records, found compact ones; make the data with '
                     '--record_format=reference'.format(info.folder))
   lengths = [packed_rows.read_lengths(info, number) for number in range(len(info.shards[contract.TRAIN]))]
-  if any(found is None for found in lengths):
+  if any(counts is None for counts in lengths):
     raise UserError('{}: expected lengths beside the records, found none; make the data with "make data"'.format(
         info.folder))
-  tokens = sum(int(found[:, 0].sum()) for found in lengths)
+  tokens = sum(int(counts[:, 0].sum()) for counts in lengths)
   counts = info.records(contract.TRAIN), packed_rows.RowOrder(info, _SEED).epoch_length
   return tuple(Epoch(rows, tokens / (rows * info.max_seq_length)) for rows in counts)
 
@@ -69,29 +69,29 @@ def run(input_file, shape, steps, as_json=False):
   if info.vocab_size:
     config = AlbertConfig(**dict(config.to_dict(), vocab_size=info.vocab_size))
   workers = collections.OrderedDict([('library', True), ('plain', False), ('plain_tuned', False)])
-  found = step_times.measure(
+  measured = step_times.measure(
       shape, steps, collections.OrderedDict((name, first_batch(info, shape.batch_size, packing))
                                             for name, packing in workers.items()), config=config)
   for name, packing in workers.items():
     epoch = packed if packing else unpacked
-    found[name].update(rows_per_epoch=epoch.rows, real_share=epoch.real_share,
-                       real_tokens_per_second=epoch.real_share * found[name]['tokens_per_second'])
+    measured[name].update(rows_per_epoch=epoch.rows, real_share=epoch.real_share,
+                       real_tokens_per_second=epoch.real_share * measured[name]['tokens_per_second'])
   if as_json:
-    print(json.dumps(found, indent=1))
+    print(json.dumps(measured, indent=1))
   else:
-    _print(shape, found)
+    _print(shape, measured)
 
 
-def _print(shape, found):
+def _print(shape, measured):
   print('{0.model} {0.batch_size} x {0.max_seq_length}, P={0.max_predictions_per_seq}'.format(shape))
-  for name, figures in found.items():
+  for name, figures in measured.items():
     print('{:<12} {:8.4f} s/step ({:.2f} cpu s)  {:5.1%} of {:,} rows real  {:6.1f} real tokens/s  '
           'peak memory {:.2f} GB'.format(
               'packed' if name == 'library' else name, figures['seconds_per_step'], figures['cpu_seconds_per_step'],
               figures['real_share'], figures['rows_per_epoch'], figures['real_tokens_per_second'],
               figures['peak_rss_bytes'] / 1e9))
-  own = found['library']
-  for name, figures in found.items():
+  own = measured['library']
+  for name, figures in measured.items():
     if name != 'library':
       shares = own['real_share'] / figures['real_share']
       ratios = [shares / ratio for ratio in reversed(step_times.pair_ratios(own, figures))]

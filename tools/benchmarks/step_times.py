@@ -160,7 +160,7 @@ def measure(shape, steps, batches, times=None, config=None):
     shape: Shape.
     steps: int, steps that count after the warm-up.
     batches: as for started(); the first is a worker of this library, which also measures the MatMul peak.
-    times: {name: how often the worker is asked for one of its steps}, 1 for those that are not there.
+    times: {name: steps of the worker in a round}, 1 for those that are not there.
     config: AlbertConfig; None: that of the shape.
 
   Returns:

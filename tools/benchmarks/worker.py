@@ -89,15 +89,15 @@ class Step:
     self.run(options=tf.RunOptions(trace_level=tf.RunOptions.FULL_TRACE), run_metadata=metadata)
     with files.atomic(path) as target:
       target.write(timeline.Timeline(metadata.step_stats).generate_chrome_trace_format())
-    found = collections.defaultdict(lambda: [0.0, 0])
+    times = collections.defaultdict(lambda: [0.0, 0])
     for device in metadata.step_stats.dev_stats:
       for node in device.node_stats:
         # The label is "name = Kind(inputs)", after the memory that was allocated.
         kind = node.timeline_label.partition(' = ')[2].partition('(')[0]
         if kind:
-          found[kind][0] += 1e-6 * (node.op_end_rel_micros - node.op_start_rel_micros)
-          found[kind][1] += 1
-    return found
+          times[kind][0] += 1e-6 * (node.op_end_rel_micros - node.op_start_rel_micros)
+          times[kind][1] += 1
+    return times
 
 
 def _placeholders(arrays, rows=None):
