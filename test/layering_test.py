@@ -4,6 +4,7 @@ import ast
 import functools
 import glob
 import os
+import re
 import subprocess
 import sys
 
@@ -21,25 +22,32 @@ ROOMS = {
     'albert.input': {'albert.dataset'},
     'albert.tasks': {'albert.dataset', 'albert.model'},
     'albert.run': {'albert.dataset', 'albert.model'},
-    'albert.training': {'albert.dataset', 'albert.device', 'albert.input', 'albert.lamb', 'albert.model', 'albert.run',
-                        'albert.tasks'},
-    'data tools': {'albert.dataset'},
-    'model tools': {'albert.dataset', 'albert.device', 'albert.input', 'albert.lamb', 'albert.model', 'albert.run',
-                    'albert.tasks', 'albert.training'},
-    # What gin binds, and below it the programs, which nobody imports.
-    'roots': {'albert.dataset', 'albert.device', 'albert.input', 'albert.run', 'albert.tasks', 'albert.training'},
-    'programs': {'albert.device', 'albert.model', 'roots'},
+    'albert.training': {'albert.dataset', 'albert.device', 'albert.input', 'albert.lamb', 'albert.model',
+                        'albert.run'},
+    # What gin binds: names a task and hands it on.
+    'roots': {'albert.tasks', 'albert.training'},
+    'tools.text': {'albert.dataset'},
+    'tools.workers': set(),
+    'tools.preprocessing': {'albert.dataset', 'tools.text', 'tools.workers'},
+    'tools.conversion': set(),
+    'tools.benchmarks': {'albert.dataset', 'albert.device', 'albert.input', 'albert.lamb', 'albert.model',
+                         'albert.tasks', 'albert.training', 'tools.preprocessing', 'tools.text'},
+    # They may import every room; nobody imports them.
+    'programs': None,
 }
 # Files at the root of albert/ and where they belong: the names that users know are the front rooms of folders.
 FRONT_ROOMS = {
     'albert.modeling': 'albert.model', 'albert.input_pipeline': 'albert.input', 'albert.npu_session': 'albert.device',
-    'albert.lamb': 'albert.lamb', 'albert.pretraining': 'roots', 'albert.run_pretraining': 'programs',
+    'albert.lamb': 'albert.lamb', 'albert.pretraining': 'roots',
 }
-# Tools that know TensorFlow; all others work on text and records, and never load it.
-MODEL_TOOLS = ('tools.benchmark', 'tools.benchmarks.growth', 'tools.benchmarks.input', 'tools.benchmarks.packing',
-               'tools.benchmarks.step_times', 'tools.benchmarks.worker', 'tools.check_learning', 'tools.checkpoints',
-               'tools.conversion', 'tools.parity')
-NEVER_TENSORFLOW = ('albert.common', 'albert.dataset', 'data tools')
+# A program under a stopwatch is imported by it.
+MEASURED = {'tools.benchmarks.stopwatch': 'tools.create_pretraining_data'}
+# Where TensorFlow never gets loaded, besides each module that says so in its docstring.
+NEVER_TENSORFLOW = ('albert.common', 'albert.dataset', 'tools.text', 'tools.workers', 'tools.preprocessing')
+_SAYS_SO = re.compile('[Nn]o TensorFlow')
+# Options are bound here; everything below gets plain arguments.
+GIN = {'albert.common.gin_settings', 'albert.device.session_options', 'albert.input_pipeline', 'albert.lamb',
+       'albert.model.config', 'albert.pretraining', 'albert.training.trainer'}
 _FLAG_LIBRARIES = ('absl.flags', 'argparse', 'optparse')
 SEGMENTERS = {'jieba', 'rjieba'}
 
@@ -52,6 +60,8 @@ class Module:
     top_imports: those executed when the module is imported.
     is_entry_point: whether it ends in `if __name__ == '__main__': cli.run(main)`, possibly after defining flags.
     decorates: whether it has a @gin.configurable.
+    is_package: whether it is the __init__ of a folder; set by parse().
+    without_tensorflow: whether its docstring says that it needs no TensorFlow.
   """
 
   def __init__(self, source, known=()):
@@ -64,6 +74,7 @@ class Module:
     self.decorates = any(
         'configurable' in _names(decorator) for node in ast.walk(tree)
         for decorator in getattr(node, 'decorator_list', []))
+    self.without_tensorflow = bool(_SAYS_SO.search(ast.get_docstring(tree) or ''))
 
 
 def _without_functions(node):
@@ -108,7 +119,10 @@ def _calls(node):
 def parse(sources):
   """{dotted name: source} -> {dotted name: Module}."""
   known = frozenset(name for name in sources if '.' in name)
-  return {name: _module(source, known) for name, source in sources.items()}
+  modules = {name: _module(source, known) for name, source in sources.items()}
+  for name, module in modules.items():
+    module.is_package = any(other.startswith(name + '.') for other in sources)
+  return modules
 
 
 @functools.lru_cache(maxsize=None)
@@ -127,33 +141,48 @@ def read_sources(root=ROOT):
   return sources
 
 
+# Importable in every test, and nowhere else.
+TEST_MODULES = {os.path.basename(path)[:-len('.py')]
+                for path in glob.glob(os.path.join(ROOT, 'test', '**', '*.py'), recursive=True)} - {'__init__'}
+
+
 def _top(name):
   return name.split('.')[0]
 
 
-def room_of(name):
+def room_of(name, module):
   """The key of ROOMS that a module belongs to, None if nobody has decided."""
-  if name.startswith('tools.'):
-    return 'model tools' if (name + '.').startswith(tuple(tool + '.' for tool in MODEL_TOOLS)) else 'data tools'
   if name in FRONT_ROOMS:
     return FRONT_ROOMS[name]
-  folder = '.'.join(name.split('.')[:2])
-  return folder if folder in ROOMS else None
+  parts = name.split('.')
+  if len(parts) == 2 and module.is_entry_point:
+    return 'programs'
+  folder = '.'.join(parts[:2])
+  return folder if folder in ROOMS and (len(parts) > 2 or module.is_package) else None
 
 
 def _of_repository(names):
-  return {name for name in names if _top(name) in ('albert', 'tools', 'test')}
+  return {name for name in names if _top(name) in ('albert', 'tools', 'test') or _top(name) in TEST_MODULES}
 
 
-def _room_faults(name, module, known):
-  room = room_of(name)
+def _allowed(room):
+  return set(ROOMS) if ROOMS[room] is None else ROOMS[room] | {room, 'albert.common'}
+
+
+def _room_faults(name, module, modules):
+  """Lines, one for each import of a room that this one may not import."""
+  room = room_of(name, module)
   if room is None:
     yield '{}: belongs to no room; say in layering_test.py which it is'.format(name)
     return
-  allowed = ROOMS[room] | {room, 'albert.common'}
   for imported in sorted(_of_repository(module.imports)):
-    if imported not in known or room_of(imported) not in allowed or room_of(imported) == 'programs':
-      yield '{} imports {}: {} may import {} only'.format(name, imported, room, ', '.join(sorted(allowed)))
+    if MEASURED.get(name) == imported:
+      continue
+    other = modules.get(imported) and room_of(imported, modules[imported])
+    if other not in _allowed(room) or other == 'programs':
+      yield '{} imports {}: {} may import {} only'.format(name, imported, room, ', '.join(sorted(_allowed(room))))
+    elif imported in FRONT_ROOMS and other == room and name not in FRONT_ROOMS:
+      yield '{} imports {}: the front room is built of it'.format(name, imported)
 
 
 def _import_faults(name, module):
@@ -166,8 +195,8 @@ def _import_faults(name, module):
       yield '{} imports {}: only programs, which end in cli.run(main), have flags'.format(name, imported)
     if imported.startswith('gin.tf.external_configurables'):
       yield '{} imports {}: it needs names that TensorFlow 1.15 lacks'.format(name, imported)
-    if _top(imported) == 'gin' and name.startswith('albert.dataset'):
-      yield '{} imports {}: a data set knows no settings'.format(name, imported)
+    if _top(imported) == 'gin' and name not in GIN:
+      yield '{} imports {}: gin binds options elsewhere'.format(name, imported)
   if any(_top(imported) == 'npu_bridge' for imported in module.top_imports):
     yield '{} imports npu_bridge outside a function: nothing would run without it'.format(name)
   if module.decorates and module.is_entry_point:
@@ -176,26 +205,28 @@ def _import_faults(name, module):
 
 def faults(modules):
   """Lines, one for each import that breaks a rule."""
-  found = []
+  lines = []
   for name, module in sorted(modules.items()):
-    if name not in ('albert', 'tools'):
-      found += _room_faults(name, module, modules)
-    found += _import_faults(name, module)
-    if room_of(name) in NEVER_TENSORFLOW:
+    if name in ('albert', 'tools'):
+      lines += ['{} imports {}: a package imports nothing'.format(name, other) for other in sorted(module.imports)]
+      continue
+    lines += _room_faults(name, module, modules)
+    lines += _import_faults(name, module)
+    if room_of(name, module) in NEVER_TENSORFLOW or module.without_tensorflow:
       for reached in sorted(_reached(name, modules)):
         if any(_top(imported) == 'tensorflow' for imported in modules[reached].imports):
-          found.append('{} reaches TensorFlow through {}'.format(name, reached))
-  return found
+          lines.append('{} reaches TensorFlow through {}'.format(name, reached))
+  return lines
 
 
 def _reached(name, modules):
-  """The modules that importing `name` imports, itself included."""
+  """The modules that importing `name` imports, itself and the packages around it included."""
   reached, waiting = set(), [name]
   while waiting:
     current = waiting.pop()
     if current in modules and current not in reached:
       reached.add(current)
-      waiting += modules[current].imports
+      waiting += list(modules[current].imports) + [current.rpartition('.')[0]]
   return reached
 
 
@@ -204,10 +235,18 @@ def test_every_import_is_allowed():
 
 
 def test_the_table_names_only_what_exists():
-  modules = read_sources()
-  rooms = {room_of(name) for name in modules if name not in ('albert', 'tools')}
+  modules = parse(read_sources())
+  rooms = {room_of(name, module) for name, module in modules.items() if name not in ('albert', 'tools')}
   assert rooms == set(ROOMS)
-  assert not [name for name in list(FRONT_ROOMS) + list(MODEL_TOOLS) if name not in modules]
+  assert not [name for name in list(FRONT_ROOMS) + list(MEASURED) + list(GIN) if name not in modules]
+
+
+def test_the_table_allows_only_what_is_used():
+  modules, used = parse(read_sources()), set()
+  for name, module in modules.items():
+    used |= {(room_of(name, module), room_of(other, modules[other])) for other in module.imports if other in modules}
+  assert not [(room, other) for room, others in ROOMS.items() for other in others or () if (room, other) not in used]
+  assert not [name for name in GIN if 'gin' not in map(_top, modules[name].imports)]
 
 
 def test_no_folder_holds_more_than_a_reader_can_hold():
@@ -224,6 +263,18 @@ def test_no_folder_holds_more_than_a_reader_can_hold():
     ('albert.lamb', 'def f():\n  from albert.model.config import AlbertConfig'),
     ('albert.pretraining', 'from albert import run_pretraining'),
     ('albert.training.trainer', 'from albert import pretraining'),
+    ('albert.model.layers', 'from albert import modeling'),
+    ('albert.input.packed_rows', 'from albert import input_pipeline'),
+    ('albert.device.hccl', 'import albert.npu_session'),
+    ('albert.run.names', '"""Needs no TensorFlow."""\nimport tensorflow'),
+    ('albert.device.memory', 'from albert.model import layers'),
+    ('albert.run.history', 'import gin'),
+    ('albert.tasks.task', 'import label_count'),
+    ('albert', 'import tensorflow'),
+    ('tools.text.corpus', 'from tools import create_pretraining_data'),
+    ('tools.text.corpus', 'from tools.preprocessing import stages'),
+    ('tools.benchmarks.worker', 'from tools import benchmark'),
+    ('tools.parity', 'from tools import benchmark'),
     ('albert.run.saver', 'from albert.training import trainer'),
     ('albert.dataset.contract', 'from albert import input_pipeline'),
     ('albert.dataset.contract', 'from tools.text import corpus'),
