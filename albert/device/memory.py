@@ -22,6 +22,9 @@ _DROPOUT_TENSORS = 2.0
 _LAYERS_RECOMPUTED = 4.5
 # The most that a step may take in micro-batches chosen here, however much memory is free: the rest is left to others.
 _MOST_BYTES = 5 * 10**9
+# The same for an evaluation, whose layers keep nothing for a backward pass. Fitted to the peaks of memory_test.
+_EVALUATION_HIDDEN_TENSORS = 4.0
+_EVALUATION_INTERMEDIATE_TENSORS = 3.0
 # weight, gradient, two moments and their next values
 _COPIES_OF_PARAMETERS = 8
 
@@ -64,6 +67,21 @@ def training_bytes(config, batch_size, max_seq_length, heads, recompute=False, t
     # The input of each, and one of them in full; gradients of the weights are added one by one.
     layers = min(layers, _BYTES * blocks * rows * config.hidden_size + _LAYERS_RECOMPUTED * layer + 2 * weights)
   return int(_BASE_BYTES + parameters + logits + layers)
+
+
+def evaluation_bytes(config, eval_batch_size, max_seq_length, heads):
+  """What evaluation takes besides training, whose session stays open meanwhile, in bytes.
+
+  Args:
+    config: AlbertConfig.
+    eval_batch_size: sequences of a batch.
+    max_seq_length: S.
+    heads: HeadSize of the task.
+  """
+  rows = eval_batch_size * max_seq_length
+  layer = rows * (_EVALUATION_HIDDEN_TENSORS * config.hidden_size
+                  + _EVALUATION_INTERMEDIATE_TENSORS * config.intermediate_size)
+  return int(_BYTES * (parameter_count(config, heads) + layer))
 
 
 def available_bytes():
@@ -127,7 +145,8 @@ def choose_micro_batch_size(config, batch_size, max_seq_length, heads, available
   return next((size for size in fitting if size % towers == 0), fitting[0])
 
 
-def check_fits(config, batch_size, micro_batch_size, max_seq_length, heads, available=None, recompute=False):
+def check_fits(config, batch_size, micro_batch_size, max_seq_length, heads, available=None, recompute=False,
+               eval_batch_size=None):
   """Compares the estimate with the free memory.
 
   Args:
@@ -137,6 +156,7 @@ def check_fits(config, batch_size, micro_batch_size, max_seq_length, heads, avai
     heads: HeadSize of the task.
     available: free memory in bytes; None asks the kernel.
     recompute: as for modeling.albert.
+    eval_batch_size: sequences of an evaluation batch; None: nothing is evaluated.
 
   Returns:
     (estimate, available) in bytes.
@@ -145,10 +165,11 @@ def check_fits(config, batch_size, micro_batch_size, max_seq_length, heads, avai
     UserError: it does not fit; the message names a setting that would.
   """
   available = available_bytes() if available is None else available
+  evaluation = evaluation_bytes(config, eval_batch_size, max_seq_length, heads) if eval_batch_size else 0
 
   def needed(batch, micro):
     return (training_bytes(config, micro, max_seq_length, heads, recompute)
-            + input_bytes(batch, max_seq_length, heads))
+            + input_bytes(batch, max_seq_length, heads) + evaluation)
 
   estimate = needed(batch_size, micro_batch_size)
   if estimate <= available:

@@ -208,8 +208,10 @@ def check_resources(plan):
 
 def _check_memory(plan):
   batch_size, size = plan.options.train_batch_size, plan.micro_batch_size
-  estimate, available = memory.check_fits(plan.config, batch_size, size, *_shape(plan),
-                                          recompute=plan.options.recompute)
+  evaluates = plan.where.do_eval and plan.heldout
+  estimate, available = memory.check_fits(
+      plan.config, batch_size, size, *_shape(plan), recompute=plan.options.recompute,
+      eval_batch_size=plan.options.eval_batch_size if evaluates else None)
   _LOG.info('estimated memory %.1f GB of %.1f GB that are free, %s', estimate / 1e9, available / 1e9,
             'the whole batch at once' if size == batch_size else '{} sequences at a time'.format(size))
 

@@ -85,6 +85,16 @@ def test_the_estimate_is_near_measured_peaks():
     assert 0.9 * peak < estimate < 1.2 * peak, (hidden, layers, batch, length, estimate)
 
 
+def test_the_estimate_with_evaluation_is_near_measured_peaks():
+  """Peaks in GB of base at 4 x 512 with three steps and an evaluation: (micro-batch size, evaluation batch size)."""
+  base = AlbertConfig(vocab_size=21128, hidden_size=768, num_attention_heads=12, intermediate_size=3072)
+  heads = head_size(base, 51)
+  for (micro, evaluated), peak in {(1, 1): 1.60, (1, 8): 1.72, (2, 8): 2.57, (1, 32): 2.36}.items():
+    estimate, _ = memory.check_fits(base, 4, micro, 512, heads, available=10**11, eval_batch_size=evaluated)
+    assert 0.9 * peak < estimate / 1e9 < 1.2 * peak, (micro, evaluated, estimate)
+  assert estimate > memory.check_fits(base, 4, micro, 512, heads, available=10**11)[0]
+
+
 @pytest.mark.parametrize('files', [
     {'memory.max': '5000000', 'memory.current': '4000000', 'memory.stat': 'anon 7\ninactive_file 300000\nfile 9\n'},
     {'memory/memory.limit_in_bytes': '5000000', 'memory/memory.usage_in_bytes': '4000000',

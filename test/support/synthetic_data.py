@@ -38,6 +38,14 @@ def record(number, max_seq_length=MAX_SEQ_LENGTH, max_predictions=MAX_PREDICTION
       'next_sentence_labels': [int(random.randint(2))]}
 
 
+def tensors(count=4):
+  """A batch of records as constants: {feature name: tensor}."""
+  records = [record(number) for number in range(count)]
+  return {spec.name: tf.constant([values[spec.name] for values in records],
+                                 tf.float32 if spec.kind == 'float32' else tf.int32)
+          for spec in record_format.REFERENCE_FEATURES}
+
+
 def serialize(values):
   """The tf.train.Example of such a dict, as bytes."""
   def feature(spec):

@@ -1,0 +1,73 @@
+"""The held-out evaluation keeps its graph and session; its figures are those of an evaluation that begins anew."""
+
+import os
+
+import gin
+import pytest
+import tensorflow as tf
+
+import synthetic_data
+from albert import npu_session
+from albert.dataset.lost_records import LostRecords
+from albert.tasks.pretraining import Pretraining
+from albert.training import evaluation
+from albert.training import planning
+from albert.training import stopping
+from albert.training.run_options import RunOptions
+
+
+@pytest.fixture
+def plan(tmp_path):
+  gin.parse_config(["SessionOptions.device = 'cpu'", 'AlbertConfig.hidden_size = 8', 'AlbertConfig.embedding_size = 6',
+                    'AlbertConfig.num_attention_heads = 2', 'AlbertConfig.intermediate_size = 12',
+                    'AlbertConfig.num_hidden_layers = 1', 'SessionOptions.fused_ops = False'])
+  info = synthetic_data.write_dataset(str(tmp_path / 'data'))
+  where = planning.Where(info.folder, str(tmp_path / 'out'))
+  return planning.decide(where, RunOptions(train_batch_size=4, eval_batch_size=4), Pretraining)
+
+
+@pytest.fixture
+def checkpoints(plan):
+  """Prefixes of two checkpoints with different weights."""
+  prefixes = []
+  for seed in (1, 2):
+    with tf.Graph().as_default(), tf.Session() as session:
+      tf.set_random_seed(seed)
+      batch = plan.task.batch(synthetic_data.tensors())
+      plan.task.outputs(batch, evaluation.training_step.model_ops(npu_session.start(plan.session_options)))
+      session.run(tf.global_variables_initializer())
+      prefixes.append(tf.train.Saver().save(session, os.path.join(plan.where.output_dir, 'model.ckpt'), seed))
+  return prefixes
+
+
+def _evaluator(plan, stopper=None):
+  device = npu_session.start(plan.session_options, plan.placement, plan.cores)
+  return evaluation.Evaluator(plan, device, LostRecords(plan.heldout), stopper or stopping.Stopper())
+
+
+def test_one_graph_and_session_serve_all_checkpoints(plan, checkpoints, monkeypatch):
+  built = []
+  build = evaluation.Evaluator._build
+  monkeypatch.setattr(evaluation.Evaluator, '_build', lambda *arguments: built.append(1) or build(*arguments))
+  kept = _evaluator(plan)
+  figures = [kept.evaluate(prefix) for prefix in checkpoints + checkpoints[:1]]
+  assert len(built) == 1
+  assert figures[0] == figures[2] != figures[1]
+  assert [_evaluator(plan).evaluate(prefix) for prefix in checkpoints] == figures[:2]
+  kept.close()
+
+
+def test_an_evaluation_that_was_left_does_not_reach_into_the_next(plan, checkpoints):
+  stopper = stopping.Stopper()
+  kept = _evaluator(plan, stopper)
+  expected = kept.evaluate(checkpoints[0])
+  checked = []
+  stopper.check = lambda: checked.append(1) or (len(checked) == 2 and _stop())
+  with pytest.raises(stopping.Stopped):
+    kept.evaluate(checkpoints[0])
+  assert kept.evaluate(checkpoints[0]) == expected
+  kept.close()
+
+
+def _stop():
+  raise stopping.Stopped()
