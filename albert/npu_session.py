@@ -10,9 +10,11 @@ still works and does nothing, so that the training code never asks where it runs
 import collections
 import importlib
 import importlib.util
+import inspect
 import logging
 import os
 import types
+import weakref
 
 import tensorflow as tf
 from tensorflow.core.protobuf import rewriter_config_pb2
@@ -21,7 +23,7 @@ from albert.common.errors import UserError
 from albert.device.alone import Alone
 from albert.device import hccl
 from albert.device.loss_scaling import LossScaling
-from albert.device.session_options import AFTER_CANN_20_2
+from albert.device.session_options import NEWER_PARAMETERS
 from albert.device.session_options import NPU_PARAMETERS
 from albert.device.session_options import SessionOptions
 
@@ -45,14 +47,14 @@ def choose(options, environ=None):
 
   Args:
     options: SessionOptions.
-    environ: mapping with RANK_SIZE, RANK_ID, JOB_ID and RANK_TABLE_FILE; None is os.environ.
+    environ: mapping with RANK_SIZE, RANK_ID, JOB_ID, RANK_TABLE_FILE and ASCEND_DEVICE_ID; None is os.environ.
 
   Returns:
     Placement.
 
   Raises:
-    UserError: the device of the options is absent or cannot do what they say, npu_bridge is broken, or the
-      environment of the ranks is incomplete.
+    UserError: the device of the options is absent or cannot do what they say, npu_bridge is broken or too old for
+      them, or the environment of the ranks is incomplete.
   """
   environ = os.environ if environ is None else environ
   rank, ranks = hccl.read_ranks(environ)
@@ -66,8 +68,8 @@ def choose(options, environ=None):
                                                       kind == 'npu' else 'leave it out'))
   if kind == 'npu':
     options.check_files()
-    if ranks > 1:
-      hccl.check_job(environ, ranks)
+    options.check_release(_unknown_parameters(bridge), takes_json=hasattr(bridge.npu_init, 'npu_config_proto'))
+    hccl.check_environment(environ, ranks)
   return Placement(kind, reason, rank, ranks, bridge)
 
 
@@ -86,6 +88,9 @@ def start(options=None, placement=None, threads=None, environ=None):
   options = options or SessionOptions()
   device = Device(options, placement or choose(options, environ), threads)
   _LOG.info('%s', device.describe())
+  if device.without_effect:
+    _LOG.warning('unknown to this release of npu_bridge, without effect: %s', ', '.join(
+        'SessionOptions.' + name for name in device.without_effect))
   return device
 
 
@@ -98,6 +103,7 @@ class Device:
     collectives: collectives.Collectives, for what ranks exchange.
     loss_scaling: loss_scaling.LossScaling.
     steps_per_loop: updates per Session.run: above 1 only on the NPU. Hooks then run once per loop.
+    without_effect: names of options that were given and that the installed release of npu_bridge does not know.
     gelu: callable(x) or None for the caller's own tanh form.
     dropout: callable(x, rate) or None for the caller's own.
     cpu_ops: bool, whether the operations of albert.model.cpu_ops replace those made for any device.
@@ -116,10 +122,12 @@ class Device:
     self.gelu = bridge.npu_unary_ops.gelu if on_npu and options.fused_ops else None
     self.dropout = self._npu_dropout if on_npu and options.fused_ops else None
     self.cpu_ops = placement.kind == 'cpu' and options.fused_ops
+    self.without_effect = [name for name in _unknown_parameters(bridge) if name in options.npu] if on_npu else []
     self._options = options
     self._threads = threads or options
     self._reason = placement.reason
     self._bridge = bridge
+    self._dropouts = weakref.WeakKeyDictionary()  # tf.Graph -> how many there are in it
 
   @property
   def rank(self):
@@ -141,6 +149,15 @@ class Device:
     """Whether a step may time its input. The NPU runs whole graphs, with loop offload whole loops, without a host."""
     return self.kind != 'npu'
 
+  @property
+  def fetches_the_same(self):
+    """Whether every Session.run of the training step has to fetch the same tensors.
+
+    On the NPU another set is a second compilation, minutes, and a second copy of the graph in memory. Ranks that fetch
+    differently wait for each other's collectives.
+    """
+    return self.kind == 'npu' or self.ranks > 1
+
   def describe(self):
     """One line: device=cpu (npu_bridge not installed) precision=fp32 steps_per_loop=1."""
     words = ['device={} ({})'.format(self.kind, self._reason), 'precision=' + self.precision,
@@ -151,8 +168,7 @@ class Device:
     elif self._options.mixed_precision:
       words += ['loss_scale={}'.format(self.loss_scaling.scale)]
     for label, names in (('ignored off the NPU', self._ignored_off_the_npu()),
-                         ('ignored off the CPU', self._ignored_off_the_cpu()),
-                         ('unknown to CANN before 5.0.1', self._unknown_to_bridge())):
+                         ('ignored off the CPU', self._ignored_off_the_cpu())):
       words += ['({}: {})'.format(label, ', '.join(names))] if names else []
     return ' '.join(words)
 
@@ -162,11 +178,6 @@ class Device:
 
   def _ignored_off_the_cpu(self):
     return ['cpu_towers'] if self._options.cpu_towers and self.kind != 'cpu' else []
-
-  def _unknown_to_bridge(self):
-    if self.kind != 'npu' or hasattr(self._bridge.npu_init, 'npu_config_proto'):
-      return []
-    return [name for name in AFTER_CANN_20_2 if name in self._options.npu]
 
   def session_config(self):
     """A new tf.ConfigProto for this device."""
@@ -194,7 +205,7 @@ class Device:
     rewrites.remapping = _OFF
     rewrites.memory_optimization = _OFF
     optimizer = rewrites.custom_optimizers.add(name='NpuOptimizer')
-    for name, value in self._options.npu_parameters(self.ranks).items():
+    for name, value in self._options.npu_parameters(self.ranks, self.without_effect).items():
       field = NPU_PARAMETERS[name].field
       setattr(optimizer.parameter_map[name], field, value.encode('utf-8') if field == 's' else value)
     if hasattr(self._bridge.npu_init, 'npu_config_proto'):
@@ -240,7 +251,13 @@ class Device:
                         'change one of them'.format(name, self.steps_per_loop, steps))
 
   def _npu_dropout(self, x, rate):
-    return self._bridge.npu_ops.dropout(x, keep_prob=1.0 - rate) if rate else x
+    """x, some of whose elements are 0 and the others larger: others in each call and on each rank."""
+    if not rate:
+      return x
+    graph = tf.get_default_graph()
+    number = self._dropouts[graph] = self._dropouts.get(graph, 0) + 1
+    # Without a seed it is made of the graph's and of the place in it, which are the same on all ranks.
+    return self._bridge.npu_ops.dropout(x, keep_prob=1.0 - rate, seed=number * self.ranks + self.rank)
 
 
 def _choose_kind(wanted):
@@ -265,6 +282,12 @@ def _choose_kind(wanted):
   return 'cpu', why, None
 
 
+def _unknown_parameters(bridge):
+  """Names of NEWER_PARAMETERS that a release does not know; it would drop them. bridge: as of Placement."""
+  known = inspect.signature(bridge.npu_init.NPURunConfig.__init__).parameters
+  return [name for name in NEWER_PARAMETERS if name not in known]
+
+
 def _npu_bridge():
   """The modules used here as a namespace, or None if npu_bridge is not installed. Broken is not absent."""
   package = importlib.util.find_spec('npu_bridge')
@@ -274,6 +297,7 @@ def _npu_bridge():
     modules = {path.split('.')[-1]: importlib.import_module('npu_bridge.' + path) for path in _BRIDGE_MODULES}
     # The module npu_unary_ops holds an object of the same name.
     modules['npu_unary_ops'] = modules['npu_unary_ops'].npu_unary_ops
+    _ = modules['npu_init'].NPURunConfig  # of all releases; asked below
   except Exception as error:  # Libraries that do not fit raise ImportError, OSError, NotFoundError, AttributeError...
     raise UserError("expected a working npu_bridge, found one in {} that does not load ({}: {:.200}); {}, or use "
                     "SessionOptions.device='cpu'".format(

@@ -9,5 +9,5 @@ train_steps=125000
 learning_rate=1.375e-5
 data_path=""
 
-exec bash "$(dirname "${BASH_SOURCE[0]}")/train_1p.sh" acc gin/1p.gin \
+exec bash "$(dirname "${BASH_SOURCE[0]}")/train_on_cards.sh" acc gin/1p.gin \
   "$batch_size" "$train_steps" "$learning_rate" "$data_path" "$@"

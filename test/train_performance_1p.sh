@@ -10,5 +10,5 @@ train_steps=10
 learning_rate=1.375e-5
 data_path=""
 
-exec bash "$(dirname "${BASH_SOURCE[0]}")/train_1p.sh" perf gin/perf_1p.gin \
+exec bash "$(dirname "${BASH_SOURCE[0]}")/train_on_cards.sh" perf gin/perf_1p.gin \
   "$batch_size" "$train_steps" "$learning_rate" "$data_path" "$@"

@@ -23,16 +23,37 @@ def read_ranks(environ):
   return int(rank), int(size)
 
 
-def check_job(environ, ranks):
+def check_environment(environ, ranks):
+  """Raises UserError unless the adapter can find its device and, on several ranks, the others.
+
+  Args:
+    environ: mapping. ranks: int.
+  """
+  if environ.get('CM_CHIEF_IP'):
+    # With RANK_SIZE the adapter raises; without it each process here would take itself for the only one.
+    raise UserError('CM_CHIEF_IP={}: expected the ranks in RANK_TABLE_FILE, RANK_SIZE and RANK_ID, which do not go '
+                    'with it; unset CM_CHIEF_IP'.format(environ['CM_CHIEF_IP']))
+  device = environ.get('ASCEND_DEVICE_ID') or environ.get('DEVICE_ID')
+  if device and not device.isdigit():
+    raise UserError('expected the number of a device in ASCEND_DEVICE_ID or DEVICE_ID, found {!r}; correct it'.format(
+        device))
+  if ranks > 1:
+    _check_job(environ, ranks, device)
+
+
+def _check_job(environ, ranks, device):
   """Raises UserError unless the variables that several ranks need are there and the rank table fits."""
-  # Later releases can do without a table: CM_CHIEF_IP names the process that gathers the others.
-  needed = ['JOB_ID'] + ([] if environ.get('CM_CHIEF_IP') else ['RANK_TABLE_FILE'])
-  missing = [name for name in needed if not environ.get(name)]
+  missing = [name for name in ('JOB_ID', 'RANK_TABLE_FILE') if not environ.get(name)]
+  # The adapter would only warn, and give device 0 to every rank.
+  missing += [] if device else ['ASCEND_DEVICE_ID']
   if missing:
-    raise UserError('RANK_SIZE={}: expected {} in the environment, found no {}; set what is missing'.format(
-        ranks, ' and '.join(needed), ' and no '.join(missing)))
-  if 'RANK_TABLE_FILE' in needed:
-    _check_rank_table(environ['RANK_TABLE_FILE'], ranks)
+    raise UserError('RANK_SIZE={}: expected JOB_ID, RANK_TABLE_FILE and ASCEND_DEVICE_ID (or DEVICE_ID) in the '
+                    'environment, found no {}; set what is missing, as test/train_full_8p.sh does'.format(
+                        ranks, ' and no '.join(missing)))
+  if environ.get('HOROVOD_RANK') or environ.get('HOROVOD_SIZE'):
+    raise UserError('RANK_SIZE={}: expected one launcher, found the variables of Horovod (HOROVOD_RANK, HOROVOD_SIZE) '
+                    'beside those of HCCL; unset one kind'.format(ranks))
+  _check_rank_table(environ['RANK_TABLE_FILE'], ranks)
 
 
 def _check_rank_table(path, ranks):
@@ -76,16 +97,15 @@ class Hccl(Collectives):
     npu_init = self._bridge.npu_init
     if hasattr(npu_init, 'npu_hooks_append'):
       # A list, and nothing else: any other sequence is replaced by a new list, without its hooks.
-      hooks = npu_init.npu_hooks_append(hooks_list=[])
-    else:
-      hooks = [self._bridge.npu_hook.NPUBroadcastGlobalVariablesHook(0, self.rank)]
-    return hooks + [_BroadcastState(self._bridge.hccl_ops)]
+      return npu_init.npu_hooks_append(hooks_list=[]) + [_BroadcastState(self._bridge.hccl_ops)]
+    # Before CANN 5.0.1 the adapter's own hook broadcasts all global variables.
+    return [self._bridge.npu_hook.NPUBroadcastGlobalVariablesHook(0, self.rank)]
 
 
 class _BroadcastState(tf.train.SessionRunHook):
   """Gives every rank the optimizer slots, global_step and loss scale of rank 0, which alone restores a checkpoint.
 
-  The adapter's own hook covers only trainable variables from CANN 5.0.1 on: weights would start equal and part.
+  The adapter's own hook covers only trainable variables from CANN 5.0.1 on: weights would start equal, then part.
   """
 
   def __init__(self, hccl_ops):

@@ -6,7 +6,7 @@ import tensorflow as tf
 
 # The 910 saturates where others give Inf, so a large first scale costs a few skipped steps and nothing else.
 _NPU_DYNAMIC = dict(init_loss_scale=2.0 ** 32, incr_every_n_steps=1000, decr_every_n_nan_or_inf=1, decr_ratio=0.5)
-_GPU_FIRST_SCALE = 2.0 ** 15  # of TensorFlow's DynamicLossScale
+_GPU_FIRST_SCALE = 2.0 ** 15  # TensorFlow's own
 
 
 class LossScaling:
@@ -39,18 +39,76 @@ class LossScaling:
   def wrap(self, optimizer):
     """The optimizer inside the loss scaling; without any the optimizer itself.
 
-    The wrapper's compute_gradients returns unscaled gradients. Its apply_gradients, where skips_overflows, does
-    nothing, global_step included, after an overflow on any rank; it runs in tf.cond, so the optimizer makes its
-    variables in _create_slots. Ask the inner optimizer, not the wrapper, for slots.
+    The wrapper's compute_gradients returns unscaled gradients and may be called in loops, any number of times. Its
+    apply_gradients, where skips_overflows, does nothing, global_step included, after an overflow on any rank; it runs
+    in tf.cond, so the optimizer makes its variables in _create_slots. Ask the inner optimizer, not the wrapper, for
+    slots.
     """
     if self.scale is None:
       return optimizer
     if not self._on_npu:
-      return tf.compat.v1.train.experimental.MixedPrecisionLossScaleOptimizer(optimizer, self.scale)
+      return _GpuScaled(optimizer, self.scale)
     managers = self._bridge.npu_loss_scale_manager
     if self.scale == 'dynamic':
       manager = managers.ExponentialUpdateLossScaleManager(**_NPU_DYNAMIC)
     else:
       manager = managers.FixedLossScaleManager(loss_scale=float(self.scale))
-    return self._bridge.npu_loss_scale_optimizer.NPULossScaleOptimizer(
-        optimizer, manager, is_distributed=self._ranks > 1)
+    return _NpuScaled(optimizer, manager, self._bridge.npu_loss_scale_optimizer.NPULossScaleOptimizer(
+        optimizer, manager, is_distributed=self._ranks > 1))
+
+  def current(self, optimizer):
+    """float32 scalar, the scale as it stands when this is computed; None without loss scaling.
+
+    optimizer: what wrap() returned.
+    """
+    return None if self.scale is None else optimizer.loss_scale()
+
+
+class _NpuScaled:
+  """NPULossScaleOptimizer, whose own compute_gradients can be called once and in no loop.
+
+  Up to r1.6.0 it allocates there the status tensor that its apply_gradients reads. So the loss is scaled and the
+  gradients are unscaled here, as it does, and its compute_gradients is called for the tensor alone.
+  """
+
+  def __init__(self, optimizer, manager, scaling):
+    """optimizer: tf.train.Optimizer. manager: of the scale. scaling: the NPULossScaleOptimizer of both."""
+    self._optimizer = optimizer
+    self._manager = manager
+    self._scaling = scaling
+
+  def compute_gradients(self, loss, var_list=None):
+    """[(dense gradient or None, variable)]; arguments as for tf.train.Optimizer.compute_gradients."""
+    scale = self._manager.get_loss_scale()
+    found = self._optimizer.compute_gradients(loss * tf.cast(scale, loss.dtype), var_list)
+    return [(None if gradient is None else tf.convert_to_tensor(gradient) * tf.cast(tf.reciprocal(scale),
+                                                                                    gradient.dtype), variable)
+            for gradient, variable in found]
+
+  def apply_gradients(self, grads_and_vars, global_step=None):
+    """Arguments as for tf.train.Optimizer.apply_gradients. Returns the operation."""
+    with tf.name_scope('allocate_status'):
+      # Of a constant: nothing of it is ever computed, and releases that allocate elsewhere lose nothing.
+      self._scaling.compute_gradients(tf.constant(0.0), [variable for _, variable in grads_and_vars])
+    return self._scaling.apply_gradients(grads_and_vars, global_step)
+
+  def loss_scale(self):
+    """float32 scalar."""
+    scale = self._manager.get_loss_scale()
+    # A variable's own tensor may have been read before the step.
+    return scale.read_value() if isinstance(scale, tf.Variable) else tf.identity(scale)
+
+
+class _GpuScaled(tf.compat.v1.train.experimental.MixedPrecisionLossScaleOptimizer):
+  """TensorFlow's optimizer for a GPU, which tells its scale."""
+
+  def __init__(self, optimizer, scale):
+    """optimizer: tf.train.Optimizer. scale: 'dynamic' or a number."""
+    scales = tf.compat.v1.train.experimental
+    self._told = (scales.DynamicLossScale(initial_loss_scale=_GPU_FIRST_SCALE) if scale == 'dynamic' else
+                  scales.FixedLossScale(scale))
+    super().__init__(optimizer, self._told)
+
+  def loss_scale(self):
+    """float32 scalar."""
+    return self._told()

@@ -41,6 +41,15 @@ def _choice(*values):
   return Parameter('s', functools.partial(checks.one_of, choices=values))
 
 
+def _dump_step():
+  """At most 100 steps or ranges, whose first step is below their last: the adapter aborts the process at others."""
+  def accepts(value):
+    parts = value.split('|') if isinstance(value, str) else ['']
+    bounds = [part.split('-') for part in parts if re.fullmatch(r'[0-9]+(-[0-9]+)?', part)]
+    return len(bounds) == len(parts) <= 100 and all(int(bound[0]) < int(bound[-1]) for bound in bounds if bound[1:])
+  return Parameter('s', _check('at most 100 steps or ascending ranges such as "0|5|10-20"', accepts))
+
+
 def _text(expected='a string', pattern='.+'):
   return Parameter('s', _check(expected, lambda value: isinstance(value, str) and re.fullmatch(pattern, value)))
 
@@ -69,12 +78,12 @@ NPU_PARAMETERS = collections.OrderedDict([
     ('variable_memory_max_size', _text('a string of bytes such as "5*1024*1024*1024"', r'[0-9]+(\*[0-9]+)*')),
     ('enable_dump', _flag()),
     ('dump_path', _text('the path of a folder')),
-    ('dump_step', _text('steps such as "0|5|10-20"', r'[0-9]+(-[0-9]+)?(\|[0-9]+(-[0-9]+)?)*')),
+    ('dump_step', _dump_step()),
     ('dump_mode', _choice('input', 'output', 'all')),
     ('enable_dump_debug', _flag()),
     ('dump_debug_mode', _choice('aicore_overflow', 'atomic_overflow', 'all')),
     ('profiling_mode', _flag()),
-    ('profiling_options', _text('JSON, or before CANN 5.0.1 "training_trace", "task_trace" or both with a colon')),
+    ('profiling_options', _text('JSON, or before CANN 5.0.1 traces such as "training_trace:task_trace"')),
     ('op_compiler_cache_mode', _choice('enable', 'force', 'disable')),
     ('op_compiler_cache_dir', _text('the path of a folder')),
     ('op_select_implmode', _choice('high_precision', 'high_performance')),
@@ -84,14 +93,26 @@ NPU_PARAMETERS = collections.OrderedDict([
     ('hccl_timeout', _number(1)),
 ])
 
-# An adapter without npu_config_proto (before CANN 5.0.1) does not know these and says nothing.
-AFTER_CANN_20_2 = ('precision_mode_v2', 'modify_mixlist', 'deterministic', 'session_device_id', 'hccl_timeout')
+# Releases of the adapter came to know these one by one; an older one drops them without a word. The constructor of its
+# NPURunConfig has arguments of those that it knows.
+NEWER_PARAMETERS = ('op_compiler_cache_mode', 'op_compiler_cache_dir', 'session_device_id', 'modify_mixlist',
+                    'hccl_timeout', 'deterministic', 'precision_mode_v2')
+# Of them, those without which a run computes something else.
+_OF_PRECISION = ('modify_mixlist', 'precision_mode_v2')
+_OLD_TRACES = {'training_trace', 'task_trace', 'op_trace'}
 
 # Modes that decide operator by operator what runs in 16 bits: modify_mixlist edits that decision.
 _MIXED = ('allow_mix_precision', 'allow_mix_precision_fp16', 'allow_mix_precision_bf16',
           'mixed_float16', 'mixed_bfloat16')
 # Modes in which nothing runs in fp16, so gradients do not underflow there. bf16 has the range of fp32.
 _NO_FP16 = ('force_fp32', 'must_keep_origin_dtype', 'allow_mix_precision_bf16', 'origin', 'mixed_bfloat16')
+
+
+def _is_json_object(text):
+  try:
+    return isinstance(json.loads(text), dict)
+  except ValueError:
+    return False
 
 
 def _is_loss_scale(value):
@@ -188,17 +209,38 @@ class SessionOptions:
     """loss_scale where an NPU computes in fp16, else None."""
     return None if self.npu_precision in _NO_FP16 else self.loss_scale
 
-  def npu_parameters(self, ranks):
-    """What the NpuOptimizer of one of `ranks` processes gets: OrderedDict of name to value."""
-    chosen = collections.OrderedDict([('use_off_line', True)])
+  def npu_parameters(self, ranks, unknown=()):
+    """What the NpuOptimizer of one of `ranks` processes gets: OrderedDict of name to value.
+
+    unknown: names of parameters that the release does not know.
+    """
+    # enable_data_pre_proc: False is the default of newer releases, and each step then waits for the host's copy.
+    chosen = collections.OrderedDict([('use_off_line', True), ('enable_data_pre_proc', True)])
     if 'precision_mode_v2' not in self.npu:
       chosen['precision_mode'] = self.npu_precision
     if ranks > 1:
       chosen['hcom_parallel'] = True
-    if self.npu['iterations_per_loop'] > 1:
-      chosen['enable_data_pre_proc'] = True
     chosen.update(self.npu)
-    return chosen
+    return collections.OrderedDict((name, value) for name, value in chosen.items() if name not in unknown)
+
+  def check_release(self, unknown, takes_json):
+    """Raises UserError where the installed release would compute otherwise than asked, or abort the process.
+
+    Args:
+      unknown: names of parameters that it does not know.
+      takes_json: whether its profiling_options are JSON: from CANN 5.0.1 on.
+    """
+    for name in _OF_PRECISION:
+      if name in self.npu and name in unknown:
+        raise UserError('SessionOptions.{}: expected a release of npu_bridge that knows it, found one that would leave '
+                        'it out without a word; use precision_mode or a newer CANN'.format(name))
+    options = self.npu.get('profiling_options')
+    if options and _is_json_object(options) != takes_json or (
+        options and not takes_json and not set(options.split(':')) <= _OLD_TRACES):
+      raise UserError('SessionOptions.profiling_options: expected {}, as the installed npu_bridge takes them, found '
+                      '{!r}; correct it'.format(
+                          """JSON such as '{"output":"profiling","training_trace":"on"}'""" if takes_json else
+                          'traces such as "training_trace:task_trace" (JSON is of CANN 5.0.1 and later)', options))
 
   def check_files(self):
     """Raises UserError where an option names a file that does not exist: the adapter would abort the process."""

@@ -8,9 +8,10 @@ GLOBAL_STEP = 'global_step'
 # Slots hang below their weight: bert/pooler/dense/kernel/adam_m.
 _SLOTS = frozenset(['adam_m', 'adam_v', 'lamb_m', 'lamb_v'])  # of this library and of the published checkpoints
 _OTHER_SLOTS = frozenset(['Adam', 'Adam_1', 'Momentum', 'Adagrad', 'RMSProp'])  # of TensorFlow's optimizers
+# Of a dynamic loss scale, on the NPU and on a GPU.
+_LOSS_SCALING = frozenset(['loss_scale', 'current_loss_scale', 'good_steps', 'bad_steps'])
 # Variables of optimizers and loss scaling that belong to no single weight.
-_OPTIMIZER_NAMES = frozenset([
-    'beta1_power', 'beta2_power', 'loss_scale', 'current_loss_scale', 'good_steps', 'bad_steps'])
+_OPTIMIZER_NAMES = frozenset(['beta1_power', 'beta2_power']) | _LOSS_SCALING
 # The moving average of a weight hangs below it like a slot, but is a weight itself.
 _AVERAGE = 'ExponentialMovingAverage'
 
@@ -25,6 +26,11 @@ def is_slot(name):
   """Whether a variable is a slot of LAMB or AdamW, as this library and the published checkpoints name them."""
   weight, _, leaf = name.rpartition('/')
   return bool(weight) and leaf in _SLOTS
+
+
+def is_loss_scaling(name):
+  """Whether a variable is one of a dynamic loss scale."""
+  return name.rpartition('/')[2] in _LOSS_SCALING
 
 
 def belongs_to_optimizer(name, all_names):

@@ -225,20 +225,20 @@ def _remove_files(prefix):
   files.remove(prefix + UNFINISHED)
 
 
-def retain(folder, newest, keep_max, keep_every_steps, is_regular):
-  """Removes checkpoints but the newest `keep_max` and those of every `keep_every_steps`-th step.
+def retain(folder, newest, keep_max, is_kept, is_regular):
+  """Removes checkpoints but the newest `keep_max` and those that are kept for good.
 
   Args:
     folder: of the run.
     newest: int, the step of the one that was saved just now; those of later steps are damaged, the run went back.
     keep_max: int.
-    keep_every_steps: int or None.
+    is_kept: callable(step) -> bool, whether it is kept for good.
     is_regular: callable(step) -> bool; a checkpoint of another step was made to stop there and goes when a newer one
       is there, so that a stopped run keeps what an uninterrupted one does.
   """
   steps = steps_in(folder)
   regular = [step for step in steps if step < newest and is_regular(step) or step == newest]
-  kept = set(regular[-keep_max:]) | {step for step in regular if keep_every_steps and step % keep_every_steps == 0}
+  kept = set(regular[-keep_max:]) | {step for step in regular if is_kept(step)}
   for step in steps:
     if step not in kept:
       prefix = prefix_of(folder, step)

@@ -33,6 +33,43 @@ def check_compatible(checkpoint, variables):
                     'trained with, or another folder'.format(checkpoint, _family(found), _first(problems)))
 
 
+def resume_from(checkpoint, variables):
+  """Checks that a run can go on from `checkpoint`, and sees to it that it does, whatever its loss scaling was.
+
+  Where the run had no dynamic loss scale so far, or another device's, that of this graph begins at its first values.
+  Call it when all of `variables` exist.
+
+  Args:
+    checkpoint: prefix.
+    variables: list of tf.Variable, all that a checkpoint of this graph holds.
+
+  Raises:
+    UserError: as check_compatible, for all others.
+  """
+  scale = [v for v in variables if names.is_loss_scaling(v.op.name)]
+  check_compatible(checkpoint, [v for v in variables if v not in scale])
+  found = shapes_of(checkpoint)
+  if all(v.op.name in found for v in scale):
+    return
+  _LOG.info('%s begin at their first values: the run had no such loss scale so far', ', '.join(
+      v.op.name for v in scale))
+  # tf.estimator makes none of its own when it finds one here.
+  tf.compat.v1.add_to_collection(tf.GraphKeys.SAVERS, _SaverOfTheRest(variables, scale))
+
+
+class _SaverOfTheRest(tf.train.Saver):
+  """Saves all variables; restores all but some, which get their first values."""
+
+  def __init__(self, variables, fresh):
+    super().__init__(variables, sharded=True, save_relative_paths=True)
+    self._rest = tf.train.Saver([v for v in variables if v not in fresh])
+    self._first_values = tf.variables_initializer(fresh)
+
+  def restore(self, sess, save_path):
+    self._rest.restore(sess, save_path)
+    sess.run(self._first_values)
+
+
 def initialise_from(checkpoint, with_optimizer_slots):
   """Makes the initial values of this graph's variables those of a published checkpoint.
 

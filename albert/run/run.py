@@ -37,7 +37,7 @@ class Run:
     loss_history, heldout_history: History. best: Best.
   """
 
-  def __init__(self, folder, task, options, is_chief=True):
+  def __init__(self, folder, task, options, is_chief=True, steps_per_loop=1):
     """Reads run_state.json and nothing else.
 
     Args:
@@ -45,6 +45,7 @@ class Run:
       task: tasks.task.Task, for the columns of the histories and the criterion of the best.
       options: training.run_options.RunOptions.
       is_chief: bool.
+      steps_per_loop: int, updates between two steps at which a checkpoint can be made, see npu_session.Device.
     """
     self.folder = folder
     self.is_chief = is_chief
@@ -57,6 +58,7 @@ class Run:
     self.heldout_history = History(folder, names.HELDOUT_HISTORY_FILE, task.heldout_columns)
     self.best = Best(folder, task.criterion)
     self._options = options
+    self._steps_per_loop = steps_per_loop
 
   def begin(self, config, info, settings):
     """Makes the folder that of this run, or finds that it is.
@@ -130,12 +132,17 @@ class Run:
 
   def is_regular(self, step):
     """Whether an uninterrupted run has a checkpoint of this step, and evaluates it."""
-    return step % self._options.save_checkpoints_steps == 0 or step >= self._options.num_train_steps
+    return self._has_crossed(step, self._options.save_checkpoints_steps) or step >= self._options.num_train_steps
+
+  def _has_crossed(self, step, every):
+    """Whether the loop that ended at `step` reached a multiple of `every`: after a skipped update it ends beyond."""
+    return step // every > (step - self._steps_per_loop) // every
 
   def retain(self, newest):
     """Removes the checkpoints that are too many, when that of step `newest` was committed."""
-    checkpoints.retain(self.folder, newest, self._options.keep_checkpoint_max, self._options.keep_every_steps,
-                       self.is_regular)
+    every = self._options.keep_every_steps
+    checkpoints.retain(self.folder, newest, self._options.keep_checkpoint_max,
+                       lambda step: bool(every) and self._has_crossed(step, every), self.is_regular)
 
   def keep(self, checkpoint, step, figures):
     """Writes down the held-out figures of a checkpoint of this run, and copies it if it is the best."""

@@ -222,6 +222,21 @@ def log(plan):
     _LOG.log(level, '%s', text)
 
 
+def same_on_ranks(plan):
+  """OrderedDict of name to value: what all ranks that train together must have in common."""
+  found = collections.OrderedDict()
+  for label, values in (('AlbertConfig.', plan.config.to_dict()), ('OptimizerOptions.', vars(plan.optimizer)),
+                        ('', plan.settings), ('pretrain.', vars(plan.options))):
+    # Threads are those of a host, which may have others.
+    found.update((label + name, values[name]) for name in sorted(values) if not name.endswith('_parallelism_threads'))
+  session = plan.session_options
+  found.update([('SessionOptions.precision_mode', session.npu_precision),
+                ('SessionOptions.loss_scale', session.loss_scale), ('SessionOptions.fused_ops', session.fused_ops),
+                ('SessionOptions.iterations_per_loop', session.npu['iterations_per_loop']),
+                ('device', plan.placement.kind)])
+  return found
+
+
 def config_hash(plan):
   """Hex SHA-256 of what the weights depend on: architecture, optimizer, settings and the number of steps."""
   described = [sorted(plan.config.to_dict().items()), sorted(vars(plan.optimizer).items()),

@@ -25,12 +25,13 @@ class ProgressHook(tf.train.SessionRunHook):
   """Logs step, losses, throughput and time left; keeps the figures for results.json."""
 
   def __init__(self, step, figures, real_tokens, examples, ranks, tokens_per_step, steps_per_run,
-               num_train_steps, log_every_steps, line, history=None, output_dir=None, group='', input_wait=None):
+               num_train_steps, log_every_steps, line, history=None, output_dir=None, group='', input_wait=None,
+               fetches_the_same=False):
     """Watches a training loop.
 
     Args:
       step: int64 scalar tensor, the global step after the update.
-      figures: OrderedDict of name to float32 scalar tensor; fetched only when they are logged.
+      figures: OrderedDict of name to float32 scalar tensor; fetched only when they are logged, if that may be.
       real_tokens: int32 scalar tensor, tokens of this rank's batch that are not padding.
       examples: int32 scalar tensor, examples in this rank's batch; packed batches have various numbers of them.
       ranks: how many processes train together.
@@ -43,11 +44,13 @@ class ProgressHook(tf.train.SessionRunHook):
       output_dir: folder of the event file for figures and throughput, or None.
       group: what the names of figures begin with in the event file.
       input_wait: float64 scalar tensor, seconds that the step waited for its batch, or None.
+      fetches_the_same: whether every step has to fetch the same, see npu_session.Device.
     """
     self._fetches = {'step': step, 'real_tokens': real_tokens, 'examples': examples}
     if input_wait is not None:
       self._fetches['input_wait'] = input_wait
     self._figures = figures
+    self._fetches_the_same = fetches_the_same
     self._ranks = ranks
     self._tokens_per_step = tokens_per_step
     self._steps_per_run = steps_per_run
@@ -58,6 +61,7 @@ class ProgressHook(tf.train.SessionRunHook):
     self._writer = output_dir and tf.summary.FileWriterCache.get(output_dir)
     self._group = group
     self._last_step = None
+    self._logs = False  # whether the figures of the step under way are logged
     # One entry for each step.
     self._durations = []  # seconds
     self._real_tokens = []
@@ -72,9 +76,10 @@ class ProgressHook(tf.train.SessionRunHook):
 
   def before_run(self, run_context):
     self._started = time.time()
-    due = self._is_due(self._last_step, self._last_step + self._steps_per_run)
+    self._logs = (not self._durations or self._started - self._logged_at >= _QUIET_SECONDS
+                  or self._is_due(self._last_step, self._last_step + self._steps_per_run))
     fetches = dict(self._fetches)
-    if due or not self._durations or self._started - self._logged_at >= _QUIET_SECONDS:
+    if self._fetches_the_same or self._logs:
       fetches['figures'] = self._figures
     return tf.train.SessionRunArgs(fetches)
 
@@ -91,7 +96,7 @@ class ProgressHook(tf.train.SessionRunHook):
     self._examples += [int(values['examples'])] * made
     if 'input_wait' in values:
       self._input_waits += [float(values['input_wait'])] * made
-    if 'figures' in values:
+    if self._logs:
       figures = collections.OrderedDict((name, float(values['figures'][name])) for name in self._figures)
       self._log(figures)
       if self._is_due(before, self._last_step):

@@ -44,7 +44,7 @@ def carry_out(where, options, make_task):
   plan = planning.decide(where, options, make_task)
   planning.log(plan)
   device = npu_session.start(plan.session_options, plan.placement, plan.cores)
-  run = Run(where.output_dir, plan.task, options, device.is_chief)
+  run = Run(where.output_dir, plan.task, options, device.is_chief, device.steps_per_loop)
   if where.do_train and not options.performance and run.is_finished(evaluates=bool(where.do_eval and plan.heldout)):
     print('nothing to do: {} was trained to step {:,} of {:,}'.format(
         where.output_dir, run.newest_step(), options.num_train_steps))

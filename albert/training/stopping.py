@@ -61,6 +61,12 @@ class Stopper:
     if self.requested:
       raise Stopped()
 
+  def join(self):
+    """What it does that another rank has received a signal."""
+    if not self.requested:
+      self.requested = True
+      _LOG.warning('another rank was told to stop: stopping with it')
+
   def receive(self, number):
     """What a signal does."""
     if self.requested:

@@ -16,6 +16,7 @@ from albert.training import planning
 from albert.training import progress
 from albert.training import spikes
 from albert.training import stopping
+from albert.training import together
 from albert.training import training_step
 
 _LOG = logging.getLogger('albert')
@@ -69,7 +70,7 @@ class Trainer:
                                    self._remember, self._saved))
     # After the saver: when a signal has ended the evaluation of a checkpoint, no step may follow it, or the run would
     # go on from a later checkpoint and never evaluate this one.
-    hooks.append(stopping.StopHook(self._stopper))
+    hooks.append(self._stop_hook(step_after))
     loss = finite_updates.finite_surrogate(figures['total_loss'])
     return tf.estimator.EstimatorSpec(tf.estimator.ModeKeys.TRAIN, loss=loss, train_op=update.train_op,
                                       training_hooks=hooks)
@@ -78,7 +79,7 @@ class Trainer:
     """Checks the checkpoint that training goes on from, or loads the published one that it starts from."""
     own = self.run.newest()
     if own:
-      loading.check_compatible(own, tf.global_variables())
+      loading.resume_from(own, tf.global_variables())
     elif self._plan.init_checkpoint:
       loading.initialise_from(self._plan.init_checkpoint, self._options.init_optimizer_slots)
 
@@ -91,8 +92,15 @@ class Trainer:
         steps_per_run=self._device.steps_per_loop, num_train_steps=self._options.num_train_steps,
         log_every_steps=self._options.log_every_steps, line=self._task.line,
         history=self.run.loss_history if chief else None, output_dir=self.run.folder if chief else None,
-        group=self._task.name + '/', input_wait=waited)
+        group=self._task.name + '/', input_wait=waited, fetches_the_same=self._device.fetches_the_same)
     return self.progress
+
+  def _stop_hook(self, step):
+    if self._device.ranks == 1:
+      return stopping.StopHook(self._stopper)
+    return together.StopTogetherHook(
+        self._stopper, self._device.collectives, step,
+        lambda step: step < self._options.num_train_steps and self.run.is_regular(step))
 
   def _guard_hook(self, step_after, loss, update):
     return guard.GuardHook(
@@ -112,7 +120,9 @@ class Trainer:
       try:
         if self.run.start:
           self._evaluate_if_due(self.run.newest(), self.run.start)
-        if self.run.start < self._options.num_train_steps and not self._stopper.requested:
+        # Several ranks agree on it: the others may have begun.
+        stops = self._stopper.requested and self._device.ranks == 1
+        if self.run.start < self._options.num_train_steps and not stops:
           self._train_from_start()
         return self.run.newest_step()
       except spikes.SpikeFound as spike:
@@ -132,7 +142,16 @@ class Trainer:
     estimator = tf.estimator.Estimator(self._model_fn, config=self._device.run_config(
         model_dir=self.run.folder, tf_random_seed=self._options.random_seed, save_checkpoints_steps=None,
         save_checkpoints_secs=None, save_summary_steps=0, log_step_count_steps=None))
-    estimator.train(input_fn, hooks=self._device.train_hooks(hooks), max_steps=self._options.num_train_steps)
+    estimator.train(input_fn, hooks=self._comparison() + self._device.train_hooks(hooks),
+                    max_steps=self._options.num_train_steps)
+
+  def _comparison(self):
+    """The hook that compares what ranks have in common, in a list; none on one."""
+    if self._device.ranks == 1:
+      return []
+    values = planning.same_on_ranks(self._plan)
+    values['checkpoint to go on from'] = self.run.start
+    return [together.SameOnRanksHook(self._device.collectives, values)]
 
   def _announce(self):
     """Says what a step is, and what is not as usual."""

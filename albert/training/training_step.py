@@ -39,6 +39,10 @@ def make(task, batch, options, num_train_steps, device, random_seed=0, micro_bat
   grads_and_vars, figures = micro_batches.accumulate(batch, size, build, update.gradients, towers)
   step = update.apply(grads_and_vars, figures['total_loss'])
   figures.update(learning_rate=step.rate, gradient_norm=step.norm)
+  with tf.control_dependencies([step.train_op]):
+    scale = update.loss_scale()
+  if scale is not None:
+    figures.update(loss_scale=scale)
   return step, figures
 
 
@@ -81,6 +85,10 @@ class Update:
   def gradients(self, loss, variables):
     """Dense gradients of this rank's loss for a list of variables or of tensors that stand for them."""
     return [tf.convert_to_tensor(gradient) for gradient, _ in self._optimizer.compute_gradients(loss, variables)]
+
+  def loss_scale(self):
+    """float32 scalar, what the loss is multiplied by before gradients are computed; None without loss scaling."""
+    return self._device.loss_scaling.current(self._optimizer)
 
   def apply(self, grads_and_vars, total_loss):
     """Averages, clips and applies. total_loss: float32 scalar. Returns finite_updates.TrainStep."""

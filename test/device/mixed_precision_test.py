@@ -58,7 +58,7 @@ def _refusal(**options):
 
 def test_it_is_refused_where_it_would_do_nothing(gpu, monkeypatch):
   assert 'found device=cpu (as asked); leave it out' in _refusal(device='cpu')
-  with installed.npu_bridge('cann_5_0'):
+  with installed.npu_bridge(installed.NEWEST):
     assert 'found device=npu' in _refusal() and 'precision_mode' in _refusal()
   monkeypatch.setattr(tf.config.experimental, 'list_physical_devices', lambda kind: [])
   assert 'found device=cpu (npu_bridge not installed)' in _refusal()

@@ -94,7 +94,7 @@ def assert_states_equal(states, others, tolerance=0.0):
 
 
 @pytest.mark.parametrize('optimizer', ['adam', 'lamb'])
-def test_two_ranks_are_one_training(form, rank_environment, optimizer):
+def test_two_ranks_are_one_training(oldest_or_newest, rank_environment, optimizer):
   first, second = train_ranks(rank_environment, optimizer)
   assert_states_equal(first, second)
   assert [state[3] for state in first] == [1, 2, 3]
@@ -111,25 +111,25 @@ def test_two_ranks_are_one_training(form, rank_environment, optimizer):
   assert np.abs(alone[-1][0] - alone[0][0]).max() > 1e-3
 
 
-def test_ranks_that_start_different_take_the_state_of_rank_0(form, rank_environment):
+def test_ranks_that_start_different_take_the_state_of_rank_0(oldest_or_newest, rank_environment):
   first, second = train_ranks(rank_environment, 'adam', seeds=(0, 1))
   assert_states_equal(first, second)
 
 
 @pytest.mark.parametrize('optimizer', ['adam', 'lamb'])
 @pytest.mark.parametrize('rank', [0, 1])
-def test_overflow_on_any_rank_changes_nothing_on_all(form, rank_environment, optimizer, rank):
+def test_overflow_on_any_rank_changes_nothing_on_all(oldest_or_newest, rank_environment, optimizer, rank):
   for states in train_ranks(rank_environment, optimizer, overflow=[(1, rank)]):
     assert_states_equal([states[1]], [states[0]])
     assert states[1][3] == 1 and states[2][3] == 2
     assert np.abs(states[2][0] - states[1][0]).max() > 0
 
 
-def test_overflow_halves_the_scale_and_gradients_arrive_unscaled(form):
+def test_overflow_halves_the_scale_and_gradients_arrive_unscaled(oldest_or_newest):
   device = npu_session.start(environ={})
   with tf.Graph().as_default(), tf.Session(config=device.session_config()) as running:
     toy = Toy(device, clip=1e9)
-    scale = toy.optimizer._loss_scale_manager.get_loss_scale()
+    scale = device.loss_scaling.current(toy.optimizer)
     running.run(tf.global_variables_initializer())
     before = running.run(toy.weights_and_slots())
     running.run(toy.train_op, toy.feed([1, 2], factor=1e32))
@@ -142,7 +142,7 @@ def test_overflow_halves_the_scale_and_gradients_arrive_unscaled(form):
     assert running.run(toy.step) == 1
 
 
-def test_check_averaged_before_clip_finds_what_is_wrong(form, rank_environment):
+def test_check_averaged_before_clip_finds_what_is_wrong(oldest_or_newest, rank_environment):
   def run(rank):
     device = npu_session.start(environ=rank_environment(rank))
     toy = Toy(device)
@@ -155,7 +155,7 @@ def test_check_averaged_before_clip_finds_what_is_wrong(form, rank_environment):
   emulator.run_ranks(2, run)
 
 
-def test_estimator_on_two_ranks(form, rank_environment, tmp_path):
+def test_estimator_on_two_ranks(oldest_or_newest, rank_environment, tmp_path):
   """Resumes from rank 0's checkpoint; rank 1 has other weights and an empty folder, and writes nothing."""
   folders = [str(tmp_path / 'rank0'), str(tmp_path / 'rank1')]
   os.mkdir(folders[1])
@@ -202,7 +202,7 @@ class _Record(tf.train.SessionRunHook):
     self._seen.append(run_context.session.run(self._values))
 
 
-def test_all_reduce_sum_adds_over_ranks(form, rank_environment):
+def test_all_reduce_sum_adds_over_ranks(oldest_or_newest, rank_environment):
   def run(rank):
     device = npu_session.start(environ=rank_environment(rank))
     total = device.collectives.all_reduce_sum(tf.constant([1.0, 2.0]) * (rank + 1), 'total')
@@ -255,7 +255,7 @@ def albert_steps(device, batch, steps=2):
   return result, losses
 
 
-def test_albert_on_two_ranks_is_albert_on_the_whole_batch(form, rank_environment):
+def test_albert_on_two_ranks_is_albert_on_the_whole_batch(oldest_or_newest, rank_environment):
   # Unequal numbers of masked tokens: the ranks have to share one denominator.
   batches = [albert_batch((4, 4), seed=0), albert_batch((1, 2), seed=1)]
   found = emulator.run_ranks(2, lambda rank: albert_steps(

@@ -26,7 +26,8 @@ TINY = ('AlbertConfig.hidden_size=32; AlbertConfig.num_hidden_layers=1; AlbertCo
 DATA_ARGS = '--max_seq_length=64 --max_predictions_per_seq=8 --dupe_factor=1 --short_seq_prob=0.1'
 # What a make around these tests would hand down to the make inside them.
 HANDED_DOWN = ('MAKEFLAGS', 'MAKELEVEL', 'MFLAGS', 'MAKEOVERRIDES', 'CORPUS', 'VOCAB', 'DATA', 'OUT', 'GIN', 'SET',
-               'DATA_ARGS', 'ARGS', 'TEST_ARGS', 'CKPT', 'PORT', 'FORCE', 'PYTHON', 'ASCEND_DEVICE_ID', 'RANK_SIZE')
+               'DATA_ARGS', 'ARGS', 'TEST_ARGS', 'CKPT', 'PORT', 'FORCE', 'PYTHON', 'ASCEND_DEVICE_ID', 'RANK_SIZE',
+               'RANKS')
 
 
 def run(words, cwd, code=0, **environment):
@@ -52,8 +53,8 @@ def checkout(tmp_path_factory):
                     ignore=shutil.ignore_patterns('__pycache__', 'data', 'vocab.txt'))
   for name in ('data', 'test'):
     (folder / name).mkdir()
-  for name in ('Makefile', 'requirements.txt', 'data/sample_zh.txt', 'test/train_1p.sh', 'test/train_full_1p.sh',
-               'test/train_performance_1p.sh'):
+  for name in ('Makefile', 'requirements.txt', 'data/sample_zh.txt', 'test/train_on_cards.sh',
+               'test/train_full_1p.sh', 'test/train_full_8p.sh', 'test/train_performance_1p.sh'):
     shutil.copy(os.path.join(ROOT, name), str(folder / name))
   _lend_environment(folder)
   make(folder, 'data', 'DATA_ARGS=' + DATA_ARGS)
@@ -164,6 +165,72 @@ def test_a_failing_run_fails_the_script(checkout):
   assert lines[-1].startswith('error: ') and 'no_such_flag' in lines[-1]
   assert not any(path.exists() for path in figures)
   assert len(lines) == 1
+
+
+@pytest.fixture
+def two_cards(tmp_path):
+  """The environment of a server with two cards and the stand-in for npu_bridge of the newest release."""
+  support = os.path.join(ROOT, 'test', 'support')
+  devices = [{'device_id': r, 'device_ip': '192.0.2.' + r, 'rank_id': r} for r in '01']
+  table = {'status': 'completed', 'version': '1.0', 'server_count': '1',
+           'server_list': [{'server_id': '192.0.2.100', 'device': devices}]}
+  (tmp_path / 'rank_table.json').write_text(json.dumps(table))
+  (tmp_path / 'world').mkdir()
+  return {'RANKS': '2', 'RANK_TABLE_FILE': str(tmp_path / 'rank_table.json'),
+          'NPU_STUB_RELEASE': 'r1.15.0', 'NPU_STUB_WORLD': str(tmp_path / 'world'),
+          'PYTHONPATH': ':'.join([support] + [os.path.join(support, 'npu_stub', part)
+                                              for part in ('cann_5_0', 'all_versions')])}
+
+
+def _ranks(checkout, **values):
+  """The script of eight cards with other variables at its top, and what a test adds to its command."""
+  script = checkout / 'test' / 'edited_8p.sh'
+  shutil.copy(str(checkout / 'test' / 'train_full_8p.sh'), str(script))
+  _edit(script, data_path='data/records', **values)
+  return ['bash', str(script), '--gin_param=' + TINY, '--num_warmup_steps=1']
+
+
+def test_two_cards_train_one_model(checkout, two_cards):
+  lines = run(_ranks(checkout, batch_size=4, train_steps=3), cwd=checkout, **two_cards)
+  output, case = checkout / 'test' / 'output', 'Albert_ID0632_for_TensorFlow_bs4_2p_acc'
+  figures = _figures(output / '0' / (case + '.log'))
+  assert (figures['RankSize'], figures['BatchSize'], figures['CaseName']) == ('2', '4', case)
+  assert float(figures['TrainingTime']) == pytest.approx(2 * 4 / float(figures['ActualFPS']), rel=1e-3)
+  assert lines[-3:] == ['Final Training Duration sec : ' + figures['E2ETrainingTime'],
+                        'Final Performance images/sec : ' + figures['ActualFPS'],
+                        'Final Train Accuracy : ' + figures['TrainAccuracy']]
+  assert any('step = 2 rank(s) x 4 sequences x 64 tokens' in line for line in lines)
+  for rank in '01':
+    log = (output / rank / 'train_{}.log'.format(rank)).read_text()
+    assert 'rank={}/2'.format(rank) in log and 'step 3/3' in log
+  assert json.loads((output / '0' / case / 'results.json').read_text())['global_step'] == 3
+  assert not (output / '1' / case).exists()
+
+
+def test_two_cards_that_are_told_to_stop_save_and_end_after_the_same_step(checkout, two_cards):
+  words = _ranks(checkout, batch_size=2, train_steps=100000)
+  environ = {name: value for name, value in os.environ.items() if name not in HANDED_DOWN}
+  script = subprocess.Popen(words, cwd=str(checkout), env=dict(environ, **two_cards), stdout=subprocess.PIPE,
+                            stderr=subprocess.STDOUT)
+  for line in script.stdout:
+    if b'step 1/' in line:
+      script.send_signal(signal.SIGTERM)
+      break
+  rest = script.stdout.read().decode()
+  assert script.wait() == 75, rest
+  step, = re.findall(r'stopped at step ([0-9,]+) of 100,000', rest)
+  run_dir = checkout / 'test' / 'output' / '0' / 'Albert_ID0632_for_TensorFlow_bs2_2p_acc'
+  assert (run_dir / 'model.ckpt-{}.manifest.json'.format(step.replace(',', ''))).exists()
+
+
+def test_two_cards_without_a_table_or_with_a_second_launcher_are_one_line(checkout, two_cards):
+  words = _ranks(checkout, batch_size=4, train_steps=2)
+  lines = run(words, cwd=checkout, code=1, **dict(two_cards, RANK_TABLE_FILE='none.json'))
+  assert len(lines) == 1 and lines[0].startswith('error: RANK_TABLE_FILE=none.json: expected the path of a rank table')
+  lines = run(words, cwd=checkout, code=1, **dict(two_cards, RANKS='two'))
+  assert lines == ['error: RANKS=two: expected the number of cards; RANKS=8, say']
+  lines = run(words, cwd=checkout, code=1, CM_CHIEF_IP='192.0.2.1', **two_cards)
+  assert lines[-1].startswith('error: CM_CHIEF_IP=192.0.2.1: expected the ranks in RANK_TABLE_FILE')
 
 
 def test_make_trains_continues_evaluates_and_says_what_it_found(checkout):

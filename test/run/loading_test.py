@@ -1,6 +1,7 @@
 """albert.run.loading.initialise_from: what it says about what was loaded and what was not."""
 
 import logging
+import os
 
 import pytest
 import tensorflow as tf
@@ -45,3 +46,41 @@ def test_the_early_chinese_family_is_named(tmp_path):
                  lambda: loading.initialise_from(prefix, with_optimizer_slots=False)):
     with pytest.raises(UserError, match='found early Chinese ALBERT .*; use the configuration'):
       refuse()
+
+
+def _resume(prefix, scale_names, others=()):
+  """{name: value} in a session that goes on from a checkpoint as tf.estimator does."""
+  with tf.Graph().as_default():
+    tf.train.create_global_step()
+    for name in ('weight',) + tuple(others):
+      tf.get_variable(name, [2], initializer=tf.zeros_initializer())
+    for name in scale_names:
+      tf.get_variable(name, [], initializer=tf.constant_initializer(8.0), trainable=False)
+    loading.resume_from(prefix, tf.global_variables())
+    with tf.train.MonitoredTrainingSession(checkpoint_dir=os.path.dirname(prefix), save_checkpoint_steps=None,
+                                           save_checkpoint_secs=None, save_summaries_steps=None) as session:
+      return session.run({v.op.name: v for v in tf.global_variables()})
+
+
+@pytest.mark.parametrize('before, now, kept', [
+    ((), ('loss_scale', 'good_steps', 'bad_steps'), False),  # a CPU or a fixed scale, then a dynamic one
+    (('current_loss_scale', 'good_steps'), ('loss_scale', 'good_steps', 'bad_steps'), False),  # a GPU, then an NPU
+    (('loss_scale', 'good_steps', 'bad_steps'), ('loss_scale', 'good_steps', 'bad_steps'), True),
+    (('loss_scale', 'good_steps', 'bad_steps'), (), True)])
+def test_a_loss_scale_that_the_run_did_not_have_begins_at_its_first_value(before, now, kept, tmp_path, caplog):
+  prefix = str(tmp_path / 'model.ckpt')
+  with tf.Graph().as_default(), tf.Session() as session:
+    tf.train.create_global_step()
+    tf.get_variable('weight', [2], initializer=tf.ones_initializer())
+    for name in before:
+      tf.get_variable(name, [], initializer=tf.constant_initializer(2.0), trainable=False)
+    session.run(tf.global_variables_initializer())
+    prefix = tf.train.Saver().save(session, prefix)
+  with caplog.at_level(logging.INFO, 'albert'):
+    found = _resume(prefix, now)
+  assert found.pop('weight').tolist() == [1.0, 1.0] and found.pop('global_step') == 0
+  assert found == {name: 2.0 if kept else 8.0 for name in now}
+  said = [record.getMessage() for record in caplog.records if record.name == 'albert']
+  assert said == [] if kept else said[0].startswith(', '.join(now) + ' begin at their first values')
+  with pytest.raises(UserError, match='other is missing'):
+    _resume(prefix, now, others=['other'])

@@ -143,7 +143,7 @@ def test_killed_at_any_change_of_a_file(tmp_path, monkeypatch, action, found):
     if action == 'save what is damaged':
       _edit(str(folder / 'model.ckpt-8.index'), lambda content: b'x')
     acts = {'save': (save, folder, 12), 'save what is damaged': (save, folder, 8),
-            'remove': (checkpoints.retain, str(folder), 8, 1, None, bool)}
+            'remove': (checkpoints.retain, str(folder), 8, 1, lambda step: False, bool)}
     killed = _kill_at(place, monkeypatch, functools.partial(*acts[action]))
     good = checkpoints.recover(str(folder))
     steps = checkpoints.steps_in(str(folder))
@@ -173,7 +173,9 @@ def test_a_checkpoint_that_cannot_be_finished_leaves_nothing(folder, monkeypatch
 def test_what_is_kept(tmp_path, steps, arguments, kept):
   for step in steps:
     save(tmp_path, step)
-  checkpoints.retain(str(tmp_path), *arguments, is_regular=lambda step: step % 4 == 0)
+  newest, keep_max, every = arguments
+  checkpoints.retain(str(tmp_path), newest, keep_max, is_kept=lambda step: bool(every) and step % every == 0,
+                     is_regular=lambda step: step % 4 == 0)
   assert _names(tmp_path) == _files_of(*kept)
 
 

@@ -8,12 +8,15 @@ from tensorflow.core.protobuf.rewriter_config_pb2 import RewriterConfig
 from tensorflow.python.client import session  # noqa: F401
 
 from npu_bridge.estimator import npu_ops  # noqa: F401
+from npu_bridge.estimator.npu.npu_config import NPURunConfig  # noqa: F401
 from npu_bridge.estimator.npu.npu_hook import NPUBroadcastGlobalVariablesHook
 from npu_bridge.estimator.npu.npu_loss_scale_manager import ExponentialUpdateLossScaleManager  # noqa: F401
 from npu_bridge.estimator.npu.npu_loss_scale_manager import FixedLossScaleManager  # noqa: F401
 from npu_bridge.estimator.npu.npu_loss_scale_optimizer import NPULossScaleOptimizer  # noqa: F401
 from npu_bridge.estimator.npu.npu_optimizer import npu_distributed_optimizer_wrapper  # noqa: F401
 from npu_stub import installed
+
+installed.start_in_process()
 
 
 def npu_hooks_append(hooks_list=()):
@@ -25,7 +28,7 @@ def npu_hooks_append(hooks_list=()):
 
 
 def npu_config_proto(config_proto=None):
-  """Adds an NpuOptimizer if there is none. Stricter than the real one: raises if one is there that is wrong."""
+  """Adds an NpuOptimizer if there is none."""
   if not isinstance(config_proto, config_pb2.ConfigProto):
     config_proto = config_pb2.ConfigProto()
   rewrites = config_proto.graph_options.rewrite_options
@@ -35,7 +38,6 @@ def npu_config_proto(config_proto=None):
   config_proto.log_device_placement = False
   rewrites.remapping = RewriterConfig.OFF
   config_proto.graph_options.optimizer_options.global_jit_level = config_pb2.OptimizerOptions.OFF
-  installed.check_config(config_proto, 'cann_5_0')
   return config_proto
 
 

@@ -1,6 +1,9 @@
 """Stand-in for npu_bridge.hccl.hccl_ops."""
 
 from npu_stub import emulator
+from npu_stub import installed
+
+_FUSION = installed.release().broadcast_fusion
 
 
 def allreduce(tensor, reduction, fusion=1, fusion_id=-1, group='hccl_world_group'):
@@ -11,5 +14,5 @@ def allgather(tensor, rank_size, group='hccl_world_group'):
   return emulator.all_gather(tensor, rank_size)
 
 
-def broadcast(tensor, root_rank, fusion=0, fusion_id=-1, group='hccl_world_group'):
-  return emulator.broadcast(tensor, root_rank)
+def broadcast(tensor, root_rank, fusion=_FUSION, fusion_id=0 if _FUSION else -1, group='hccl_world_group'):
+  return emulator.broadcast(tensor, root_rank, fusion)
