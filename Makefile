@@ -5,7 +5,7 @@ SHELL := bash
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
 .PHONY: help env vocab data bench-data bench-input bench bench-packing bench-memory bench-growth train-full train-perf \
-  eval tb smoke check test test-unit test-spark test-faults clean
+  eval export tb smoke check test test-unit test-spark test-faults clean
 
 # Works as `make`, `make -C folder` and `make -f folder/Makefile`: defaults lie in the folder of this file, given
 # paths are relative to where make runs.
@@ -25,8 +25,10 @@ FORCE ?=## FORCE=1: data: make the records again even if they are there
 OUT ?= $(here)out## folder of the run [out; train-perf: out/perf]
 GIN ?= $(here)gin/1p.gin## experiment [gin/1p.gin; train-perf: gin/perf_1p.gin]
 SET ?=## hyperparameters, such as "pretrain.num_train_steps=100; SessionOptions.device='cpu'"
-ARGS ?=## more flags for training and evaluation, such as --init_checkpoint=weights/model.ckpt
-CKPT ?=## eval: checkpoint to evaluate [the best of OUT]
+INIT ?=## train-full: weights to start from: a run, its best/, a prefix or a release that was unpacked
+ARGS ?=## more flags for training, evaluation and export, such as "--format=onnx --task=masked_lm"
+CKPT ?=## eval, export: checkpoint to take [the best of OUT]
+EXPORT ?= $(OUT)/export## export: new folder of the export [OUT/export]
 PORT ?= 6006## tb: port [6006]
 PYTHON ?=## env: the Python 3.7 to start from [found by tools/setup_env.sh]
 BENCH_ARGS ?=## bench-*: more flags, such as --steps=3
@@ -97,8 +99,9 @@ data: quiet-env ## make the records DATA from CORPUS and VOCAB
 ##@ Train and evaluate
 define train
 @$(run) albert.run_pretraining --input_file=$(call quote,$(DATA)) --output_dir=$(call quote,$(OUT)) \
-  --gin_file=$(call quote,$(GIN)) --gin_param=$(call quote,$(performance) $(SET)) $(ARGS)
+  --gin_file=$(call quote,$(GIN)) --gin_param=$(call quote,$(performance) $(SET)) $(init) $(ARGS)
 endef
+train-full: init = $(if $(INIT),--init_checkpoint=$(call quote,$(INIT)))
 
 # The default data set is made if it is not there; one that was named must be there.
 default_dataset := $(if $(filter file,$(origin DATA)),$(DATA)/dataset.json)
@@ -119,6 +122,10 @@ eval: quiet-env ## evaluate the best checkpoint of OUT, or CKPT, on the held-out
 	@$(run) albert.run_pretraining --nodo_train --do_eval --input_file=$(call quote,$(DATA)) \
 	  --output_dir=$(call quote,$(OUT)) --init_checkpoint=$(call quote,$(CKPT)) --gin_file=$(call quote,$(GIN)) \
 	  --gin_param=$(call quote,$(SET)) $(ARGS)
+
+export: quiet-env ## write CKPT as a SavedModel, a frozen graph or ONNX into EXPORT: docs/export.md
+	@$(run) tools.checkpoints export $(call quote,$(or $(CKPT),$(wildcard $(OUT)/best),$(OUT))) \
+	  $(call quote,$(EXPORT)) $(ARGS)
 
 tb: quiet-env ## TensorBoard on OUT, at http://localhost:PORT
 	@echo "TensorBoard on "$(call quote,$(OUT))": http://localhost:$(PORT)/ (Ctrl-C ends it)"

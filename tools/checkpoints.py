@@ -4,6 +4,7 @@
     python -m tools.checkpoints diff CHECKPOINT CHECKPOINT [--json]
     python -m tools.checkpoints strip CHECKPOINT --output=PREFIX
     python -m tools.checkpoints average CHECKPOINT CHECKPOINT ... --output=PREFIX
+    python -m tools.checkpoints export CHECKPOINT FOLDER --format=saved_model|pb|onnx [--task=...]   see docs/export.md
 
 CHECKPOINT is a prefix (out/model.ckpt-500, also with .index) or a folder: the checkpoint that its `checkpoint`
 file names. strip leaves out the optimizer's variables. average is the mean of the weights, without the optimizer's
@@ -27,12 +28,13 @@ from albert.run.directory import description_folders
 from albert.run.names import DESCRIPTION
 from albert.run.names import POINTER_FILE
 from tools.conversion import checkpoint_text
+from tools.conversion.exporting import export
 import tensorflow.compat.v1 as tf
 
 STEP = names.GLOBAL_STEP
 SLOTS_PART = checkpoint_text.SLOTS_PART
 _USAGE = ('inspect CHECKPOINT | diff CHECKPOINT CHECKPOINT | strip CHECKPOINT --output=PREFIX | '
-          'average CHECKPOINT CHECKPOINT ... --output=PREFIX')
+          'average CHECKPOINT CHECKPOINT ... --output=PREFIX | export CHECKPOINT FOLDER --format=saved_model|pb|onnx')
 
 
 class Checkpoint:
@@ -265,11 +267,20 @@ def _write_and_report(sources, make):
            'copied': copied}, checkpoint_text.print_written)
 
 
+def _export(source, folder):
+  given = flags.FLAGS
+  sizes = export.Sizes(given.batch_size, given.max_seq_length, given.max_predictions_per_seq)
+  options = export.Options(given.format, given.task, sizes, given.float16, given.quantize)
+  _report(export.export(source, folder, options), export.print_report)
+
+
 def main(argv):
   command, arguments = (argv[1], argv[2:]) if len(argv) > 1 else ('nothing', [])
-  least = {'inspect': 1, 'diff': 2, 'strip': 1, 'average': 2}.get(command)
+  least = {'inspect': 1, 'diff': 2, 'strip': 1, 'average': 2, 'export': 2}.get(command)
   if least is None or len(arguments) < least or (command != 'average' and len(arguments) > least):
     raise UserError('expected {}; found {}'.format(_USAGE, ' '.join([command] + arguments)))
+  if command == 'export':
+    return _export(*arguments)
   checkpoints = [Checkpoint(argument) for argument in arguments]
   if command == 'inspect':
     _report(inspect(checkpoints[0]), checkpoint_text.print_inspection)
@@ -287,4 +298,13 @@ if __name__ == '__main__':
   # Here: other tools have a --json too, and tests import several of them.
   flags.DEFINE_bool('json', False, 'Print JSON instead of text.')
   flags.DEFINE_string('output', None, 'strip, average: prefix of the new checkpoint, e.g. release/model.ckpt.')
+  flags.DEFINE_string('format', 'saved_model', 'export: saved_model, pb or onnx.')
+  flags.DEFINE_string('task', None, 'export: features, masked_lm or sentence_order; of a saved_model the one that is '
+                      'served by default.')
+  flags.DEFINE_integer('batch_size', None, 'export --format=pb: sequences at a time; 1 if not given.')
+  flags.DEFINE_integer('max_seq_length', None, 'export --format=pb: tokens of a sequence; 128 if not given.')
+  flags.DEFINE_integer('max_predictions_per_seq', None, 'export --format=pb --task=masked_lm: positions to predict; 20 '
+                       'if not given.')
+  flags.DEFINE_bool('float16', False, 'export: store the matrices in half precision.')
+  flags.DEFINE_bool('quantize', False, 'export --format=onnx: products and embeddings in int8.')
   cli.run(main)

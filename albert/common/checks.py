@@ -29,8 +29,8 @@ def positive_number(name, value):
 
 
 def one_of(name, value, choices):
-  """Raises UserError unless `value` is one of `choices`, strings."""
-  _check(value in choices, name, 'one of ' + ', '.join(choices), value)
+  """Raises UserError unless `value` is one of `choices`, strings or None."""
+  _check(value in choices, name, 'one of ' + ', '.join(map(str, choices)), value)
 
 
 def _check(is_good, name, expected, value):

@@ -33,6 +33,11 @@ def is_loss_scaling(name):
   return name.rpartition('/')[2] in _LOSS_SCALING
 
 
+def weight_of(name):
+  """The weight that a slot belongs to; the name itself of what is no slot."""
+  return name.rpartition('/')[0] if is_slot(name) else name
+
+
 def belongs_to_optimizer(name, all_names):
   """Whether a variable belongs to an optimizer or to loss scaling, whichever program wrote it.
 

@@ -1,13 +1,123 @@
-"""Checks that a checkpoint fits the graph, and loads published weights."""
+"""Checks that a checkpoint fits the graph, finds published weights and loads them."""
 
+import collections
+import glob
 import logging
+import os
 
 import tensorflow as tf
 
 from albert.common.errors import UserError
+from albert.dataset.tokenization import Vocabulary
+from albert.model.config import AlbertConfig
 from albert.model import names
+from albert.run import checkpoints
+from albert.run import directory
+from albert.run.names import CONFIG_FILE
+from albert.run.names import VOCAB_FILE
+from albert.run import remapping
 
 _LOG = logging.getLogger('albert')
+
+# Published weights. prefix: of the checkpoint. config: the AlbertConfig beside it, vocab_file: path of the vocabulary
+# beside it; None where there is none.
+Weights = collections.namedtuple('Weights', ['prefix', 'config', 'vocab_file'])
+
+# By one of these a folder of Hugging Face's is known, beside its config.json.
+_HUGGING_FACE_FILES = ('*.safetensors', '*.safetensors.index.json', 'pytorch_model*.bin*')
+_PACKED = ('.tar.gz', '.tgz', '.tar', '.zip')
+
+
+def find(path):
+  """Published weights and what lies beside them.
+
+  Args:
+    path: a prefix, or a folder: of a run, best/, or a release that was unpacked.
+
+  Returns:
+    Weights.
+
+  Raises:
+    UserError: no checkpoint of TensorFlow's.
+  """
+  if path.lower().endswith(_PACKED) and os.path.isfile(path):
+    raise UserError('{}: expected a folder, found an archive; unpack it and name the folder that holds the '
+                    'checkpoint'.format(path))
+  if os.path.exists(os.path.join(path, 'config.json')) and any(
+      glob.glob(os.path.join(glob.escape(path), pattern)) for pattern in _HUGGING_FACE_FILES):
+    raise UserError('{}: expected a TensorFlow checkpoint, found a Hugging Face folder; convert it first: '
+                    '.venv/bin/python -m tools.checkpoints from-hf {} RUN, and name RUN'.format(path, path))
+  prefix = checkpoints.find(path)
+  config_file = _beside(prefix, CONFIG_FILE, '*config*.json')
+  return Weights(prefix, config_file and AlbertConfig.from_json_file(config_file),
+                 _beside(prefix, VOCAB_FILE, '*vocab*.txt'))
+
+
+def _beside(prefix, name, pattern):
+  """Path of a file that describes a checkpoint: `name`, or the only one of a pattern, as releases have it; or None."""
+  for folder in directory.description_folders(prefix):
+    exact = os.path.join(folder, name)
+    found = [exact] if os.path.exists(exact) else glob.glob(os.path.join(glob.escape(folder), pattern))
+    if len(found) == 1:
+      return found[0]
+  return None
+
+
+def decide(path, config, info, options):
+  """How published weights become those of a model; reads files and changes nothing.
+
+  Args:
+    path: as for find().
+    config: AlbertConfig of the model, with vocab_size.
+    info: contract.DatasetInfo of the training data, whose vocabulary the model has.
+    options: has vocab_init and position_init, see training/run_options.py.
+
+  Returns:
+    remapping.Remapping.
+
+  Raises:
+    UserError: they cannot.
+  """
+  weights = find(path)
+  shapes, lines = shapes_of(weights.prefix), []
+  if names.family(shapes) != names.ALBERT:
+    raise UserError('{}: expected weights of ALBERT, found {}; name others'.format(
+        weights.prefix, names.family(shapes)))
+  if weights.config:
+    remapping.check_architecture(weights.prefix, weights.config, config)
+  else:
+    lines.append('no {} beside the weights: heads and activation, which shapes do not show, are taken to be {} and '
+                 '{}'.format(CONFIG_FILE, config.num_attention_heads, config.hidden_act))
+  groups = remapping.groups(weights.prefix, shapes, weights.config, config)
+  positions = None
+  if remapping.POSITION_EMBEDDINGS in shapes:
+    positions, more = remapping.positions(weights.prefix, shapes[remapping.POSITION_EMBEDDINGS][0],
+                                          config.max_position_embeddings, options.position_init)
+    lines += more
+  tokens = None
+  if remapping.WORD_EMBEDDINGS in shapes:
+    tokens = _tokens(weights, shapes[remapping.WORD_EMBEDDINGS][0], config, info, options.vocab_init)
+  if groups:
+    lines.append('groups: {}'.format(', '.join('{} from {}'.format(*item) for item in sorted(groups.items()))))
+  return remapping.Remapping(groups, tokens if tokens and tokens.rows is not None else None, positions,
+                             lines + ([tokens.line] if tokens else []))
+
+
+def _tokens(weights, there, config, info, vocab_init):
+  """remapping.Tokens of two vocabularies, without rows where they are equal or cannot be compared. there: int, W."""
+  vocab_file = info.vocab_file if info.vocab_sha256 and os.path.exists(info.vocab_file) else None
+  if weights.vocab_file is None or vocab_file is None:
+    if there != config.vocab_size:
+      raise UserError('{}: expected weights of {:,} tokens, found {:,}; {}'.format(
+          weights.prefix, config.vocab_size, there, 'put their {} beside them'.format(VOCAB_FILE)
+          if weights.vocab_file is None else 'make a data set with its vocabulary'))
+    return remapping.Tokens(None, {}, 'vocabulary: not compared, {} has none; tokens are taken to have the same '
+                            'rows'.format(info.folder if weights.vocab_file else 'the folder of the weights'))
+  listed = len(Vocabulary.load(weights.vocab_file))
+  if listed != there:
+    raise UserError('{}: expected the vocabulary of the weights beside it, {:,} tokens, found {:,}; put the right one '
+                    'there'.format(weights.vocab_file, there, listed))
+  return remapping.tokens(weights.vocab_file, vocab_file, vocab_init)
 
 
 def shapes_of(checkpoint):
@@ -70,28 +180,53 @@ class _SaverOfTheRest(tf.train.Saver):
     sess.run(self._first_values)
 
 
-def initialise_from(checkpoint, with_optimizer_slots):
+def initialise_from(path, with_optimizer_slots, changes=None):
   """Makes the initial values of this graph's variables those of a published checkpoint.
 
   Args:
-    checkpoint: prefix.
+    path: as for find().
     with_optimizer_slots: whether the optimizer's moments are taken too.
+    changes: remapping.Remapping, what decide() gave; None: every row is where it was.
 
   Raises:
     UserError: shapes differ, or nothing fits.
   """
+  checkpoint = find(path).prefix
+  changes = changes or remapping.Remapping()
   found = shapes_of(checkpoint)
   wanted = [v for v in tf.global_variables() if v.op.name != names.GLOBAL_STEP
             and (with_optimizer_slots or not names.is_slot(v.op.name))]
-  problems = _differences(found, wanted)
-  loaded = [v for v in wanted if v.op.name in found]
+  sources = {v.op.name: changes.source(v.op.name) for v in wanted}
+  problems = _differences(found, [v for v in wanted if not changes.has_other_rows(v.op.name)], sources)
+  loaded = [v for v in wanted if sources[v.op.name] in found]
   if problems or not loaded:
     raise UserError('{}: expected weights of this architecture, found {}{}; use the configuration that they were '
                     'trained with'.format(checkpoint, _family(found), _first(problems or ['no variable of its names'])))
-  tf.train.init_from_checkpoint(checkpoint, {v.op.name: v for v in loaded})
+  for variable in loaded:
+    if changes.has_other_rows(variable.op.name):
+      _begin_with_other_rows(variable, checkpoint, changes)
+    else:  # one at a time: several groups may begin as one
+      tf.train.init_from_checkpoint(checkpoint, {sources[variable.op.name]: variable})
+  for line in changes.lines:
+    _LOG.info('%s', line)
   known = set(v.op.name for v in loaded)
   _report(checkpoint, loaded, [v.op.name for v in tf.trainable_variables() if v.op.name not in known],
-          sorted(set(found) - known - {names.GLOBAL_STEP}))
+          sorted(set(found) - set(sources[name] for name in known) - {names.GLOBAL_STEP}))
+
+
+def _begin_with_other_rows(variable, checkpoint, changes):
+  """Makes the initial value of a variable what a remapping.Remapping makes of it; read when the session begins."""
+  name, shape = variable.op.name, variable.shape.as_list()
+
+  def value():
+    rows = changes.rows(name, tf.train.load_variable(checkpoint, name))
+    assert list(rows.shape) == shape, (name, rows.shape, shape)
+    return rows
+  initial = tf.py_func(value, [], variable.dtype.base_dtype)
+  initial.set_shape(shape)
+  # As tf.train.init_from_checkpoint does it.
+  variable._initializer_op = variable.assign(initial, read_value=False)
+  variable._initial_value = initial
 
 
 def _report(checkpoint, loaded, fresh, unused):
@@ -102,9 +237,11 @@ def _report(checkpoint, loaded, fresh, unused):
   _LOG.info('in the checkpoint, not used: %s', ', '.join(others) or 'none')
 
 
-def _differences(found, variables):
-  return ['{} {} (here: {})'.format(v.op.name, found[v.op.name], v.shape.as_list()) for v in variables
-          if v.op.name in found and list(found[v.op.name]) != v.shape.as_list()]
+def _differences(found, variables, sources=None):
+  """What has another shape, in words. sources: {name of a variable: its name in the checkpoint}, if it has another."""
+  pairs = [(v, (sources or {}).get(v.op.name, v.op.name)) for v in variables]
+  return ['{} {} (here: {})'.format(v.op.name, found[name], v.shape.as_list()) for v, name in pairs
+          if name in found and list(found[name]) != v.shape.as_list()]
 
 
 def _family(found):

@@ -32,10 +32,13 @@ PretrainingModel = collections.namedtuple('PretrainingModel', ['encoder', 'maske
 Denominators = collections.namedtuple('Denominators', ['masked_lm', 'sentence_order'])
 
 # What inference gives. Logits float32 [B*P, V] and [B*K, 2]; losses float32 [B*P] and [B*K], cross entropy in nats;
-# hits of the same shapes, 1 where the largest logit is the label's.
+# hits of the same shapes, 1 where the largest logit is the label's. Without masked positions the encoder's float32
+# [B, S, H] and [B, H] instead of what is masked.
 Outputs = collections.namedtuple('Outputs', [
     'masked_lm_logits', 'masked_lm_loss', 'masked_lm_hits',
-    'sentence_order_logits', 'sentence_order_loss', 'sentence_order_hits'])
+    'sentence_order_logits', 'sentence_order_loss', 'sentence_order_hits',
+    'sequence_output', 'pooled_output'], defaults=[None, None])
+_ENCODER_INPUTS = ('input_ids', 'input_mask', 'segment_ids')
 
 
 class Pretraining(Task):
@@ -44,6 +47,9 @@ class Pretraining(Task):
   name = 'pretraining'
   criterion = Criterion('masked_lm_loss', lowest=True)
   heldout_columns = ('masked_lm_loss', 'masked_lm_accuracy', 'sentence_order_loss', 'sentence_order_accuracy')
+  signatures = collections.OrderedDict([
+      ('features', _ENCODER_INPUTS), ('masked_lm', _ENCODER_INPUTS + ('masked_lm_positions',)),
+      ('sentence_order', _ENCODER_INPUTS)])
 
   def __init__(self, config, info=None):
     """config: AlbertConfig with vocab_size. info: contract.DatasetInfo of the training data, if its tokens count."""
@@ -81,10 +87,26 @@ class Pretraining(Task):
     made = model(part, self._config, False, ops)
     def hits(logits, labels):
       return None if labels is None else heads.hits(logits, labels)
+    order = (made.sentence_order.logits, made.sentence_order.example_loss,
+             hits(made.sentence_order.logits, part.next_sentence_labels))
+    if made.masked_lm is None:
+      return Outputs(None, None, None, *order, made.encoder.sequence_output, made.encoder.pooled_output)
     return Outputs(
-        made.masked_lm.logits, made.masked_lm.example_loss, hits(made.masked_lm.logits, part.masked_lm_ids),
-        made.sentence_order.logits, made.sentence_order.example_loss,
-        hits(made.sentence_order.logits, part.next_sentence_labels))
+        made.masked_lm.logits, made.masked_lm.example_loss, hits(made.masked_lm.logits, part.masked_lm_ids), *order)
+
+  def serve(self, signature, part, ops):
+    """features: what the encoder gives. masked_lm: logits [B, P, V]. sentence_order: probabilities [B, 2]."""
+    if signature == 'features':
+      outputs = self.outputs(part, ops)
+      return collections.OrderedDict([
+          ('sequence_output', outputs.sequence_output), ('pooled_output', outputs.pooled_output)])
+    if signature == 'masked_lm':
+      logits = self.outputs(part, ops).masked_lm_logits
+      shape = layers.shape_of(part.masked_lm_positions) + [self._config.vocab_size]
+      return collections.OrderedDict([('logits', tf.reshape(logits, shape))])
+    # A position to read, so that the last layer computes no others.
+    part = part._replace(masked_lm_positions=tf.zeros_like(part.input_ids[:, :1]))
+    return collections.OrderedDict([('probabilities', tf.nn.softmax(self.outputs(part, ops).sentence_order_logits))])
 
   def metrics(self, batch, outputs):
     """Losses and accuracies over all tokens or examples, and the cross entropy of a unigram model beside them."""
@@ -149,7 +171,8 @@ def model(batch, config, is_training, ops=None, divide_by=None, whole_last_layer
 
   Args:
     batch: input_pipeline.Batch or packed_batches.PackedBatch, or anything with their fields. Without labels
-      masked_lm_ids, masked_lm_weights and next_sentence_labels are None.
+      masked_lm_ids, masked_lm_weights and next_sentence_labels are None; without masked words so are
+      masked_lm_positions, and the last layer computes every position.
     config: AlbertConfig with vocab_size.
     is_training: Python bool.
     ops: modeling.Ops or None.
@@ -159,10 +182,13 @@ def model(batch, config, is_training, ops=None, divide_by=None, whole_last_layer
     recompute: as for modeling.albert.
 
   Returns:
-    PretrainingModel. encoder.sequence_output is float32 [B, S, H] with whole_last_layer, else [B, K + P, H]: [CLS] of
-    the K examples of a row (1 without packing), then masked_lm_positions.
+    PretrainingModel, its masked_lm None without masked words. encoder.sequence_output is float32 [B, S, H] with
+    whole_last_layer, else [B, K + P, H]: [CLS] of the K examples of a row (1 without packing), then
+    masked_lm_positions.
   """
-  packing, cls_positions = None, tf.zeros_like(batch.masked_lm_positions[:, :1])
+  has_masked = batch.masked_lm_positions is not None
+  whole_last_layer = whole_last_layer or not has_masked
+  packing, cls_positions = None, tf.zeros_like(batch.input_ids[:, :1])
   if hasattr(batch, 'example_ids'):
     packing = modeling.Packing(batch.position_ids, batch.example_ids, batch.cls_positions)
     cls_positions = batch.cls_positions
@@ -170,15 +196,17 @@ def model(batch, config, is_training, ops=None, divide_by=None, whole_last_layer
       batch.input_ids, batch.input_mask, batch.segment_ids, config, is_training, ops, packing=packing,
       read_positions=None if whole_last_layer else tf.concat([cls_positions, batch.masked_lm_positions], axis=1),
       recompute=recompute)
-  masked_output = (tf.batch_gather(encoder.sequence_output, batch.masked_lm_positions) if whole_last_layer
-                   else encoder.sequence_output[:, layers.size(cls_positions, 1):])
   is_labelled = batch.masked_lm_ids is not None
   if is_labelled:
     divide_by = divide_by or denominators(batch)
   else:
     divide_by = Denominators(None, None)
-  masked = heads.masked_lm(masked_output, encoder.embedding_table, batch.masked_lm_ids, batch.masked_lm_weights, config,
-                           ops, divide_by.masked_lm)
+  masked = None
+  if has_masked:
+    masked_output = (tf.batch_gather(encoder.sequence_output, batch.masked_lm_positions) if whole_last_layer
+                     else encoder.sequence_output[:, layers.size(cls_positions, 1):])
+    masked = heads.masked_lm(masked_output, encoder.embedding_table, batch.masked_lm_ids, batch.masked_lm_weights,
+                             config, ops, divide_by.masked_lm)
   order = heads.sentence_order(encoder.pooled_output, batch.next_sentence_labels, config,
                                example_weights(batch) if is_labelled else None, divide_by.sentence_order)
   return PretrainingModel(encoder, masked, order, masked.loss + order.loss if is_labelled else None)

@@ -26,6 +26,8 @@ class Task:
     name: what its figures are grouped under in TensorBoard, 'name/figure', for training and held-out data alike.
     criterion: Criterion.
     heldout_columns: names of the figures in heldout_history.tsv. loss_columns: of those in loss_history.tsv.
+    signatures: dict of what an export offers: name to the fields of the batch that it is given, int32 [B, ...]. The
+      first one is that of the task.
   """
 
   features = record_format.REFERENCE_FEATURES
@@ -33,6 +35,7 @@ class Task:
   criterion = None
   heldout_columns = ()
   loss_columns = ('total_loss',)
+  signatures = {}
 
   def head_size(self, max_predictions_per_seq):
     """HeadSize, for the estimate of memory. max_predictions_per_seq: labels that a row has room for."""
@@ -75,11 +78,24 @@ class Task:
     """The graph of inference, the one door for evaluation, prediction and export.
 
     Args:
-      part: as the batch, or with None for labels that are not known.
+      part: as the batch, or with None for labels that are not known and for fields that a signature does not give.
       ops: modeling.Ops.
 
     Returns:
       A namedtuple of tensors [rows, ...], None where it would need a label that is not there.
+    """
+    raise NotImplementedError
+
+  def serve(self, signature, part, ops):
+    """What an export answers under one of `signatures`, made of outputs().
+
+    Args:
+      signature: str.
+      part: as for outputs(), with the fields of the signature and None for all others.
+      ops: modeling.Ops.
+
+    Returns:
+      OrderedDict of name to float32 or int32 tensor [B, ...].
     """
     raise NotImplementedError
 

@@ -24,6 +24,7 @@ from albert import npu_session
 from albert.run.best import Best
 from albert.run import checkpoints
 from albert.run import directory
+from albert.run import loading
 from albert.run import names
 from albert.run.run_state import RunState
 
@@ -75,12 +76,14 @@ def decide(where, options, make_task):
   checking.check_shapes(info, where.max_seq_length, where.max_predictions_per_seq)
   notes = []
   heldout = _heldout(info, where, notes)
-  init_checkpoint = where.init_checkpoint and checkpoints.find(where.init_checkpoint)
+  init_checkpoint = where.init_checkpoint and loading.find(where.init_checkpoint).prefix
   checkpoint = None if where.do_train else init_checkpoint or _checkpoint_to_evaluate(where.output_dir, make_task)
   config = _model_config(info, checkpoint, where, notes)
   task = make_task(config, info)
   if where.do_train:
     directory.check(where.output_dir, config, info, options.performance)
+    if init_checkpoint:
+      loading.decide(init_checkpoint, config, info, options)
   placement = npu_session.choose(session_options)
   _check_device(where, options, config, session_options, placement)
   plan = Plan(where, options, task, info, heldout, checkpoint, init_checkpoint, config, optimizer, input_options,

@@ -5,6 +5,7 @@ import typing
 
 from albert.common import checks
 from albert.common.errors import UserError
+from albert.run import remapping
 from albert.training.progress import WARMUP_STEPS
 
 _POSITIVE = ('train_batch_size', 'eval_batch_size', 'num_train_steps', 'save_checkpoints_steps', 'keep_checkpoint_max',
@@ -28,6 +29,10 @@ class RunOptions:
     log_every_steps: steps between two lines of the log, at which losses are kept.
     random_seed: of the initial weights, dropout and the order of the data.
     init_optimizer_slots: whether the optimizer moments of the weights to start from are loaded too.
+    vocab_init: 'mean': tokens that are not in the vocabulary of the weights to start from begin as the mean of their
+      characters or pieces; None: such tokens are refused.
+    position_init: 'repeat': positions that the weights to start from do not have begin as those that they have, from
+      the first on; None: a longer table is refused.
     performance: a short run that measures throughput; it starts afresh each time.
     max_bad_steps: skipped updates in a row that end the run, not counting those in which a loss scale falls from its
       start to 1. An update that is not finite is skipped.
@@ -59,12 +64,16 @@ class RunOptions:
   allow_changes: typing.Sequence[str] = ()
   micro_batch_size: typing.Optional[int] = None
   recompute: bool = False
+  vocab_init: typing.Optional[str] = None
+  position_init: typing.Optional[str] = None
 
   def __post_init__(self):
     for name in _POSITIVE + tuple(name for name in _POSITIVE_OR_NONE if getattr(self, name) is not None):
       checks.whole_number('pretrain.' + name, getattr(self, name))
     for name in _FLAGS:
       checks.flag('pretrain.' + name, getattr(self, name))
+    checks.one_of('pretrain.vocab_init', self.vocab_init, remapping.VOCAB_INITS + (None,))
+    checks.one_of('pretrain.position_init', self.position_init, remapping.POSITION_INITS + (None,))
     if self.performance and self.num_train_steps <= WARMUP_STEPS:
       raise UserError('pretrain.num_train_steps: expected at least {} in a performance run, of which {} are warm-up, '
                       'found {}'.format(WARMUP_STEPS + 1, WARMUP_STEPS, self.num_train_steps))

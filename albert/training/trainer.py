@@ -81,7 +81,8 @@ class Trainer:
     if own:
       loading.resume_from(own, tf.global_variables())
     elif self._plan.init_checkpoint:
-      loading.initialise_from(self._plan.init_checkpoint, self._options.init_optimizer_slots)
+      changes = loading.decide(self._plan.init_checkpoint, self._plan.config, self._plan.info, self._options)
+      loading.initialise_from(self._plan.init_checkpoint, self._options.init_optimizer_slots, changes)
 
   def _progress_hook(self, step, figures, batch, waited):
     ranks, chief = self._device.ranks, self.run.is_chief

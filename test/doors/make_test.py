@@ -205,6 +205,26 @@ def test_eval_takes_the_best_checkpoint_or_the_one_given(checkout):
   assert '--init_checkpoint=weights/model.ckpt' in given
 
 
+def test_weights_to_start_from_are_for_full_training_only(checkout):
+  checkout.write('data/records/dataset.json', '')
+  checkout.make('train-full', "INIT=my 'own' weights", 'ARGS=--train_batch_size=2')
+  checkout.make('smoke', INIT='weights')
+  full, smoke = [call for call in checkout.calls() if call[0] == 'albert.run_pretraining']
+  assert full[-2:] == ["--init_checkpoint=my 'own' weights", '--train_batch_size=2']
+  assert not [word for word in smoke if 'init_checkpoint' in word]
+
+
+def test_export_takes_the_best_checkpoint_or_the_newest_or_the_one_given(checkout):
+  checkout.make('export', 'OUT=run')
+  checkout.write('run/best/best.json', '')
+  checkout.make('export', 'OUT=run', 'ARGS=--format=pb --task=sentence_order')
+  checkout.make('export', 'CKPT=my weights/model.ckpt', 'EXPORT=my export')
+  newest, best, given = checkout.calls()
+  assert newest == ['tools.checkpoints', 'export', 'run', 'run/export']
+  assert best == ['tools.checkpoints', 'export', 'run/best', 'run/export', '--format=pb', '--task=sentence_order']
+  assert given == ['tools.checkpoints', 'export', 'my weights/model.ckpt', 'my export']
+
+
 def test_tensorboard_address(checkout):
   assert 'TensorBoard on out: http://localhost:6006/' in checkout.make('tb')
   assert 'http://localhost:7007/' in checkout.make('tb', 'PORT=7007', 'OUT=run')

@@ -1,13 +1,27 @@
-"""albert.run.loading.initialise_from: what it says about what was loaded and what was not."""
+"""albert.run.loading: finding published weights, loading them into another shape, and what is said about it."""
 
+import collections
+import dataclasses
 import logging
 import os
 
+import numpy as np
 import pytest
 import tensorflow as tf
 
 from albert.common.errors import UserError
+from albert.dataset import contract
+from albert.dataset.batch import Batch
+from albert.model.config import AlbertConfig
 from albert.run import loading
+from albert.tasks import pretraining
+
+B, S, P, V = 2, 9, 3, 29
+CONFIG = AlbertConfig(vocab_size=V, embedding_size=6, hidden_size=12, num_hidden_layers=3, num_attention_heads=2,
+                      intermediate_size=17, max_position_embeddings=11, initializer_range=0.3)
+TOKENS = ['[PAD]', '[UNK]', '[CLS]', '[SEP]', '[MASK]'] + [chr(0x4E00 + number) for number in range(V - 5)]
+Options = collections.namedtuple('Options', ['vocab_init', 'position_init'], defaults=[None, None])
+NOTHING = Options()
 
 
 def _save(path, names):
@@ -84,3 +98,152 @@ def test_a_loss_scale_that_the_run_did_not_have_begins_at_its_first_value(before
   assert said == [] if kept else said[0].startswith(', '.join(now) + ' begin at their first values')
   with pytest.raises(UserError, match='other is missing'):
     _resume(prefix, now, others=['other'])
+
+
+def _publish(folder, config=CONFIG, tokens=TOKENS, name='model.ckpt-7', config_name='albert_config.json',
+             vocab_name='vocab.txt'):
+  """A folder with random weights, configuration and vocabulary. Returns the prefix."""
+  folder.mkdir()
+  if config_name:
+    (folder / config_name).write_text(config.to_json_string())
+  if vocab_name:
+    (folder / vocab_name).write_text(''.join(token + '\n' for token in tokens), encoding='utf-8')
+  with tf.Graph().as_default(), tf.Session() as session:
+    pretraining.model(_batch(_arrays()), config, False)
+    session.run([v.assign(np.random.RandomState(number).standard_normal(v.shape)) for number, v in enumerate(
+        tf.trainable_variables())])
+    return tf.train.Saver().save(session, str(folder / name), write_meta_graph=False)
+
+
+def _data(folder, tokens):
+  """contract.DatasetInfo of a data set without records."""
+  folder.mkdir()
+  (folder / 'vocab.txt').write_text(''.join(token + '\n' for token in tokens), encoding='utf-8')
+  return contract.DatasetInfo(str(folder), S, P, len(tokens), 'a checksum', {})
+
+
+def _arrays():
+  random = np.random.RandomState(5)
+  return Batch(random.randint(0, V, [B, S]), np.ones([B, S]), random.randint(0, 2, [B, S]),
+               random.randint(1, S, [B, P]), random.randint(0, V, [B, P]), np.ones([B, P]), np.array([[0], [1]]))
+
+
+def _batch(arrays):
+  return Batch(*[tf.constant(value, tf.float32 if name == 'masked_lm_weights' else tf.int32)
+                 for name, value in arrays._asdict().items()])
+
+
+def _started(path, config, info=None, arrays=None, options=NOTHING):
+  """(losses, weights) of a model that starts from weights as a run does."""
+  with tf.Graph().as_default(), tf.Session() as session:
+    made = pretraining.model(_batch(arrays or _arrays()), config, False)
+    loading.initialise_from(path, False, info and loading.decide(path, config, info, options))
+    session.run(tf.global_variables_initializer())
+    return (session.run([made.masked_lm.loss, made.sentence_order.loss]),
+            {v.op.name: session.run(v) for v in tf.trainable_variables()})
+
+
+@pytest.mark.parametrize('named', ['folder', 'prefix', 'index', 'best'])
+def test_a_run_is_found_by_each_of_its_names(tmp_path, named):
+  prefix = _publish(tmp_path / 'run')
+  if named == 'best':
+    (tmp_path / 'run' / 'best').mkdir()
+    for ending in ('index', 'data-00000-of-00001'):
+      os.rename('{}.{}'.format(prefix, ending), str(tmp_path / 'run' / 'best' / 'model.ckpt-7.{}'.format(ending)))
+  path = {'folder': 'run', 'prefix': 'run/model.ckpt-7', 'index': 'run/model.ckpt-7.index', 'best': 'run/best'}[named]
+  weights = loading.find(str(tmp_path / path))
+  assert weights.config == CONFIG and weights.vocab_file == str(tmp_path / 'run' / 'vocab.txt')
+  assert os.path.basename(weights.prefix) == 'model.ckpt-7'
+
+
+def test_a_release_that_was_unpacked_is_found(tmp_path):
+  _publish(tmp_path / 'albert_base', name='model.ckpt-best', config_name='albert_config_base.json',
+           vocab_name='vocab_chinese.txt')
+  os.remove(str(tmp_path / 'albert_base' / 'checkpoint'))
+  weights = loading.find(str(tmp_path / 'albert_base'))
+  assert weights == (str(tmp_path / 'albert_base' / 'model.ckpt-best'), CONFIG,
+                     str(tmp_path / 'albert_base' / 'vocab_chinese.txt'))
+
+
+def test_one_of_several_vocabularies_is_not_guessed(tmp_path):
+  prefix = _publish(tmp_path / 'a', vocab_name='vocab_chinese.txt', config_name=None)
+  (tmp_path / 'a' / 'vocab_english.txt').write_text('')
+  assert loading.find(prefix) == (prefix, None, None)
+
+
+@pytest.mark.parametrize('files, message', [
+    (['config.json', 'pytorch_model.bin'], 'found a Hugging Face folder; convert it first: .* from-hf'),
+    (['config.json', 'model.safetensors'], 'found a Hugging Face folder'),
+    (['config.json', 'model.safetensors.index.json'], 'found a Hugging Face folder'),
+    (['config.json'], 'expected a TensorFlow checkpoint at'),
+])
+def test_folders_of_another_kind_are_told(tmp_path, files, message):
+  for name in files:
+    (tmp_path / name).write_text('{}')
+  with pytest.raises(UserError, match=message):
+    loading.find(str(tmp_path))
+
+
+def test_an_archive_is_to_be_unpacked(tmp_path):
+  (tmp_path / 'albert_base_zh.tar.gz').write_text('')
+  with pytest.raises(UserError, match='expected a folder, found an archive; unpack it'):
+    loading.find(str(tmp_path / 'albert_base_zh.tar.gz'))
+
+
+def test_permuting_vocabulary_and_data_gives_equal_losses(tmp_path, caplog):
+  order = np.random.RandomState(3).permutation(V)  # order[new id] = old id
+  new_id = np.argsort(order)
+  prefix = _publish(tmp_path / 'run')
+  arrays = _arrays()
+  permuted = arrays._replace(input_ids=new_id[arrays.input_ids], masked_lm_ids=new_id[arrays.masked_lm_ids])
+  info = _data(tmp_path / 'data', [TOKENS[old] for old in order])
+  expected, _ = _started(prefix, CONFIG, _data(tmp_path / 'same', TOKENS), arrays)
+  with caplog.at_level(logging.INFO, 'albert'):
+    found, _ = _started(prefix, CONFIG, info, permuted)
+  np.testing.assert_allclose(found, expected, rtol=1e-5)
+  assert 'vocabulary: 29 of 29 tokens of the data are in that of the weights' in caplog.text
+  # The test could fail: without the order the losses are others.
+  assert abs(_started(prefix, CONFIG, None, permuted)[0][0] - expected[0]) > 0.1
+
+
+def test_more_groups_layers_and_positions_than_the_weights_have(tmp_path, caplog):
+  prefix = _publish(tmp_path / 'run')
+  config = dataclasses.replace(CONFIG, num_hidden_groups=2, num_hidden_layers=4, max_position_embeddings=15)
+  info = _data(tmp_path / 'data', TOKENS)
+  with pytest.raises(UserError, match='expected 15 position embeddings, found 11'):
+    loading.decide(prefix, config, info, NOTHING)
+  with caplog.at_level(logging.INFO, 'albert'):
+    _, weights = _started(prefix, config, info, options=Options(position_init='repeat'))
+  kernel = 'bert/encoder/transformer/group_{}/inner_group_0/ffn_1/intermediate/dense/kernel'
+  np.testing.assert_array_equal(weights[kernel.format(1)], weights[kernel.format(0)])
+  table = tf.train.load_variable(prefix, 'bert/embeddings/position_embeddings')
+  np.testing.assert_array_equal(weights['bert/embeddings/position_embeddings'], np.concatenate([table, table[:4]]))
+  for line in ('positions: 11, and 4 new ones', 'groups: 1 from 0', 'vocabulary: that of the data',
+               'not in the checkpoint, initialised at random: none', 'in the checkpoint, not used: none'):
+    assert line in caplog.text
+
+
+@pytest.mark.parametrize('published, config, tokens, message', [
+    (dict(vocab_name=None), CONFIG, TOKENS + ['x'], 'expected weights of 30 tokens, found 29; put their vocab.txt'),
+    (dict(tokens=TOKENS[:-1]), CONFIG, TOKENS, 'expected the vocabulary of the weights beside it, 29 tokens, found 28'),
+    ({}, dataclasses.replace(CONFIG, num_attention_heads=3), TOKENS, r'found num_attention_heads 2 \(asked: 3\)'),
+    ({}, CONFIG, TOKENS[:20] + list('abcdefghi'), 'at least 90% of the tokens'),
+])
+def test_what_cannot_be_known_or_does_not_fit_is_refused(tmp_path, published, config, tokens, message):
+  prefix = _publish(tmp_path / 'run', **published)
+  config = dataclasses.replace(config, vocab_size=len(tokens))
+  with pytest.raises(UserError, match=message):
+    loading.decide(prefix, config, _data(tmp_path / 'data', tokens), NOTHING)
+
+
+def test_what_cannot_be_compared_is_said(tmp_path):
+  prefix = _publish(tmp_path / 'run', vocab_name=None, config_name=None)
+  lines = loading.decide(prefix, CONFIG, _data(tmp_path / 'data', TOKENS), NOTHING).lines
+  assert len(lines) == 2 and 'heads and activation, which shapes do not show, are taken to be 2 and gelu' in lines[0]
+  assert 'vocabulary: not compared, the folder of the weights has none' in lines[1]
+
+
+def test_another_family_is_refused_before_anything_is_built(tmp_path):
+  prefix = _save(str(tmp_path / 'model.ckpt'), ['bert/embeddings/word_embeddings_2'])
+  with pytest.raises(UserError, match='expected weights of ALBERT, found early Chinese ALBERT'):
+    loading.decide(prefix, CONFIG, _data(tmp_path / 'data', TOKENS), NOTHING)

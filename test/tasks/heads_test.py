@@ -138,7 +138,8 @@ def test_outputs_need_no_labels():
       outputs.append(Pretraining(CONFIG).outputs(tensors, modeling.default_ops()))
   known, unknown = outputs
   assert [name for name, value in unknown._asdict().items() if value is None] == [
-      'masked_lm_loss', 'masked_lm_hits', 'sentence_order_loss', 'sentence_order_hits']
+      'masked_lm_loss', 'masked_lm_hits', 'sentence_order_loss', 'sentence_order_hits', 'sequence_output',
+      'pooled_output']
   for first, second in _run([[known.masked_lm_logits, unknown.masked_lm_logits],
                              [known.sentence_order_logits, unknown.sentence_order_logits]]):
     np.testing.assert_array_equal(first, second)

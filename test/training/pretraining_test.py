@@ -268,12 +268,16 @@ def test_micro_batches_train_alike_and_are_kept_on_resume(info, tmp_path):
 
 
 def test_checkpoint_of_another_architecture(trained, info, tmp_path):
-  with pytest.raises(UserError, match=r'intermediate/dense/kernel \[8, 12\] \(here: \[8, 13\]\)'):
-    _pretrain(info.folder, tmp_path, 'AlbertConfig.intermediate_size = 13',
+  with pytest.raises(UserError, match=r'intermediate_size 12 \(asked: 13\)'):
+    _pretrain(info.folder, tmp_path / 'y', 'AlbertConfig.intermediate_size = 13',
               init_checkpoint=str(trained / 'model.ckpt-6'))
+  assert not (tmp_path / 'y').exists()
   os.makedirs(str(tmp_path / 'moved'))
   for path in trained.glob('model.ckpt-6*'):
     shutil.copy(str(path), str(tmp_path / 'moved'))
+  with pytest.raises(UserError, match=r'intermediate/dense/kernel \[8, 12\] \(here: \[8, 13\]\)'):
+    _pretrain(info.folder, tmp_path / 'z', 'AlbertConfig.intermediate_size = 13',
+              init_checkpoint=str(tmp_path / 'moved' / 'model.ckpt-6'))
   with pytest.raises(UserError, match='here:'):
     _pretrain(info.folder, tmp_path / 'x', 'AlbertConfig.hidden_size = 10', do_train=False,
               init_checkpoint=str(tmp_path / 'moved' / 'model.ckpt-6'))

@@ -1,0 +1,230 @@
+"""How the rows of published weights become those of another vocabulary, more positions or more groups of layers.
+
+Needs no TensorFlow. Shapes: V tokens of the model, W tokens of the weights, E embedding size.
+"""
+
+import collections
+import re
+
+import numpy as np
+
+from albert.common.errors import UserError
+from albert.dataset.tokenization import Vocabulary
+from albert.model import names
+
+# With less of the vocabulary in common than this a model is better trained from the beginning.
+LEAST_OVERLAP = 0.9
+MEAN, REPEAT = 'mean', 'repeat'
+# Where the embeddings of new tokens come from, and those of new positions; None: from nowhere, they are refused.
+VOCAB_INITS, POSITION_INITS = (MEAN,), (REPEAT,)
+
+WORD_EMBEDDINGS, POSITION_EMBEDDINGS = 'bert/embeddings/word_embeddings', 'bert/embeddings/position_embeddings'
+_BIAS = 'cls/predictions/output_bias'
+_GROUP = re.compile(r'^(bert/encoder/transformer/group_)(\d+)(/.*)$')
+# What weights say beside their sizes, or what makes other sizes of them.
+_FIXED = ('embedding_size', 'hidden_size', 'num_attention_heads', 'intermediate_size', 'inner_group_num', 'hidden_act',
+          'type_vocab_size')
+
+# Which rows of the weights the tokens of a vocabulary have. rows: int array [V], -1 for a new token. parts: {token of
+# the model: list of rows of the weights whose mean it begins with}. line: what there is to say of it.
+Tokens = collections.namedtuple('Tokens', ['rows', 'parts', 'line'])
+
+
+class Remapping:
+  """What becomes of the variables of a checkpoint.
+
+  Attributes:
+    lines: what there is to say of it.
+  """
+
+  def __init__(self, groups=None, tokens=None, positions=None, lines=()):
+    """Makes one.
+
+    Args:
+      groups: {group of the model: group of the weights}, or None: each its own.
+      tokens: Tokens, or None: all have the row that they had.
+      positions: int, position embeddings of the model, or None: as many as there were.
+      lines: as the attribute.
+    """
+    self._groups, self._tokens, self._positions = groups or {}, tokens, positions
+    self.lines = list(lines)
+
+  def source(self, name):
+    """The name in the weights of a variable of the model, a slot's too."""
+    match = _GROUP.match(name)
+    if not match:
+      return name
+    group = int(match.group(2))
+    return '{}{}{}'.format(match.group(1), self._groups.get(group, group), match.group(3))
+
+  def has_other_rows(self, name):
+    """Whether a variable of the model does not have the rows that it had in the weights."""
+    weight = names.weight_of(name)
+    return (self._tokens is not None and weight in (WORD_EMBEDDINGS, _BIAS)
+            or self._positions is not None and weight == POSITION_EMBEDDINGS)
+
+  def rows(self, name, value):
+    """A variable of the model.
+
+    Args:
+      name: a weight or a slot for which has_other_rows() holds.
+      value: array, float32 [W, E], [W] or [positions, E]: that of the weights.
+
+    Returns:
+      Array of the same type. What is new in a slot is 0.
+    """
+    weight = names.weight_of(name)
+    if weight == POSITION_EMBEDDINGS:
+      taken = value[np.arange(self._positions) % len(value)]
+      if weight != name:
+        taken[len(value):] = 0
+      return taken
+    tokens = self._tokens
+    taken = value[tokens.rows]  # -1 takes the last row, which is replaced below
+    if weight != name:
+      taken[tokens.rows < 0] = 0
+    elif weight == _BIAS:
+      taken[tokens.rows < 0] = value.min()  # that of the token which the weights take for the rarest
+    else:
+      for token, parts in tokens.parts.items():
+        taken[token] = value[parts].mean(axis=0, dtype=np.float64)
+    return taken
+
+
+def check_architecture(source, found, asked):
+  """Raises UserError if weights of one AlbertConfig cannot be those of another. source: names them."""
+  found, asked = found.to_dict(), asked.to_dict()
+  different = [key for key in _FIXED if found[key] != asked[key]]
+  if different:
+    raise UserError('{}: expected weights of the architecture asked for, found {}; train with {}'.format(
+        source, ', '.join('{} {} (asked: {})'.format(key, found[key], asked[key]) for key in different),
+        'SET="{}"'.format('; '.join('AlbertConfig.{} = {!r}'.format(key, found[key]) for key in different))))
+
+
+def groups(source, shapes, found, asked):
+  """{group of the model: group of the weights}, for weights with fewer groups; {} where each has its own.
+
+  Args:
+    source: names the weights in errors.
+    shapes: {name: shape} of the weights.
+    found: AlbertConfig of the weights, or None.
+    asked: AlbertConfig of the model.
+
+  Raises:
+    UserError: the model has fewer groups, or which layers the groups of the weights belong to is not known.
+  """
+  numbers = {int(match.group(2)) for match in map(_GROUP.match, shapes) if match}
+  there = len(numbers)
+  if there > asked.num_hidden_groups:
+    raise UserError('{}: expected weights of at most {} hidden groups, found {}; train with SET="AlbertConfig.'
+                    'num_hidden_groups={}"'.format(source, asked.num_hidden_groups, there, there))
+  if there <= 1:
+    return {group: 0 for group in range(1, asked.num_hidden_groups)} if there else {}
+  if found is None and there == asked.num_hidden_groups:
+    return {}
+  if found is None or found.num_hidden_layers != asked.num_hidden_layers:
+    raise UserError('{}: expected weights of {} layers, as {} groups belong to certain layers, found {}; {}'.format(
+        source, asked.num_hidden_layers, there, found.num_hidden_layers if found else 'no albert_config.json',
+        'train with as many' if found else 'put it beside the weights'))
+  first = {}
+  for layer in range(asked.num_hidden_layers):
+    first.setdefault(asked.group_of_layer(layer), found.group_of_layer(layer))
+  return {group: origin for group, origin in first.items() if group != origin}
+
+
+def positions(source, there, asked, position_init):
+  """(number of position embeddings or None for as many, lines).
+
+  Args:
+    source: names the weights in errors.
+    there, asked: int, of the weights and of the model.
+    position_init: None, or 'repeat': new positions begin as the old ones, from the first on.
+
+  Raises:
+    UserError: there would be new ones, and nothing says what they are.
+  """
+  if there == asked:
+    return None, []
+  if asked < there:
+    return asked, ['positions: the first {:,} of {:,}'.format(asked, there)]
+  if position_init != REPEAT:
+    raise UserError('{}: expected {} position embeddings, found {}; train with SET="AlbertConfig.max_position_'
+                    'embeddings={}", or let new ones repeat the old: SET="pretrain.position_init=\'repeat\'"'.format(
+                        source, asked, there, there))
+  return asked, ['positions: {:,}, and {:,} new ones that repeat them'.format(there, asked - there)]
+
+
+def tokens(source, target, vocab_init):
+  """Compares two vocabularies token by token.
+
+  Args:
+    source, target: paths of the vocab.txt of the weights and of the model's data.
+    vocab_init: None, or 'mean': a new token begins as the mean of its characters or pieces.
+
+  Returns:
+    Tokens; its rows are None where both are equal.
+
+  Raises:
+    UserError: too little in common, a token that stands twice, or new tokens where nothing says what they are.
+  """
+  old, new = Vocabulary.load(source), Vocabulary.load(target)
+  if old.tokens == new.tokens:
+    return Tokens(None, {}, 'vocabulary: that of the data, {:,} tokens'.format(len(new)))
+  for path, vocabulary in ((source, old), (target, new)):
+    _check_unique(path, vocabulary, source)
+  rows = np.array([old.ids.get(token, -1) for token in new.tokens])
+  fresh = np.flatnonzero(rows < 0)
+  kept = len(rows) - len(fresh)
+  if kept < LEAST_OVERLAP * len(rows):
+    raise UserError('{}: expected at least {:.0%} of the tokens of {}, found {:.1%} ({:,} of {:,}); make the data with '
+                    'this vocabulary (VOCAB={}) or train from the beginning'.format(
+                        source, LEAST_OVERLAP, target, kept / len(rows), kept, len(rows), source))
+  if len(fresh) and vocab_init != MEAN:
+    raise UserError('{}: expected every token of {}, found {:,} without {:,} of them, such as {}; let them begin as '
+                    'the mean of their characters: SET="pretrain.vocab_init=\'mean\'"'.format(
+                        source, target, len(old), len(fresh), ' '.join(new.tokens[row] for row in fresh[:3])))
+  parts = {int(row): _parts(new.tokens[row], old) for row in fresh}
+  return Tokens(rows, {row: found or list(range(len(old))) for row, found in parts.items()},
+                _line(rows, old, parts))
+
+
+def _line(rows, old, parts):
+  """What there is to say of Tokens. parts: {token: rows, [] where nothing of it is known}."""
+  kept = rows[rows >= 0]
+  line = 'vocabulary: {:,} of {:,} tokens of the data are in that of the weights, {:,} of them in another row'.format(
+      len(kept), len(rows), np.count_nonzero(rows[rows >= 0] != np.flatnonzero(rows >= 0)))
+  if parts:
+    unknown = sum(not found for found in parts.values())
+    line += '; {:,} are new: the mean of their characters or pieces'.format(len(parts))
+    line += ' ({:,} without any: of all tokens)'.format(unknown) if unknown else ''
+  return line + '; {:,} of the weights are not used'.format(len(old) - len(kept))
+
+
+def _check_unique(path, vocabulary, source):
+  """Raises UserError if a token stands twice. source: path of the vocabulary of the weights."""
+  if len(vocabulary.ids) == len(vocabulary):
+    return
+  first = {}
+  for row, token in enumerate(vocabulary.tokens):
+    if first.setdefault(token, row) != row:
+      raise UserError('{}: expected each token once, found {!r} in lines {} and {}, so that rows have no '
+                      'one token; make the data with the unchanged vocabulary of the weights (VOCAB={})'.format(
+                          path, token, first[token] + 1, row + 1, source))
+
+
+def _parts(token, old):
+  """Rows of a vocabulary that a token is made of, the longest pieces first; what it does not know is left out."""
+  if token.startswith('[') and token.endswith(']') and len(token) > 2:  # stands for no text
+    return []
+  continues = token.startswith('##')
+  text = token[2:] if continues else token
+  rows, start = [], 0
+  while start < len(text):
+    mark = '##' if start or continues else ''
+    ends = [end for end in range(len(text), start, -1) if mark + text[start:end] in old.ids]
+    if ends:
+      rows.append(old.ids[mark + text[start:ends[0]]])
+    elif text[start] in old.ids:  # a character that was never the rest of a word
+      rows.append(old.ids[text[start]])
+    start = ends[0] if ends else start + 1
+  return rows

@@ -1,0 +1,1 @@
+"""What `tools.checkpoints export` is made of."""
