@@ -18,6 +18,7 @@ from albert.common.errors import UserError
 from albert.dataset.batch import Batch  # noqa: F401, part of this module's interface
 from albert.dataset import contract
 from albert.dataset import data_order
+from albert.dataset import examples
 from albert.dataset import lost_records
 from albert.dataset import record_format
 from albert.input import bare_files
@@ -143,7 +144,7 @@ def training_batches(order, batch_size, used=0, options=None, features=record_fo
   block_size = batch_size * (1 if isinstance(order, packed_rows.RowOrder) else max(1, _BLOCK_RECORDS // batch_size))
 
   def serialized_blocks():
-    with contextlib.closing(order.reader()) as reader:
+    with contextlib.closing(order.reader(features)) as reader:
       places = order.places(used)
       while True:
         block = [order.read(reader, *place) for place in itertools.islice(places, block_size)]
@@ -198,9 +199,10 @@ def heldout_batches(info, batch_size, split=contract.HELDOUT, max_batches=None, 
     tf.data.Dataset of dicts with the names of the features as keys and static shapes.
   """
   lost = lost_records.LostRecords(info) if lost is None else lost
+  form = examples.Form.of(info, split, features)
 
   def serialized_batches():
-    with contextlib.closing(lost_records.Reader(info, split, lost)) as reader:
+    with contextlib.closing(lost_records.Reader(info, split, lost, form)) as reader:
       read = (reader.read(number, index) for number, shard in enumerate(info.shards[split])
               for index in range(shard.records))
       good = (record for record in read if record is not None)

@@ -150,8 +150,8 @@ def summary(result, seconds):
   counts = info.statistics
   lines = [] if result.created else ['finished data set, nothing to do']
   lines += [
-      'data set    {}'.format(info.folder),
-      'report      {}'.format(os.path.join(info.folder, data_set.REPORT_FILE)),
+      'data set    {}'.format(files.shown(info.folder)),
+      'report      {}'.format(files.shown(os.path.join(info.folder, data_set.REPORT_FILE))),
       'training    {:,} examples of {}, {} each: {}, {:.1f} MB'.format(
           info.records(contract.TRAIN), _number(counts['documents'] - counts['heldout_documents'], 'document'),
           _number(info.settings['dupe_factor'], 'way'), _number(len(info.shards[contract.TRAIN]), 'file'),
@@ -185,7 +185,7 @@ def _left_out(counts, skipped_file):
       ('documents_little_Han_text', 'document', ' with too little Han text'),
       ('duplicate_documents', 'duplicate', ''), ('near_duplicate_documents', 'near duplicate', '')) if counts[name]]
   if os.path.exists(skipped_file):
-    parts.append('each named in ' + skipped_file)
+    parts.append('each named in ' + files.shown(skipped_file))
   if counts['divided_documents']:
     parts.append('nothing of documents that were too long, divided at ' + _number(counts['divided_documents'], 'place'))
   return ', '.join(parts) or 'nothing'

@@ -13,7 +13,9 @@ from absl import flags
 
 from albert.common import cli
 from albert.common.errors import UserError
+from albert.common import files
 from albert.dataset import contract
+from albert.dataset import examples
 from albert.dataset import record_format
 from albert.dataset import tfrecord
 from albert.dataset import tokenization
@@ -44,8 +46,8 @@ def main(argv):
   print(LEGEND)
   last = FLAGS.skip + FLAGS.num_examples
   for path, number, record in itertools.islice(numbered_records(paths), FLAGS.skip, last):
-    place = '{} record {}'.format(path, number)
-    print('\n' + place + '\n' + describe(example_writer.parse_example(record, place), vocabulary, place))
+    place = '{} record {}'.format(files.shown(path), number)
+    print('\n' + place + '\n' + describe(_checked(record, len(vocabulary), place), vocabulary, place))
 
 
 def find_records(names):
@@ -93,6 +95,21 @@ def numbered_records(paths):
   for path in paths:
     for number, record in enumerate(tfrecord.read_records(path)):
       yield path, number, record
+
+
+def _checked(record, vocab_size, place):
+  """The features of a record whose numbers lead nowhere else, for describe()."""
+  example = example_writer.parse_example(record, place)
+  is_compact = record_format.COMPACT_FEATURES[0].name in example
+  sizes = [len(example.get(name, ())) for name in (
+      'word_lengths' if is_compact else 'input_ids', 'masked_lm_positions')]
+  form = examples.Form(record_format.COMPACT_FEATURES if is_compact else record_format.REFERENCE_FEATURES, *sizes,
+                       vocab_size=vocab_size)
+  problem = form.problem_with(record)
+  if problem is not None:
+    raise UserError('{}: expected a record in the reference or the compact format, found {}; make the data set again, '
+                    'or name the vocabulary that it was made with'.format(place, problem))
+  return example
 
 
 def describe(example, vocabulary, place='record'):

@@ -9,6 +9,7 @@ from absl import app
 from absl import flags
 from absl import logging as absl_logging
 
+from albert.common import address_space
 from albert.common.errors import UserError
 
 # TensorFlow 1.15 under numpy 1.21 prints a page of FutureWarnings when it is imported.
@@ -21,6 +22,8 @@ logging.getLogger('tensorflow').setLevel(logging.ERROR)
 
 def run(main):
   """Runs `main(argv)`, where argv[1:] are positional arguments, and exits with its return value (None: 0)."""
+  if 'tensorflow' in sys.modules:
+    address_space.check('tensorflow')
   logging.getLogger('albert').setLevel(logging.INFO)
   handler = logging.StreamHandler()
   handler.setFormatter(logging.Formatter('%(asctime)s %(message)s', '%H:%M:%S'))
@@ -52,6 +55,8 @@ def _one_line_errors(main):
     except UserError as error:
       # gin adds lines about the call to any exception that passes through it.
       _fail(str(error).split('\n')[0])
+    except MemoryError:
+      _fail('expected enough memory, found none left; ' + address_space.remedy())
     except BrokenPipeError:  # of `program | head`; without this the interpreter complains again when it closes stdout
       os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     except KeyboardInterrupt:

@@ -1,20 +1,82 @@
-"""Files that are complete or absent, whatever happens while they are written."""
+"""Files that are complete or absent, whatever happens while they are written; names and files that are what they seem.
+
+What a small file of a run or a data set says about other files is data, which may be forged or damaged: it may name
+files of its own folder only (inside()), and a file may be a pipe, a device or a link that somebody planted.
+"""
 
 import contextlib
+import errno
 import hashlib
 import os
 import shutil
+import stat
 
 # The folder that holds albert/, tools/, gin/ and the Makefile.
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 # What the name of a file ends with while it is being written.
 TEMPORARY = '.tmp'
 
+_KINDS = ((stat.S_ISDIR, 'a folder'), (stat.S_ISFIFO, 'a pipe'), (stat.S_ISCHR, 'a device'), (stat.S_ISBLK, 'a device'),
+          (stat.S_ISSOCK, 'a socket'))
+
+
+def is_plain_name(name):
+  """Whether `name` is a str that names a file in a folder, wherever that is: no path, no control character."""
+  try:
+    return (isinstance(name, str) and name not in ('', os.curdir, os.pardir) and os.sep not in name
+            and min(name) >= ' ' and bool(os.fsencode(name)))
+  except UnicodeEncodeError:
+    return False
+
+
+def inside(folder, name):
+  """Path of the file of this name in a folder. `name`: as another file says.
+
+  Raises:
+    ValueError: it is no plain name, so that it may lead out of the folder.
+  """
+  if not is_plain_name(name):
+    raise ValueError('expected the name of a file in this folder, found {!r:.80}'.format(name))
+  return os.path.join(folder, name)
+
+
+def shown(path):
+  """A path as text for a person or a file in UTF-8: bytes of a name that are not UTF-8 are escaped, as in \\xce."""
+  return path.encode('utf-8', 'surrogateescape').decode('utf-8', 'backslashreplace')
+
+
+def open_regular(path):
+  """Opens a file for reading that must be a regular one: a pipe would wait for ever, and a device has no end.
+
+  Returns:
+    A binary file object.
+
+  Raises:
+    OSError: it cannot be opened, or is another kind of file.
+  """
+  # Without O_NONBLOCK, opening a pipe waits for somebody who writes; to a regular file it makes no difference.
+  handle = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+  mode = os.fstat(handle).st_mode
+  if stat.S_ISREG(mode):
+    return os.fdopen(handle, 'rb')
+  os.close(handle)
+  raise OSError(errno.EINVAL, 'it is {} and no file'.format(next((kind for test, kind in _KINDS if test(mode)), '?')),
+                path)
+
+
+def read_small(path, most=1 << 26):
+  """The bytes of a regular file that a person could read; raises OSError, also if it has more than `most` bytes."""
+  with open_regular(path) as source:
+    content = source.read(most + 1)
+  if len(content) > most:
+    raise OSError(errno.EFBIG, 'it has more than {:,} bytes'.format(most), path)
+  return content
+
 
 def file_sha256(path):
-  """Hex SHA-256 of a file's bytes."""
+  """Hex SHA-256 of a regular file's bytes; raises OSError."""
   digest = hashlib.sha256()
-  with open(path, 'rb') as source:
+  with open_regular(path) as source:
     for block in iter(lambda: source.read(1 << 20), b''):
       digest.update(block)
   return digest.hexdigest()
@@ -29,11 +91,19 @@ def sync(path):
     os.close(handle)
 
 
+def create(path):
+  """Makes an empty file, in place of what has the name: a link that was planted there is removed, not followed."""
+  with contextlib.suppress(FileNotFoundError):
+    os.unlink(path)
+  os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666))
+
+
 def write_synced(path, text):
-  """Writes a file and waits until its content is on the disk."""
-  with open(path, 'w', encoding='utf-8') as target:
-    target.write(text)
-    _sync_open(target)
+  """Writes a file and waits until its content is on the disk; until then what had the name stays."""
+  with _renamed_at_end(path, durable=False) as temporary:
+    with open(temporary, 'w', encoding='utf-8') as target:
+      target.write(text)
+      _sync_open(target)
 
 
 def _sync_open(target):
@@ -66,8 +136,9 @@ def atomic(path, mode='w', durable=True):
 
 @contextlib.contextmanager
 def _renamed_at_end(path, durable):
-  """Yields a temporary name for `path`; the file of that name is renamed if the body succeeds, else removed."""
+  """Yields the name of a new file beside `path`, which is renamed to it if the body succeeds, else removed."""
   temporary = path + TEMPORARY
+  create(temporary)
   try:
     yield temporary
     os.replace(temporary, path)
@@ -84,11 +155,28 @@ def write_atomically(path, text):
     target.write(text)
 
 
-def copy_atomically(source, target):
+def append_lines(path, lines, head):
+  """Appends lines to a text file in UTF-8, which gets the line `head` first if it is new.
+
+  A link or pipe that was planted there is replaced; a line of which a kill has left a part is ended.
+  """
+  if not os.path.lexists(path) or not stat.S_ISREG(os.lstat(path).st_mode):
+    create(path)
+  with open(path, 'a+b') as target:
+    size = target.seek(0, os.SEEK_END)
+    before = head + '\n' if not size else ''
+    if size:
+      target.seek(-1, os.SEEK_END)
+      before = '' if target.read() == b'\n' else '\n'
+    target.write((before + ''.join(line + '\n' for line in lines)).encode('utf-8'))
+
+
+def copy_atomically(source, target, durable=True):
   """Copies a file as `atomic` writes one."""
-  with _renamed_at_end(target, durable=True) as temporary:
+  with _renamed_at_end(target, durable) as temporary:
     shutil.copyfile(source, temporary)
-    sync(temporary)
+    if durable:
+      sync(temporary)
 
 
 def remove(path):

@@ -20,14 +20,14 @@ import os
 from albert.common.errors import UserError
 from albert.common import files
 from albert.dataset.record_format import REFERENCE
+from albert.dataset import small_files
+from albert.dataset.small_files import FORMAT_VERSION
+from albert.dataset.small_files import HELDOUT  # noqa: F401, part of this module's interface
+from albert.dataset.small_files import TRAIN
 
 DATASET_FILE = 'dataset.json'
 VOCAB_FILE = 'vocab.txt'
 TOKEN_COUNTS_FILE = 'token_counts.txt'
-FORMAT_VERSION = 1
-
-TRAIN = 'train'
-HELDOUT = 'heldout'
 
 
 def shard_name(split, index, count):
@@ -58,10 +58,11 @@ class DatasetInfo:
     shards: {'train': [Shard], 'heldout': [Shard]}, in order.
     settings: how it was made (masked_lm_prob, dupe_factor, short_seq_prob, random_seed, ...).
     statistics: counts of documents, tokens, records, ... that were read, written or skipped.
+    digests: {name: hex SHA-256} of token counts and lengths; empty in data sets that are older.
   """
 
   def __init__(self, folder, max_seq_length, max_predictions_per_seq, vocab_size, vocab_sha256, shards,
-               settings=None, statistics=None):
+               settings=None, statistics=None, digests=None):
     self.folder = folder
     self.max_seq_length = max_seq_length
     self.max_predictions_per_seq = max_predictions_per_seq
@@ -70,6 +71,7 @@ class DatasetInfo:
     self.shards = shards
     self.settings = settings or {}
     self.statistics = statistics or {}
+    self.digests = digests or {}
 
   @property
   def record_format(self):
@@ -98,9 +100,13 @@ class DatasetInfo:
     return hashlib.sha256(json.dumps(described).encode('utf-8')).hexdigest()
 
   def save(self):
-    """Writes `dataset.json`, which exists only when it is complete."""
+    """Writes `dataset.json`, which exists only when it is complete; notes digests of the small files that are there."""
+    names = [TOKEN_COUNTS_FILE] + [os.path.basename(lengths_file(path)) for path in self.paths(TRAIN)]
+    self.digests = {name: files.file_sha256(os.path.join(self.folder, name)) for name in names
+                    if os.path.exists(os.path.join(self.folder, name))}
+    said = self._to_json()
     with files.atomic(os.path.join(self.folder, DATASET_FILE)) as target:
-      json.dump(self._to_json(), target, ensure_ascii=False, indent=1)
+      json.dump(dict(said, sha256=small_files.description_sha256(said)), target, ensure_ascii=False, indent=1)
       target.write('\n')
 
   def _to_json(self):
@@ -113,6 +119,7 @@ class DatasetInfo:
         ('settings', self.settings),
         ('statistics', self.statistics),
         ('shards', {split: [shard._asdict() for shard in shards] for split, shards in self.shards.items()}),
+        ('digests', self.digests),
     ])
 
   @classmethod
@@ -120,21 +127,19 @@ class DatasetInfo:
     """Reads `folder`/dataset.json.
 
     Raises:
-      UserError: absent, not JSON, another format version, or a key is missing.
+      UserError: absent, or anything that the data tool does not write, see small_files.read_description.
     """
     path = os.path.join(folder, DATASET_FILE)
-    if not os.path.exists(path):
+    if not os.path.lexists(path):
       raise UserError('expected a data set with {} in {}, found none; make one with "make data" '
-                      'or name its folder (DATA=...)'.format(DATASET_FILE, folder))
-    try:
-      with open(path, encoding='utf-8') as source:
-        raw = json.load(source)
-      if raw['format_version'] != FORMAT_VERSION:
-        raise UserError('{}: expected format_version {}, found {}; make the data set again'.format(
-            path, FORMAT_VERSION, raw['format_version']))
-      shards = {split: [Shard(**shard) for shard in entries] for split, entries in raw['shards'].items()}
-      return cls(folder, raw['max_seq_length'], raw['max_predictions_per_seq'], raw['vocab_size'],
-                 raw['vocab_sha256'], shards, raw['settings'], raw['statistics'])
-    except (ValueError, KeyError, TypeError) as error:
-      raise UserError('{}: expected the output of tools.create_pretraining_data, found a file that cannot '
-                      'be read ({!r}); make the data set again'.format(path, error))
+                      'or name its folder (DATA=...)'.format(DATASET_FILE, files.shown(folder)))
+    raw = small_files.read_description(path)
+    shards = {split: [Shard(**shard) for shard in entries] for split, entries in raw['shards'].items()}
+    return cls(folder, raw['max_seq_length'], raw['max_predictions_per_seq'], raw['vocab_size'],
+               raw['vocab_sha256'], shards, raw['settings'], raw['statistics'], raw.get('digests'))
+
+  def lengths(self, number):
+    """Lengths of the records of a training shard, uint16 [records, 2] of tokens and labels; None without good ones."""
+    path = lengths_file(self.paths(TRAIN)[number])
+    return small_files.read_lengths(path, self.shards[TRAIN][number].records, self.max_seq_length,
+                                    self.max_predictions_per_seq, self.digests.get(os.path.basename(path)))

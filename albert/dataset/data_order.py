@@ -11,6 +11,7 @@ import numpy as np
 
 from albert.common.errors import UserError
 from albert.dataset import contract
+from albert.dataset import examples
 from albert.dataset import lost_records
 
 
@@ -88,9 +89,14 @@ class Order:
     return [(self._shards[shard].file, index) for shard, number in itertools.islice(self.places(used), count)
             for index in self._indices(shard, number)]
 
-  def reader(self):
-    """A lost_records.Reader of the training records, for read()."""
-    return lost_records.Reader(self.info, contract.TRAIN, self.lost)
+  def reader(self, features=None):
+    """A lost_records.Reader of the training records, for read().
+
+    Args:
+      features: record_format.FeatureSpecs that records must have if they are not compact; None: anything is a record.
+    """
+    form = features and examples.Form.of(self.info, contract.TRAIN, features)
+    return lost_records.Reader(self.info, contract.TRAIN, self.lost, form)
 
   def read(self, reader, shard, number):
     """The records of a unit that can be read, a list of bytes; if it has none, those of another that has.

@@ -1,14 +1,30 @@
-"""Reading a data set of which some records may be damaged: each is logged once, too many end the run."""
+"""Reading a data set of which some records may be damaged: each is logged once, too many end the run.
+
+A record is lost if it is not in its file, has another checksum, or has not the form of the data set (examples.Form).
+The latter is found before a record is used for the first time, of _REGION records at once, and then remembered under
+the checksum of the file: in memory, and in the folder of the run for its next start.
+"""
 
 import logging
 import os
 
 from albert.common.errors import UserError
+from albert.common import files
+from albert.dataset import small_files
+from albert.dataset.tfrecord import FRAME_BYTES
 from albert.dataset.tfrecord import ShardFile
 
 LOST_RECORDS_FILE = 'lost_records.tsv'
+CHECKED_RECORDS_FILE = 'checked_records.tsv'
 # The largest part of a data set that may be lost. Beyond it the run would train on another data set than it names.
 MOST_LOST = 0.001
+
+_LOST_HEAD = 'shard\trecord\tsize-mtime\treason'
+_CHECKED_HEAD = 'shard\tform-checksum-size-region'
+# Records whose form is checked together: a file of the data tool. Those of others may be much longer.
+_REGION = 8192
+# Of these, so many at once: they are in memory, and fit into the processor's cache.
+_BLOCK = 256
 
 _LOG = logging.getLogger('albert')
 
@@ -22,14 +38,18 @@ class LostRecords:
   """
 
   def __init__(self, info, folder=None):
-    """info: contract.DatasetInfo; folder: of the run, where lost_records.tsv is kept across restarts, or None."""
+    """info: contract.DatasetInfo; folder: of the run, where what is found is kept across restarts, or None."""
     self.failure = None
     self.remedy = 'others take their place'
     self._info = info
-    self._total = sum(shard.records for shards in info.shards.values() for shard in shards)
+    self.most = MOST_LOST * sum(shard.records for shards in info.shards.values() for shard in shards)
     self._lost = set()
     self._file = folder and os.path.join(folder, LOST_RECORDS_FILE)
-    self._load()
+    self._checked_file = folder and os.path.join(folder, CHECKED_RECORDS_FILE)
+    self._good = set()  # keys of regions without a misfit
+    self._misfits = {}  # {key: {index: why}} of regions that were checked by this process and have some
+    if folder:
+      self._load()
 
   def __len__(self):
     return len(self._lost)
@@ -38,13 +58,14 @@ class LostRecords:
     return file_and_index in self._lost
 
   def _load(self):
-    if not self._file or not os.path.exists(self._file):
-      return
-    with open(self._file, encoding='utf-8') as source:
-      for line in source.read().split('\n')[1:-1]:
-        file, index, stamp, _ = line.split('\t', 3)
-        if stamp == self._stamp(file):  # a file that was restored since has lost nothing
-          self._lost.add((file, int(index)))
+    entries, unfit = small_files.read_lost_records(
+        self._file, [shard for shards in self._info.shards.values() for shard in shards])
+    # A file that was restored since has lost nothing.
+    self._lost = {(file, index) for file, index, stamp in entries if stamp == self._stamp(file)}
+    self._good = small_files.read_checked_records(self._checked_file)
+    if unfit:
+      _LOG.warning('%s: expected a line for each record that was lost, found %s that say something else; they are '
+                   'left out', self._file, '{:,}'.format(unfit))
 
   def _stamp(self, file):
     try:
@@ -57,35 +78,67 @@ class LostRecords:
     """Counts records that cannot be read.
 
     Args:
-      file: name of the shard; indices: list of ints, of the records in it; reason: in words.
+      file: name of the shard; indices: list or range of ints, of the records in it; reason: in words.
 
     Raises:
       UserError: more than MOST_LOST of the data set is lost.
     """
+    if len(indices) > self.most:  # they may be more than there is room for: dataset.json says so
+      self._fail(file, indices, reason, len(indices))
     fresh = [index for index in indices if (file, index) not in self._lost]
     self._lost.update((file, index) for index in fresh)
-    if len(self._lost) > MOST_LOST * self._total:
-      self.failure = UserError(
-          '{}: expected at least {:.1%} of the {:,} records of this data set to be readable, found {} of this file '
-          'lost ({}), {:,} in all; restore the file or make the data set again'.format(
-              os.path.join(self._info.folder, file), 1.0 - MOST_LOST, self._total, _ranges(indices), reason,
-              len(self._lost)))
-      raise self.failure
+    if len(self._lost) > self.most:
+      self._fail(file, indices, reason, len(self._lost))
     if fresh:
       _LOG.warning('lost: %s of %s (%s); %s', _ranges(fresh), file, reason, self.remedy)
       self._append(file, fresh, reason)
 
+  def _fail(self, file, indices, reason, count):
+    self.failure = UserError(
+        '{}: expected at least {:.1%} of the {:,} records of this data set to be readable, found {} of this file '
+        'lost ({}), {:,} in all; restore the file or make the data set again'.format(
+            files.shown(os.path.join(self._info.folder, file)), 1.0 - MOST_LOST, round(self.most / MOST_LOST),
+            _ranges(indices), reason, count))
+    raise self.failure
+
   def _append(self, file, indices, reason):
-    if not self._file:
-      return
-    head = [] if os.path.exists(self._file) else ['shard\trecord\tsize-mtime\treason']
-    lines = ['{}\t{}\t{}\t{}'.format(file, index, self._stamp(file), reason) for index in indices]
-    with open(self._file, 'a', encoding='utf-8') as target:
-      target.write('\n'.join(head + lines) + '\n')
+    if self._file:
+      files.append_lines(self._file, ['{}\t{}\t{}\t{}'.format(files.shown(file), index, self._stamp(file), reason)
+                                      for index in indices], _LOST_HEAD)
+
+  def misfits(self, name, file, form, region):
+    """{index: why} of the records of a region that do not have the form.
+
+    Args:
+      name: of the shard. file: ShardFile. form: examples.Form. region: indices of its records // _REGION.
+    """
+    key = '{}-{}-{}'.format(form.digest[:16], file.checksum, region)
+    if key not in self._good and key not in self._misfits:
+      found = _find_misfits(file, form, range(region * _REGION, min(file.records, (region + 1) * _REGION)))
+      if found:
+        self._misfits[key] = found
+      else:
+        self._good.add(key)
+        if self._checked_file:
+          files.append_lines(self._checked_file, ['{}\t{}'.format(files.shown(name), key)], _CHECKED_HEAD)
+    return self._misfits.get(key, {})
+
+
+def _find_misfits(file, form, indices):
+  """{index: why} of records that can be read but do not have the form."""
+  misfits = {}
+  for first in range(0, len(indices), _BLOCK):
+    read = [(index, file.read(index)[0]) for index in indices[first:first + _BLOCK]]
+    read = [(index, record) for index, record in read if record is not None]
+    found = form.misfits([record for _, record in read])
+    misfits.update((read[place][0], why) for place, why in found.items())
+  return misfits
 
 
 def _ranges(indices):
   """[3, 4, 5, 9] as 'record 3-5, 9'."""
+  if isinstance(indices, range):
+    return 'record {}-{}'.format(indices[0], indices[-1])
   parts = []
   for index in sorted(indices):
     if parts and parts[-1][1] == index - 1:
@@ -99,12 +152,13 @@ def _ranges(indices):
 class Reader:
   """Reads records of a split one at a time; the file of the last one stays open."""
 
-  def __init__(self, info, split, lost):
-    """info: contract.DatasetInfo; split: 'train' or 'heldout'; lost: LostRecords."""
+  def __init__(self, info, split, lost, form=None):
+    """info: contract.DatasetInfo; split: 'train' or 'heldout'; lost: LostRecords; form: examples.Form, None for any."""
     self._shards = info.shards[split]
     self._paths = info.paths(split)
-    self._lost = lost
+    self._lost, self._form = lost, form
     self._shard, self._file = None, None
+    self._looked_at, self._misfits = set(), {}
 
   def read(self, shard, index):
     """Record `index` of shard number `shard` as bytes; None if it is lost, which is counted.
@@ -113,30 +167,50 @@ class Reader:
       UserError: more than MOST_LOST of the data set is lost.
     """
     if shard != self._shard:
-      self.close()
-      self._shard, self._file = shard, ShardFile(self._paths[shard], self._shards[shard].records)
-      self._file.report(self._shards[shard].file, self._lost)
+      self._open(shard)
+    if self._form is not None and index // _REGION not in self._looked_at:
+      self._look_at(index // _REGION)
     record, reason = self._file.read(index)
+    if index in self._misfits:
+      record, reason = None, self._misfits[index]
     if record is None:
       self._lost.add(self._shards[shard].file, [index], reason)
     return record
+
+  def _open(self, shard):
+    self.close()
+    self._shard, self._file = shard, ShardFile(self._paths[shard], self._shards[shard].records)
+    self._file.report(self._shards[shard].file, self._lost)
+
+  def _look_at(self, region):
+    self._looked_at.add(region)
+    self._misfits.update(self._lost.misfits(self._shards[self._shard].file, self._file, self._form, region))
 
   def close(self):
     """Closes the file."""
     if self._file:
       self._file.close()
       self._shard, self._file = None, None
+      self._looked_at, self._misfits = set(), {}
 
 
 def check_files(info, lost):
-  """Finds the lost records of files that are absent or differ in size from dataset.json. Reads no intact file.
+  """Finds the lost records of files that are absent or have not the size that they should. Reads no intact file.
 
   Raises:
-    UserError: more than MOST_LOST of the data set is lost.
+    UserError: more than MOST_LOST of the data set is lost, or dataset.json has more records than fit into the files.
   """
   for split, shards in sorted(info.shards.items()):
     for shard, path in zip(shards, info.paths(split)):
-      if not os.path.exists(path) or shard.bytes not in (None, os.path.getsize(path)):
+      try:
+        with files.open_regular(path) as source:
+          size, reason = os.fstat(source.fileno()).st_size, 'the file has {:,} bytes'
+      except OSError as error:
+        size, reason = None, error.strerror
+      possible = (size or 0) // FRAME_BYTES
+      if shard.records - possible > lost.most:
+        lost.add(shard.file, range(possible, shard.records), reason.format(size))
+      if size is None or shard.bytes not in (None, size):
         file = ShardFile(path, shard.records)
         file.report(shard.file, lost)
         file.close()

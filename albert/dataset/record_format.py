@@ -1,26 +1,25 @@
 """The record: names, kinds and lengths of its features, for writer, reader and tests.
 
-Legend: S = max_seq_length, P = max_predictions_per_seq.
+Legend: S = max_seq_length, P = max_predictions_per_seq, V = size of the vocabulary.
 """
 
 import collections
 
 # One feature of a record. kind: 'int64', 'float32' or 'bytes', as in tf.train.Feature. length: 'S', 'P' or a number; if
-# kind is 'bytes', the type of the numbers in them instead.
-FeatureSpec = collections.namedtuple('FeatureSpec', ['name', 'kind', 'length'])
+# kind is 'bytes', the type of the numbers in them instead. below: numbers of kind 'int64' lie from 0 to one below this,
+# which is 'S', 'V' or a number; None: any that are not negative.
+FeatureSpec = collections.namedtuple('FeatureSpec', ['name', 'kind', 'length', 'below'], defaults=[None])
 
 # The reference format. next_sentence_labels holds the sentence order: 1 = the two segments are swapped.
 REFERENCE_FEATURES = (
-    FeatureSpec('input_ids', 'int64', 'S'),
-    FeatureSpec('input_mask', 'int64', 'S'),
-    FeatureSpec('segment_ids', 'int64', 'S'),
-    FeatureSpec('masked_lm_positions', 'int64', 'P'),
-    FeatureSpec('masked_lm_ids', 'int64', 'P'),
+    FeatureSpec('input_ids', 'int64', 'S', 'V'),
+    FeatureSpec('input_mask', 'int64', 'S', 2),
+    FeatureSpec('segment_ids', 'int64', 'S', 2),
+    FeatureSpec('masked_lm_positions', 'int64', 'P', 'S'),
+    FeatureSpec('masked_lm_ids', 'int64', 'P', 'V'),
     FeatureSpec('masked_lm_weights', 'float32', 'P'),
-    FeatureSpec('next_sentence_labels', 'int64', 1),
+    FeatureSpec('next_sentence_labels', 'int64', 1, 2),
 )
-# Those whose values are ids of the vocabulary.
-TOKEN_ID_FEATURES = ('input_ids', 'masked_lm_ids')
 # Written as well, read only by tools: 1 where a word starts.
 TOKEN_BOUNDARY = FeatureSpec('token_boundary', 'int64', 'S')
 WRITTEN_FEATURES = REFERENCE_FEATURES + (TOKEN_BOUNDARY,)
@@ -36,7 +35,7 @@ COMPACT_FEATURES = (
     # that many tokens or more, and at [CLS] and [SEP].
     FeatureSpec('word_lengths', 'bytes', 'uint8'),
     FeatureSpec('second_segment', 'int64', 1),  # the position of the first token of B
-    FeatureSpec('next_sentence_labels', 'int64', 1),
+    FeatureSpec('next_sentence_labels', 'int64', 1, 2),
     FeatureSpec('record_index', 'int64', 1),  # in its split
 )
 UNMASKABLE = 255

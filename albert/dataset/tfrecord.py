@@ -12,6 +12,7 @@ import struct
 import google_crc32c
 
 from albert.common.errors import UserError
+from albert.common import files
 
 FRAME_BYTES = 16  # around a record: length, crc, crc
 
@@ -39,7 +40,7 @@ def read_records(path):
     UserError: the file cannot be opened, ends within a record, or a checksum does not match.
   """
   try:
-    with open(path, 'rb') as source:
+    with files.open_regular(path) as source:
       number = 0
       while True:
         head = source.read(_HEADER.size)
@@ -118,9 +119,8 @@ def find_frames(path, expected=None):
   Raises:
     OSError: it cannot be read.
   """
-  source = os.open(path, os.O_RDONLY)
-  try:
-    headers, offset, offsets, gaps = _Headers(source), 0, array.array('q'), []
+  with files.open_regular(path) as source:
+    headers, offset, offsets, gaps = _Headers(source.fileno()), 0, array.array('q'), []
     while offset < headers.size:
       length = headers.length_at(offset)
       if length is None:
@@ -129,8 +129,6 @@ def find_frames(path, expected=None):
       else:
         offsets.append(offset)
         offset += length + FRAME_BYTES
-  finally:
-    os.close(source)
   return (offsets if expected is None else _with_lost(offsets, gaps, expected)), len(gaps)
 
 
@@ -148,16 +146,21 @@ def _with_lost(offsets, gaps, expected):
 
 
 class ShardFile:
-  """One file, open for reading records in any order. A file that cannot be opened has lost all its records."""
+  """One file, open for reading records in any order. A file that cannot be opened has lost all its records.
+
+  Attributes:
+    path: str. records: int.
+  """
 
   def __init__(self, path, records):
     """records: number of records that it had when it was made."""
-    self.path = path
-    self._source = None
+    self.path, self.records = path, records
+    self._file = self._source = self._checksum = None
     self._offsets = array.array('q', [-1]) * records
     self._reason = 'wrong length, or the file ends within it'
     try:
-      self._source = os.open(path, os.O_RDONLY)
+      self._file = files.open_regular(path)
+      self._source = self._file.fileno()
       self._offsets, _ = find_frames(path, records)
       self._offsets.append(os.fstat(self._source).st_size)
       os.posix_fadvise(self._source, 0, 0, os.POSIX_FADV_WILLNEED)  # records are read in random order
@@ -183,7 +186,18 @@ class ShardFile:
     if 0 < size <= _BLOCK_BYTES:
       return size
     # The next record is lost, there is damage between the two, or this one is very long.
-    return FRAME_BYTES + _HEADER.unpack(os.pread(self._source, _HEADER.size, self._offsets[index]))[0]
+    length = _HEADER.unpack(os.pread(self._source, _HEADER.size, self._offsets[index]))[0]
+    return min(length + FRAME_BYTES, self._offsets[-1])  # no more than the file had when it was opened
+
+  @property
+  def checksum(self):
+    """Stands for the content: a str that is another one for another content, whatever the file is called; or None."""
+    if self._checksum is None and self._source is not None:
+      crc = 0
+      for offset in range(0, self._offsets[-1], _BLOCK_BYTES):
+        crc = google_crc32c.extend(crc, os.pread(self._source, _BLOCK_BYTES, offset))
+      self._checksum = '{:08x}-{}'.format(crc, self._offsets[-1])
+    return self._checksum
 
   def report(self, file, lost):
     """Adds the records that are not in the file to `lost`, a LostRecords. file: name of the shard."""
@@ -191,6 +205,6 @@ class ShardFile:
 
   def close(self):
     """Closes the file."""
-    if self._source is not None:
-      os.close(self._source)
-      self._source = None
+    if self._file is not None:
+      self._file.close()
+      self._file = self._source = None

@@ -12,6 +12,7 @@ import re
 import unicodedata
 
 from albert.common.errors import UserError
+from albert.common import files
 
 PAD, UNK, CLS, SEP, MASK = '[PAD]', '[UNK]', '[CLS]', '[SEP]', '[MASK]'
 SPECIAL_TOKENS = (PAD, UNK, CLS, SEP, MASK)
@@ -89,7 +90,7 @@ class Vocabulary:
       UserError: no such file, not UTF-8, or a special token is missing.
     """
     try:
-      with open(path, 'rb') as source:
+      with files.open_regular(path) as source:
         content = source.read()
       # Split at '\n' only: vocabularies hold U+2028 as a token, and splitlines() would shift every id after it.
       lines = content.decode('utf-8-sig').split('\n')

@@ -2,10 +2,10 @@
 
 import os
 
-import tensorflow as tf
-
 from albert.common.errors import UserError
+from albert.common import files
 from albert.dataset import contract
+from albert.dataset import examples
 from albert.dataset import record_format
 from albert.dataset import tfrecord
 from albert.input import checking
@@ -40,30 +40,35 @@ def _count_records(path):
     offsets, gaps = tfrecord.find_frames(path)
   except OSError as error:
     raise UserError('{}: expected a TFRecord file, found that it cannot be read ({}); correct the path'.format(
-        path, error.strerror))
+        files.shown(path), error.strerror))
   if gaps:
     raise UserError('{}: expected a TFRecord file, found one that is truncated or corrupt after record {}; restore it '
-                    'or make the data set again'.format(path, len(offsets)))
+                    'or make the data set again'.format(files.shown(path), len(offsets)))
   return len(offsets)
 
 
 def _shapes_of_first_record(path):
   """(S, P) of the first record of a TFRecord file in the reference format."""
+  file = tfrecord.ShardFile(path, 1)
+  record, problem = file.read(0)
+  file.close()
+  if record is None and not os.path.getsize(path):
+    raise UserError('{}: expected TFRecords, found an empty file; make the data set again'.format(files.shown(path)))
   try:
-    example = tf.train.Example.FromString(next(tf.io.tf_record_iterator(path)))
-  except StopIteration:
-    raise UserError('{}: expected TFRecords, found an empty file; make the data set again'.format(path))
-  except Exception as error:  # protobuf and TensorFlow have no common class for "these bytes are wrong"
+    if record is None:
+      raise ValueError(problem)
+    values = examples.parse(record)
+  except ValueError as error:
     raise UserError('{}: expected TFRecords in the reference format, found bytes that cannot be read ({}); '
-                    'check that it is the right file'.format(path, str(error).split('\n')[0]))
-  missing = [spec.name for spec in record_format.REFERENCE_FEATURES if spec.name not in example.features.feature]
+                    'check that it is the right file'.format(files.shown(path), error))
+  missing = [spec.name for spec in record_format.REFERENCE_FEATURES if spec.name not in values]
   if missing:
     raise UserError('{}: expected the features of the reference format, found none named {}; '
-                    'make the data set with tools.create_pretraining_data'.format(path, ', '.join(missing)))
-  return tuple(_length_of(example, unit) for unit in ('S', 'P'))
+                    'make the data set with tools.create_pretraining_data'.format(
+                        files.shown(path), ', '.join(missing)))
+  return tuple(len(values[_feature_of(unit)]) for unit in ('S', 'P'))
 
 
-def _length_of(example, unit):
-  """How many values the features of an Example have whose length is `unit`, S or P."""
-  name = next(spec.name for spec in record_format.REFERENCE_FEATURES if spec.length == unit)
-  return len(example.features.feature[name].int64_list.value)
+def _feature_of(unit):
+  """Name of a feature that has `unit` values, S or P."""
+  return next(spec.name for spec in record_format.REFERENCE_FEATURES if spec.length == unit)

@@ -3,14 +3,11 @@
 import contextlib
 import os
 
-from google.protobuf import message
-import tensorflow as tf
-
 from albert.common.errors import UserError
 from albert.common import files
 from albert.dataset import contract
+from albert.dataset import examples
 from albert.dataset import lost_records
-from albert.dataset import record_format
 from albert.input import packed_rows
 
 
@@ -51,54 +48,24 @@ def check_readable(info, vocab_size=None):
 
   Args:
     info: contract.DatasetInfo.
-    vocab_size: V; ids must be below it. None: any id is accepted.
+    vocab_size: V; ids must be below it. None: that of the data set, or any if it does not say.
   """
   lost = lost_records.LostRecords(info)
   for split in (contract.TRAIN, contract.HELDOUT):
-    lengths_of = _expected_lengths(info, split)
+    form = examples.Form.of(info, split, vocab_size=vocab_size)
     with contextlib.closing(lost_records.Reader(info, split, lost)) as reader:
       for number, (shard, path) in enumerate(zip(info.shards[split], info.paths(split))):
-        packed_as = packed_rows.read_lengths(info, number) if split == contract.TRAIN else None
+        packed_as = info.lengths(number) if split == contract.TRAIN else None
         for index in range(shard.records):
           record = reader.read(number, index)
           if record is None:
             continue
-          _check_record(record, lengths_of, path, index, vocab_size)
+          problem = form.problem_with(record)
+          if problem is not None:
+            raise UserError('{}: expected the features, lengths and vocabulary of the data set in record {}, found {}; '
+                            'restore the file or make the data set again'.format(path, index, problem))
           if packed_as is not None:
             _check_length(record, packed_as[index].tolist(), path, index)
-
-
-def _expected_lengths(info, split):
-  """{feature: the number of its values} in the records of a split."""
-  if info.record_format == record_format.COMPACT and split == contract.TRAIN:
-    return {spec.name: 1 for spec in record_format.COMPACT_FEATURES}
-  return {spec.name: record_format.feature_length(spec, info.max_seq_length, info.max_predictions_per_seq)
-          for spec in record_format.REFERENCE_FEATURES}
-
-
-def _check_record(record, expected_lengths, path, index, vocab_size):
-  try:
-    values = tf.train.Example.FromString(record).features.feature
-  except message.DecodeError as error:
-    raise UserError('{}: expected a tf.train.Example in record {}, found something else ({}); restore the file or make '
-                    'the data set again'.format(path, index, error))
-  for name, expected in expected_lengths.items():
-    length = max(len(values[name].int64_list.value), len(values[name].float_list.value),
-                 len(values[name].bytes_list.value))
-    if length != expected:
-      raise UserError('{}: expected {} values of {} in record {}, found {}; restore the file or make the data set '
-                      'again'.format(path, expected, name, index, length))
-  if vocab_size is not None:
-    _check_ids(values, path, index, vocab_size)
-
-
-def _check_ids(values, path, index, vocab_size):
-  for name in record_format.TOKEN_ID_FEATURES:
-    ids = values[name].int64_list.value
-    if ids and not 0 <= min(ids) <= max(ids) < vocab_size:
-      raise UserError('{}: expected {} of 0 to {}, the vocabulary of the model (AlbertConfig.vocab_size={}), found {} '
-                      'in record {}; set the vocabulary size that the file was made with'.format(
-                          path, name, vocab_size - 1, vocab_size, max(ids) if min(ids) >= 0 else min(ids), index))
 
 
 def _check_length(record, expected, path, index):

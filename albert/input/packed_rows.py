@@ -8,7 +8,6 @@ table: its row goes without it, and all others stay as they are.
 import contextlib
 import logging
 import os
-import zipfile
 
 import numpy as np
 import tensorflow as tf
@@ -18,29 +17,13 @@ from albert.common import files
 from albert.dataset import contract
 from albert.dataset import data_order
 from albert.dataset import packing
+from albert.dataset import record_format
+from albert.dataset import small_files
 
 # In the folder of the run, where the data set has no lengths: those that were counted, for the next start.
 COUNTED_FILE = 'record_lengths-{}.npz'
 
 _LOG = logging.getLogger('albert')
-
-
-def read_lengths(info, shard):
-  """Lengths of the records of training shard number `shard` as the data set keeps them.
-
-  Returns:
-    uint16 array [records, 2] of tokens and labels, or None if there are none that can be those of its records.
-  """
-  try:
-    lengths = np.load(contract.lengths_file(info.paths(contract.TRAIN)[shard]))
-  except (OSError, ValueError, EOFError):
-    return None
-  return lengths if _are_possible(lengths, info, shard) else None
-
-
-def _are_possible(lengths, info, shard):
-  return (lengths.dtype == np.uint16 and lengths.shape == (info.shards[contract.TRAIN][shard].records, 2)
-          and np.all(lengths[:, 0] > 0) and np.all(lengths <= [info.max_seq_length, info.max_predictions_per_seq]))
 
 
 def length_of(record):
@@ -108,7 +91,7 @@ class RowOrder(data_order.Order):
       raise self.lost.failure
 
   def _lengths(self, shard):
-    lengths = read_lengths(self.info, shard)
+    lengths = self.info.lengths(shard)
     if lengths is None and shard not in self._counted:
       self._counted = self._read_counted()
     if lengths is None and shard not in self._counted:
@@ -118,13 +101,13 @@ class RowOrder(data_order.Order):
 
   def _count(self):
     """Counts the lengths of the shards that have none. A record that is lost is given a row of its own."""
-    missing = [number for number in range(len(self._shards)) if read_lengths(self.info, number) is None]
+    missing = [number for number in range(len(self._shards)) if self.info.lengths(number) is None]
     _LOG.info('counting the tokens of %s records: %d of %d shards have no lengths beside them, which the data tool '
               'writes', '{:,}'.format(sum(self._shards[number].records for number in missing)), len(missing),
               len(self._shards))
     full = self.info.max_seq_length, self.info.max_predictions_per_seq
     counted = {}
-    with contextlib.closing(self.reader()) as reader:
+    with contextlib.closing(self.reader(record_format.REFERENCE_FEATURES)) as reader:
       for number in missing:
         records = (reader.read(number, index) for index in range(self._shards[number].records))
         lengths = [full if record is None else length_of(record) for record in records]
@@ -135,11 +118,16 @@ class RowOrder(data_order.Order):
     if not self._file or not os.path.exists(self._file):
       return {}
     try:
-      with np.load(self._file) as source:
-        counted = {int(name): source[name] for name in source.files}
-    except (OSError, ValueError, EOFError, zipfile.BadZipFile):
+      with files.open_regular(self._file) as source:
+        counted = {int(name): lengths for name, lengths in np.load(source).items()}
+    except Exception:  # zip files, their compression and numpy's headers have no common class for "this is damaged"
       return {}
-    return {number: lengths for number, lengths in counted.items() if _are_possible(lengths, self.info, number)}
+    return {number: lengths for number, lengths in counted.items() if self._are_possible(number, lengths)}
+
+  def _are_possible(self, number, lengths):
+    return (0 <= number < len(self._shards) and lengths.dtype == np.uint16
+            and lengths.shape == (self._shards[number].records, 2)
+            and small_files.are_possible(lengths, self.info.max_seq_length, self.info.max_predictions_per_seq))
 
   def _write_counted(self):
     if self._file and self._keep:

@@ -15,7 +15,9 @@ import os
 import re
 import shutil
 
+from google.protobuf import text_format
 import tensorflow as tf
+from tensorflow.python.training import checkpoint_state_pb2
 
 from albert.common.errors import UserError
 from albert.common import files
@@ -55,8 +57,24 @@ def step_of(checkpoint):
 
 
 def pointed_to(folder):
-  """Prefix of the checkpoint that TensorFlow's own file in `folder` names, or None."""
-  return tf.train.latest_checkpoint(folder)
+  """Prefix of the checkpoint in `folder` that TensorFlow's own file there names, or None.
+
+  Of a path only the last part counts: the file of a copied or moved run still holds the old one, and one that leads
+  elsewhere is not followed.
+  """
+  name = os.path.basename(_named_in(folder) or '')
+  prefix = os.path.join(folder, name)
+  # One file: the format of TensorFlow 0.x.
+  return prefix if name and (os.path.exists(prefix + '.index') or os.path.isfile(prefix)) else None
+
+
+def _named_in(folder):
+  """The path in TensorFlow's own file in `folder`, or None if there is no such file or a damaged one."""
+  try:
+    content = files.read_small(os.path.join(folder, POINTER_FILE), 1 << 20).decode('utf-8')
+    return text_format.Merge(content, checkpoint_state_pb2.CheckpointState()).model_checkpoint_path or None
+  except (OSError, ValueError, text_format.ParseError):
+    return None
 
 
 def latest(folder):
@@ -80,11 +98,10 @@ def find(path):
 
 
 def _candidates_in(folder):
-  """Prefixes to try: what TensorFlow's file names, in the folder or elsewhere; without it the only checkpoint there."""
-  state = tf.train.get_checkpoint_state(folder)
-  if state:
-    # The folder first: the file of a copied or moved run still holds the old path.
-    return [os.path.join(folder, os.path.basename(state.model_checkpoint_path)), state.model_checkpoint_path]
+  """Prefixes to try: what TensorFlow's file names; without it the only checkpoint there."""
+  pointed = pointed_to(folder)
+  if pointed:
+    return [pointed]
   indexes = glob.glob(os.path.join(glob.escape(folder), '*.index'))
   return [_ENDING.sub('', indexes[0])] if len(indexes) == 1 else []
 
@@ -92,10 +109,9 @@ def _candidates_in(folder):
 def read_manifest(prefix):
   """What the manifest of a checkpoint says, as a dict; None if it has none or a damaged one."""
   try:
-    with open(prefix + MANIFEST, encoding='utf-8') as source:
-      manifest = json.load(source)
+    manifest = json.loads(files.read_small(prefix + MANIFEST).decode('utf-8'))
     said = manifest.pop('sha256')
-  except (OSError, ValueError, KeyError, AttributeError, TypeError):
+  except (OSError, ValueError, KeyError, AttributeError, TypeError, RecursionError):
     return None
   return manifest if said == _checksum(manifest) else None
 
@@ -111,14 +127,23 @@ def problem_with(prefix):
   if manifest is None:
     return 'its manifest is damaged'
   for name, said in sorted(manifest['files'].items()):
+    if not (files.is_plain_name(name) and name.startswith(os.path.basename(prefix) + '.')):
+      return 'its manifest names {!r:.80}, which is none of its files'.format(name)
     path = os.path.join(os.path.dirname(prefix), name)
     if not os.path.exists(path):
       return '{} is missing'.format(name)
     if os.path.getsize(path) != said['bytes']:
       return '{} has {:,} bytes instead of {:,}'.format(name, os.path.getsize(path), said['bytes'])
-    if files.file_sha256(path) != said['sha256']:
+    if not _has_checksum(path, said['sha256']):
       return '{} has another checksum'.format(name)
   return None
+
+
+def _has_checksum(path, sha256):
+  try:
+    return files.file_sha256(path) == sha256
+  except OSError:  # a pipe, a device, or nobody's to read
+    return False
 
 
 def is_good(prefix):
@@ -144,7 +169,7 @@ def newest_good(folder):
   if steps:
     raise UserError('{}: expected a checkpoint that is what its manifest says, found {}, all damaged; restore one, or '
                     'move them away to start from the beginning'.format(folder, ', '.join(map(str, steps))))
-  return tf.train.latest_checkpoint(folder)
+  return pointed_to(folder)
 
 
 def recover(folder):
@@ -153,9 +178,13 @@ def recover(folder):
   for path in glob.glob(os.path.join(glob.escape(folder), '*.tmp')):
     files.remove(path)
   good = newest_good(folder)
-  if good and good != tf.train.latest_checkpoint(folder):
+  named = _named_in(folder)
+  if good and (named is None or os.path.join(folder, named) != good):
     _LOG.warning('going on from %s', good)
     _point_to(folder, good)
+  elif named and not good:
+    _LOG.warning('%s: names %s, which is not here; removed', os.path.join(folder, POINTER_FILE), named)
+    files.remove(os.path.join(folder, POINTER_FILE))
   return good
 
 

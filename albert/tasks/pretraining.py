@@ -5,6 +5,7 @@ size, V vocabulary.
 """
 
 import collections
+import logging
 import os
 
 import numpy as np
@@ -13,12 +14,16 @@ import tensorflow as tf
 from albert.common.errors import UserError
 from albert.dataset.batch import Batch
 from albert.dataset.batch import PackedBatch
+from albert.dataset import contract
+from albert.dataset import small_files
 from albert.model import layers
 from albert import modeling
 from albert.tasks import heads
 from albert.tasks.task import Criterion
 from albert.tasks.task import HeadSize
 from albert.tasks.task import Task
+
+_LOG = logging.getLogger('albert')
 
 # Keeps the mean of no label at all from being 0 / 0, as in the reference.
 _WEIGHT_EPSILON = 1e-5
@@ -53,8 +58,7 @@ class Pretraining(Task):
 
   def __init__(self, config, info=None):
     """config: AlbertConfig with vocab_size. info: contract.DatasetInfo of the training data, if its tokens count."""
-    self._config = config
-    self._token_counts_file = info and info.token_counts_file
+    self._config, self._info = config, info
 
   def head_size(self, max_predictions_per_seq):
     return head_size(self._config, max_predictions_per_seq)
@@ -119,10 +123,21 @@ class Pretraining(Task):
         'sentence_order_accuracy': tf.metrics.mean(outputs.sentence_order_hits, example_weights)}
     metrics['total_loss'] = tuple(
         masked + order for masked, order in zip(metrics['masked_lm_loss'], metrics['sentence_order_loss']))
-    if self._token_counts_file and os.path.exists(self._token_counts_file):
-      unigram = unigram_nats(self._token_counts_file, self._config.vocab_size)
+    unigram = self._unigram_nats()
+    if unigram is not None:
       metrics['unigram_cross_entropy'] = _unigram_cross_entropy(unigram, batch, label_weights)
     return metrics
+
+  def _unigram_nats(self):
+    """unigram_nats() of the training data, or None if they do not say how often each token occurs."""
+    if self._info is None or not os.path.lexists(self._info.token_counts_file):
+      return None
+    try:
+      return unigram_nats(self._info.token_counts_file, self._config.vocab_size,
+                          self._info.digests.get(contract.TOKEN_COUNTS_FILE))
+    except UserError as error:
+      _LOG.warning('%s; the cross entropy of a unigram model is left out', error)
+      return None
 
   def line(self, figures):
     return 'loss {:.4f} (masked LM {:.4f}, sentence order {:.4f})'.format(
@@ -219,22 +234,20 @@ def _unigram_cross_entropy(unigram, batch, label_weights):
   return tf.reduce_min([value for value, _ in means]), tf.reduce_min([update for _, update in means])
 
 
-def unigram_nats(token_counts_file, vocab_size):
+def unigram_nats(token_counts_file, vocab_size, sha256=None):
   """-log p(token) with additive smoothing.
 
   Args:
     token_counts_file: a count per line, V lines.
     vocab_size: V.
+    sha256: of the file, or None if it is not known.
 
   Returns:
     float32 array [V, 4], for add-1, 0.3, 0.1 and 0.03.
 
   Raises:
-    UserError: another number of lines.
+    UserError: anything else is in it.
   """
-  counts = np.loadtxt(token_counts_file, dtype=np.float64, ndmin=1)
-  if counts.shape != (vocab_size,):
-    raise UserError('{}: expected {} counts, found {}; make the data set again'.format(
-        token_counts_file, vocab_size, counts.size))
+  counts = small_files.read_token_counts(token_counts_file, vocab_size, sha256).astype(np.float64)
   columns = [np.log(counts.sum() + vocab_size * add) - np.log(counts + add) for add in _SMOOTHING]
   return np.stack(columns, axis=1).astype(np.float32)

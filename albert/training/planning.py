@@ -79,6 +79,8 @@ def decide(where, options, make_task):
   init_checkpoint = where.init_checkpoint and loading.find(where.init_checkpoint).prefix
   checkpoint = None if where.do_train else init_checkpoint or _checkpoint_to_evaluate(where.output_dir, make_task)
   config = _model_config(info, checkpoint, where, notes)
+  for read in {info, heldout} - {None}:
+    read.vocab_size = read.vocab_size or config.vocab_size  # ids of bare files must be below it
   task = make_task(config, info)
   if where.do_train:
     directory.check(where.output_dir, config, info, options.performance)

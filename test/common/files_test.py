@@ -53,3 +53,74 @@ def test_a_file_in_the_current_folder(tmp_path, monkeypatch):
   monkeypatch.chdir(tmp_path)
   files.write_atomically('x', 'new')
   assert (tmp_path / 'x').read_text() == 'new'
+
+
+def test_a_link_that_was_planted_is_not_followed(tmp_path):
+  for make in (lambda path: files.write_atomically(path, 'new'), lambda path: files.write_synced(path, 'new'),
+               lambda path: files.copy_atomically(str(tmp_path / 'source'), path)):
+    (tmp_path / 'source').write_text('new')
+    (tmp_path / 'victim').write_text('mine')
+    for plant in (os.symlink, os.link):
+      path = str(tmp_path / 'x')
+      plant(str(tmp_path / 'victim'), path + '.tmp')
+      make(path)
+      assert (tmp_path / 'victim').read_text() == 'mine' and (tmp_path / 'x').read_text() == 'new'
+      assert not os.path.islink(path) and not os.path.lexists(path + '.tmp')
+
+
+def test_permissions_are_those_of_other_files(tmp_path):
+  (tmp_path / 'other').write_text('')
+  files.write_atomically(str(tmp_path / 'x'), '')
+  assert os.stat(str(tmp_path / 'x')).st_mode == os.stat(str(tmp_path / 'other')).st_mode
+
+
+@pytest.mark.parametrize('name', ['a', 'model.ckpt-5.index', '语料.txt', '.hidden', 'a b', 'x' * 255, '\udcce.txt'])
+def test_plain_names(name):
+  assert files.is_plain_name(name) and files.inside('f', name) == os.path.join('f', name)
+
+
+@pytest.mark.parametrize('name', ['', '.', '..', '/etc/passwd', '../x', 'a/b', 'a/', 'a\0', 'a\nb', '\ud83d', 5, None,
+                                  [], b'a'])
+def test_what_is_no_plain_name(name):
+  assert not files.is_plain_name(name)
+  with pytest.raises(ValueError, match='expected the name of a file in this folder'):
+    files.inside('f', name)
+
+
+def test_bytes_that_are_not_utf8_are_shown_escaped():
+  assert files.shown('/a/语料.txt') == '/a/语料.txt'
+  assert files.shown(os.fsdecode(b'/a/\xd3\xef.txt')) == '/a/\\xd3\\xef.txt'
+
+
+@pytest.mark.parametrize('make,kind', [
+    (os.mkfifo, 'a pipe'), (os.mkdir, 'a folder'), (lambda path: os.symlink('/dev/zero', path), 'a device'),
+    (lambda path: os.symlink('/dev/tty', path), 'a device')])
+def test_what_is_no_file_is_refused_without_waiting(tmp_path, make, kind):
+  path = str(tmp_path / 'x')
+  make(path)
+  for read in (files.open_regular, files.file_sha256, files.read_small):
+    with pytest.raises(OSError) as caught:
+      read(path)
+    assert kind in caught.value.strerror or 'tty' in os.readlink(path)
+
+
+def test_small_files_are_small(tmp_path):
+  (tmp_path / 'x').write_bytes(b'12345')
+  assert files.read_small(str(tmp_path / 'x'), 5) == b'12345'
+  with pytest.raises(OSError, match='more than 4 bytes'):
+    files.read_small(str(tmp_path / 'x'), 4)
+
+
+def test_lines_are_appended(tmp_path):
+  path = tmp_path / 'x'
+  files.append_lines(str(path), ['a', 'b'], 'head')
+  files.append_lines(str(path), ['词'], 'head')
+  assert path.read_text(encoding='utf-8') == 'head\na\nb\n词\n'
+  path.write_text('head\nhal')  # a kill
+  files.append_lines(str(path), ['a'], 'head')
+  assert path.read_text() == 'head\nhal\na\n'
+  path.unlink()
+  (tmp_path / 'victim').write_text('mine')
+  path.symlink_to(tmp_path / 'victim')
+  files.append_lines(str(path), ['a'], 'head')
+  assert path.read_text() == 'head\na\n' and (tmp_path / 'victim').read_text() == 'mine'

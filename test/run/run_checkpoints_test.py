@@ -226,3 +226,67 @@ def test_a_manifest_says_what_it_says_after_being_read(folder):
     said = json.load(source)
   assert len(said.pop('sha256')) == 64
   assert checkpoints.read_manifest(str(folder / 'model.ckpt-8')) == said
+
+
+@pytest.fixture
+def inner(tmp_path):
+  """As `folder`, with a folder around it that is this test's own."""
+  (tmp_path / 'out').mkdir()
+  for step in (4, 8):
+    save(tmp_path / 'out', step)
+  return tmp_path / 'out'
+
+
+def _says(folder, step, files_of_it):
+  """A manifest with a good checksum that names these files."""
+  path = str(folder / 'model.ckpt-{}'.format(step)) + checkpoints.MANIFEST
+  said = {'step': step, 'guard': {'record': 0}, 'files': files_of_it}
+  with open(path, 'w') as target:
+    json.dump(dict(said, sha256=checkpoints._checksum(said)), target)
+
+
+@pytest.mark.parametrize('name', ['../victim', '/dev/zero', '..', 'model.ckpt-4.index', 'checkpoint', ''])
+@pytest.mark.fault('forged: names in manifests')
+def test_a_manifest_names_files_of_its_checkpoint(inner, name):
+  (inner.parent / 'victim').write_text('')
+  _says(inner, 8, {name: {'bytes': 0, 'sha256': 'x'}})
+  assert 'none of its files' in checkpoints.problem_with(str(inner / 'model.ckpt-8'))
+  assert checkpoints.recover(str(inner)) == str(inner / 'model.ckpt-4')
+  assert (inner.parent / 'victim').exists()
+
+
+@pytest.mark.parametrize('make', [os.mkfifo, os.mkdir, lambda path: os.symlink('/dev/zero', path)])
+@pytest.mark.fault('forged: pipes and devices')
+def test_a_pipe_is_no_checkpoint(inner, make):
+  manifest = checkpoints.read_manifest(str(inner / 'model.ckpt-8'))
+  path = str(inner / 'model.ckpt-8.index')
+  os.remove(path)
+  make(path)
+  manifest['files']['model.ckpt-8.index']['bytes'] = os.path.getsize(path)
+  _says(inner, 8, manifest['files'])
+  assert checkpoints.newest_good(str(inner)) == str(inner / 'model.ckpt-4')
+
+
+@pytest.mark.parametrize('content', [
+    'model_checkpoint_path: "/another/machine/model.ckpt-8"', 'model_checkpoint_path: "../elsewhere/model.ckpt-3"', '',
+    'model_checkpoint_path: ""', 'garbage', b'\xff\xfe', 'model_checkpoint_path: "\\377"', os.mkfifo])
+@pytest.mark.fault('forged: checkpoint')
+def test_the_pointer_leads_nowhere_else(inner, content):
+  (inner.parent / 'elsewhere').mkdir()
+  save(inner.parent / 'elsewhere', 3)
+  pointer = inner / 'checkpoint'
+  pointer.unlink()
+  content(str(pointer)) if callable(content) else pointer.write_bytes(
+      content if isinstance(content, bytes) else content.encode())
+  assert checkpoints.latest(str(inner)) == str(inner / 'model.ckpt-8')
+  assert checkpoints.recover(str(inner)) == str(inner / 'model.ckpt-8')
+  assert tf.train.latest_checkpoint(str(inner)) == str(inner / 'model.ckpt-8')
+
+
+def test_a_pointer_out_of_a_folder_without_checkpoints_is_removed(tmp_path):
+  (tmp_path / 'elsewhere').mkdir()
+  (tmp_path / 'out').mkdir()
+  save(tmp_path / 'elsewhere', 3)
+  (tmp_path / 'out' / 'checkpoint').write_text('model_checkpoint_path: "../elsewhere/model.ckpt-3"\n')
+  assert checkpoints.recover(str(tmp_path / 'out')) is None
+  assert os.listdir(str(tmp_path / 'out')) == []

@@ -114,3 +114,15 @@ def test_compact_records_have_words_and_no_masks(tmp_path):
   text = inspect_records.describe(example_writer.parse_example(record), tokenization.Vocabulary.load(vocab_file))
   assert 'labels  none' in text and '【' not in text and ' 0 masked' in text
   assert len(text.split('\n')[1].split(' ')) > 3
+
+
+@pytest.mark.parametrize('feature,value', [
+    ('segment_ids', 2), ('masked_lm_positions', 99), ('next_sentence_labels', 7)])
+def test_numbers_that_lead_elsewhere_are_one_line(tmp_path, feature, value):
+  bad = example()
+  bad[feature] = bad[feature].copy()
+  bad[feature][0] = value
+  records = write_records(tmp_path / 'r.tfrecord', [bad])
+  record = next(tfrecord.read_records(records))
+  with pytest.raises(UserError, match='r 0: expected a record .*found {} holds {}'.format(feature, value)):
+    inspect_records._checked(record, len(VOCABULARY), 'r 0')

@@ -35,7 +35,7 @@ def epochs(info):
   if info.record_format == record_format.COMPACT:
     raise UserError('{}: expected reference records, found compact ones; make the data with '
                     '--record_format=reference'.format(info.folder))
-  lengths = [packed_rows.read_lengths(info, number) for number in range(len(info.shards[contract.TRAIN]))]
+  lengths = [info.lengths(number) for number in range(len(info.shards[contract.TRAIN]))]
   if any(counts is None for counts in lengths):
     raise UserError('{}: expected lengths beside the records, found none; make the data with "make data"'.format(
         info.folder))

@@ -1,10 +1,11 @@
 """A data set from a corpus: finds a finished one, continues an unfinished one, refuses to replace another one."""
 
 import collections
+import errno
 import hashlib
 import json
 import os
-import shutil
+import re
 
 from albert.common import checks
 from albert.common.errors import UserError
@@ -13,6 +14,7 @@ from albert.dataset import contract
 from albert.dataset import masking_rules
 from albert.dataset import record_format
 from albert.dataset import tokenization
+from tools.preprocessing import inputs
 from tools.preprocessing import pipeline
 from tools.preprocessing import report
 from tools.preprocessing import stages
@@ -25,6 +27,10 @@ RECIPE = 1
 HELDOUT_FRACTION = 0.05
 
 WORK_FOLDER = '.unfinished'
+# Names of shards, and of what lies beside them.
+_SHARD = re.compile(r'(train|heldout)-\d+-of-\d+\.tfrecord')
+_NO_SPACE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+
 REPORT_FILE = 'data_report.html'
 
 Result = collections.namedtuple('Result', ['info', 'created', 'reused'], defaults=[0])
@@ -55,8 +61,9 @@ def create(settings, patterns, folder, force=False, engine=None):
   """
   check_settings(settings)
   vocabulary = _load_vocabulary(settings)
-  paths = corpus.find_files(patterns)
-  described = describe(settings, vocabulary, paths)
+  paths = inputs.distinct(corpus.find_files(patterns))
+  text = inputs.Inputs(paths, settings.vocab_file, vocabulary.sha256)
+  described = describe(settings, vocabulary, text)
   existing = _existing(folder, described, vocabulary, force)
   if existing:
     return Result(existing, False)
@@ -64,11 +71,12 @@ def create(settings, patterns, folder, force=False, engine=None):
   kept = None
   finished = True
   try:
-    kept = kept_results.KeptResults(work, _fingerprint(described, paths))
+    kept = kept_results.KeptResults(work, _fingerprint(described, text))
     finished = False
     data_set = pipeline.build(settings, vocabulary, paths, HELDOUT_FRACTION, kept, engine or local.Local())
     info = contract.DatasetInfo(work, settings.max_seq_length, settings.max_predictions_per_seq, len(vocabulary),
                                 vocabulary.sha256, data_set.shards, described, data_set.statistics)
+    text.check_unchanged()
     _put_in_place(info, data_set, settings.vocab_file, work, folder)
     finished = True
   except local.WorkerLost:
@@ -77,12 +85,20 @@ def create(settings, patterns, folder, force=False, engine=None):
     finished = True
     raise
   except OSError as error:
-    raise UserError('{}: expected to write a data set there, found that it failed ({}); free some space, the same '
-                    'command then continues, or name another --output_dir'.format(folder, error.strerror or error))
+    raise UserError('{}: expected to write a data set there, found that it failed ({}); {}, the same command then '
+                    'continues, or name another --output_dir'.format(
+                        files.shown(folder), _described(error),
+                        'free some space' if error.errno in _NO_SPACE else 'correct it'))
   finally:
     if kept:
       kept.close(remove=finished)
   return Result(info, True, kept.reused)
+
+
+def _described(error):
+  """An OSError in words."""
+  name = '' if error.filename is None else ': ' + files.shown(os.fsdecode(error.filename))
+  return (error.strerror or str(error)) + name
 
 
 def _load_vocabulary(settings):
@@ -98,9 +114,12 @@ def _load_vocabulary(settings):
   return vocabulary
 
 
-def _fingerprint(described, paths):
-  """Identifies settings and corpus, so that only unfinished work of the same ones is continued: hex SHA-256."""
-  return hashlib.sha256(json.dumps([described, paths]).encode('utf-8')).hexdigest()
+def _fingerprint(described, text):
+  """Identifies settings and corpus, so that only unfinished work of the same ones is continued: hex SHA-256.
+
+  Where they lie is no part of it: both may be moved.
+  """
+  return hashlib.sha256(json.dumps([described, text.stamps()]).encode('utf-8')).hexdigest()
 
 
 def check_settings(settings):
@@ -116,42 +135,40 @@ def check_settings(settings):
     check('--' + name, getattr(settings, name), least=least, most=most)
 
 
-def describe(settings, vocabulary, paths):
-  """Everything that determines the bytes of the data set, as dataset.json keeps it: dict."""
+def describe(settings, vocabulary, text):
+  """Everything that determines the bytes of the data set, as dataset.json keeps it: dict. text: inputs.Inputs."""
   described = collections.OrderedDict(settings._asdict())
   del described['vocab_file'], described['cleaning']
   described.update(settings.cleaning._asdict())
   described.update(recipe=RECIPE, heldout_fraction=HELDOUT_FRACTION,
                    heldout_dupe_factor=stages.duplicates(settings)[contract.HELDOUT],
-                   vocab_sha256=vocabulary.sha256, inputs=[_describe_input(path) for path in paths])
+                   vocab_sha256=vocabulary.sha256, inputs=text.described())
   return described
-
-
-def _describe_input(path):
-  try:
-    return collections.OrderedDict([('file', os.path.basename(path)), ('bytes', os.path.getsize(path)),
-                                    ('sha256', files.file_sha256(path))])
-  except OSError as error:
-    raise UserError('{}: expected a text file, found one that cannot be opened ({}); check the path and its '
-                    'permissions'.format(path, error.strerror))
 
 
 def _existing(folder, described, vocabulary, force):
   """The finished data set in `folder` if it is the one described; None if there is none or it is to be replaced."""
   if force:
     return None
-  if os.path.exists(os.path.join(folder, contract.DATASET_FILE)):
+  if os.path.lexists(os.path.join(folder, contract.DATASET_FILE)):
     info = contract.DatasetInfo.load(folder)
     differences = _differences(info, described)
     if not differences:
       return info
     raise UserError('{}: expected this data set or none, found another one ({}); make it anew with FORCE=1 (make) or '
-                    '--force, or name another folder'.format(folder, '; '.join(differences)))
+                    '--force, or name another folder'.format(files.shown(folder), '; '.join(differences)))
   vocab_file = os.path.join(folder, contract.VOCAB_FILE)
-  if os.path.exists(vocab_file) and files.file_sha256(vocab_file) != vocabulary.sha256:
+  if os.path.lexists(vocab_file) and not _holds(vocab_file, vocabulary.sha256):
     raise UserError('{}: expected the vocabulary of the data set or nothing, found another one; name another folder, '
-                    'or overwrite it with FORCE=1 (make) or --force'.format(vocab_file))
+                    'or overwrite it with FORCE=1 (make) or --force'.format(files.shown(vocab_file)))
   return None
+
+
+def _holds(path, sha256):
+  try:
+    return files.file_sha256(path) == sha256
+  except OSError:
+    return False
 
 
 def _differences(info, described):
@@ -185,11 +202,11 @@ def _short(value):
 
 def _put_in_place(info, data_set, vocab_file, work, folder):
   """Moves the finished files from `work` to `folder`; an old dataset.json is removed first, the new one is last."""
-  with open(os.path.join(work, contract.TOKEN_COUNTS_FILE), 'w') as target:
+  with files.atomic(os.path.join(work, contract.TOKEN_COUNTS_FILE), durable=False) as target:
     target.writelines('{}\n'.format(count) for count in data_set.token_counts)
-  with open(os.path.join(work, REPORT_FILE), 'w', encoding='utf-8') as target:
+  with files.atomic(os.path.join(work, REPORT_FILE), durable=False) as target:
     target.write(report.make(info, data_set.histograms))
-  shutil.copyfile(vocab_file, os.path.join(work, contract.VOCAB_FILE))
+  files.copy_atomically(vocab_file, os.path.join(work, contract.VOCAB_FILE), durable=False)
   _remove_old(folder)
   for name in map(os.path.basename, _record_files(info)):
     if os.path.exists(os.path.join(work, name)):
@@ -210,16 +227,16 @@ def _record_files(info):
 
 
 def _remove_old(folder):
-  """Removes dataset.json and the shards that it names."""
+  """Removes dataset.json and the shards that it names, if they have names that this tool gives."""
   path = os.path.join(folder, contract.DATASET_FILE)
-  if not os.path.exists(path):
+  if not os.path.lexists(path):
     return
   try:
     old = contract.DatasetInfo.load(folder)
-    names = _record_files(old)
+    names = [name for name in _record_files(old) if _SHARD.match(os.path.basename(name))]
   except UserError:
     names = []
   os.remove(path)
   for name in names + [os.path.join(folder, pipeline.SKIPPED_FILE)]:
-    if os.path.exists(name):
+    if os.path.lexists(name):
       os.remove(name)

@@ -9,6 +9,7 @@ import os
 import numpy as np
 
 from albert.common.errors import UserError
+from albert.common import files
 from albert.dataset import contract
 from tools.preprocessing import shuffle
 from tools.preprocessing import stages
@@ -215,7 +216,7 @@ def _write_skipped(encoded, units, path):
     entries = _skipped_entries(result.path)
     if entries:
       with open(path, 'a', encoding='utf-8', newline='\n') as target:
-        target.writelines('{}\t{}\t{}\n'.format(os.path.basename(unit.path), line + place + 1, why)
+        target.writelines('{}\t{}\t{}\n'.format(files.shown(os.path.basename(unit.path)), line + place + 1, why)
                           for place, why in entries)
     line += result.lines
 

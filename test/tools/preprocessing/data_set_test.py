@@ -351,7 +351,7 @@ def test_a_data_set_without_sizes_and_rows_still_loads(tmp_path, paths):
   raw = json.load(open(path, encoding='utf-8'))
   for shard in raw['shards']['train']:
     del shard['bytes'], shard['packed_rows']
-  del raw['settings']['record_format']
+  del raw['settings']['record_format'], raw['digests'], raw['sha256']
   json.dump(raw, open(path, 'w'))
   info = contract.DatasetInfo.load(str(tmp_path / 'd'))
   assert info.shards['train'][0].packed_rows is None and info.record_format == 'reference'
@@ -362,3 +362,163 @@ def test_compact_records_need_ids_of_16_bits(tmp_path):
   paths = small_corpus.write(tmp_path, tokens=tokens)
   with pytest.raises(UserError, match='at most 65,536 tokens.*found 65,537'):
     small_corpus.create(tmp_path / 'd', paths, record_format='compact')
+
+
+# Files that are not what they seem.
+
+def _forged_file_name(folder, name):
+  """Makes the first shard of a data set one of another name, as one from before there were checksums."""
+  path = str(folder / 'dataset.json')
+  raw = json.load(open(path, encoding='utf-8'))
+  raw['shards']['train'][0]['file'] = name
+  del raw['sha256']
+  json.dump(raw, open(path, 'w'))
+
+
+@pytest.mark.parametrize('name', ['../victim.txt', '{}/victim.txt', 'sub/victim.txt', '..', '', 'a\0b', 5, None])
+def test_force_deletes_nothing_outside(tmp_path, paths, name):
+  small_corpus.create(tmp_path / 'd', paths)
+  (tmp_path / 'd' / 'sub').mkdir()
+  victims = [tmp_path / 'victim.txt', tmp_path / 'd' / 'sub' / 'victim.txt']
+  for victim in victims:
+    victim.write_text('mine')
+  _forged_file_name(tmp_path / 'd', name.format(tmp_path) if isinstance(name, str) else name)
+  with pytest.raises(UserError, match='dataset.json: expected .* name of a file in this folder'):
+    small_corpus.create(tmp_path / 'd', paths)
+  assert small_corpus.create(tmp_path / 'd', paths, force=True).created
+  assert [victim.read_text() for victim in victims] == ['mine'] * 2
+
+
+def test_force_deletes_only_what_this_tool_makes(tmp_path, paths):
+  small_corpus.create(tmp_path / 'd', paths)
+  (tmp_path / 'd' / 'thesis.txt').write_text('mine')
+  _forged_file_name(tmp_path / 'd', 'thesis.txt')
+  small_corpus.create(tmp_path / 'd', paths, force=True)
+  assert (tmp_path / 'd' / 'thesis.txt').read_text() == 'mine'
+
+
+@pytest.mark.parametrize('where', ['{}', '{}.tmp', '.unfinished/{}', '.unfinished/{}.tmp'])
+def test_planted_links_are_not_followed(tmp_path, paths, where):
+  small_corpus.create(tmp_path / 'e', paths)
+  expected = small_corpus.contents(tmp_path / 'e')
+  (tmp_path / 'd' / '.unfinished').mkdir(parents=True)
+  for name in expected:
+    (tmp_path / name).write_text('mine')
+    os.symlink(str(tmp_path / name), str(tmp_path / 'd' / where.format(name)))
+  small_corpus.create(tmp_path / 'd', [tmp_path / 'text.txt', tmp_path / 'e' / 'vocab.txt'], force=True)
+  assert {name: (tmp_path / name).read_text() for name in expected} == dict.fromkeys(expected, 'mine')
+  found = small_corpus.contents(tmp_path / 'd')
+  assert {name: found[name] for name in expected} == expected
+
+
+def test_a_file_name_that_is_not_utf8(tmp_path, paths):
+  small_corpus.create(tmp_path / 'd', paths)
+  folder = os.fsencode(str(tmp_path / 'gbk')) + '目录'.encode('gbk')
+  os.mkdir(folder)
+  name = os.fsdecode(os.path.join(folder, '语料.txt'.encode('gbk')))
+  with open(name, 'wb') as target:
+    target.write(open(paths[0], 'rb').read() + b'\n\xff\n')
+  info = small_corpus.create(tmp_path / 'e', [name, paths[1]], skip_errors=True).info
+  shown = '\\xd3\\xef\\xc1\\xcf.txt'
+  assert contract.DatasetInfo.load(info.folder).settings['inputs'][0]['file'] == shown
+  written = small_corpus.contents(tmp_path / 'e')
+  assert written['skipped.tsv'].decode('utf-8').startswith(shown + '\t')
+  assert shown in written['data_report.html'].decode('utf-8')
+  assert small_corpus.contents(tmp_path / 'd', '.tfrecord') == small_corpus.contents(tmp_path / 'e', '.tfrecord')
+  assert not small_corpus.create(tmp_path / 'e', [name, paths[1]], skip_errors=True).created
+
+
+def _stopped_in_the_middle(tmp_path, paths, monkeypatch):
+  """Leaves unfinished work in tmp_path / 'd'."""
+  with monkeypatch.context() as patch:
+    def fail(*unused):
+      raise OSError(28, 'No space left on device')
+    patch.setattr(stages, 'write_shard', fail)
+    with pytest.raises(UserError, match='free some space, the same command then continues'):
+      small_corpus.create(tmp_path / 'd', paths)
+
+
+@pytest.mark.parametrize('text_moves', [False, True])
+def test_unfinished_work_that_was_moved_is_continued(tmp_path, monkeypatch, text_moves):
+  (tmp_path / 'a').mkdir()
+  paths = small_corpus.write(tmp_path / 'a')
+  _stopped_in_the_middle(tmp_path, paths, monkeypatch)
+  os.rename(str(tmp_path / 'd'), str(tmp_path / 'moved'))
+  if text_moves:
+    os.rename(str(tmp_path / 'a'), str(tmp_path / 'b'))
+    paths = [path.replace('/a/', '/b/') for path in paths]
+  assert small_corpus.create(tmp_path / 'moved', paths).reused == 2
+  small_corpus.create(tmp_path / 'e', paths)
+  assert small_corpus.contents(tmp_path / 'moved') == small_corpus.contents(tmp_path / 'e')
+
+
+def _replace(path, content, times=None):
+  with open(path + '.new', 'wb') as target:
+    target.write(content)
+  if times:
+    os.utime(path + '.new', ns=times)
+  os.replace(path + '.new', path)
+
+
+@pytest.mark.parametrize('which', [0, 1])
+@pytest.mark.parametrize('again', [False, True])
+def test_input_that_is_replaced_while_it_is_read_is_refused(tmp_path, paths, monkeypatch, which, again):
+  """Also if it is what it was at the end."""
+  content = open(paths[which], 'rb').read()
+  encode, assemble = stages.encode_unit, stages.assemble_unit
+
+  def replaced(*arguments):
+    _replace(paths[which], content.replace('，'.encode(), '。'.encode()))
+    return encode(*arguments)
+
+  def put_back(*arguments):
+    if again:
+      _replace(paths[which], content)
+    return assemble(*arguments)
+
+  monkeypatch.setattr(stages, 'encode_unit', replaced)
+  monkeypatch.setattr(stages, 'assemble_unit', put_back)
+  stages._vocabulary.cache_clear()
+  with pytest.raises(UserError, match='{}: .*found that it changed'.format(os.path.basename(paths[which]))):
+    small_corpus.create(tmp_path / 'd', paths)
+  assert small_corpus.contents(tmp_path / 'd') == {} and not (tmp_path / 'd' / '.unfinished').exists()
+
+
+def test_input_that_was_replaced_before_a_kill_is_read_again(tmp_path, paths, monkeypatch):
+  content = open(paths[0], 'rb').read()
+  encode = stages.encode_unit
+  monkeypatch.setattr(stages, 'encode_unit', lambda *arguments: (
+      _replace(paths[0], content.replace('，'.encode(), '。'.encode())), encode(*arguments))[1])
+  _stopped_in_the_middle(tmp_path, paths, monkeypatch)
+  monkeypatch.setattr(stages, 'encode_unit', encode)
+  _replace(paths[0], content)
+  assert small_corpus.create(tmp_path / 'd', paths).reused == 0
+  small_corpus.create(tmp_path / 'e', paths)
+  assert small_corpus.contents(tmp_path / 'd') == small_corpus.contents(tmp_path / 'e')
+
+
+def test_another_name_or_owner_is_no_other_input(tmp_path, paths, monkeypatch):
+  encode = stages.encode_unit
+  monkeypatch.setattr(stages, 'encode_unit', lambda *arguments: (os.chmod(paths[0], 0o600), encode(*arguments))[1])
+  assert small_corpus.create(tmp_path / 'd', paths).created
+
+
+@pytest.mark.parametrize('link', [os.symlink, os.link])
+def test_one_file_under_two_names_is_read_once(tmp_path, paths, link, caplog):
+  link(paths[0], str(tmp_path / 'zz.txt'))
+  settings = small_corpus.settings(paths[1])
+  info = data_set.create(settings, [paths[0], str(tmp_path / 'zz.txt')], str(tmp_path / 'd')).info
+  assert [entry['file'] for entry in info.settings['inputs']] == ['text.txt']
+  assert 'zz.txt is the same file as' in caplog.text and 'read once' in caplog.text
+  small_corpus.create(tmp_path / 'e', paths)
+  assert small_corpus.contents(tmp_path / 'd') == small_corpus.contents(tmp_path / 'e')
+
+
+@pytest.mark.parametrize('which', [0, 1])
+@pytest.mark.parametrize('make', [os.mkfifo, os.mkdir, lambda path: os.symlink('/dev/zero', path)])
+def test_what_is_no_file_is_refused(tmp_path, paths, which, make):
+  os.remove(paths[which])
+  make(paths[which])
+  with pytest.raises(UserError, match='expected') as caught:
+    small_corpus.create(tmp_path / 'd', paths)
+  assert '\n' not in str(caught.value)

@@ -1,0 +1,377 @@
+"""Serialized tf.train.Examples, read without TensorFlow: is each record what its features say?
+
+In protocol buffers: Example{1: Features{1: map<string, Feature>}}, and a Feature is one of {1: BytesList{1: bytes}},
+{2: FloatList{1: packed float}}, {3: Int64List{1: packed varint}}.
+
+TensorFlow 1.15's parse_example ends the whole process (SIGSEGV) where it is given something else, because it puts the
+bytes into an error message that must be UTF-8; and where a number is too large, a model reads another row than it
+should. So records are looked at before they reach it. That is done for many records at once: they have one layout,
+whose headers are read for all of them together. A block that is not surely good is looked at record by record.
+
+Shapes: n records, S sequence, P masked predictions, V vocabulary.
+"""
+
+import collections
+import hashlib
+import struct
+
+import numpy as np
+
+from albert.dataset import contract
+from albert.dataset import record_format
+
+KIND_FIELDS = {'bytes': 1, 'float32': 2, 'int64': 3}
+
+# A field that holds bytes, by its number: the byte before its length.
+_TAGS = {number: number << 3 | 2 for number in (1, 2, 3)}
+# Bytes of a varint: no number that may be in a record needs more.
+_VARINT_BYTES = 4
+# [CLS] A [SEP] B [SEP]
+_LEAST_TOKENS = 3
+
+# Values of kind 'bytes' of n records, one after the other: uint8; and how many bytes each has, int64 [n].
+Ragged = collections.namedtuple('Ragged', ['data', 'sizes'])
+
+
+class Form:
+  """What the records of a split must be.
+
+  Attributes:
+    digest: str, the same for the same form.
+  """
+
+  def __init__(self, features, max_seq_length, max_predictions_per_seq, vocab_size=None):
+    """features: record_format.FeatureSpecs; the rest: S, P and V, or None for any ids that are not negative."""
+    self._features = features
+    self._sizes = {'S': max_seq_length, 'P': max_predictions_per_seq, 'V': vocab_size}
+    self._counts = {spec.name: record_format.feature_length(spec, max_seq_length, max_predictions_per_seq)
+                    for spec in features}
+    self.digest = hashlib.sha256(repr((tuple(features), sorted(self._sizes.items()))).encode('utf-8')).hexdigest()
+
+  @classmethod
+  def of(cls, info, split, features=record_format.REFERENCE_FEATURES, vocab_size=None):
+    """Of a split of a contract.DatasetInfo. features: of a record that is not compact. vocab_size: if not the info's.
+    """
+    if info.record_format == record_format.COMPACT and split == contract.TRAIN:
+      features = record_format.COMPACT_FEATURES
+    return cls(features, info.max_seq_length, info.max_predictions_per_seq, vocab_size or info.vocab_size)
+
+  def misfits(self, records):
+    """{place in the list: what is wrong, in words} of serialized records that do not have this form."""
+    columns = _columns(records, self._features, self._counts)
+    if columns is not None and self._problem(columns) is None:
+      return {}
+    found = ((place, self.problem_with(record)) for place, record in enumerate(records))
+    return {place: problem for place, problem in found if problem is not None}
+
+  def problem_with(self, record):
+    """What is wrong with a serialized record, in words; None for a good one."""
+    try:
+      values = parse(record)
+    except ValueError as error:
+      return 'no tf.train.Example: {}'.format(error)
+    columns = {}
+    for spec in self._features:
+      if spec.name not in values:
+        return 'no feature {}'.format(spec.name)
+      columns[spec.name] = _as_column(values[spec.name], spec, self._counts[spec.name])
+      if isinstance(columns[spec.name], str):
+        return columns[spec.name]
+    return self._problem(columns)
+
+  def _problem(self, columns):
+    """What is wrong with the values of n records. columns: {feature: array [n, count] or Ragged}."""
+    for spec in self._features:
+      values, limit = columns[spec.name], self._sizes.get(spec.below, spec.below)
+      if spec.kind == 'int64' and values.size:
+        lowest, highest = int(values.min()), int(values.max())
+        if lowest < 0 or limit is not None and highest >= limit:
+          return '{} holds {}, {}'.format(spec.name, lowest if lowest < 0 else highest, _expected(spec, limit))
+    if {'input_mask', 'masked_lm_positions', 'masked_lm_weights'} <= set(columns):
+      return _problem_with_labels(columns)
+    return _problem_with_words(columns, self._sizes) if 'word_lengths' in columns else None
+
+
+def _expected(spec, limit):
+  if limit is None:
+    return 'expected at least 0'
+  sizes = {'V': ', the vocabulary of the model has {:,} tokens'.format(limit), 'S': ', the length of the sequence'}
+  return 'expected 0 to {}{}'.format(limit - 1, sizes.get(spec.below, ''))
+
+
+def _problem_with_labels(columns):
+  lengths = columns['input_mask'].sum(axis=1)
+  beyond = (columns['masked_lm_positions'] >= lengths[:, None]) & (columns['masked_lm_weights'] != 0)
+  if beyond.any():
+    row, place = np.argwhere(beyond)[0]
+    return 'masked_lm_positions holds {}, behind the {} tokens of the record'.format(
+        columns['masked_lm_positions'][row, place], lengths[row])
+  return None
+
+
+def _problem_with_words(columns, sizes):
+  """Of compact records. sizes: {'S', 'V'}."""
+  tokens, words = columns['token_ids'], columns['word_lengths']
+  if not ((tokens.sizes == 2 * words.sizes) & (words.sizes >= _LEAST_TOKENS) & (words.sizes <= sizes['S'])).all():
+    return '{} bytes of token_ids and {} of word_lengths, expected 2 and 1 for each of {} to {} tokens'.format(
+        tokens.sizes[0], words.sizes[0], _LEAST_TOKENS, sizes['S'])
+  ids = tokens.data.view('<u2')
+  if sizes['V'] is not None and ids.size and ids.max() >= sizes['V']:
+    return 'token_ids holds {}, expected 0 to {}, the vocabulary of the model'.format(ids.max(), sizes['V'] - 1)
+  ends = np.repeat(np.cumsum(words.sizes), words.sizes)
+  reach = np.arange(len(words.data)) + np.where(words.data == record_format.UNMASKABLE, 0, words.data)
+  if (reach > ends).any():
+    return 'word_lengths holds a word that leaves the record'
+  if (columns['second_segment'][:, 0] > words.sizes).any():
+    return 'second_segment holds {}, behind the record'.format(columns['second_segment'].max())
+  return None
+
+
+def _as_column(values, spec, count):
+  """The values of one record as a column of n = 1; what is wrong with them, a str, if they are of another kind."""
+  kind = next(name for name, dtype in (('int64', np.int64), ('float32', np.float32), ('bytes', None))
+              if dtype is None or getattr(values, 'dtype', None) == dtype)
+  if kind != spec.kind:
+    return '{} holds {} values, expected {}'.format(spec.name, kind, spec.kind)
+  if kind == 'bytes':
+    if len(values) != 1:
+      return '{} holds {} values, expected 1'.format(spec.name, len(values))
+    data = np.frombuffer(values[0], np.uint8)
+    # An odd byte is no number; _problem_with_words finds it by the sizes.
+    return Ragged(data, np.array([len(data)]))
+  return values[None] if len(values) == count else '{} holds {} values, expected {}'.format(
+      spec.name, len(values), count)
+
+
+# Many records at once.
+
+def _columns(records, features, counts):
+  """{feature: array [n, count] or Ragged} of serialized records, or None if one of them is not of the usual layout."""
+  sizes = np.fromiter(map(len, records), np.int64, len(records))
+  ends = np.cumsum(sizes)
+  # Some bytes more, so that a header at the end can be looked at.
+  data = np.frombuffer(b''.join(list(records) + [bytes(64)]), np.uint8)
+  spans = _spans(data, ends - sizes, ends, features)
+  if spans is None:
+    return None
+  columns = {}
+  for spec, begins, ends in spans:
+    part = data[_ranges(begins, ends - begins)]
+    columns[spec.name] = _decoded(part, ends - begins, spec, counts[spec.name])
+    if columns[spec.name] is None:
+      return None
+  return columns
+
+
+def _ranges(begins, sizes):
+  """The indices begins[i], begins[i] + 1, ... of all spans, one after the other."""
+  shifts = begins - (np.cumsum(sizes) - sizes)
+  return np.arange(int(sizes.sum())) + np.repeat(shifts, sizes)
+
+
+def _decoded(data, sizes, spec, count):
+  """Payloads of a feature, one after the other, as array [n, count] or Ragged; None if they are not that."""
+  if spec.kind == 'bytes':
+    return Ragged(data, sizes)
+  if spec.kind == 'float32':
+    return data.view('<f4').reshape(-1, count) if (sizes == 4 * count).all() else None
+  if (sizes == count).all() and (not data.size or data.max() < 128):  # each number is one byte
+    return data.reshape(-1, count)
+  ends = np.flatnonzero(data < 128)
+  if len(ends) != count * len(sizes) or (ends[count - 1::count] != np.cumsum(sizes) - 1).any():
+    return None
+  lengths = np.diff(ends, prepend=-1)
+  if lengths.max() > _VARINT_BYTES:
+    return None
+  values = data[ends].astype(np.int32) << (7 * (lengths - 1)).astype(np.int32)
+  for back in range(1, int(lengths.max())):
+    longer = np.flatnonzero(lengths > back)
+    values[longer] |= (data[ends[longer] - back] & 127).astype(np.int32) << (7 * (lengths[longer] - 1 - back)).astype(
+        np.int32)
+  return values.reshape(-1, count)
+
+
+def _spans(data, begins, ends, features):
+  """[(FeatureSpec, begins, ends)], int64 [n] each, of the features' payloads, or None where the layout is another.
+
+  Entries may come in any order. begins, ends: of the records.
+  """
+  position, good = _open(data, begins, ends, _TAGS[1])
+  found = {spec: np.full([2, len(begins)], -1) for spec in features}
+  while good.all():
+    rows = np.flatnonzero(position < ends)
+    if not len(rows):
+      break
+    entry_ends, good = _read_entries(data, position[rows], ends[rows], rows, found)
+    position = position.copy()
+    position[rows] = entry_ends
+  if not good.all() or any((places < 0).any() for places in found.values()):
+    return None
+  return [(spec, places[0], places[1]) for spec, places in found.items()]
+
+
+def _read_entries(data, position, ends, rows, found):
+  """Reads an entry of each of some records: (where they end, whether each is of the usual layout).
+
+  found: {FeatureSpec: [2, n]}, gets begin and end of the payloads of what is wanted.
+  """
+  begins, entry_ends, fits = _header(data, position, _TAGS[1])
+  good = fits & (entry_ends <= ends)
+  names, name_ends, fits = _header(data, begins, _TAGS[1])
+  good &= fits & (name_ends <= entry_ends)
+  features, feature_ends, fits = _header(data, name_ends, _TAGS[2])
+  good &= fits & (feature_ends == entry_ends)
+  kinds = data[np.minimum(features, len(data) - 1)]
+  lists, fits = _open(data, features, entry_ends, kinds)
+  good &= fits
+  payloads, fits = _open(data, lists, entry_ends, _TAGS[1])
+  # A list that has its numbers one by one, or none, is left to parse().
+  good &= fits
+  if good.all():
+    for spec in found:
+      is_it = np.flatnonzero(name_ends - names == len(spec.name))
+      letters = data[names[is_it][:, None] + np.arange(len(spec.name))]
+      is_it = is_it[(letters == np.frombuffer(spec.name.encode('ascii'), np.uint8)).all(axis=1)]
+      good[is_it] &= (kinds[is_it] == _TAGS[KIND_FIELDS[spec.kind]]) & (found[spec][0, rows[is_it]] < 0)
+      found[spec][:, rows[is_it]] = payloads[is_it], entry_ends[is_it]
+  return entry_ends, good
+
+
+def _open(data, position, ends, tag):
+  """(where the content begins, whether it does) of a field that reaches to `ends`."""
+  begins, field_ends, fits = _header(data, position, tag)
+  return begins, fits & (field_ends == ends)
+
+
+def _header(data, position, tag):
+  """(begin of the content, its end, whether the field has this tag) of the field at each position: int64, bool [n]."""
+  last = len(data) - 1
+  position = np.minimum(position, last)
+  fits = data[position] == tag
+  sizes, open_ = np.zeros_like(position), np.ones_like(fits)
+  for place in range(_VARINT_BYTES):
+    position = np.minimum(position + open_, last)
+    byte = data[position].astype(np.int64)
+    sizes += np.where(open_, (byte & 127) << (7 * place), 0)
+    open_ &= byte > 127
+  return position + 1, position + 1 + sizes, fits & ~open_
+
+
+# One record.
+
+def parse(record):
+  """The features of a serialized tf.train.Example as TensorFlow takes them.
+
+  Returns:
+    {name: int64 or float32 array, or a list of bytes}.
+
+  Raises:
+    ValueError: bytes that TensorFlow does not take for an Example.
+  """
+  features = {}
+  if not record:
+    return features
+  try:
+    for entry in _fields(_only(record, 1), 1):
+      name, feature = _entry(entry)
+      name = bytes(name).decode('utf-8')
+      if name in features:
+        raise ValueError('{} is there twice'.format(name))
+      features[name] = _parse_feature(feature)
+  except (IndexError, struct.error):
+    raise ValueError('it ends within a value')
+  return features
+
+
+def _parse_feature(feature):
+  if not len(feature):
+    return np.zeros(0, np.int64)
+  kind = next((kind for kind, number in KIND_FIELDS.items() if feature[0] == _TAGS[number]), None)
+  if kind is None:
+    raise ValueError('a feature of no kind')
+  values = _only(feature, KIND_FIELDS[kind])
+  if kind == 'bytes':
+    return [bytes(value) for value in _fields(values, 1)]
+  if len(values) and values[0] == _TAGS[1]:
+    values = _only(values, 1)
+    if kind == 'float32':
+      return np.frombuffer(values, '<f4')
+    return _unpack_varints(values)
+  return _unpack_one_by_one(values, kind)
+
+
+def _unpack_one_by_one(values, kind):
+  """Numbers of which each has a tag of its own."""
+  numbers, position = [], 0
+  while position < len(values):
+    if values[position] != (0x08 if kind == 'int64' else 0x0d):
+      raise ValueError('a value of another kind')
+    if kind == 'int64':
+      number, position = _read_varint(values, position + 1)
+      numbers.append(number - (number >> 63 << 64))
+    else:
+      numbers += struct.unpack_from('<f', values, position + 1)
+      position += 5
+  return np.array(numbers, np.int64 if kind == 'int64' else np.float32)
+
+
+def _unpack_varints(packed):
+  """Packed varints to int64."""
+  data = np.frombuffer(packed, np.uint8)
+  ends = np.flatnonzero(data < 128)
+  if len(data) and data[-1] > 127:
+    raise ValueError('a number without end')
+  begins = np.append(0, ends[:-1] + 1)[:len(ends)]
+  places = np.arange(len(data)) - np.repeat(begins, ends - begins + 1)
+  if len(data) and places.max() > 9:
+    raise ValueError('a number of more than 64 bits')
+  groups = (data & 127).astype(np.int64) << (7 * places)
+  return np.add.reduceat(groups, begins) if len(begins) else np.zeros(0, np.int64)
+
+
+def _entry(message):
+  """(name, feature) of an entry of the map, in this order."""
+  name, end = _field_at(message, 0, 1)
+  feature, end = _field_at(message, end, 2)
+  if end != len(message):
+    raise ValueError('an entry of more than a name and a feature')
+  return name, feature
+
+
+def _only(message, number):
+  """The content of the one field of a message."""
+  content, end = _field_at(message, 0, number)
+  if end != len(message):
+    raise ValueError('{} bytes more than expected'.format(len(message) - end))
+  return content
+
+
+def _fields(message, number):
+  """The contents of all fields of a message."""
+  contents, position = [], 0
+  while position < len(message):
+    content, position = _field_at(message, position, number)
+    contents.append(content)
+  return contents
+
+
+def _field_at(message, position, number):
+  """(content, end) of the field at `position`, which must hold bytes and have this number."""
+  tag, position = _read_varint(message, position)
+  if tag != _TAGS[number]:
+    raise ValueError('another field than expected')
+  size, position = _read_varint(message, position)
+  if position + size > len(message):
+    raise ValueError('a field is longer than what it is in')
+  return message[position:position + size], position + size
+
+
+def _read_varint(message, position):
+  value = 0
+  for shift in range(0, 70, 7):
+    byte = message[position]
+    position += 1
+    value |= (byte & 127) << shift
+    if byte < 128:
+      return value & (1 << 64) - 1, position
+  raise ValueError('a number of more than 64 bits')

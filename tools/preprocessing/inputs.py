@@ -1,0 +1,83 @@
+"""The files that a data set is made of: each once, described, and watched until all of them are read.
+
+They are read several times: to describe them, then in parts by many workers. A file that changes in between would give
+a data set that is not of the text that it names.
+"""
+
+import collections
+import logging
+import os
+
+from albert.common.errors import UserError
+from albert.common import files
+
+_LOG = logging.getLogger('albert')
+
+# Of a file that is as it was, all three are. Another name for it changes only `changed`, writing changes all.
+_Stamp = collections.namedtuple('_Stamp', ['bytes', 'modified', 'changed'])
+
+
+def distinct(paths):
+  """The paths without those of files that an earlier path names too, by a link: held-out text would be trained on."""
+  first = collections.OrderedDict()
+  for path in paths:
+    status = _status(path)
+    other = first.setdefault((status.st_dev, status.st_ino), path)
+    if other != path:
+      _LOG.warning('%s is the same file as %s: it is read once', files.shown(path), files.shown(other))
+  return list(first.values())
+
+
+def _status(path):
+  try:
+    return os.stat(path)
+  except OSError as error:
+    _refuse(path, error)
+
+
+def _refuse(path, error):
+  raise UserError('{}: expected a text file, found one that cannot be opened ({}); check the path and its '
+                  'permissions'.format(files.shown(path), error.strerror))
+
+
+class Inputs:
+  """Text files, and the vocabulary, as they were when this was made."""
+
+  def __init__(self, paths, vocab_file, vocab_sha256):
+    """paths: of the text, in order; vocab_sha256: of the vocabulary as it was loaded."""
+    self._paths = list(paths)
+    self._stamps = {path: self._stamp(path) for path in self._paths + [vocab_file]}
+    self._digests = {path: self._digest(path) for path in self._stamps}
+    if self._digests[vocab_file] != vocab_sha256:
+      self._refuse_changed(vocab_file)
+
+  def _stamp(self, path):
+    status = _status(path)
+    return _Stamp(status.st_size, status.st_mtime_ns, status.st_ctime_ns)
+
+  def _digest(self, path):
+    try:
+      return files.file_sha256(path)
+    except OSError as error:
+      _refuse(path, error)
+
+  def described(self):
+    """What dataset.json says of the text: [{file, bytes, sha256}]. Names that are not UTF-8 are escaped."""
+    return [collections.OrderedDict([('file', files.shown(os.path.basename(path))),
+                                     ('bytes', self._stamps[path].bytes), ('sha256', self._digests[path])])
+            for path in self._paths]
+
+  def stamps(self):
+    """A value for JSON that is another one if a file was written in between, even if it is again what it was."""
+    return [self._stamps[path][:2] for path in self._paths]
+
+  def check_unchanged(self):
+    """Raises UserError if a file may have changed since this was made."""
+    for path, before in self._stamps.items():
+      now = self._stamp(path)
+      if now != before and (now[:2] != before[:2] or self._digest(path) != self._digests[path]):
+        self._refuse_changed(path)
+
+  def _refuse_changed(self, path):
+    raise UserError('{}: expected it to stay as it is while a data set is made of it, found that it changed; run the '
+                    'same command again'.format(files.shown(path)))
