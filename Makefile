@@ -5,7 +5,7 @@ SHELL := bash
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
 .PHONY: help env vocab data bench-data bench-input bench bench-packing bench-memory bench-growth train-full train-perf \
-  eval export tb smoke check test test-unit test-spark test-faults clean
+  eval export tb to-hf from-hf smoke check test test-unit test-spark test-faults clean
 
 # Works as `make`, `make -C folder` and `make -f folder/Makefile`: defaults lie in the folder of this file, given
 # paths are relative to where make runs.
@@ -26,9 +26,10 @@ OUT ?= $(here)out## folder of the run [out; train-perf: out/perf]
 GIN ?= $(here)gin/1p.gin## experiment [gin/1p.gin; train-perf: gin/perf_1p.gin]
 SET ?=## hyperparameters, such as "pretrain.num_train_steps=100; SessionOptions.device='cpu'"
 INIT ?=## train-full: weights to start from: a run, its best/, a prefix or a release that was unpacked
-ARGS ?=## more flags for training, evaluation and export, such as "--format=onnx --task=masked_lm"
-CKPT ?=## eval, export: checkpoint to take [the best of OUT]
+ARGS ?=## more flags for training, evaluation, export and conversion, such as "--format=onnx --task=masked_lm"
+CKPT ?=## eval, export, to-hf: checkpoint to take [the best of OUT]
 EXPORT ?= $(OUT)/export## export: new folder of the export [OUT/export]
+HF ?= $(here)out/hf## to-hf, from-hf: folder of Hugging Face's transformers [out/hf]
 PORT ?= 6006## tb: port [6006]
 PYTHON ?=## env: the Python 3.7 to start from [found by tools/setup_env.sh]
 BENCH_ARGS ?=## bench-*: more flags, such as --steps=3
@@ -130,6 +131,14 @@ export: quiet-env ## write CKPT as a SavedModel, a frozen graph or ONNX into EXP
 tb: quiet-env ## TensorBoard on OUT, at http://localhost:PORT
 	@echo "TensorBoard on "$(call quote,$(OUT))": http://localhost:$(PORT)/ (Ctrl-C ends it)"
 	@$(run) tensorboard.main --logdir=$(call quote,$(OUT)) --port=$(PORT)
+
+##@ Convert
+to-hf: quiet-env ## make HF, a folder for Hugging Face's transformers, of the best checkpoint of OUT, or of CKPT
+	@source=$(call quote,$(OUT)); if [ -d "$$source/best" ]; then source=$$source/best; fi; \
+	  $(run) tools.checkpoints to-hf $(if $(CKPT),$(call quote,$(CKPT)),"$$source") $(call quote,$(HF)) $(ARGS)
+
+from-hf: quiet-env ## make the run OUT of such a folder, HF
+	@$(run) tools.checkpoints from-hf $(call quote,$(HF)) $(call quote,$(OUT)) $(ARGS)
 
 ##@ Measure
 sample_args = $(if $(filter $(sample),$(CORPUS)),,--input_files=$(call quote,$(CORPUS)))

@@ -11,7 +11,7 @@ from albert.common.errors import UserError
 
 # Keys of the original release's JSON files that no published model uses.
 _IGNORED_KEYS = frozenset([
-    'down_scale_factor', 'net_structure_type', 'gap_size', 'num_memory_blocks', 'directionality',
+    'down_scale_factor', 'net_structure_type', 'gap_size', 'num_memory_blocks', 'layers_to_keep', 'directionality',
     'pooler_fc_size', 'pooler_num_attention_heads', 'pooler_num_fc_layers', 'pooler_size_per_head', 'pooler_type'])
 _SIZES = ('embedding_size', 'hidden_size', 'num_hidden_layers', 'num_hidden_groups', 'num_attention_heads',
           'intermediate_size', 'inner_group_num', 'max_position_embeddings', 'type_vocab_size')

@@ -1,7 +1,10 @@
-"""Names of variables in checkpoints: which are an optimizer's, and which family of models they belong to.
+"""Names of variables in checkpoints: which are an optimizer's, which family of models and which heads they belong to.
 
-Needs neither TensorFlow nor gin.
+Needs neither TensorFlow nor gin. Shapes: E embedding size, H hidden size, I intermediate size, V vocabulary, C classes.
 """
+
+import collections
+import re
 
 GLOBAL_STEP = 'global_step'
 
@@ -17,9 +20,24 @@ _AVERAGE = 'ExponentialMovingAverage'
 
 ALBERT = 'ALBERT'
 EARLY_CHINESE = ('early Chinese ALBERT (word_embeddings_2, layer_shared, positions of width H): '
-                 'another model, whose weights do not fit this one')
+                 'its post-LN form becomes this one with tools.checkpoints from-albert-zh')
+FAST = 'fast ALBERT (kernels of rank 3: dense layers divided into groups): another model, whose weights do not fit'
+KERAS_NAMES = ('ALBERT with Keras-style names (layer_normalization_N), which do not say which norm is which: '
+               'give them the published names with tools.checkpoints rename')
 BERT = 'BERT: layers do not share weights; another model'
 UNKNOWN = 'unknown: not the names of an ALBERT checkpoint'
+
+# The name of a family, and the variable or the absence by which it is known.
+Family = collections.namedtuple('Family', ['name', 'reason'])
+
+# Parts of a model that a checkpoint may lack.
+ENCODER, POOLER, MASKED_LM, SENTENCE_ORDER = 'encoder', 'pooler', 'masked LM', 'sentence order'
+CLASSIFIER, SPANS = 'classifier', 'spans'
+_PREFIXES = (
+    ('bert/pooler/', POOLER), ('bert/', ENCODER), ('cls/predictions/', MASKED_LM),
+    ('cls/seq_relationship/', SENTENCE_ORDER), ('cls/squad/', SPANS), ('output_weights', CLASSIFIER),
+    ('output_bias', CLASSIFIER))
+_KERAS_NORM = re.compile(r'layer_normalization(_\d+)?$')
 
 
 def is_slot(name):
@@ -50,13 +68,86 @@ def belongs_to_optimizer(name, all_names):
 
 
 def family(shapes):
-  """The kind of model that {name: shape} belongs to: ALBERT, EARLY_CHINESE, BERT or UNKNOWN."""
-  components = {component for name in shapes for component in name.split('/')}
+  """The kind of model that {name: shape} belongs to: ALBERT, EARLY_CHINESE, FAST, KERAS_NAMES, BERT or UNKNOWN."""
+  return recognise(shapes).name
+
+
+def recognise(shapes):
+  """The Family of {name: shape}."""
+  for name, shape in sorted(shapes.items()):
+    if name.endswith('/kernel') and len(shape) == 3:
+      return Family(FAST, '{} is {}'.format(name, list(shape)))
+    if any(_KERAS_NORM.match(component) for component in name.split('/')):
+      return Family(KERAS_NAMES, 'there is {}'.format(name))
+  early = _early_chinese_sign(shapes)
+  if early:
+    return Family(EARLY_CHINESE, early)
+  for sign, found in (('/transformer/group_0/', ALBERT), ('/encoder/layer_0/', BERT)):
+    signs = sorted(name for name in shapes if sign in name)
+    if signs:
+      return Family(found, 'there is {}'.format(signs[0]))
+  return Family(UNKNOWN, 'there is neither .../transformer/group_0/... nor .../encoder/layer_0/...')
+
+
+def _early_chinese_sign(shapes):
+  for name in sorted(shapes):
+    components = name.split('/')
+    if 'word_embeddings_2' in components or any(c.startswith('layer_shared') for c in components):
+      return 'there is {}'.format(name)
   word, position = [shapes.get('bert/embeddings/' + name) for name in ('word_embeddings', 'position_embeddings')]
-  if 'word_embeddings_2' in components or any(c.startswith('layer_shared') for c in components):
-    return EARLY_CHINESE
   if word and position and word[1] != position[1]:
-    return EARLY_CHINESE
-  if any('/transformer/group_0/' in name for name in shapes):
-    return ALBERT
-  return BERT if any('/encoder/layer_0/' in name for name in shapes) else UNKNOWN
+    return 'words have width {}, positions {}'.format(word[1], position[1])
+  return None
+
+
+def part_of_model(name):
+  """ENCODER, POOLER, MASKED_LM, SENTENCE_ORDER, SPANS or CLASSIFIER; None for a variable of none of them."""
+  return next((part for prefix, part in _PREFIXES if name.startswith(prefix)), None)
+
+
+def parts_in(all_names):
+  """The parts that have a variable among `all_names`, in the order of the constants, slots left aside."""
+  found = {part_of_model(name) for name in all_names if not belongs_to_optimizer(name, all_names)}
+  return [part for part in (ENCODER, POOLER, MASKED_LM, SENTENCE_ORDER, CLASSIFIER, SPANS) if part in found]
+
+
+def model_shapes(config):
+  """{name: (rows, ...)} of ENCODER, POOLER, MASKED_LM and SENTENCE_ORDER. config: AlbertConfig with vocab_size."""
+  e, h, v = config.embedding_size, config.hidden_size, config.vocab_size
+  shapes = collections.OrderedDict()
+  for name, rows in (('word', v), ('token_type', config.type_vocab_size), ('position', config.max_position_embeddings)):
+    shapes['bert/embeddings/{}_embeddings'.format(name)] = (rows, e)
+  shapes.update(_norm('bert/embeddings/LayerNorm', e))
+  if e != h:
+    shapes.update(_dense('bert/encoder/embedding_hidden_mapping_in', e, h))
+  for group in range(config.num_hidden_groups):
+    for inner in range(config.inner_group_num):
+      shapes.update(_block('bert/encoder/transformer/group_{}/inner_group_{}/'.format(group, inner), h,
+                           config.intermediate_size))
+  shapes.update(_dense('bert/pooler/dense', h, h))
+  shapes.update(_dense('cls/predictions/transform/dense', h, e))
+  shapes.update(_norm('cls/predictions/transform/LayerNorm', e))
+  shapes['cls/predictions/output_bias'] = (v,)
+  shapes['cls/seq_relationship/output_weights'] = (2, h)
+  shapes['cls/seq_relationship/output_bias'] = (2,)
+  return shapes
+
+
+def _block(prefix, width, inner):
+  for name in ('query', 'key', 'value'):
+    yield from _dense(prefix + 'attention_1/self/' + name, width, width)
+  yield from _dense(prefix + 'attention_1/output/dense', width, width)
+  yield from _norm(prefix + 'LayerNorm', width)
+  yield from _dense(prefix + 'ffn_1/intermediate/dense', width, inner)
+  yield from _dense(prefix + 'ffn_1/intermediate/output/dense', inner, width)
+  yield from _norm(prefix + 'LayerNorm_1', width)
+
+
+def _dense(name, rows, columns):
+  yield name + '/kernel', (rows, columns)
+  yield name + '/bias', (columns,)
+
+
+def _norm(name, width):
+  yield name + '/gamma', (width,)
+  yield name + '/beta', (width,)

@@ -246,7 +246,7 @@ def _differences(found, variables, sources=None):
 
 def _family(found):
   family = names.family(found)
-  return family + '; ' if family == names.EARLY_CHINESE else ''
+  return '' if family in (names.ALBERT, names.UNKNOWN) else family + '; '
 
 
 def _first(problems, most=3):

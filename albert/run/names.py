@@ -11,6 +11,8 @@
     performance.json                throughput of a performance run, whose folder it marks
     eval_heldout/                   TensorBoard's files of the held-out figures; those of training lie in the folder
     run.lock                        who writes here
+    source.json                     of weights from elsewhere: where they come from, what was mapped and left out
+    labels.json, task.json          of a fine-tuned model: its labels in order, its kind
 """
 
 from albert.dataset.contract import VOCAB_FILE
@@ -26,6 +28,9 @@ HELDOUT_HISTORY_FILE = 'heldout_history.tsv'
 COMMAND_LINE_FILE = 'command_line.txt'
 STATE_FILE = 'run_state.json'
 LOCK_FILE = 'run.lock'
+SOURCE_FILE = 'source.json'
+LABELS_FILE = 'labels.json'
+TASK_FILE = 'task.json'
 HELDOUT_FOLDER = 'eval_heldout'
 EVENT_FILES = 'events.out.tfevents.*'
 

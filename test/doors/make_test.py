@@ -225,6 +225,18 @@ def test_export_takes_the_best_checkpoint_or_the_newest_or_the_one_given(checkou
   assert given == ['tools.checkpoints', 'export', 'my weights/model.ckpt', 'my export']
 
 
+def test_conversion_takes_the_best_checkpoint_or_the_one_given(checkout):
+  checkout.make('to-hf', 'OUT=run')
+  checkout.write("it's mine/best/best.json", '{}')
+  checkout.make('to-hf', "OUT=it's mine", 'HF=my folder')
+  checkout.make('to-hf', 'CKPT=weights/model.ckpt', 'ARGS=--task=tag --json')
+  checkout.make('from-hf', 'HF=theirs', "OUT=it's mine", 'ARGS=--hidden_act=gelu')
+  assert checkout.calls() == [
+      ['tools.checkpoints', 'to-hf', 'run', 'out/hf'], ['tools.checkpoints', 'to-hf', "it's mine/best", 'my folder'],
+      ['tools.checkpoints', 'to-hf', 'weights/model.ckpt', 'out/hf', '--task=tag', '--json'],
+      ['tools.checkpoints', 'from-hf', 'theirs', "it's mine", '--hidden_act=gelu']]
+
+
 def test_tensorboard_address(checkout):
   assert 'TensorBoard on out: http://localhost:6006/' in checkout.make('tb')
   assert 'http://localhost:7007/' in checkout.make('tb', 'PORT=7007', 'OUT=run')

@@ -207,7 +207,7 @@ def test_config_from_json(tmp_path):
     path.write_text(json.dumps(dict(SMALL, **values)))
     return AlbertConfig.from_json_file(str(path))
 
-  assert load(down_scale_factor=1, net_structure_type=0, ln_type='postln').to_dict() == AlbertConfig(**SMALL).to_dict()
+  assert load(down_scale_factor=1, layers_to_keep=[], ln_type='postln').to_dict() == AlbertConfig(**SMALL).to_dict()
   with pytest.raises(UserError, match='hiden_size'):
     load(hiden_size=3)
   with pytest.raises(UserError, match='pre-LN'):

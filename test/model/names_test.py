@@ -7,8 +7,11 @@ import pytest
 import tensorflow as tf
 
 from albert.common.files import ROOT
+from albert import input_pipeline
 from albert import lamb
 from albert.model import names
+from albert.tasks import pretraining
+import random_models
 
 
 @pytest.mark.parametrize('name, is_slot', [
@@ -51,3 +54,31 @@ def test_names_need_neither_tensorflow_nor_gin():
   program = ('import sys; import albert.model.names; '
              'print([name for name in ("tensorflow", "gin") if name in sys.modules])')
   assert subprocess.check_output([sys.executable, '-c', program], cwd=ROOT).decode().strip() == '[]'
+
+
+@pytest.mark.parametrize('shapes, family', [
+    ({'bert/encoder/transformer/group_0/inner_group_0/ffn_1/intermediate/dense/kernel': [16, 20, 80]}, names.FAST),
+    ({'bert/encoder/transformer/group_0/inner_group_0/layer_normalization_1/gamma': [3]}, names.KERAS_NAMES),
+    ({'bert/embeddings/layer_normalization/beta': [3]}, names.KERAS_NAMES)])
+def test_families_that_are_refused_by_name(shapes, family):
+  found = names.recognise(shapes)
+  assert found.name == family and list(shapes)[0] in found.reason
+
+
+@pytest.mark.parametrize('name, part', [
+    ('bert/embeddings/LayerNorm/beta', names.ENCODER), ('bert/pooler/dense/kernel', names.POOLER),
+    ('cls/predictions/output_bias', names.MASKED_LM), ('cls/seq_relationship/output_bias', names.SENTENCE_ORDER),
+    ('cls/squad/output_weights', names.SPANS), ('output_weights', names.CLASSIFIER), ('global_step', None),
+    ('other/bias', None)])
+def test_parts_of_a_model(name, part):
+  assert names.part_of_model(name) == part
+  assert names.parts_in([name, name + '/adam_m']) == ([part] if part else [])
+
+
+@pytest.mark.parametrize('changes', [{}, {'embedding_size': 21}, {'num_hidden_groups': 2, 'inner_group_num': 2},
+                                     {'type_vocab_size': 3}])
+def test_model_shapes_are_those_of_the_graph(changes):
+  config = random_models.config(**changes)
+  batch = input_pipeline.Batch(*[tf.zeros([2, 3], tf.int32)] * 4 + [None] * 3)
+  pretraining.model(batch, config, False)
+  assert {v.op.name: tuple(v.shape.as_list()) for v in tf.trainable_variables()} == dict(names.model_shapes(config))

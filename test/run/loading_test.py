@@ -247,3 +247,9 @@ def test_another_family_is_refused_before_anything_is_built(tmp_path):
   prefix = _save(str(tmp_path / 'model.ckpt'), ['bert/embeddings/word_embeddings_2'])
   with pytest.raises(UserError, match='expected weights of ALBERT, found early Chinese ALBERT'):
     loading.decide(prefix, CONFIG, _data(tmp_path / 'data', TOKENS), NOTHING)
+
+
+def test_a_bert_is_named(tmp_path):
+  prefix = _save(str(tmp_path / 'model.ckpt'), ['bert/encoder/layer_0/output/dense/bias'])
+  with pytest.raises(UserError, match='found BERT: layers do not share weights; another model; no variable of its'):
+    loading.initialise_from(prefix, with_optimizer_slots=False)

@@ -1,208 +1,43 @@
-"""tools.checkpoints: inspect, diff, strip, average, and what they refuse."""
+"""tools.checkpoints as a program: its verbs, their help, and what they refuse in one line."""
 
 import json
 import os
-import shutil
+import resource
 import subprocess
 import sys
+import types
 
 import numpy as np
 import pytest
-import tensorflow.compat.v1 as tf
 
 from albert.common.errors import UserError
 from albert.common.files import ROOT
-from albert.model import names
-from albert.run.checkpoints import find
+import named_variables
+import random_models
 from tools import checkpoints
+from tools.conversion import verbs
 
 FIXTURE = os.path.join(ROOT, 'test', 'support', 'parity', 'shared_group')
-LAYER = 'bert/encoder/transformer/group_0/inner_group_0/'
+OPTIONS = types.SimpleNamespace(
+    json=False, output=None, outputs=False, last=None, best=None, probe=False, map=None, task=None, ignore=None,
+    dedupe=False, hidden_act=None, drop_segment_row=None, ln_type=None)
 
 
-def small_model(kernel=1.0, step=7):
-  """The names of a small ALBERT, all dimensions unequal, with slots of both kinds."""
-  weights = {
-      'bert/embeddings/word_embeddings': np.full([5, 2], 0.5, np.float32),
-      'bert/embeddings/position_embeddings': np.full([4, 2], 0.25, np.float32),
-      LAYER + 'ffn_1/intermediate/dense/kernel': np.full([3, 7], kernel, np.float32),
-      'cls/predictions/output_bias': np.zeros([5], np.float32),
-  }
-  slots = {name + '/adam_' + kind: np.full_like(value, 9) for name, value in weights.items() for kind in 'mv'}
-  return dict(weights, global_step=np.int64(step), beta1_power=np.float32(0.9), **slots)
+def run(*arguments, **more):
+  return subprocess.run([sys.executable, '-W', 'ignore', '-m', 'tools.checkpoints'] + list(map(str, arguments)),
+                        cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, universal_newlines=True, **more)
 
 
-def save(tmp_path, name, tensors):
-  prefix = str(tmp_path / name / 'model.ckpt')
-  checkpoints.write_checkpoint(prefix, tensors)
-  return prefix
-
-
-def run(*arguments):
-  return subprocess.run([sys.executable, '-m', 'tools.checkpoints'] + list(arguments), cwd=ROOT,
-                        stdout=subprocess.PIPE, stderr=subprocess.PIPE, universal_newlines=True)
-
-
-def test_written_checkpoint_is_restored_by_a_saver(tmp_path):
-  prefix = save(tmp_path, 'a', small_model())
-  with tf.Graph().as_default(), tf.Session() as session:
-    bias = tf.get_variable('cls/predictions/output_bias', [5], initializer=tf.ones_initializer())
-    step = tf.train.create_global_step()
-    tf.train.Saver().restore(session, prefix)
-    np.testing.assert_array_equal(session.run(bias), np.zeros([5]))
-    assert session.run(step) == 7
-  assert sorted(os.listdir(os.path.dirname(prefix))) == [
-      'checkpoint', 'model.ckpt.data-00000-of-00001', 'model.ckpt.index']
-
-
-def test_writing_leaves_the_checkpoint_file_of_a_run_alone(tmp_path):
-  save(tmp_path, 'a', small_model())
-  before = (tmp_path / 'a' / 'checkpoint').read_text()
-  checkpoints.write_checkpoint(str(tmp_path / 'a' / 'average'), small_model())
-  assert (tmp_path / 'a' / 'checkpoint').read_text() == before
-
-
-def test_failed_write_leaves_nothing(tmp_path, monkeypatch):
-  real_replace = os.replace
-
-  def fail_at_the_index(source, target):
-    if target.endswith('.index'):
-      raise OSError('disk full')
-    real_replace(source, target)
-  monkeypatch.setattr(os, 'replace', fail_at_the_index)
-  with pytest.raises(OSError):
-    save(tmp_path, 'a', small_model())
-  # Data without an index is no checkpoint to any reader.
-  assert os.listdir(str(tmp_path / 'a')) == ['model.ckpt.data-00000-of-00001']
-
-
-@pytest.mark.parametrize('suffix', ['', '.index', '.data-00000-of-00001', '.meta'])
-def test_find_by_prefix_or_one_of_its_files(tmp_path, suffix):
-  prefix = save(tmp_path, 'a', small_model())
-  assert find(prefix + suffix) == prefix
-
-
-def test_find_by_folder(tmp_path):
-  prefix = save(tmp_path, 'a', small_model())
-  assert find(os.path.dirname(prefix)) == prefix
-  os.remove(str(tmp_path / 'a' / 'checkpoint'))  # a single checkpoint is unmistakable
-  assert find(os.path.dirname(prefix)) == prefix
-  checkpoints.write_checkpoint(str(tmp_path / 'a' / 'other'), small_model())
-  os.remove(str(tmp_path / 'a' / 'checkpoint'))
-  with pytest.raises(UserError, match='expected a TensorFlow checkpoint at'):
-    find(os.path.dirname(prefix))
-
-
-def test_copied_folder_means_its_own_checkpoint(tmp_path):
-  prefix = save(tmp_path, 'a', small_model())
-  with tf.Graph().as_default():
-    tf.train.update_checkpoint_state(str(tmp_path / 'a'), prefix)  # absolute, as some programs write it
-  shutil.copytree(str(tmp_path / 'a'), str(tmp_path / 'b'))
-  assert find(str(tmp_path / 'b')) == str(tmp_path / 'b' / 'model.ckpt')
-
-
-def test_inspect_fixture():
-  summary = checkpoints.inspect(checkpoints.Checkpoint(FIXTURE))
-  assert summary['family'] == names.ALBERT
-  assert summary['global_step'] == 0 and summary['non_finite'] == 0
-  assert summary['parameters'] == 11045
-  assert summary['parts']['optimizer'] == {'variables': 64, 'parameters': 22090}
-  assert summary['parts']['bert/embeddings'] == {'variables': 5, 'parameters': (211 + 2 + 40 + 2) * 16}
-
-
-def test_inspect_counts_non_finite_values(tmp_path):
-  model = small_model()
-  model['bert/embeddings/word_embeddings'][1] = [np.nan, -np.inf]
-  summary = checkpoints.inspect(checkpoints.Checkpoint(save(tmp_path, 'a', model)))
-  assert summary['non_finite'] == 2
-  assert [v['name'] for v in summary['variables'] if v['non_finite']] == ['bert/embeddings/word_embeddings']
-
-
-@pytest.mark.parametrize('name, part', [
-    ('a/kernel', 'a/kernel'), ('a/kernel/adam_m', 'optimizer'), ('a/kernel/lamb_v', 'optimizer'),
-    ('a/kernel/AnyOptimizer_1', 'optimizer'), ('orphan/adam_v', 'optimizer'), ('beta2_power', 'optimizer'),
-    ('a/kernel/ExponentialMovingAverage', 'a/kernel'), ('bert/encoder/x/LayerNorm/beta', 'bert/encoder'),
-    ('global_step', 'global_step')])
-def test_parts(name, part):
-  assert checkpoints.part_of(name, {'a/kernel', name}) == part
-
-
-def test_diff_of_equal_checkpoints(tmp_path):
-  model = small_model()
-  model['cls/predictions/output_bias'][0] = np.nan  # the same NaN on both sides is no difference
-  first, second = [checkpoints.Checkpoint(save(tmp_path, name, model)) for name in 'ab']
-  result = checkpoints.diff(first, second)
-  assert result['identical'] and not result['changed'] and result['equal'] == len(model)
-
-
-def test_diff_finds_every_kind_of_difference(tmp_path):
-  first, second = small_model(), small_model(step=8)
-  del second['cls/predictions/output_bias']
-  second['new'] = np.zeros([1], np.float32)
-  second['bert/embeddings/position_embeddings'] = np.zeros([4, 3], np.float32)
-  second[LAYER + 'ffn_1/intermediate/dense/kernel'][0, 1] = 1.5
-  second['bert/embeddings/word_embeddings'][0, 0] = np.nan
-  result = checkpoints.diff(*[checkpoints.Checkpoint(save(tmp_path, name, model))
-                              for name, model in (('a', first), ('b', second))])
-  assert not result['identical']
-  assert result['only_in_first'] == ['cls/predictions/output_bias'] and result['only_in_second'] == ['new']
-  assert result['other_form'] == [{'name': 'bert/embeddings/position_embeddings', 'first': 'float32 [4, 2]',
-                                   'second': 'float32 [4, 3]'}]
-  # The NaN comes first: it is the worst difference.
-  assert [change['name'] for change in result['changed']] == [
-      'bert/embeddings/word_embeddings', LAYER + 'ffn_1/intermediate/dense/kernel', 'global_step']
-  assert result['changed'][1]['values'] == 1 and result['changed'][1]['largest'] == 0.5
-  assert result['changed'][1]['relative'] == 0.5
-
-
-def test_strip_keeps_weights_and_step(tmp_path):
-  model = small_model()
-  stripped = checkpoints.strip(checkpoints.Checkpoint(save(tmp_path, 'a', model)))
-  assert sorted(stripped) == sorted(n for n in model if not n.endswith(('adam_m', 'adam_v', 'beta1_power')))
-  for name in stripped:
-    np.testing.assert_array_equal(stripped[name], model[name])
-
-
-def test_average(tmp_path):
-  saved = [checkpoints.Checkpoint(save(tmp_path, str(step), small_model(kernel, step)))
-           for kernel, step in ((1.0, 10), (2.0, 30), (6.0, 20))]
-  mean = checkpoints.average(saved)
-  kernel = mean[LAYER + 'ffn_1/intermediate/dense/kernel']
-  np.testing.assert_array_equal(kernel, np.full([3, 7], 3.0, np.float32))
-  assert kernel.dtype == np.float32
-  assert mean['global_step'] == 30 and mean['global_step'].dtype == np.int64
-  assert not [name for name in mean if 'adam' in name]
-
-
-def test_average_refuses_another_architecture(tmp_path):
-  other = small_model()
-  other['cls/predictions/output_bias'] = np.zeros([6], np.float32)
-  saved = [checkpoints.Checkpoint(save(tmp_path, name, model)) for name, model in (('a', small_model()), ('b', other))]
-  with pytest.raises(UserError, match=r'output_bias: float32 \[6\] instead of float32 \[5\]'):
-    checkpoints.average(saved)
-
-
-def test_average_refuses_non_finite_values(tmp_path):
-  saved = [checkpoints.Checkpoint(save(tmp_path, str(kernel), small_model(kernel))) for kernel in (1.0, np.inf)]
-  with pytest.raises(UserError, match='21 NaN or infinite'):
-    checkpoints.average(saved)
-
-
-def test_damaged_checkpoint_is_one_line(tmp_path):
-  prefix = save(tmp_path, 'a', small_model())
-  data = prefix + '.data-00000-of-00001'
-  with open(data, 'r+b') as target:
-    target.truncate(os.path.getsize(data) // 2)
-  with pytest.raises(UserError, match='damaged') as caught:
-    checkpoints.inspect(checkpoints.Checkpoint(prefix))
-  assert '\n' not in str(caught.value)
+def carry_out(name, *arguments, **options):
+  return verbs.carry_out(name, list(map(str, arguments)), types.SimpleNamespace(**dict(vars(OPTIONS), **options)),
+                         list(options))
 
 
 @pytest.mark.integration
 @pytest.mark.parametrize('command', ['strip', 'average'])
 @pytest.mark.parametrize('folder', ['run', 'run/best'])
 def test_architecture_and_vocabulary_go_along(tmp_path, command, folder):
-  prefix = save(tmp_path, folder, small_model())
+  prefix = named_variables.save(tmp_path, folder, named_variables.small_model())
   for name in ('albert_config.json', 'vocab.txt'):
     (tmp_path / 'run' / name).write_text(name)
   output = tmp_path / 'release' / 'model.ckpt'
@@ -214,25 +49,6 @@ def test_architecture_and_vocabulary_go_along(tmp_path, command, folder):
     assert str(tmp_path / 'run' / name) in done.stdout
   assert sorted(os.listdir(str(output.parent))) == [
       'albert_config.json', 'checkpoint', 'model.ckpt.data-00000-of-00001', 'model.ckpt.index', 'vocab.txt']
-
-
-def test_a_description_that_is_there_stays_and_none_is_made_up(tmp_path):
-  source, target = save(tmp_path, 'run', small_model()), save(tmp_path, 'release', small_model())
-  assert checkpoints.copy_description(source, target) == []
-  (tmp_path / 'vocab.txt').write_text('of something else')  # above a folder that is not best/
-  (tmp_path / 'run' / 'albert_config.json').write_text('new')
-  (tmp_path / 'release' / 'albert_config.json').write_text('old')
-  assert checkpoints.copy_description(source, target) == []
-  assert (tmp_path / 'release' / 'albert_config.json').read_text() == 'old'
-  assert not (tmp_path / 'release' / 'vocab.txt').exists()
-
-
-def test_output_must_be_new(tmp_path):
-  prefix = save(tmp_path, 'a', small_model())
-  for bad, message in ((prefix, 'a new name'), (str(tmp_path), 'a prefix'), (str(tmp_path) + '/x/', 'a prefix'),
-                       (None, '--output=PREFIX')):
-    with pytest.raises(UserError, match=message):
-      checkpoints.check_output(bad)
 
 
 @pytest.mark.integration
@@ -251,13 +67,100 @@ def test_command_line(tmp_path):
   assert failed.stderr.startswith('error: expected --output=PREFIX') and failed.stderr.count('\n') == 1
 
 
+@pytest.mark.integration
+def test_a_checkpoint_goes_to_transformers_and_back(tmp_path):
+  config = random_models.config()
+  random_models.save(tmp_path / 'run', config, random_models.weights(config), slots=True)
+  there = run('to-hf', tmp_path / 'run', tmp_path / 'theirs')
+  assert there.returncode == 0, there.stderr
+  assert 'left out     64 variables of the optimizer: not weights' in there.stdout
+  assert 'wrote {}: 32 tensors (AlbertForPreTraining)'.format(tmp_path / 'theirs') in there.stdout
+  back = run('from-hf', tmp_path / 'theirs', tmp_path / 'back', '--json')
+  assert json.loads(back.stdout)['class'] == 'AlbertForPreTraining'
+  compared = run('diff', tmp_path / 'run', tmp_path / 'back', '--outputs')
+  assert 'output masked_lm_logits       differs by 0, relative 0' in compared.stdout
+  assert '32 variables are equal, 1 have other values' in compared.stdout  # of global_step
+  verified = run('verify', tmp_path / 'back')
+  assert verified.returncode == 0 and verified.stdout.endswith('good\n')
+  (tmp_path / 'back' / 'vocab.txt').unlink()
+  verified = run('verify', tmp_path / 'back')
+  assert verified.returncode == 1 and 'PROBLEM      vocab.txt: not beside the checkpoint' in verified.stdout
+
+
+@pytest.mark.integration
+def test_a_full_disk_is_one_line_and_leaves_nothing(tmp_path):
+  config = random_models.config(hidden_size=210, intermediate_size=340)
+  random_models.save(tmp_path / 'run', config, random_models.weights(config))
+
+  def limit():
+    # As a full disk, but for this process only: files end after 100 KB.
+    resource.setrlimit(resource.RLIMIT_FSIZE, (100 << 10, 100 << 10))
+  done = run('to-hf', tmp_path / 'run', tmp_path / 'theirs', preexec_fn=limit)
+  assert done.returncode == 1
+  assert done.stderr.startswith('error: {}: expected a place that can be written'.format(tmp_path / 'theirs'))
+  assert done.stderr.count('\n') == 1
+  assert os.listdir(str(tmp_path)) == ['run']
+
+
 @pytest.mark.parametrize('arguments', [
-    [], ['x'], ['inspect'], ['inspect', FIXTURE, FIXTURE], ['diff', FIXTURE], ['strip'], ['average', FIXTURE]])
-def test_wrong_arguments_show_the_usage(arguments):
-  with pytest.raises(UserError, match='expected inspect CHECKPOINT'):
+    ['x'], ['inspect', FIXTURE, FIXTURE], ['diff', FIXTURE], ['to-hf', FIXTURE], ['from-hf', FIXTURE],
+    ['from-albert-zh', FIXTURE], ['verify', FIXTURE, FIXTURE]])
+def test_wrong_arguments_are_one_line(arguments):
+  with pytest.raises(UserError, match='expected .*{}'.format(arguments[0])) as caught:
     checkpoints.main(['checkpoints'] + arguments)
+  assert '\n' not in str(caught.value)
+
+
+def test_a_verb_alone_prints_its_own_help(capsys):
+  for name in verbs.VERBS:
+    assert checkpoints.main(['checkpoints', name]) == 0
+    said = capsys.readouterr().out
+    assert said.startswith('python -m tools.checkpoints {} '.format(name))
+    assert all('--' + flag in said for flag in verbs.VERBS[name].flags)
+  assert checkpoints.main(['checkpoints']) == 0
+  assert len(capsys.readouterr().out.split('\n')) == len(verbs.VERBS) + 1
+
+
+def test_every_verb_is_in_the_programs_docstring():
+  for name in verbs.VERBS:
+    assert 'python -m tools.checkpoints {} '.format(name) in checkpoints.__doc__
+
+
+def test_a_flag_that_means_nothing_to_a_verb_is_refused():
+  with pytest.raises(UserError, match='expected flags of inspect .--json., found --output'):
+    carry_out('inspect', FIXTURE, output='x')
+
+
+@pytest.mark.parametrize('name, options', [
+    ('to-hf', {'task': 'x'}), ('from-hf', {'hidden_act': 'gelu_new'}), ('from-albert-zh', {'ln_type': 'x'})])
+def test_a_choice_that_is_none_is_refused(tmp_path, name, options):
+  with pytest.raises(UserError, match='--{}: expected one of'.format(list(options)[0])):
+    carry_out(name, FIXTURE, tmp_path / 'x', **options)
 
 
 def test_absent_checkpoint(tmp_path):
   with pytest.raises(UserError, match='expected a TensorFlow checkpoint'):
     checkpoints.main(['checkpoints', 'inspect', str(tmp_path / 'none')])
+
+
+@pytest.mark.parametrize('options', [{'last': 2, 'best': 2}, {'last': 1}, {'best': 0}, {'last': 2}])
+def test_average_of_a_run_needs_one_number_of_checkpoints_that_are_there(tmp_path, options):
+  with pytest.raises(UserError, match='expected'):
+    carry_out('average', tmp_path, output=str(tmp_path / 'x'), **options)
+
+
+def test_average_needs_two():
+  with pytest.raises(UserError, match='expected at least two checkpoints'):
+    carry_out('average', FIXTURE, output='x')
+
+
+def test_diff_of_outputs(tmp_path):
+  config = random_models.config()
+  tensors = random_models.weights(config)
+  random_models.save(tmp_path / 'a', config, tensors)
+  changed = dict(tensors, **{'cls/seq_relationship/output_bias': np.float32([100, 200])})
+  random_models.save(tmp_path / 'b', config, changed)
+  found = {entry['name']: entry['largest']
+           for entry in carry_out('diff', tmp_path / 'a', tmp_path / 'b', outputs=True).value['outputs']}
+  assert sorted(found) == ['masked_lm_logits', 'pooled_output', 'sentence_order_logits', 'sequence_output']
+  assert found.pop('sentence_order_logits') > 100 and set(found.values()) == {0}

@@ -1,0 +1,1 @@
+"""Folders of Hugging Face's transformers, read and written without it."""
