@@ -31,34 +31,49 @@ CKPT ?=## eval, export, to-hf: checkpoint to take [the best of OUT]
 EXPORT ?= $(OUT)/export## export: new folder of the export [OUT/export]
 HF ?= $(here)out/hf## to-hf, from-hf: folder of Hugging Face's transformers [out/hf]
 PORT ?= 6006## tb: port [6006]
+# Not from the environment, where some shells have a HOST of their own.
+HOST := localhost## tb: HOST=0.0.0.0: whoever reaches this machine sees TensorBoard [localhost]
 PYTHON ?=## env: the Python 3.7 to start from [found by tools/setup_env.sh]
 BENCH_ARGS ?=## bench-*: more flags, such as --steps=3
 TEST_ARGS ?=## test: more flags for pytest, such as "-k lamb -x"
 
-# Where the two others differ. What is given on the command line wins.
-train-perf: OUT := $(if $(filter-out file,$(origin OUT)),$(OUT),$(here)out/perf)
-train-perf: GIN := $(if $(filter-out file,$(origin GIN)),$(GIN),$(here)gin/perf_1p.gin)
-train-perf: performance := pretrain.performance=True;
-smoke: CORPUS := $(sample)
-smoke: VOCAB := $(here)data/smoke/vocab.txt
-smoke: DATA := $(here)data/smoke/records
-smoke: DATA_ARGS := --max_seq_length=128 --max_predictions_per_seq=20
-smoke: OUT := $(here)out/smoke
-smoke: GIN := $(here)gin/smoke.gin
-
-# SET reaches the shell as it was written: `$` is not make's, lines become bindings.
+# Values reach the programs as they were written: `$` is not make's. What is no default is `given` below.
+variables := CORPUS VOCAB DATA DATA_ARGS FORCE OUT GIN SET INIT ARGS CKPT EXPORT HF PORT HOST PYTHON BENCH_ARGS TEST_ARGS
+given := $(foreach name,$(variables),$(if $(filter-out file,$(origin $(name))),$(name)))
+on_command_line := $(foreach name,$(variables),$(if $(filter command override,$(origin $(name))),$(name)))
+$(foreach name,$(given),$(eval override $(name) := $$(value $(name))))
 define newline
 
 
 endef
-override SET := $(subst $(newline),;,$(value SET))
+# Lines of SET become bindings.
+override SET := $(subst $(newline),;,$(SET))
+$(foreach name,$(variables),$(if $(findstring $(newline),$($(name))),\
+  $(error $(name): expected one line, found several; write it in one)))
+
+# Where the two others differ. What is given wins, for smoke on the command line only.
+train-perf: OUT := $(if $(filter OUT,$(given)),$(OUT),$(here)out/perf)
+train-perf: GIN := $(if $(filter GIN,$(given)),$(GIN),$(here)gin/perf_1p.gin)
+train-perf: performance := pretrain.performance=True;
+unless_given = $(if $(filter $(1),$(on_command_line)),$($(1)),$(2))
+smoke: CORPUS := $(call unless_given,CORPUS,$(sample))
+smoke: VOCAB := $(call unless_given,VOCAB,$(here)data/smoke/vocab.txt)
+smoke: DATA := $(call unless_given,DATA,$(here)data/smoke/records)
+smoke: DATA_ARGS := $(call unless_given,DATA_ARGS,--max_seq_length=128 --max_predictions_per_seq=20)
+smoke: OUT := $(call unless_given,OUT,$(here)out/smoke)
+smoke: GIN := $(call unless_given,GIN,$(here)gin/smoke.gin)
+
 # Quotes one word for the shell, whatever is in it.
 quote = '$(subst ','\'',$(1))'
+# Runs a command with the words of a variable at its end, see tools/with_words.sh.
+with = bash $(call quote,$(root)/tools/with_words.sh) $(1) $(call quote,$($(1)))
+# Says something; that nobody reads it is no reason to stop.
+say = @trap '' PIPE; echo $(1) 2> /dev/null || true
 
 run := bash $(call quote,$(root)/tools/run.sh)
 setup = PYTHON=$(call quote,$(PYTHON)) bash $(call quote,$(root)/tools/setup_env.sh)
 # Two workers, a file each at a time: TensorFlow's start is most of a test's time.
-pytest = cd $(call quote,$(root)) && $(run) pytest -n 2 --dist loadfile
+pytest = cd $(call quote,$(root)) && $(call with,TEST_ARGS) $(run) pytest -n 2 --dist loadfile
 corpus_note = $(if $(filter $(sample),$(CORPUS)), (the bundled sample$(hint)))
 hint = $(if $(news),,; put your own in data/news_zh_1.txt or name it: CORPUS=...)
 smoke: hint :=
@@ -67,8 +82,9 @@ smoke: hint :=
 help: ## this text
 	@awk '/^##@/ {printf "%s%s\n", gap, substr($$0, 5); gap = "\n"} \
 	  /^[a-z-]+:.*## / {split($$0, part, /:.*## /); printf "  make %-13s %s\n", part[1], part[2]} \
-	  /^[A-Z_]+ \?=.*## / {split($$0, part, / \?=.*## /); variables = variables sprintf("  %-16s %s\n", part[1], part[2])} \
-	  END {printf "\nVariables, as in: make data CORPUS=my.txt   [default]\n%s", variables}' \
+	  /^[A-Z_]+ [?:]=.*## / {split($$0, part, / [?:]=.*## /); variables = variables sprintf("  %-16s %s\n", part[1], part[2])} \
+	  END {printf "\nVariables, as in: make data CORPUS=my.txt   [default]\n%s", variables; \
+	    print "Values are taken as they are written: nothing is expanded; quotes in ..._ARGS and ARGS keep words together."}' \
 	  $(call quote,$(root)/Makefile)
 
 env: ## make the environment .venv, or say what is there
@@ -81,13 +97,13 @@ quiet-env:
 
 ##@ Data
 define build_vocab
-@bash $(call quote,$(root)/tools/vocabulary.sh) $(call quote,$(CORPUS)) $(call quote,$(VOCAB)) $(DATA_ARGS)
+@$(call with,DATA_ARGS) bash $(call quote,$(root)/tools/vocabulary.sh) $(call quote,$(CORPUS)) $(call quote,$(VOCAB))
 endef
 
 define build_data
-@echo "data: corpus "$(call quote,$(CORPUS)$(corpus_note))
-@$(run) tools.create_pretraining_data --input_files=$(call quote,$(CORPUS)) --output_dir=$(call quote,$(DATA)) \
-  --vocab_file=$(call quote,$(VOCAB)) $(if $(filter-out 0,$(FORCE)),--force) $(DATA_ARGS)
+$(call say,"data: corpus "$(call quote,$(CORPUS)$(corpus_note)))
+@$(call with,DATA_ARGS) $(run) tools.create_pretraining_data --input_files=$(call quote,$(CORPUS)) \
+  --output_dir=$(call quote,$(DATA)) --vocab_file=$(call quote,$(VOCAB)) $(if $(filter-out 0,$(FORCE)),--force)
 endef
 
 vocab: quiet-env ## build VOCAB from CORPUS, unless the file is there
@@ -99,8 +115,8 @@ data: quiet-env ## make the records DATA from CORPUS and VOCAB
 
 ##@ Train and evaluate
 define train
-@$(run) albert.run_pretraining --input_file=$(call quote,$(DATA)) --output_dir=$(call quote,$(OUT)) \
-  --gin_file=$(call quote,$(GIN)) --gin_param=$(call quote,$(performance) $(SET)) $(init) $(ARGS)
+@$(call with,ARGS) $(run) albert.run_pretraining --input_file=$(call quote,$(DATA)) \
+  --output_dir=$(call quote,$(OUT)) --gin_file=$(call quote,$(GIN)) --gin_param=$(call quote,$(performance) $(SET)) $(init)
 endef
 train-full: init = $(if $(INIT),--init_checkpoint=$(call quote,$(INIT)))
 
@@ -120,47 +136,46 @@ train-perf: quiet-env ## a short run that prints step time, examples/s and token
 	$(train)
 
 eval: quiet-env ## evaluate the best checkpoint of OUT, or CKPT, on the held-out part of DATA
-	@$(run) albert.run_pretraining --nodo_train --do_eval --input_file=$(call quote,$(DATA)) \
+	@$(call with,ARGS) $(run) albert.run_pretraining --nodo_train --do_eval --input_file=$(call quote,$(DATA)) \
 	  --output_dir=$(call quote,$(OUT)) --init_checkpoint=$(call quote,$(CKPT)) --gin_file=$(call quote,$(GIN)) \
-	  --gin_param=$(call quote,$(SET)) $(ARGS)
+	  --gin_param=$(call quote,$(SET))
+
+export_source = $(or $(CKPT),$(wildcard $(OUT)/best),$(OUT))
 
 export: quiet-env ## write CKPT as a SavedModel, a frozen graph or ONNX into EXPORT: docs/export.md
-	@$(run) tools.checkpoints export $(call quote,$(or $(CKPT),$(wildcard $(OUT)/best),$(OUT))) \
-	  $(call quote,$(EXPORT)) $(ARGS)
+	@$(call with,ARGS) $(run) tools.checkpoints export $(call quote,$(export_source)) $(call quote,$(EXPORT))
 
-tb: quiet-env ## TensorBoard on OUT, at http://localhost:PORT
-	@echo "TensorBoard on "$(call quote,$(OUT))": http://localhost:$(PORT)/ (Ctrl-C ends it)"
-	@$(run) tensorboard.main --logdir=$(call quote,$(OUT)) --port=$(PORT)
+tb: quiet-env ## TensorBoard on OUT, at http://HOST:PORT
+	@$(run) tools.tensorboard $(call quote,--logdir=$(OUT)) $(call quote,--host=$(HOST)) $(call quote,--port=$(PORT))
 
 ##@ Convert
 to-hf: quiet-env ## make HF, a folder for Hugging Face's transformers, of the best checkpoint of OUT, or of CKPT
-	@source=$(call quote,$(OUT)); if [ -d "$$source/best" ]; then source=$$source/best; fi; \
-	  $(run) tools.checkpoints to-hf $(if $(CKPT),$(call quote,$(CKPT)),"$$source") $(call quote,$(HF)) $(ARGS)
+	@$(call with,ARGS) $(run) tools.checkpoints to-hf $(call quote,$(export_source)) $(call quote,$(HF))
 
 from-hf: quiet-env ## make the run OUT of such a folder, HF
-	@$(run) tools.checkpoints from-hf $(call quote,$(HF)) $(call quote,$(OUT)) $(ARGS)
+	@$(call with,ARGS) $(run) tools.checkpoints from-hf $(call quote,$(HF)) $(call quote,$(OUT))
 
 ##@ Measure
 sample_args = $(if $(filter $(sample),$(CORPUS)),,--input_files=$(call quote,$(CORPUS)))
 vocab_args_if_there = $(if $(wildcard $(VOCAB)),$(if $(sample_args),--vocab_file=$(call quote,$(VOCAB))))
 
 bench-data: quiet-env ## how fast records are made from CORPUS [the sample, repeated], and where the time goes
-	@$(run) tools.benchmarks.data $(sample_args) $(vocab_args_if_there) $(BENCH_ARGS)
+	@$(call with,BENCH_ARGS) $(run) tools.benchmarks.data $(sample_args) $(vocab_args_if_there)
 
 bench-input: quiet-env ## how fast records are read and masked, in examples per CPU-second
-	@$(run) tools.benchmarks.input $(BENCH_ARGS)
+	@$(call with,BENCH_ARGS) $(run) tools.benchmarks.input
 
 bench: quiet-env ## time of a training step against the plain graph of test/support/plain_albert.py, base and tiny
-	@$(run) tools.benchmark --compare $(ARGS) $(BENCH_ARGS)
+	@$(call with,BENCH_ARGS) $(call with,ARGS) $(run) tools.benchmark --compare
 
 bench-packing: quiet-env ## real tokens/s of packed rows of DATA against the plain graph on its records, base
-	@$(run) tools.benchmark --packing --input_file=$(call quote,$(DATA)) $(BENCH_ARGS)
+	@$(call with,BENCH_ARGS) $(run) tools.benchmark --packing --input_file=$(call quote,$(DATA))
 
 bench-memory: quiet-env ## base at 32 x 512 in micro-batches of 4: time against the same run alone, peak memory
-	@$(run) tools.benchmark --micro_batch_size=4 --batch_size=32 --steps=3 $(BENCH_ARGS)
+	@$(call with,BENCH_ARGS) $(run) tools.benchmark --micro_batch_size=4 --batch_size=32 --steps=3
 
 bench-growth: quiet-env ## how the time and memory of a base step grow with sequence length, batch and layers
-	@$(run) tools.benchmark --grow $(BENCH_ARGS)
+	@$(call with,BENCH_ARGS) $(run) tools.benchmark --grow
 
 ##@ Check
 smoke: quiet-env ## the whole path in minutes: vocabulary, records, a small ALBERT on the CPU, held-out figures
@@ -175,16 +190,16 @@ check: quiet-env ## lint, layering and configurations
 	@$(pytest) test/layering_test.py test/configs_test.py test/model/model_sizes_test.py
 
 test-unit: quiet-env ## the fast tests
-	@$(pytest) -m 'not integration' $(TEST_ARGS)
+	@$(pytest) -m 'not integration'
 
 test-faults: quiet-env ## SIGKILL 50 times (FAULT_KILLS=...), break and fill everything; a table of what survives
-	@export FAULT_KILLS=$${FAULT_KILLS:-50}; $(pytest) --dist load -m fault $(TEST_ARGS)
+	@export FAULT_KILLS=$${FAULT_KILLS:-50}; $(pytest) --dist load -m fault
 
 test: test-unit ## all tests: the fast ones, then those that start whole programs
-	@$(pytest) -m integration $(TEST_ARGS)
+	@$(pytest) -m integration
 
 test-spark: ## the tests of --engine=spark on local[2], where Java is there; installs requirements-spark.txt in .venv
-	@bash $(call quote,$(root)/tools/test_spark.sh) $(TEST_ARGS)
+	@$(call with,TEST_ARGS) bash $(call quote,$(root)/tools/test_spark.sh)
 
 clean: ## remove the smoke run, the performance run and caches; not data/records, full runs or .venv
 	@cd $(call quote,$(root)) && rm -rf out/smoke out/perf data/smoke .pytest_cache .ruff_cache .hypothesis

@@ -29,7 +29,7 @@ ROOMS = {
     'tools.text': {'albert.dataset'},
     'tools.workers': set(),
     'tools.preprocessing': {'albert.dataset', 'tools.text', 'tools.workers'},
-    'tools.conversion': set(),
+    'tools.conversion': {'albert.dataset', 'albert.model', 'albert.run', 'albert.tasks'},
     'tools.benchmarks': {'albert.dataset', 'albert.device', 'albert.input', 'albert.lamb', 'albert.model',
                          'albert.tasks', 'albert.training', 'tools.preprocessing', 'tools.text'},
     # They may import every room; nobody imports them.

@@ -194,4 +194,4 @@ def _labels_text(words, ids, labels, vocabulary):
 
 if __name__ == '__main__':
   define_flags()
-  cli.run(main)
+  cli.run(main, prints_result=True)

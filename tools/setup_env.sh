@@ -1,8 +1,9 @@
 #!/usr/bin/env bash
-# Makes .venv, the Python 3.7 environment of this checkout, or says what it found:   make env [PYTHON=python3.7]
+# Makes .venv, the Python 3.7 environment of this checkout, or says what it found:   make env [PYTHON=python3.7] [CONDA=0]
 #
 # Which Python: PYTHON if given; else, where npu_bridge is installed (the Ascend image), that one; else the first that
-# works of python3.7, pyenv's and conda's 3.7; else any Python that imports TensorFlow 1.15.
+# works of python3.7, pyenv's and conda's 3.7; else any Python that imports TensorFlow 1.15. Where there is none at all,
+# conda, mamba or micromamba makes one in .venv itself, unless CONDA=0.
 # A Python that already imports TensorFlow 1.15 keeps its TensorFlow, numpy, protobuf and npu_bridge: .venv sees its
 # packages and gets only what is missing. With --quiet nothing is said when there is nothing to do.
 set -euo pipefail
@@ -11,9 +12,11 @@ root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 venv=$root/.venv
 requirements=$root/requirements.txt
 # Written last, so an interrupted installation has none. Lines: hash of requirements.txt, what Python it was made from:
-# kind (see probe), executable, prefix, version (tab-separated), and what `make env` reports.
+# kind (see probe), executable, prefix, version (tab-separated), what `make env` reports, and every path that must still
+# be there: packages, and their metadata with the version in its name.
 stamp=$venv/complete
 HOME=${HOME:-/}
+python_to_make=3.7.17  # by pyenv
 oldest_pip=20.3  # older ones do not know the manylinux2014 wheels; Python 3.7.5 brings 19.2
 
 fail() {
@@ -21,13 +24,27 @@ fail() {
   exit 1
 }
 
+# That nobody reads it is no reason to stop.
+trap '' PIPE
+say() { echo "env: $*" 2> /dev/null || true; }
+
 hash_of() { { sha256sum 2>/dev/null || shasum -a 256; } < "$1" | cut -d' ' -f1; }
 
 stamp_line() { sed -n "$1p" "$stamp"; }
 
 is_working() { [ -f "$stamp" ] && "$venv/bin/python" -S -c '' 2>/dev/null; }
 
-is_complete() { is_working && [ "$(stamp_line 1)" = "$(hash_of "$requirements")" ]; }
+# The first path of the environment that is there no more.
+missing_path() {
+  local path
+  while IFS= read -r path; do
+    if [ ! -e "$path" ]; then echo "$path" && return; fi
+  done < <(sed -n '4,$p' "$stamp" 2>/dev/null)
+}
+
+is_complete() {
+  is_working && [ "$(stamp_line 1)" = "$(hash_of "$requirements")" ] && [ -z "$(missing_path)" ]
+}
 
 # Whether PYTHON was not given, or is what .venv was made from.
 is_wanted() {
@@ -111,11 +128,40 @@ choose_python() {
   found=${first_npu:-${first_37:-$first_tf}}
   if [ -z "$found" ] && [ -n "${PYTHON:-}" ]; then
     fail "PYTHON=$PYTHON: expected a working Python 3.7, found \"${rejected#; "$PYTHON": }\"; give the path of one"
+  elif [ -z "$found" ] && conda=$(find_conda); then
+    found=$'conda\t'$venv/bin/python$'\t'$venv$'\t'3.7
+  elif [ -z "$found" ] && command -v pyenv > /dev/null; then
+    fail "expected a working Python 3.7, found none${rejected:+ (${rejected#; })}; pyenv builds one in some minutes:" \
+      "pyenv install $python_to_make && make env"
   elif [ -z "$found" ]; then
-    fail "expected a working Python 3.7, found none${rejected:+ (${rejected#; })}; install one, for instance with" \
-      '"pyenv install 3.7.16" or "conda create -n py37 python=3.7", or name one: make env PYTHON=/path/to/python3.7'
+    fail "expected a working Python 3.7, found none${rejected:+ (${rejected#; })}; install conda, mamba or micromamba" \
+      "(make env then makes one in .venv), or pyenv and \"pyenv install $python_to_make\", or use the Dockerfile, or" \
+      "name one: make env PYTHON=/path/to/python3.7"
   fi
   chosen=$found
+}
+
+# The program that can make a Python 3.7 of its own, unless CONDA=0 forbids it.
+find_conda() {
+  local program
+  [ "${CONDA:-}" != 0 ] || return 1
+  for program in micromamba mamba conda "${MAMBA_EXE:-}" "${CONDA_EXE:-}"; do
+    if [ -n "$program" ] && command -v "$program"; then return; fi
+  done
+  return 1
+}
+
+# Makes .venv itself a Python 3.7.
+make_with_conda() {
+  # One channel, the same for the three programs.
+  "$conda" create -y -q -p "$venv" --override-channels -c conda-forge python=3.7 pip > "$venv.log" 2>&1 || {
+    tail -n 5 "$venv.log" >&2
+    fail "$conda could not make a Python 3.7 in .venv (its own last words are above, all of them in .venv.log); put" \
+      "that right, or name a Python 3.7: make env PYTHON=/path/to/python3.7"
+  }
+  rm "$venv.log"
+  version=$("$venv/bin/python" -c 'import sys; print(".".join(map(str, sys.version_info[:3])))')
+  chosen=$'conda\t'$python$'\t'$prefix$'\t'$version
 }
 
 # A venv that sees the packages of $python.
@@ -169,7 +215,27 @@ install() {
       "run make env again"
 }
 
-report() { echo "env: found .venv: $(stamp_line 3)"; }
+# Paths that are gone when a package was removed or replaced by another version: of what requirements.txt names.
+promised_paths() {
+  "$venv/bin/python" -W ignore - "$requirements" << 'PROMISED'
+import importlib.util
+import os
+import sys
+import pkg_resources
+
+paths = [importlib.util.find_spec('tensorflow').origin]
+for requirement in pkg_resources.parse_requirements(open(sys.argv[1])):
+  package = pkg_resources.working_set.by_key.get(requirement.key)
+  if package and package.egg_info:
+    paths.append(package.egg_info)
+    names = package.get_metadata_lines('top_level.txt') if package.has_metadata('top_level.txt') else []
+    specs = [importlib.util.find_spec(name) for name in names if name.isidentifier()]
+    paths += [spec.origin for spec in specs if spec and spec.origin]
+print('\n'.join(path for path in paths if os.path.exists(path)))
+PROMISED
+}
+
+report() { say "found .venv: $(stamp_line 3)"; }
 
 if is_complete && is_wanted; then
   [ "${1:-}" = --quiet ] || report
@@ -181,30 +247,49 @@ if command -v flock > /dev/null; then  # two makes at once: the second waits for
   if is_complete && is_wanted; then report; exit; fi
 fi
 
+gone=$(missing_path)
+again=()
 if is_working && is_wanted; then
   chosen=$(stamp_line 2)
-  echo "env: requirements.txt has changed: updating .venv"
+  if [ -n "$gone" ]; then
+    say "${gone#"$venv/"} is gone: installing the packages of .venv again"
+    again=(--force-reinstall --no-deps)  # pip believes its metadata, which may be all that is left of a package
+  else
+    say "requirements.txt has changed: updating .venv"
+  fi
   rm "$stamp"
   made=updated
 else
   choose_python
-  if [ -e "$venv" ]; then echo "env: .venv is not complete, or made from another Python: making it anew"; fi
+  if [ -e "$venv" ]; then say ".venv is not complete, or made from another Python: making it anew"; fi
   made=made
 fi
 IFS=$'\t' read -r kind python prefix version <<< "$chosen"
 if [ "$made" = made ]; then
-  echo "env: making .venv with Python $version of $prefix; the packages take a few minutes"
+  if [ "$kind" = conda ]; then
+    say "found no Python 3.7: $conda makes one in .venv (300 MB; CONDA=0 forbids it); that and the packages take minutes"
+  else
+    say "making .venv with Python $version of $prefix; the packages take a few minutes"
+  fi
   rm -rf "$venv"
-  if [ "$kind" = plain ]; then "$python" -m venv "$venv"; else make_over_image; fi
+  case $kind in
+    plain) "$python" -m venv "$venv" ;;
+    conda) make_with_conda ;;
+    *) make_over_image ;;
+  esac
   update_pip
 fi
-if [ "$kind" = plain ]; then install -r "$requirements"; else install_missing; fi
+case $kind in
+  plain | conda) install ${again[@]+"${again[@]}"} -r "$requirements" ;;
+  *) install_missing ;;
+esac
 tensorflow=$("$venv/bin/python" -W ignore -c 'import tensorflow; print(tensorflow.__version__)' 2>/dev/null) ||
   fail "expected that .venv imports TensorFlow 1.15, found that it does not; see .venv/bin/python -c 'import tensorflow'"
 {
   hash_of "$requirements"
   echo "$chosen"
-  echo "Python $version of $prefix, TensorFlow $tensorflow$([ "$kind" = plain ] || echo ' (its own)')"
+  echo "Python $version of $prefix, TensorFlow $tensorflow$(case $kind in npu | tf) echo ' (its own)' ;; esac)"
+  promised_paths
 } > "$stamp.tmp"
 mv "$stamp.tmp" "$stamp"
-echo "env: $made .venv: $(stamp_line 3)"
+say "$made .venv: $(stamp_line 3)"

@@ -5,13 +5,17 @@
 # any of the flags ends it before anything is built.
 set -euo pipefail
 
+# That nobody reads it is no reason to stop.
+trap '' PIPE
+say() { echo "vocab: $*" 2> /dev/null || true; }
+
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 corpus=$1
 vocab=$2
 shift 2
 
 if [ -s "$vocab" ]; then
-  echo "vocab: found $vocab, $(wc -l < "$vocab") entries; remove it to build another"
+  say "found $vocab, $(wc -l < "$vocab") entries; remove it to build another"
   exit
 fi
 
@@ -31,6 +35,6 @@ while [ $# -gt 0 ]; do
   esac
   shift
 done
-echo "vocab: building $vocab from $corpus"
+say "building $vocab from $corpus"
 # bash before 4.4 takes an empty array for an unset variable.
 exec bash "$here/run.sh" tools.build_vocab --input_files="$corpus" --output_file="$vocab" ${common[@]+"${common[@]}"}

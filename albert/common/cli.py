@@ -1,5 +1,10 @@
-"""How every program of this repository starts: flags are parsed, a `UserError` becomes one line and exit code 1."""
+"""How every program of this repository starts: flags are parsed, a `UserError` becomes one line and exit code 1.
 
+A program whose work is in files goes on when nobody reads what it says any more: `make data | head`, a closed terminal,
+a full disk behind `>`. One whose result is what it prints ends instead.
+"""
+
+import errno
 import logging
 import os
 import sys
@@ -19,17 +24,83 @@ os.environ.setdefault('TF_CPP_MIN_LOG_LEVEL', '3')
 # Its warnings, and its estimator's, are mostly about their own deprecations.
 logging.getLogger('tensorflow').setLevel(logging.ERROR)
 
+# What writing raises when there is no reader any more: a pipe that was closed, a terminal that was.
+_NOBODY_READS = (errno.EPIPE, errno.EIO)
 
-def run(main):
-  """Runs `main(argv)`, where argv[1:] are positional arguments, and exits with its return value (None: 0)."""
+
+class _OutputLost(Exception):
+  """What the program prints is its result, and it cannot be written. error: OSError."""
+
+  def __init__(self, error):
+    super().__init__(str(error))
+    self.error = error
+
+
+class _Output:
+  """A text stream that survives whoever reads it.
+
+  Attributes:
+    lost: the OSError after which nothing is written any more, or None.
+  """
+
+  def __init__(self, stream, is_result):
+    """is_result: whether _OutputLost is raised, once, when the stream cannot be written."""
+    self._stream = stream
+    self._is_result = is_result
+    self.lost = None
+
+  def __getattr__(self, name):
+    return getattr(self._stream, name)
+
+  def write(self, text):
+    return self._attempt(lambda: self._stream.write(text))
+
+  def writelines(self, lines):
+    self.write(''.join(lines))
+
+  def flush(self):
+    self._attempt(self._stream.flush)
+
+  def _attempt(self, action):
+    if self.lost is not None:
+      return None
+    try:
+      return action()
+    except OSError as error:
+      self.lost = error
+    self._drop_the_rest()
+    if self._is_result:
+      raise _OutputLost(self.lost)
+    return None
+
+  def _drop_the_rest(self):
+    """What the stream still holds must go somewhere when the interpreter closes it, or it exits with 120."""
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, self._stream.fileno())
+    os.close(nowhere)
+
+
+def run(main, prints_result=False):
+  """Runs `main(argv)`, where argv[1:] are positional arguments, and exits with its return value (None: 0).
+
+  Args:
+    main: the program.
+    prints_result: whether what it prints is its result: then it ends when nobody reads on, and fails when that cannot
+      be written. Else it goes on.
+  """
   if 'tensorflow' in sys.modules:
     address_space.check('tensorflow')
-  logging.getLogger('albert').setLevel(logging.INFO)
+  if sys.stdout is not None:
+    sys.stdout = _Output(sys.stdout, prints_result)
+  if sys.stderr is not None:
+    sys.stderr = _Output(sys.stderr, is_result=False)
+  logging.getLogger('albert').setLevel(logging.DEBUG)
   handler = logging.StreamHandler()
+  handler.setLevel(logging.INFO)  # what is below goes to the log file of a run
   handler.setFormatter(logging.Formatter('%(asctime)s %(message)s', '%H:%M:%S'))
   logging.getLogger('albert').addHandler(handler)
   logging.getLogger('albert').propagate = False
-  app.run(_one_line_errors(main), flags_parser=_parse_flags)
+  app.run(_guarded(main), flags_parser=_parse_flags)
 
 
 def no_positional_arguments(argv):
@@ -44,25 +115,48 @@ def _parse_flags(argv):
     return flags.FLAGS(argv)
   except flags.Error as error:
     _fail(' '.join(str(error).split()) + '; see --help')
+  except (SystemExit, _OutputLost):  # absl has printed its help, as asked for, and thinks that this is a failure
+    _finish_output()
+    sys.exit(0)
 
 
-def _one_line_errors(main):
+def _guarded(main):
+  """main() with its exceptions turned into one line and an exit code."""
   def guarded(argv):
     # gin logs each folder in which an included file is not; a file that is in none of them raises an exception.
     absl_logging.set_verbosity(absl_logging.FATAL)
     try:
-      return main(argv)
+      code = main(argv)
+      _finish_output()
+      return code
     except UserError as error:
+      _finish_output()
       # gin adds lines about the call to any exception that passes through it.
       _fail(str(error).split('\n')[0])
     except MemoryError:
       _fail('expected enough memory, found none left; ' + address_space.remedy())
-    except BrokenPipeError:  # of `program | head`; without this the interpreter complains again when it closes stdout
-      os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except _OutputLost as lost:
+      if lost.error.errno not in _NOBODY_READS:
+        _fail('standard output: expected room to write, found {}; write somewhere else'.format(lost.error.strerror))
     except KeyboardInterrupt:
       print('interrupted', file=sys.stderr)
       sys.exit(130)
   return guarded
+
+
+def _finish_output():
+  """Writes what is still in the buffer, and says if something was lost that somebody may miss."""
+  if sys.stdout is None:
+    return
+  try:
+    sys.stdout.flush()
+  except _OutputLost as lost:
+    if lost.error.errno not in _NOBODY_READS:
+      raise
+  lost = getattr(sys.stdout, 'lost', None)
+  if lost is not None and lost.errno not in _NOBODY_READS:
+    print('standard output could not be written ({}); what this program printed is not complete'.format(
+        lost.strerror), file=sys.stderr)
 
 
 def _fail(message):

@@ -230,11 +230,13 @@ def _begin_with_other_rows(variable, checkpoint, changes):
 
 
 def _report(checkpoint, loaded, fresh, unused):
-  _LOG.info('loaded %d variables from %s: %s', len(loaded), checkpoint, ', '.join(v.op.name for v in loaded))
-  _LOG.info('not in the checkpoint, initialised at random: %s', ', '.join(fresh) or 'none')
+  _LOG.info('loaded %d variables from %s; not in it, so initialised at random: %d; in it, but not used: %d',
+            len(loaded), checkpoint, len(fresh), len(unused))
+  _LOG.debug('loaded: %s', ', '.join(v.op.name for v in loaded))
+  _LOG.debug('not in the checkpoint, initialised at random: %s', ', '.join(fresh) or 'none')
   slots = sum(names.is_slot(name) for name in unused)
   others = ['{} optimizer slots'.format(slots)] * bool(slots) + [name for name in unused if not names.is_slot(name)]
-  _LOG.info('in the checkpoint, not used: %s', ', '.join(others) or 'none')
+  _LOG.debug('in the checkpoint, not used: %s', ', '.join(others) or 'none')
 
 
 def _differences(found, variables, sources=None):

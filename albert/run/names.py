@@ -9,6 +9,7 @@
     heldout_history.tsv             step and held-out figures, one line per evaluation
     results.json                    the latest figures; evaluation.json: those of `make eval`
     performance.json                throughput of a performance run, whose folder it marks
+    train.log                       everything that was said, of all starts
     eval_heldout/                   TensorBoard's files of the held-out figures; those of training lie in the folder
     run.lock                        who writes here
     source.json                     of weights from elsewhere: where they come from, what was mapped and left out
@@ -31,6 +32,7 @@ LOCK_FILE = 'run.lock'
 SOURCE_FILE = 'source.json'
 LABELS_FILE = 'labels.json'
 TASK_FILE = 'task.json'
+LOG_FILE = 'train.log'
 HELDOUT_FOLDER = 'eval_heldout'
 EVENT_FILES = 'events.out.tfevents.*'
 

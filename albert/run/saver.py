@@ -63,6 +63,10 @@ class SaverHook(tf.train.CheckpointSaverHook):
         self._save(run_context.session, step)
 
   def end(self, session):
+    self.save_now(session)
+
+  def save_now(self, session):
+    """Saves unless this step is saved already."""
     step = int(session.run(self._global_step_tensor))
     if step != self._last_step:
       self._save(session, step)
@@ -92,9 +96,14 @@ class SaverHook(tf.train.CheckpointSaverHook):
   def _report_time(self, step, started):
     seconds, since = time.time() - started, time.time() - self._last_time
     share = seconds / max(since, 1e-9)
-    log = _LOG.warning if share > MOST_TIME and self._last_step else _LOG.info
-    log('saved step %s in %.2f s, %.1f%% of the time since the last one%s', '{:,}'.format(step), seconds, 100 * share,
-        '; more pretrain.save_checkpoints_steps cost less' if log == _LOG.warning else '')
+    said = 'saved step {:,} in {:.2f} s'.format(step, seconds)
+    if step == self._last_step:  # the first one, before which nothing was trained
+      _LOG.info('%s', said)
+    elif share > MOST_TIME and self._last_step:
+      _LOG.warning('%s, %.1f%% of the time since the checkpoint before; more pretrain.save_checkpoints_steps cost less',
+                   said, 100 * share)
+    else:
+      _LOG.info('%s, %.1f%% of the time since the checkpoint before', said, 100 * share)
 
 
 def _reason(error):

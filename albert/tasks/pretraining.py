@@ -144,12 +144,13 @@ class Pretraining(Task):
         figures['total_loss'], figures['masked_lm_loss'], figures['sentence_order_loss'])
 
   def summary(self, step, figures):
-    lines = ['held-out at step {:,}: masked LM loss {:.4f}, accuracy {:.4f}; sentence order loss {:.4f}, accuracy '
-             '{:.4f}'.format(step, *[figures[name] for name in self.heldout_columns])]
+    loss, accuracy, order_loss, order_accuracy = [figures[name] for name in self.heldout_columns]
+    lines = ['held-out at step {:,}: masked LM loss {:.4f} (perplexity {:,.1f}), accuracy {:.4f}; sentence order loss '
+             '{:.4f}, accuracy {:.4f}'.format(step, loss, np.exp(loss), accuracy, order_loss, order_accuracy)]
     if 'unigram_cross_entropy' in figures:
       better_by = figures['unigram_cross_entropy'] - figures['masked_lm_loss']
-      lines.append('a unigram model would reach a loss of {:.4f}: {} by {:.4f} nats'.format(
-          figures['unigram_cross_entropy'], 'better' if better_by > 0 else 'worse', abs(better_by)))
+      lines.append('{:.4f} nats {} than a unigram model, whose loss is {:.4f}'.format(
+          abs(better_by), 'better' if better_by > 0 else 'worse', figures['unigram_cross_entropy']))
     return lines
 
 

@@ -7,18 +7,20 @@ import time
 import numpy as np
 import tensorflow as tf
 
-# Steps whose time says nothing: the first builds caches and thread pools, the second still allocates.
+# Steps whose time says nothing: the first builds caches and thread pools, the second still allocates. Nor does that of
+# a later one that is the first to fetch other tensors: TensorFlow prepares a graph of its own for each set of them.
 WARMUP_STEPS = 2
 # On a slow machine a line at least so often, whatever log_every_steps says.
 _QUIET_SECONDS = 30.0
 
 _LOG = logging.getLogger('albert')
 
-# Throughput of the steps after the warm-up. seconds: all steps together, warm-up included. input_wait_fraction: share
-# of their time that this rank waited for batches, None where it is not measured.
+# Throughput of the steps after the warm-up, of which there are warmup_steps; everything is an average over them but the
+# median. seconds: all steps together, warm-up included. input_wait_fraction: share of their time that this rank waited
+# for batches, None where it is not measured.
 Throughput = collections.namedtuple('Throughput', [
-    'steps', 'seconds', 'median_step_seconds', 'examples_per_second', 'tokens_per_second',
-    'real_tokens_per_second', 'input_wait_fraction'])
+    'steps', 'warmup_steps', 'seconds', 'mean_step_seconds', 'median_step_seconds', 'examples_per_second',
+    'tokens_per_second', 'real_tokens_per_second', 'input_wait_fraction'])
 
 
 class ProgressHook(tf.train.SessionRunHook):
@@ -67,6 +69,8 @@ class ProgressHook(tf.train.SessionRunHook):
     self._real_tokens = []
     self._examples = []
     self._input_waits = []  # seconds; empty where they are not measured
+    self._is_warm = []  # whether its time counts
+    self._fetched_before = set()  # the names that a step fetched, a frozenset for each kind of step
     self._logged_runs = 0
     self.last_figures = {}
 
@@ -81,6 +85,8 @@ class ProgressHook(tf.train.SessionRunHook):
     fetches = dict(self._fetches)
     if self._fetches_the_same or self._logs:
       fetches['figures'] = self._figures
+    self._is_new_kind = frozenset(fetches) not in self._fetched_before
+    self._fetched_before.add(frozenset(fetches))
     return tf.train.SessionRunArgs(fetches)
 
   def _is_due(self, before, after):
@@ -91,6 +97,7 @@ class ProgressHook(tf.train.SessionRunHook):
     before, self._last_step = self._last_step, int(values['step'])
     # A step that loss scaling skipped takes its time too.
     made = max(self._steps_per_run, self._last_step - before)
+    self._is_warm += [len(self._is_warm) + number >= WARMUP_STEPS and not self._is_new_kind for number in range(made)]
     self._durations += [(time.time() - self._started) / made] * made
     self._real_tokens += [int(values['real_tokens'])] * made
     self._examples += [int(values['examples'])] * made
@@ -113,13 +120,12 @@ class ProgressHook(tf.train.SessionRunHook):
 
   def _log(self, figures):
     self.last_figures = figures
-    count = len(self._durations)
-    recent = slice(max(self._logged_runs, WARMUP_STEPS) if count > WARMUP_STEPS else self._logged_runs, count)
-    self._logged_runs, self._logged_at = count, time.time()
-    seconds = float(np.mean(self._durations[recent]))
+    recent = self._counting(self._logged_runs)
+    self._logged_runs, self._logged_at = len(self._durations), time.time()
+    seconds = _mean(self._durations, recent)
     # Counted on this rank; the others have as many on average.
-    examples = self._ranks * float(np.mean(self._examples[recent])) / seconds
-    real_tokens = self._ranks * float(np.mean(self._real_tokens[recent])) / seconds
+    examples = self._ranks * _mean(self._examples, recent) / seconds
+    real_tokens = self._ranks * _mean(self._real_tokens, recent) / seconds
     left = max(0, self._num_train_steps - self._last_step) * seconds
     wait = self._wait_fraction(recent)
     _LOG.info('step %s/%s  %s  %s examples/s  %s tokens/s (%s real)%s  %s left',
@@ -134,24 +140,34 @@ class ProgressHook(tf.train.SessionRunHook):
           tf.Summary.Value(tag='throughput/' + name, simple_value=value)
           for name, value in sorted(shown.items()) if value is not None]), self._last_step)
 
+  def _counting(self, first):
+    """Numbers of the steps from `first` on whose time counts; of all of them where none does."""
+    steps = range(first, len(self._durations))
+    return [step for step in steps if self._is_warm[step]] or list(steps)
+
   def _wait_fraction(self, steps):
-    """The share of the time of some steps (a slice) that was spent waiting for input, or None."""
+    """The share of the time of some steps (their numbers) that was spent waiting for input, or None."""
     if not self._input_waits:
       return None
-    return sum(self._input_waits[steps]) / sum(self._durations[steps])
+    return _mean(self._input_waits, steps) / _mean(self._durations, steps)
 
   def throughput(self):
     """Throughput of this process's steps, or None if it made none."""
     if not self._durations:
       return None
-    skip = WARMUP_STEPS if len(self._durations) > WARMUP_STEPS else 0
-    timed = self._durations[skip:]
-    examples, real_tokens = (self._ranks * sum(numbers[skip:]) for numbers in (self._examples, self._real_tokens))
-    return Throughput(steps=len(timed), seconds=sum(self._durations), median_step_seconds=float(np.median(timed)),
-                      examples_per_second=examples / sum(timed),
-                      tokens_per_second=self._tokens_per_step * len(timed) / sum(timed),
-                      real_tokens_per_second=real_tokens / sum(timed),
-                      input_wait_fraction=self._wait_fraction(slice(skip, None)))
+    timed = self._counting(0)
+    seconds = _mean(self._durations, timed)
+    return Throughput(steps=len(timed), warmup_steps=len(self._durations) - len(timed), seconds=sum(self._durations),
+                      mean_step_seconds=seconds,
+                      median_step_seconds=float(np.median([self._durations[step] for step in timed])),
+                      examples_per_second=self._ranks * _mean(self._examples, timed) / seconds,
+                      tokens_per_second=self._tokens_per_step / seconds,
+                      real_tokens_per_second=self._ranks * _mean(self._real_tokens, timed) / seconds,
+                      input_wait_fraction=self._wait_fraction(timed))
+
+
+def _mean(values, steps):
+  return float(np.mean([values[step] for step in steps]))
 
 
 def duration(seconds):

@@ -19,10 +19,11 @@ from albert.run import names
 from albert.run import results
 from albert.run.run import Run
 from albert.run import run_lock
+from albert.run import train_log
+from albert.training import activity
 from albert.training.evaluation import Evaluator
 from albert.training.guard import Guard
 from albert.training import planning
-from albert.training import progress
 from albert.training import stopping
 from albert.training.trainer import Trainer
 
@@ -41,6 +42,13 @@ def carry_out(where, options, make_task):
   Raises:
     UserError: anything that does not fit together, raised before the graph is built where possible.
   """
+  with train_log.collected() as log, activity.spoken() as doing:
+    return _carry_out(where, options, make_task, log, doing)
+
+
+def _carry_out(where, options, make_task, log, doing):
+  """carry_out with its log, a train_log.TrainLog, and what it is doing, an activity.Activity."""
+  doing.begin('reading the data set and the run so far')
   plan = planning.decide(where, options, make_task)
   planning.log(plan)
   device = npu_session.start(plan.session_options, plan.placement, plan.cores)
@@ -50,11 +58,13 @@ def carry_out(where, options, make_task):
         where.output_dir, run.newest_step(), options.num_train_steps))
     _print_summary(run, plan.task, results.read(where.output_dir))
     return None
-  _LOG.info('%s', allocator.describe(os.environ))
+  _LOG.debug('%s', allocator.describe(os.environ))
   planning.check_resources(plan)
-  with stopping.Stopper() as stopper, contextlib.ExitStack() as stack:
+  with stopping.Stopper(doing, may_leave_a_step=device.ranks == 1) as stopper, contextlib.ExitStack() as stack:
     if device.is_chief:
       stack.enter_context(run_lock.hold(where.output_dir))
+      if where.do_train:
+        log.open(where.output_dir)
     stack.enter_context(_readable_file_errors(where.output_dir))
     (_train if where.do_train else _evaluate)(plan, device, run, stopper)
   return stopping.EXIT_CODE if stopper.requested else None
@@ -141,11 +151,11 @@ def _report_training(plan, trainer, step):
   throughput = trainer.progress and trainer.progress.throughput()
   if plan.options.performance and throughput is not None:
     results.write_performance(run.folder, throughput._asdict())
-    print('performance of {} steps after {} of warm-up: median step {:.4f} s, {:.2f} examples/s, {:,.0f} real '
-          'tokens/s, {:,.0f} padded tokens/s, {}'.format(
-              throughput.steps, progress.WARMUP_STEPS, throughput.median_step_seconds,
+    print('performance of {} steps after {} of warm-up: on average {:.4f} s a step, {:.2f} examples/s, {:,.0f} real '
+          'tokens/s, {:,.0f} padded tokens/s, {}; the median step takes {:.4f} s'.format(
+              throughput.steps, throughput.warmup_steps, throughput.mean_step_seconds,
               throughput.examples_per_second, throughput.real_tokens_per_second, throughput.tokens_per_second,
-              _input_wait(throughput.input_wait_fraction)))
+              _input_wait(throughput.input_wait_fraction), throughput.median_step_seconds))
 
 
 def _input_wait(fraction):

@@ -1,15 +1,26 @@
-"""SIGTERM and SIGINT: the first asks the run to finish its step and save, the second ends it at once."""
+"""Signals of a run.
+
+    SIGTERM, SIGINT, SIGHUP, SIGQUIT   finish the step, save and end; a second one ends at once
+    SIGUSR1                            save when the step is done and go on
+
+A closed terminal or a dropped connection sends SIGHUP, often twice (the shell and the kernel), so a SIGHUP never counts
+as the second one; where it is ignored (nohup), it stays ignored.
+"""
 
 import logging
 import os
 import signal
+import sys
 import threading
 
 import tensorflow as tf
 
+from albert.training.activity import Activity
+
 # sysexits.h, EX_TEMPFAIL: nothing is wrong, start the same command again to go on.
 EXIT_CODE = 75
-SIGNALS = (signal.SIGTERM, signal.SIGINT)
+SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGQUIT)
+SAVE_SIGNAL = signal.SIGUSR1
 
 _LOG = logging.getLogger('albert')
 
@@ -19,14 +30,26 @@ class Stopped(Exception):
 
 
 class Stopper:
-  """A context in which the two signals are caught. In a thread that is not the main one it catches nothing.
+  """A context in which the signals are caught. In a thread that is not the main one it catches nothing.
 
   Attributes:
-    requested: whether a signal has come.
+    requested: whether a signal has come that ends the run.
+    save_requested: whether one has come that asks for a checkpoint; who saves sets it back.
+    activity: activity.Activity, what is going on.
   """
 
-  def __init__(self):
+  def __init__(self, activity=None, may_leave_a_step=False):
+    """Makes one that catches nothing yet.
+
+    Args:
+      activity: activity.Activity.
+      may_leave_a_step: whether the process may end in the middle of a step before which everything is saved: nobody
+        else takes part in it.
+    """
     self.requested = False
+    self.save_requested = False
+    self.activity = activity or Activity()
+    self._may_leave_a_step = may_leave_a_step
     self._pipe = None
     self._former = {}
 
@@ -36,7 +59,8 @@ class Stopper:
       os.set_blocking(self._pipe[1], False)
       # Python runs handlers between bytecodes, so not while TensorFlow computes; it writes to this pipe at once.
       self._former_descriptor = signal.set_wakeup_fd(self._pipe[1])
-      self._former = {number: signal.signal(number, lambda *_: None) for number in SIGNALS}
+      self._former = {number: signal.signal(number, lambda *_: None) for number in SIGNALS + (SAVE_SIGNAL,)
+                      if number != signal.SIGHUP or signal.getsignal(number) != signal.SIG_IGN}
       threading.Thread(target=self._watch, args=(self._pipe[0],), daemon=True).start()
     return self
 
@@ -53,7 +77,9 @@ class Stopper:
       if not came:
         os.close(descriptor)
         return
-      if came[0] in SIGNALS:
+      if came[0] == SAVE_SIGNAL:
+        self.receive_save()
+      elif came[0] in SIGNALS:
         self.receive(came[0])
 
   def check(self):
@@ -68,20 +94,60 @@ class Stopper:
       _LOG.warning('another rank was told to stop: stopping with it')
 
   def receive(self, number):
-    """What a signal does."""
+    """What a signal does that ends the run."""
+    name = signal.Signals(number).name
     if self.requested:
-      os._exit(128 + number)
+      if number != signal.SIGHUP:
+        os._exit(128 + number)
+      return
     self.requested = True
-    _LOG.warning('%s: finishing this step, then saving; the same signal again ends at once',
-                 signal.Signals(number).name)
+    if self._may_leave_a_step and self.activity.is_step_after_checkpoint():
+      _LOG.warning('%s: ending at once, everything before this step is saved (%s); the same command goes on from there',
+                   name, self.activity.describe())
+      sys.stdout.flush()
+      os._exit(EXIT_CODE)
+    _LOG.warning('%s: finishing this step, then saving (%s); the same signal again ends at once',
+                 name, self.activity.describe())
+
+  def receive_save(self):
+    """What SAVE_SIGNAL does."""
+    self.save_requested = True
+    _LOG.info('%s: saving when this step is done, then going on (%s)', SAVE_SIGNAL.name, self.activity.describe())
+
+
+class StepHook(tf.train.SessionRunHook):
+  """Tells the activity which step is made. To be put before the hook that saves."""
+
+  def __init__(self, activity, start, steps_per_run):
+    """activity: Activity. start: int, the step that training goes on from. steps_per_run: updates of a Session.run."""
+    self._activity = activity
+    self._step = start
+    self._steps_per_run = steps_per_run
+
+  def before_run(self, run_context):
+    self._activity.begin_step(self._step + 1)
+
+  def after_run(self, run_context, run_values):
+    self._step += self._steps_per_run
+    self._activity.end_step()
 
 
 class StopHook(tf.train.SessionRunHook):
-  """Ends a training loop after the step in which the signal came."""
+  """Ends a training loop after the step in which the signal came, or before the first one; saves if asked to."""
 
-  def __init__(self, stopper):
+  def __init__(self, stopper, save=None):
+    """stopper: Stopper. save: callable(session) that saves unless this step is saved; None where others save."""
     self._stopper = stopper
+    self._save = save
+
+  def after_create_session(self, session, coord):
+    if self._stopper.requested:
+      coord.request_stop()
 
   def after_run(self, run_context, run_values):
+    if self._stopper.save_requested:
+      self._stopper.save_requested = False
+      if self._save:
+        self._save(run_context.session)
     if self._stopper.requested:
       run_context.request_stop()

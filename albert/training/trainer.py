@@ -62,15 +62,18 @@ class Trainer:
     self._initialise()
     with tf.control_dependencies([update.train_op]):
       step_after = tf.identity(global_step)
-    hooks = [self._progress_hook(step_after, figures, batch, waited),
+    hooks = [stopping.StepHook(self._stopper.activity, self.run.start, self._device.steps_per_loop),
+             self._progress_hook(step_after, figures, batch, waited),
              self._guard_hook(step_after, figures['total_loss'], update)]
+    saves = None
     if self.run.is_chief:
       # After the other hooks: a checkpoint is saved when everything else of its step is on the disk.
-      hooks.append(saver.SaverHook(self.run.folder, self._options.save_checkpoints_steps, self._device.steps_per_loop,
-                                   self._remember, self._saved))
+      saves = saver.SaverHook(self.run.folder, self._options.save_checkpoints_steps, self._device.steps_per_loop,
+                              self._remember, self._saved)
+      hooks.append(saves)
     # After the saver: when a signal has ended the evaluation of a checkpoint, no step may follow it, or the run would
     # go on from a later checkpoint and never evaluate this one.
-    hooks.append(self._stop_hook(step_after))
+    hooks.append(self._stop_hook(step_after, saves and saves.save_now))
     loss = finite_updates.finite_surrogate(figures['total_loss'])
     return tf.estimator.EstimatorSpec(tf.estimator.ModeKeys.TRAIN, loss=loss, train_op=update.train_op,
                                       training_hooks=hooks)
@@ -96,9 +99,9 @@ class Trainer:
         group=self._task.name + '/', input_wait=waited, fetches_the_same=self._device.fetches_the_same)
     return self.progress
 
-  def _stop_hook(self, step):
+  def _stop_hook(self, step, save):
     if self._device.ranks == 1:
-      return stopping.StopHook(self._stopper)
+      return stopping.StopHook(self._stopper, save)
     return together.StopTogetherHook(
         self._stopper, self._device.collectives, step,
         lambda step: step < self._options.num_train_steps and self.run.is_regular(step))
@@ -116,7 +119,9 @@ class Trainer:
       The step that was reached: less than num_train_steps if a signal came.
     """
     while True:
+      self._stopper.activity.begin('verifying the newest checkpoint')
       self.run.go_back()
+      self._stopper.activity.saved()
       self._seconds_before = self.run.figures.get('train', {}).get('seconds', 0.0)
       try:
         if self.run.start:
@@ -132,6 +137,7 @@ class Trainer:
   def _train_from_start(self):
     """Trains until the end, a signal or a spike."""
     self._announce()
+    self._stopper.activity.begin('building the graph and loading the weights')
     hooks = [gin.tf.GinConfigSaverHook(self.run.folder, summarize_config=True)] if self.run.is_chief else []
     first = self.run.position.used
 
@@ -185,6 +191,7 @@ class Trainer:
 
   def _saved(self, checkpoint, step):
     """Called after a checkpoint was committed."""
+    self._stopper.activity.saved()
     self.run.retain(step)
     if step:
       self._evaluate_if_due(checkpoint, step)
@@ -198,4 +205,5 @@ class Trainer:
         _LOG.warning('the evaluation at step %s was left; it is made when the run goes on', '{:,}'.format(step))
 
   def _evaluate(self, checkpoint, step):
+    self._stopper.activity.begin('evaluating the checkpoint of step {:,}'.format(step))
     self.run.keep(checkpoint, step, self._evaluator.evaluate(checkpoint))

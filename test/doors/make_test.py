@@ -30,7 +30,7 @@ class Checkout:
     for name in ('tools', 'ci', '.ci', 'data', '.venv/bin'):
       os.makedirs(os.path.join(self.folder, name))
     for name in ('Makefile', 'requirements.txt', 'tools/run.sh', 'tools/setup_env.sh', 'tools/vocabulary.sh',
-                 'ci/run.sh', '.ci/run'):
+                 'tools/with_words.sh', 'ci/run.sh', '.ci/run'):
       shutil.copy(os.path.join(ROOT, name), os.path.join(self.folder, name))
     self.write_program('.venv/bin/python', FAKE_PYTHON)
     self.write('data/sample_zh.txt', '')
@@ -87,7 +87,7 @@ def makefile():
 
 def user_variables():
   """Names that the Makefile assigns and writes in capitals, as people give them."""
-  return sorted(set(re.findall(r'^(?:override )?([A-Z][A-Z_]*) *[?:]?=', makefile(), re.MULTILINE)) - {'SHELL'})
+  return sorted(set(re.findall(r'^([A-Z][A-Z_]*) *[?:]?=', makefile(), re.MULTILINE)) - {'SHELL'})
 
 
 def targets():
@@ -237,10 +237,82 @@ def test_conversion_takes_the_best_checkpoint_or_the_one_given(checkout):
       ['tools.checkpoints', 'from-hf', 'theirs', "it's mine", '--hidden_act=gelu']]
 
 
-def test_tensorboard_address(checkout):
-  assert 'TensorBoard on out: http://localhost:6006/' in checkout.make('tb')
-  assert 'http://localhost:7007/' in checkout.make('tb', 'PORT=7007', 'OUT=run')
-  assert checkout.calls()[1] == ['tensorboard.main', '--logdir=run', '--port=7007']
+def test_tensorboard_is_for_this_machine_unless_the_command_line_says_otherwise(checkout):
+  checkout.make('tb', HOST='the name that a shell has set')
+  checkout.make('tb', 'PORT=7007', 'OUT=run', 'HOST=0.0.0.0')
+  assert checkout.calls() == [['tools.tensorboard', '--logdir=out', '--host=localhost', '--port=6006'],
+                              ['tools.tensorboard', '--logdir=run', '--host=0.0.0.0', '--port=7007']]
+
+
+# The variables whose value is one word, with a target that uses them.
+ONE_WORD = [('CORPUS', 'vocab'), ('VOCAB', 'vocab'), ('DATA', 'train-full'), ('OUT', 'train-full'),
+            ('GIN', 'train-perf'), ('CKPT', 'eval'), ('PORT', 'tb')]
+HOSTILE = '$(shell touch pwned)`touch pwned`; touch pwned #a$b $$ ${HOME}* ~ a\\b "'
+# Several words, their quotes, and what the program is to get.
+WORDS = ("--first  '--second=a $(shell touch pwned)`touch pwned`*' \"--third=b's; touch pwned\" "
+         '--last=$(touch${IFS}pwned)*;~',
+         ['--first', '--second=a $(shell touch pwned)`touch pwned`*', "--third=b's; touch pwned",
+          '--last=$(touch${IFS}pwned)*;~'])
+
+
+def test_no_value_reaches_a_recipe_unquoted():
+  listed = re.search(r'^variables := (.*)$', makefile(), re.MULTILINE).group(1).split()
+  assert sorted(listed) == user_variables()
+  for line in makefile().splitlines():
+    if line.startswith(('\t', '@', '  -', '$(call say')) and not line.startswith('\t  '):
+      bare = re.sub(r'\$\(call (quote|with),([^()]|\([^()]*\))*\)', '', line).replace('$(filter-out 0,$(FORCE))', '')
+      assert not [name for name in listed if '$({})'.format(name) in bare], line
+
+
+def make_with(checkout, given, name, value, target):
+  """Gives make a variable, on its command line or in its environment."""
+  if given == 'command line':
+    checkout.make(target, '{}={}'.format(name, value))
+  else:
+    checkout.make(target, **{name: value})
+  assert not os.path.exists(os.path.join(checkout.folder, 'pwned'))
+
+
+@pytest.mark.parametrize('name, target', ONE_WORD)
+@pytest.mark.parametrize('given', ['command line', 'environment'])
+@pytest.mark.parametrize('value', [HOSTILE, HOSTILE + "'; touch pwned; '"])
+def test_a_value_reaches_the_program_as_it_was_written(checkout, given, name, target, value):
+  make_with(checkout, given, name, value, target)
+  assert any(word.split('=', 1)[-1] == value for call in checkout.calls() for word in call)
+
+
+@pytest.mark.parametrize('name, target', [('DATA_ARGS', 'data'), ('ARGS', 'train-full'), ('BENCH_ARGS', 'bench-input'),
+                                          ('TEST_ARGS', 'test-unit'), ('ARGS', 'bench')])
+@pytest.mark.parametrize('given', ['command line', 'environment'])
+def test_words_are_divided_at_blanks_outside_quotes_and_nothing_else_happens(checkout, given, name, target):
+  make_with(checkout, given, name, WORDS[0], target)
+  assert checkout.calls()[-1][-4:] == WORDS[1]
+
+
+def test_an_open_quote_and_a_value_of_several_lines_are_one_line(checkout):
+  assert "error: ARGS: expected every quote to be closed, found one that is not in: --x='a" in checkout.make(
+      'train-full', "ARGS=--x='a", 'DATA=elsewhere', code=2)
+  assert 'CORPUS: expected one line, found several' in checkout.make('data', 'CORPUS=a\nb', code=2)
+  assert checkout.calls() == []
+
+
+def test_what_make_says_may_go_unread(checkout):
+  closed, end = os.pipe()
+  os.close(closed)
+  done = subprocess.run(['make', '--no-print-directory', 'data'], cwd=checkout.folder, env=checkout.environment({}),
+                        stdout=end, stderr=subprocess.PIPE)
+  os.close(end)
+  assert done.returncode == 0, done.stderr
+  with open('/dev/full', 'w') as full:
+    done = subprocess.run(['make', '--no-print-directory', 'data', 'FORCE=1'], cwd=checkout.folder, stdout=full,
+                          env=checkout.environment({}), stderr=subprocess.PIPE)
+  assert done.returncode == 0, done.stderr
+  assert len(checkout.calls()) == 3
+
+
+def test_what_is_given_on_the_command_line_wins_for_smoke_too(checkout):
+  checkout.make('smoke', 'OUT=there', 'DATA_ARGS=--max_seq_length=64')
+  assert checkout.calls()[-1][-1] == '--output_dir=there' and '--max_seq_length=64' in checkout.calls()[2]
 
 
 def test_smoke_has_its_own_folders_whatever_the_environment_says(checkout):
@@ -282,7 +354,7 @@ def test_check_and_test_run_what_they_say(checkout):
   ruff, shellcheck, layering, unit, integration = checkout.calls()
   assert ruff[:2] == ['ruff', 'check']
   assert shellcheck == ['shellcheck', 'ci/run.sh', 'tools/run.sh', 'tools/setup_env.sh', 'tools/vocabulary.sh',
-                        '.ci/run']
+                        'tools/with_words.sh', '.ci/run']
   workers = ['pytest', '-n', '2', '--dist', 'loadfile']
   assert layering == workers + ['test/layering_test.py', 'test/configs_test.py', 'test/model/model_sizes_test.py']
   assert unit == workers + ['-m', 'not integration']
@@ -307,8 +379,8 @@ def test_clean_keeps_data_runs_and_the_environment(checkout):
   left = sorted(os.path.relpath(os.path.join(folder, name), checkout.folder)
                 for folder, _, names in os.walk(checkout.folder) for name in names)
   assert left == sorted(['Makefile', 'requirements.txt', 'tools/run.sh', 'tools/setup_env.sh', 'tools/vocabulary.sh',
-                         'ci/run.sh', '.ci/run', '.venv/bin/python', '.venv/complete', 'data/sample_zh.txt',
-                         'out/model.ckpt-1.index', 'data/records/x'])
+                         'tools/with_words.sh', 'ci/run.sh', '.ci/run', '.venv/bin/python', '.venv/complete',
+                         'data/sample_zh.txt', 'out/model.ckpt-1.index', 'data/records/x'])
 
 
 @pytest.mark.parametrize('java', [True, False])

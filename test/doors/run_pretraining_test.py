@@ -91,13 +91,38 @@ def test_albert_config_file_replaces_every_binding(parsed, tmp_path):
 
 
 @pytest.mark.parametrize('files,bindings,message', [
-    ([], ['pretrain.num_train_stps = 3'], 'num_train_stps'), ([], ['pretran.num_train_steps = 3'], 'pretran'),
-    ([], ['pretrain.num_train_steps = %UNDEFINED'], 'UNDEFINED'), ([], ['pretrain.num_train_steps ='], 'mistake'),
+    ([], ['pretrain.num_train_stps = 3'], r"'pretrain.num_train_stps'; did you mean pretrain.num_train_steps\?"),
+    ([], ['pretran.num_train_steps = 3'], r'did you mean pretrain.num_train_steps\?'),
+    ([], ['pretrain.learning_rate = 3'], r'did you mean OptimizerOptions.learning_rate\?'),
+    ([], ['Optimizer.lerning_rate = 3'], r'did you mean OptimizerOptions.learning_rate\?'),
+    ([], ['num_train_steps = 3'], r"found 'num_train_steps'; did you mean pretrain.num_train_steps\?"),
+    ([], ['pretrain.zzz = 3'], 'see "Configuration" in the README'),
+    ([], ['STEPS = 3', 'pretrain.num_train_steps = %STEP'], r'found none; did you mean %STEPS\?'),
+    ([], ['pretrain.num_train_steps = %UNDEFINED'], 'add UNDEFINED = '),
+    ([], ['pretrain.num_train_steps = @nothing()'], "found 'nothing'"),
+    ([], ['pretrain.num_train_steps ='], 'found none after "="'),
+    ([], ['pretrain.num_train_steps = abc'], "found abc; put text into quotes: 'abc'"),
+    ([], ['pretrain.allow_changes = [packing]'], "found packing; put text into quotes: 'packing'"),
+    ([], ['InputOptions.packing = true'], r'found true; did you mean True\?'),
+    ([], ['pretrain.num_train_steps = 3 4'], 'Expected newline'),
+    ([], ['pretrain.num_train_steps = [3'], 'close the bracket or the quote'),
+    ([], ['just words'], 'expected bindings such as'),
+    ([], ["include 'absent.gin'"], 'absent.gin'),
     (['absent.gin'], [], 'absent.gin')])
 def test_a_mistake_in_gin_is_one_line(files, bindings, message):
   with pytest.raises(UserError, match=message) as caught:
     gin_settings.parse(files, bindings)
-  assert '\n' not in str(caught.value)
+  assert '\n' not in str(caught.value) and '_ast' not in str(caught.value) and 'a mistake' not in str(caught.value)
+
+
+def test_a_mistake_in_a_gin_file_is_said_with_its_line(tmp_path):
+  (tmp_path / 'inner.gin').write_text('# A note.\n\npretrain.num_train_steps = abc\n')
+  (tmp_path / 'outer.gin').write_text("include '{}'\n".format(tmp_path / 'inner.gin'))
+  with pytest.raises(UserError, match='inner.gin line 3: expected a value'):
+    gin_settings.parse([str(tmp_path / 'outer.gin')], [])
+  (tmp_path / 'inner.gin').write_text('# A note.\npretrain.num_train_stps = 3\n')
+  with pytest.raises(UserError, match='inner.gin line 2: .* did you mean pretrain.num_train_steps'):
+    gin_settings.parse([str(tmp_path / 'outer.gin')], [])
 
 
 @pytest.mark.parametrize('binding,message', [

@@ -15,15 +15,29 @@ from albert.common.files import ROOT
 FAKE_PYTHON = """#!/usr/bin/env bash
 case "$*" in
   *'print(sys.prefix)'*) echo 'PREFIX' ;;
-  '-W ignore - '*.txt*) cat > /dev/null; echo gin-config==0.5.0 > "$5"; echo numpy==1.16.0 > "$6" ;;
+  '-W ignore - '*.txt*.txt*) cat > /dev/null; echo gin-config==0.5.0 > "$5"; echo numpy==1.16.0 > "$6" ;;
+  '-W ignore - '*/requirements.txt) cat > /dev/null; ls -d "$(dirname "$0")"/../lib/* 2> /dev/null ;;
   '-W ignore - '*) cat > /dev/null; printf '\\nKIND\\tPREFIX/bin/python\\tPREFIX\\tVERSION\\n' ;;
   '-m venv '*) for folder; do :; done; mkdir -p "$folder/bin"; cp "$0" "$folder/bin/python"; echo "$*" >> "$CALLS" ;;
   '-m pip --version') echo 'pip PIP from here' ;;
-  '-m pip '*) echo "$*" >> "$CALLS"; [ ! -e "$CALLS.offline" ] ;;
+  '-m pip '*)
+    echo "$*" >> "$CALLS"; [ ! -e "$CALLS.offline" ] || exit
+    mkdir -p "$(dirname "$0")/../lib"; touch "$(dirname "$0")"/../lib/{tensorflow-1.15.0.dist-info,tensorflow.py} ;;
   *'print(tensorflow.__version__)'*) echo 1.15.0 ;;
 esac
 """
 SHIM = '#!/bin/sh\necho "pyenv: python3.7: command not found" >&2\necho "The command exists in 3.7.16" >&2\nexit 127\n'
+# Makes a Python in the folder that follows -p, as conda does.
+CONDA = """#!/usr/bin/env bash
+echo "$(basename "$0") $*" >> "$CALLS"
+if [ -e "$CALLS.offline" ]; then echo 'no such host'; exit 1; fi
+while [ "$1" != -p ]; do shift; done
+mkdir -p "$2/bin"
+cat > "$2/bin/python" << 'PYTHON'
+TEXT
+PYTHON
+chmod +x "$2/bin/python"
+"""
 OLD = '#!/bin/sh\necho "is Python 3.11.2" >&2\nexit 1\n'
 # Absolute paths that setup_env.sh tries last; where one exists, "no Python at all" cannot be staged.
 SYSTEM_WIDE = [path for pattern in ('/usr/bin/python3.7', '/usr/local/bin/python3.7', '/usr/local/python3*/bin/python3',
@@ -62,6 +76,12 @@ class Machine:
     self.program(os.path.join(prefix, 'bin', 'python'), text)
     return self.program(os.path.join(prefix, 'bin', name), text)
 
+  def conda(self, name):
+    """Puts a program that makes Pythons into PATH."""
+    text = FAKE_PYTHON.replace('KIND', 'plain').replace('VERSION', '3.7.12').replace('PIP', '24.0')
+    text = text.replace("*'print(sys.prefix)'*)", "*'sys.version_info[:3]'*) echo 3.7.12 ;;\n  *'print(sys.prefix)'*)")
+    self.program(os.path.join(self.bin, name), CONDA.replace('TEXT', text.replace('PREFIX', self.root + '/.venv')))
+
   def setup(self, *words, code=0, **environment):
     """Runs setup_env.sh. Returns what it printed."""
     environment = dict({'PATH': self.bin + ':/usr/bin:/bin', 'HOME': self.home, 'CALLS': self.calls_file},
@@ -89,7 +109,7 @@ def test_no_python_is_one_line_that_says_what_to_install(machine):
   text = machine.setup(code=1)
   assert text.startswith('error: expected a working Python 3.7, found none (')
   assert text.count('\n') == 1
-  assert 'pyenv install 3.7' in text and 'conda create' in text and 'make env PYTHON=' in text
+  assert 'pyenv install 3.7' in text and 'micromamba' in text and 'make env PYTHON=' in text
   assert not os.path.exists(os.path.join(machine.root, '.venv'))
 
 
@@ -216,3 +236,66 @@ def test_over_a_python_with_tensorflow_nothing_of_it_is_installed(machine):
   output = subprocess.check_output([os.path.join(machine.root, '.venv/bin/python'), '-W', 'ignore', '-c', program])
   assert machine.root not in output.decode()
   assert 'found .venv' in machine.setup()
+
+
+@only_where_no_other_python_is
+@pytest.mark.parametrize('name', ['conda', 'mamba', 'micromamba'])
+def test_where_there_is_no_python_conda_makes_one_in_the_environment_itself(machine, name):
+  machine.conda(name)
+  said = machine.setup()
+  assert said.startswith('env: found no Python 3.7: {}/{} makes one in .venv (300 MB; CONDA=0'.format(
+      machine.bin, name))
+  made, pip = machine.calls()
+  assert made == '{} create -y -q -p {}/.venv --override-channels -c conda-forge python=3.7 pip'.format(
+      name, machine.root)
+  assert pip.endswith('install -qq --disable-pip-version-check -r {}/requirements.txt'.format(machine.root))
+  assert said.endswith('env: made .venv: Python 3.7.12 of {}/.venv, TensorFlow 1.15.0\n'.format(machine.root))
+  assert machine.setup() == 'env: found .venv: Python 3.7.12 of {}/.venv, TensorFlow 1.15.0\n'.format(machine.root)
+  with open(os.path.join(machine.root, 'requirements.txt'), 'a') as target:
+    target.write('another==1.0\n')
+  assert 'updating .venv' in machine.setup() and len(machine.calls()) == 3
+
+
+@only_where_no_other_python_is
+def test_conda_can_be_forbidden_and_its_failure_is_told(machine):
+  machine.conda('conda')
+  assert 'found none' in machine.setup(code=1, CONDA='0') and machine.calls() == []
+  with open(machine.calls_file + '.offline', 'w'):
+    text = machine.setup(code=1, CONDA='/usr/share/miniconda')  # what some hosts set
+  assert 'no such host\nerror: {}/conda could not make a Python 3.7 in .venv'.format(machine.bin) in text
+  os.remove(machine.calls_file + '.offline')
+  machine.setup()
+  assert not os.path.exists(os.path.join(machine.root, '.venv.log'))
+
+
+def test_a_python_that_is_there_is_taken_before_conda_makes_one(machine):
+  machine.conda('conda')
+  machine.python(os.path.dirname(machine.bin))
+  assert 'Python 3.7.16 of ' in machine.setup() and 'conda' not in machine.calls()[0]
+
+
+@only_where_no_other_python_is
+def test_pyenv_gets_its_one_command(machine):
+  machine.program(os.path.join(machine.bin, 'pyenv'), '#!/bin/sh\necho /nowhere\n')
+  text = machine.setup(code=1)
+  assert text.endswith('pyenv builds one in some minutes: pyenv install 3.7.17 && make env\n') and text.count('\n') == 1
+
+
+@pytest.mark.parametrize('name', ['tensorflow-1.15.0.dist-info', 'tensorflow.py'])
+def test_a_package_that_was_removed_is_noticed_and_installed_again(machine, name):
+  machine.python(os.path.dirname(machine.bin))
+  machine.setup()
+  os.remove(os.path.join(machine.root, '.venv', 'lib', name))
+  said = machine.setup('--quiet')
+  assert name + ' is gone: installing the packages of .venv again' in said
+  assert '--force-reinstall --no-deps -r' in machine.calls()[-1]
+  assert machine.setup('--quiet') == ''
+
+
+def test_nobody_reading_what_is_said_is_no_error(machine):
+  machine.python(os.path.dirname(machine.bin))
+  closed, end = os.pipe()
+  os.close(closed)
+  environment = {'PATH': machine.bin + ':/usr/bin:/bin', 'HOME': machine.home, 'CALLS': machine.calls_file}
+  code = subprocess.call(['bash', os.path.join(machine.root, 'tools/setup_env.sh')], env=environment, stdout=end)
+  assert code == 0 and 'found .venv' in machine.setup()

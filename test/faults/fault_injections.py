@@ -74,6 +74,11 @@ def signal_after_step(step, name):
   _after_step(step, lambda: _send(name))
 
 
+def signal_within_step(step, name):
+  """A signal while a step is computed."""
+  _wrap(stopping.StepHook, 'before_run', after=lambda hook, *unused: hook._step + 1 == step and _send(name))
+
+
 def signal_in_evaluation(name):
   """A signal in the first evaluation."""
   sent = []
@@ -88,12 +93,13 @@ def signal_while_saving(name):
 def _send(name):
   """Sends it to this process and waits until it has come."""
   came = threading.Event()
-  receive = stopping.Stopper.receive
+  method = 'receive_save' if name == stopping.SAVE_SIGNAL.name else 'receive'
+  receive = getattr(stopping.Stopper, method)
 
-  def received(stopper, number):
-    receive(stopper, number)
+  def received(*arguments):
+    receive(*arguments)
     came.set()
-  stopping.Stopper.receive = received
+  setattr(stopping.Stopper, method, received)
   os.kill(os.getpid(), getattr(signal, name))
   came.wait()
 

@@ -37,10 +37,14 @@ def test_optimizer_slots_that_are_not_used_are_counted_and_others_named(tmp_path
   prefix = _save(str(tmp_path / 'model.ckpt'), ['a', 'b', 'other'] + slots)
   for name in ('a', 'b', 'c'):
     tf.get_variable(name, [2])
-  with caplog.at_level(logging.INFO, 'albert'):
+  with caplog.at_level(logging.DEBUG, 'albert'):
     loading.initialise_from(prefix, with_optimizer_slots=False)
-  loaded, fresh, unused = [record.getMessage() for record in caplog.records if record.name == 'albert']
-  assert loaded.startswith('loaded 2 variables') and loaded.endswith(': a, b')
+  records = [record for record in caplog.records if record.name == 'albert']
+  assert [record.levelno for record in records] == [logging.INFO] + 3 * [logging.DEBUG]  # lists go to train.log only
+  said, loaded, fresh, unused = [record.getMessage() for record in records]
+  assert said == ('loaded 2 variables from {}; not in it, so initialised at random: 1; in it, but not used: 5'.format(
+      prefix))
+  assert loaded == 'loaded: a, b'
   assert fresh == 'not in the checkpoint, initialised at random: c'
   assert unused == 'in the checkpoint, not used: 4 optimizer slots, other'
 
@@ -48,7 +52,7 @@ def test_optimizer_slots_that_are_not_used_are_counted_and_others_named(tmp_path
 def test_nothing_left_over(tmp_path, caplog):
   prefix = _save(str(tmp_path / 'model.ckpt'), ['a'])
   tf.get_variable('a', [2])
-  with caplog.at_level(logging.INFO, 'albert'):
+  with caplog.at_level(logging.DEBUG, 'albert'):
     loading.initialise_from(prefix, with_optimizer_slots=False)
   assert caplog.records[-1].getMessage() == 'in the checkpoint, not used: none'
 

@@ -1,5 +1,7 @@
 """Losses and metrics against slow numpy."""
 
+import math
+
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -145,12 +147,15 @@ def test_outputs_need_no_labels():
     np.testing.assert_array_equal(first, second)
 
 
-@pytest.mark.parametrize('masked_lm_loss,words', [(6.0, 'better by 0.5000 nats'), (6.75, 'worse by 0.2500 nats')])
+@pytest.mark.parametrize('masked_lm_loss,words', [
+    (6.0, '0.5000 nats better than a unigram model, whose loss is 6.5000'),
+    (6.75, '0.2500 nats worse than a unigram model, whose loss is 6.5000')])
 def test_the_summary_says_how_it_compares_with_a_unigram_model(masked_lm_loss, words):
   figures = dict.fromkeys(Pretraining.heldout_columns, 0.0)
   figures.update(masked_lm_loss=masked_lm_loss, unigram_cross_entropy=6.5)
   first, second = Pretraining(CONFIG).summary(1000, figures)
-  assert first.startswith('held-out at step 1,000: masked LM loss 6.') and second.endswith(words)
+  assert first.startswith('held-out at step 1,000: masked LM loss 6.') and second == words
+  assert '(perplexity {:,.1f}), accuracy'.format(math.exp(masked_lm_loss)) in first
 
 
 def test_unigram_nats_are_additive_smoothing(tmp_path):

@@ -1,0 +1,68 @@
+"""The documents: links lead somewhere, both languages say the same commands, no line break is a blank in Chinese."""
+
+import glob
+import os
+import re
+
+import pytest
+
+from albert.common.files import ROOT
+
+DOCUMENTS = sorted(os.path.relpath(path, ROOT) for pattern in ('*.md', 'docs/*.md')
+                   for path in glob.glob(os.path.join(ROOT, pattern)))
+CHINESE = [name for name in DOCUMENTS if name.endswith('.zh-CN.md')]
+# Han characters and punctuation of their width.
+_WIDE = '[\u3000-\u303f\u4e00-\u9fff\uff00-\uffef]'
+_COMMENT = re.compile(r' +# .*')
+
+
+def read(name):
+  with open(os.path.join(ROOT, name), encoding='utf-8') as source:
+    return source.read()
+
+
+def without_code(text):
+  return re.sub(r'(?ms)^```.*?^```$', '', text)
+
+
+def commands(text):
+  """Lines of code blocks that a reader types."""
+  lines = '\n'.join(re.findall(r'(?ms)^```\n(.*?)^```$', text)).splitlines()
+  return [_COMMENT.sub('', line) for line in lines if re.match(r'(make|docker|conda|  --?\w)', line)]
+
+
+def anchors(text):
+  """What GitHub makes of the headings."""
+  return {re.sub(r'[^\w\- ]', '', heading.strip().lower()).replace(' ', '-')
+          for heading in re.findall(r'(?m)^#+ (.*)$', without_code(text))}
+
+
+@pytest.mark.parametrize('name', CHINESE)
+def test_no_line_break_becomes_a_blank_between_han_characters(name):
+  lines = without_code(read(name)).splitlines()
+  for first, second in zip(lines, lines[1:]):
+    assert not (re.search(_WIDE + '$', first) and re.match(_WIDE, second.strip())), first
+
+
+@pytest.mark.parametrize('name', DOCUMENTS)
+def test_links_lead_somewhere(name):
+  for target in re.findall(r'\]\(([^)\s]+)\)', without_code(read(name))):
+    path, _, anchor = target.partition('#')
+    full = os.path.normpath(os.path.join(os.path.dirname(name), path)) if path else name
+    assert os.path.exists(os.path.join(ROOT, full)), target
+    assert not anchor or anchor in anchors(read(full)), target
+
+
+@pytest.mark.parametrize('name', CHINESE)
+def test_both_languages_have_the_same_chapters_and_commands(name):
+  english = name.replace('.zh-CN', '')
+  assert commands(read(name)) == commands(read(english))
+  assert len(re.findall('(?m)^##* ', without_code(read(name)))) == len(
+      re.findall('(?m)^##* ', without_code(read(english))))
+
+
+def test_every_target_that_the_documents_name_exists():
+  targets = set(re.findall(r'(?m)^([a-z-]+):', read('Makefile')))
+  for name in DOCUMENTS:
+    assert set(re.findall(r'`make ([a-z-]+)', read(name))) | {
+        line.split()[1] for line in commands(read(name)) if line.startswith('make ')} <= targets, name
