@@ -17,7 +17,7 @@ here := $(if $(filter Makefile,$(makefile)),,$(root)/)
 sample := $(here)data/sample_zh.txt
 news := $(wildcard $(here)data/news_zh_1.txt)
 
-CORPUS ?= $(or $(news),$(sample))## text: files, globs, folders or .gz, separated by commas [data/news_zh_1.txt, else the sample]
+CORPUS ?= $(or $(news),$(sample))## text: files, globs or folders, separated by commas; packed or JSON too: docs/data.md [data/news_zh_1.txt, else the sample]
 VOCAB ?= $(here)data/vocab.txt## vocabulary; built from CORPUS if the file is absent [data/vocab.txt]
 DATA ?= $(here)data/records## folder of the records [data/records]
 DATA_ARGS ?=## more flags for the data tool, such as "--max_seq_length=128 --dupe_factor=5"
@@ -140,17 +140,22 @@ eval: quiet-env ## evaluate the best checkpoint of OUT, or CKPT, on the held-out
 	  --output_dir=$(call quote,$(OUT)) --init_checkpoint=$(call quote,$(CKPT)) --gin_file=$(call quote,$(GIN)) \
 	  --gin_param=$(call quote,$(SET))
 
-export_source = $(or $(CKPT),$(wildcard $(OUT)/best),$(OUT))
+# The checkpoint that is converted: CKPT, else the best of OUT, else its newest.
+define choose_checkpoint
+@source=$(call quote,$(CKPT)); best=$(call quote,$(OUT))/best; \
+  if [ -z "$$source" ]; then source=$(call quote,$(OUT)); if [ -d "$$best" ]; then source=$$best; fi; fi; \
+
+endef
 
 export: quiet-env ## write CKPT as a SavedModel, a frozen graph or ONNX into EXPORT: docs/export.md
-	@$(call with,ARGS) $(run) tools.checkpoints export $(call quote,$(export_source)) $(call quote,$(EXPORT))
+	$(choose_checkpoint) $(call with,ARGS) $(run) tools.checkpoints export "$$source" $(call quote,$(EXPORT))
 
 tb: quiet-env ## TensorBoard on OUT, at http://HOST:PORT
 	@$(run) tools.tensorboard $(call quote,--logdir=$(OUT)) $(call quote,--host=$(HOST)) $(call quote,--port=$(PORT))
 
 ##@ Convert
 to-hf: quiet-env ## make HF, a folder for Hugging Face's transformers, of the best checkpoint of OUT, or of CKPT
-	@$(call with,ARGS) $(run) tools.checkpoints to-hf $(call quote,$(export_source)) $(call quote,$(HF))
+	$(choose_checkpoint) $(call with,ARGS) $(run) tools.checkpoints to-hf "$$source" $(call quote,$(HF))
 
 from-hf: quiet-env ## make the run OUT of such a folder, HF
 	@$(call with,ARGS) $(run) tools.checkpoints from-hf $(call quote,$(HF)) $(call quote,$(OUT))

@@ -12,6 +12,7 @@ from albert.common.errors import UserError
 from albert.dataset import tokenization
 from tools.text import corpus
 from tools.text import segmentation
+from tools.text import streams
 
 FLAGS = flags.FLAGS
 
@@ -34,6 +35,7 @@ def main(argv):
   cli.no_positional_arguments(argv)
   if not FLAGS.input_files:
     raise UserError('expected --input_files=..., found none; see --help')
+  streams.check_encoding(FLAGS.encoding)
   lines = (line for unit in corpus.units(corpus.find_files(FLAGS.input_files), FLAGS.encoding)
            for document in corpus.Reader(FLAGS.encoding).documents(unit) for line in document.sentences)
   print(report(measure(lines, segmentation.segmenter('jieba'), segmentation.segmenter('rjieba'))))

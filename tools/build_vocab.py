@@ -2,9 +2,10 @@
 
   python -m tools.build_vocab --input_files=news.txt --output_file=data/vocab.txt --vocab_size=21128
 
-The order: special tokens; Han characters by frequency; latin pieces; digits; punctuation; other characters by
-frequency. Han characters are counted; latin pieces come from sentencepiece's BPE. (The trainer of `tokenizers` is not
-deterministic, drops Han characters after the first 1,000 and exceeds the requested size.)
+Text is read and cleaned as tools.create_pretraining_data does it, with the same flags. The order: special tokens; Han
+characters by frequency; latin pieces; digits; punctuation; other characters by frequency; full-width forms. Han
+characters are counted; latin pieces come from sentencepiece's BPE. (The trainer of `tokenizers` is not deterministic,
+drops Han characters after the first 1,000 and exceeds the requested size.)
 """
 
 import collections
@@ -20,13 +21,18 @@ from albert.common import cli
 from albert.common.errors import UserError
 from albert.common import files
 from albert.dataset import tokenization
+from tools.preprocessing import inputs
 from tools.text import bpe
-from tools.text import corpus
+from tools.text import cleaning
+from tools.text import origin
+from tools.text import source
 
 FLAGS = flags.FLAGS
 
 _DIGITS = tuple(string.digits)
 _PUNCTUATION = tuple(string.punctuation) + tuple('，。、；：？！“”‘’（）《》【】「」『』〈〉—…·～％')
+# Full-width letters, digits and marks: they get a token, if there is room, also where the text does not hold them.
+_FULL_WIDTH = ''.join(map(chr, range(0xFF01, 0xFF5F)))
 _LATIN_WORDS = re.compile('[a-zA-Z]+')
 # Distinct latin words that are counted; beyond this number the rarest are forgotten, so that memory stays flat.
 _MAX_COUNTED_RUNS = 1 << 20
@@ -34,16 +40,13 @@ _MAX_COUNTED_RUNS = 1 << 20
 
 def define_flags():
   """Not at import: two programs may be imported into one test."""
-  flags.DEFINE_list('input_files', None, 'Text: files, globs and folders, separated by commas; .gz is unpacked.')
-  flags.DEFINE_alias('input_file', 'input_files')
+  source.define_flags(flags)
   flags.DEFINE_string('output_file', None, 'The vocabulary, a token per line.')
   flags.DEFINE_integer('vocab_size', 21128, 'The largest number of tokens.')
   flags.DEFINE_integer('min_count', 1, 'Han and other characters that occur this often get a token.', lower_bound=1)
   flags.DEFINE_integer('latin_pieces', 4000, 'The largest number of pieces of latin words, besides the '
                        'letters.', lower_bound=0)
   flags.DEFINE_bool('do_lower_case', True, 'Lower case and no accents.')
-  flags.DEFINE_string('encoding', 'utf-8', 'Encoding of the text, e.g. gb18030.')
-  flags.DEFINE_enum('errors', 'strict', ['strict', 'skip'], 'Lines that are not in the encoding: stop, or leave out.')
 
 
 def main(argv):
@@ -52,16 +55,24 @@ def main(argv):
   for name in ('input_files', 'output_file'):
     if not getattr(FLAGS, name):
       raise UserError('expected --{}=..., found none; see --help'.format(name))
-  corpus.check_encoding(FLAGS.encoding)
-  characters, runs = count(FLAGS.input_files, FLAGS.encoding, FLAGS.errors == 'skip', FLAGS.do_lower_case)
+  text = source.of_flags(FLAGS)
+  paths = source.find_files(FLAGS.input_files, text, documents_given=FLAGS.documents is not None)
+  characters, runs = count(paths, text, FLAGS.do_lower_case)
   tokens = build(characters, runs, FLAGS.vocab_size, FLAGS.min_count, FLAGS.latin_pieces, FLAGS.do_lower_case)
   write(tokens, FLAGS.output_file)
+  origin.write(FLAGS.output_file, inputs.describe(paths),
+               origin.settings_of(text.cleaning, FLAGS.do_lower_case))
   print('vocabulary  {}: {:,} tokens, {:,} of them Han characters'.format(
       FLAGS.output_file, len(tokens), sum(len(token) == 1 and tokenization.is_han(token) for token in tokens)))
 
 
-def count(patterns, encoding, skip_errors, do_lower_case):
+def count(paths, text, do_lower_case):
   """Counts a corpus.
+
+  Args:
+    paths: of its files.
+    text: `source.Source`.
+    do_lower_case: whether capital letters count as small ones.
 
   Returns:
     Counter of the characters as the vocabulary spells them, and Counter of the latin words.
@@ -70,10 +81,9 @@ def count(patterns, encoding, skip_errors, do_lower_case):
     UserError: the corpus cannot be read, or has no text.
   """
   raw, runs = collections.Counter(), collections.Counter()
-  reader = corpus.Reader(encoding, skip_errors)
-  units = corpus.units(corpus.find_files(patterns), encoding)
-  for unit in tqdm.tqdm(units, desc='counting', unit=' parts', disable=None, leave=False):
-    for document in reader.documents(unit):
+  reader = source.reader(text)
+  for unit in tqdm.tqdm(source.units(paths, text), desc='counting', unit=' parts', disable=None, leave=False):
+    for document in cleaning.clean(reader.documents(unit), text.cleaning, collections.Counter(), []):
       for sentence in document.sentences:
         raw.update(sentence)
         runs.update(_LATIN_WORDS.findall(sentence.lower() if do_lower_case else sentence))
@@ -86,7 +96,7 @@ def count(patterns, encoding, skip_errors, do_lower_case):
         characters[part] += number
   if not characters:
     raise UserError('expected text to count characters in, found none in {}; name files with text'.format(
-        ', '.join(patterns)))
+        ', '.join(paths[:3] + ['...'] * (len(paths) > 3))))
   return characters, runs
 
 
@@ -107,17 +117,20 @@ def build(characters, runs, vocab_size, min_count=1, latin_pieces=4000, do_lower
   frequent = [char for char, number in _by_frequency(characters) if number >= min_count]
   han = [char for char in frequent if tokenization.is_han(char)]
   letters = string.ascii_lowercase if do_lower_case else string.ascii_letters
-  required = len(tokenization.SPECIAL_TOKENS) + len(han) + 2 * (len(letters) + len(_DIGITS)) + len(_PUNCTUATION)
+  # Some marks, such as the full-width tilde in 1996～2006, are none to BERT: they stand within words.
+  punctuation = [form for char in _PUNCTUATION for form in _forms(char)]
+  required = len(tokenization.SPECIAL_TOKENS) + len(han) + 2 * (len(letters) + len(_DIGITS)) + len(punctuation)
   if vocab_size < required:
     raise UserError('expected --vocab_size of at least {}: {} Han characters that occur {} times or more, letters, '
                     'digits, punctuation and special tokens; found {}; raise it, or --min_count'.format(
                         required, len(han), min_count, vocab_size))
   latin = _latin_pieces(runs, min(latin_pieces, vocab_size - required))
   known = set(letters) | set(_DIGITS) | set(_PUNCTUATION) | set(han)
-  others = [form for char in frequent if char not in known and unicodedata.category(char) not in ('Co', 'Cn')
+  others = dict.fromkeys(frequent + list(tokenization.normalize(_FULL_WIDTH, do_lower_case)))
+  others = [form for char in others if char not in known and unicodedata.category(char) not in ('Co', 'Cn')
             for form in _forms(char)][:vocab_size - required - len(latin)]
   return (list(tokenization.SPECIAL_TOKENS) + han + [form for char in letters for form in _forms(char)] + latin
-          + [form for char in _DIGITS for form in _forms(char)] + list(_PUNCTUATION) + others)
+          + [form for char in _DIGITS for form in _forms(char)] + punctuation + others)
 
 
 def _forms(char):

@@ -3,8 +3,9 @@
   python -m tools.create_pretraining_data --input_files=news.txt,more/*.txt.gz --output_dir=data/records \
       --vocab_file=data/vocab.txt
 
-Input: one sentence per line, a blank line between documents. Output: see albert/dataset/contract.py. The same command
-again finds the finished data set and does nothing; after a kill it continues.
+Input: one sentence per line, a blank line between documents, or what docs/data.md names. Output: see
+albert/dataset/contract.py. The same command again finds the finished data set and does nothing; after a kill it
+continues.
 """
 
 import os
@@ -21,8 +22,8 @@ from albert.dataset import record_format
 from tools.preprocessing import data_set
 from tools.preprocessing import pipeline
 from tools.preprocessing import stages
-from tools.text import cleaning
 from tools.text import segmentation
+from tools.text import source
 from tools.workers import local
 from tools.workers import spark
 
@@ -31,8 +32,7 @@ FLAGS = flags.FLAGS
 
 def define_flags():
   """Not at import: two programs may be imported into one test."""
-  flags.DEFINE_list('input_files', None, 'Text: files, globs and folders, separated by commas; .gz is unpacked.')
-  flags.DEFINE_alias('input_file', 'input_files')
+  source.define_flags(flags)
   flags.DEFINE_string('output_dir', None, 'Folder of the data set.')
   flags.DEFINE_string('output_file', None, 'As in the original tool: one file with all training records. The data set '
                       'goes into its folder, unless --output_dir names another.')
@@ -53,22 +53,7 @@ def define_flags():
   flags.DEFINE_integer('random_seed', 12345, 'Every random choice depends on it and on the place in the corpus only.')
   flags.DEFINE_enum('segmenter', None, segmentation.SEGMENTERS, 'Finds the words. By default rjieba, where it is '
                     'installed, else jieba; between Han characters they agree.')
-  flags.DEFINE_string('encoding', 'utf-8', 'Encoding of the text, e.g. gb18030.')
-  flags.DEFINE_enum('errors', 'strict', ['strict', 'skip'], 'Lines that are not in the encoding: stop, or leave them '
-                    'out and count them.')
   flags.DEFINE_integer('records_per_shard', 8192, 'Records of a file; the last one may have fewer.')
-  flags.DEFINE_enum('normalization', 'none', cleaning.NORMALIZATIONS, 'width: full-width letters and digits become '
-                    'half-width. nfkc: as Unicode says, without full-width punctuation.')
-  flags.DEFINE_bool('drop_control_characters', False, 'Drop control characters before segmentation.')
-  flags.DEFINE_bool('split_sentences', False, 'For text that is not one sentence per line.')
-  flags.DEFINE_integer('min_characters', 0, 'Leave out documents with fewer.', lower_bound=0)
-  flags.DEFINE_float('min_han_share', 0.0, 'Leave out documents with a smaller share of Han characters.', lower_bound=0,
-                     upper_bound=1)
-  flags.DEFINE_enum('duplicates', 'keep', cleaning.DUPLICATES, 'exact: leave out documents that came before. near: '
-                    'also those that resemble one before.')
-  flags.DEFINE_float('near_duplicate_threshold', 0.8, 'Jaccard similarity of near duplicates.', lower_bound=0.1,
-                     upper_bound=1)
-  flags.DEFINE_string('text_field', '', 'The corpus is JSON lines; this field of each object is a document.')
   flags.DEFINE_integer('num_workers', 0, 'Processes that share the work; 0: one for each core. The bytes do not depend '
                        'on it.', lower_bound=0)
   flags.DEFINE_enum('engine', 'local', ['local', 'spark'], 'Where the work is done: on this machine or by Spark. The '
@@ -89,9 +74,11 @@ def main(argv):
     if not getattr(FLAGS, name):
       raise UserError('expected --{}=..., found none; see --help'.format(name))
   start = time.time()
+  text = source.of_flags(FLAGS)
+  paths = source.find_files(FLAGS.input_files, text, documents_given=FLAGS.documents is not None)
   engine = _engine()
   try:
-    result = data_set.create(_settings(), FLAGS.input_files, folder, FLAGS.force, engine)
+    result = data_set.create(_settings(text), paths, folder, FLAGS.force, engine)
   finally:
     engine.close()
   if FLAGS.output_file and not os.path.isdir(FLAGS.output_file):
@@ -116,18 +103,18 @@ def _engine():
   return local.Local(FLAGS.num_workers or len(os.sched_getaffinity(0)))
 
 
-def _settings():
+def _settings(text):
   dupe_factor = FLAGS.dupe_factor
   if dupe_factor is None:
     dupe_factor = 1 if FLAGS.record_format == record_format.COMPACT else 10
   return stages.Settings(
       vocab_file=FLAGS.vocab_file, do_lower_case=FLAGS.do_lower_case, do_whole_word_mask=FLAGS.do_whole_word_mask,
-      segmenter=FLAGS.segmenter or segmentation.default(), encoding=FLAGS.encoding, skip_errors=FLAGS.errors == 'skip',
+      segmenter=FLAGS.segmenter or segmentation.default(), encoding=text.encoding, skip_errors=text.skip_errors,
       max_seq_length=FLAGS.max_seq_length, max_predictions_per_seq=FLAGS.max_predictions_per_seq,
       masked_lm_prob=FLAGS.masked_lm_prob, dupe_factor=dupe_factor, short_seq_prob=FLAGS.short_seq_prob,
       random_seed=FLAGS.random_seed, records_per_shard=FLAGS.records_per_shard,
       record_format=FLAGS.record_format, max_ngram=FLAGS.max_ngram,
-      cleaning=cleaning.Options(*(getattr(FLAGS, name) for name in cleaning.Options._fields)))
+      cleaning=text.cleaning)
 
 
 def write_single_file(info, path):
@@ -137,8 +124,8 @@ def write_single_file(info, path):
   try:
     with files.atomic(path, 'wb') as target:
       for shard in info.paths(contract.TRAIN):
-        with open(shard, 'rb') as source:
-          shutil.copyfileobj(source, target, 1 << 20)
+        with open(shard, 'rb') as records:
+          shutil.copyfileobj(records, target, 1 << 20)
   except OSError as error:
     raise UserError('{}: expected to write all training records there, found that it failed ({}); name another '
                     '--output_file'.format(path, error.strerror))
@@ -167,7 +154,9 @@ def summary(result, seconds):
       'text        {:,} documents, {:,} sentences, {:,} words, {:,} tokens, {:.2%} [UNK]'.format(
           counts['documents'], counts['sentences'], counts['words'], counts['tokens'],
           counts['unknown_tokens'] / counts['tokens']),
+      'used        ' + _used(counts, info.settings['dupe_factor']),
       'left out    ' + _left_out(counts, os.path.join(info.folder, pipeline.SKIPPED_FILE))]
+  lines += _warnings(counts, info.settings)
   if result.reused:
     lines.insert(0, 'continued a run that had been interrupted: ' + _number(result.reused, 'finished part'))
   if result.created:
@@ -176,11 +165,34 @@ def summary(result, seconds):
   return '\n'.join(lines)
 
 
+def _used(counts, ways):
+  """How much of the text is in a record, and the number of tokens that are in none."""
+  tokens = ways * counts['train_document_tokens']
+  unused = counts['train_unused_tokens']
+  divided = '; sentences divided at {}, as the record was full'.format(_number(counts['divided_sentences'], 'place'))
+  return '{:.2%} of the training tokens, {:,} of {:,} are in no record{}'.format(
+      1 - unused / tokens, unused, tokens, divided if counts['divided_sentences'] else '')
+
+
+def _warnings(counts, settings):
+  """What is probably not as it was meant: lines."""
+  lines = []
+  if counts['repeated_documents'] and settings['duplicates'] == 'keep':
+    lines.append('{} repeat{} the text of an earlier one; --duplicates=exact leaves such documents out'.format(
+        _number(counts['repeated_documents'], 'document'), 's' if counts['repeated_documents'] == 1 else ''))
+  share = counts['unknown_tokens'] / counts['tokens']
+  if share > pipeline.WARN_UNKNOWN:
+    lines.append('{:.1%} of the tokens are [UNK], the report says of what; a vocabulary built from this text has '
+                 'them'.format(share))
+  return ['warning     ' + line for line in lines]
+
+
 def _left_out(counts, skipped_file):
   parts = [_number(counts[name], what) + why for name, what, why in (
       ('documents_too_short', 'document', ' of fewer than two words'),
       ('skipped_chunks', 'chunk', ' of one word at the end of a document'),
       ('skipped_lines', 'line', ' in another encoding or format'),
+      ('replaced_surrogates', 'lone surrogate', ' (half of a character), replaced'),
       ('documents_few_characters', 'document', ' of too few characters'),
       ('documents_little_Han_text', 'document', ' with too little Han text'),
       ('duplicate_documents', 'duplicate', ''), ('near_duplicate_documents', 'near duplicate', '')) if counts[name]]

@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # Builds a vocabulary unless the file is there; says which of the two:
 #   tools/vocabulary.sh CORPUS VOCAB [flags of tools/create_pretraining_data.py]
-# What the text is concerns the vocabulary too: --encoding, --errors and --do_lower_case go to both tools. A mistake in
-# any of the flags ends it before anything is built.
+# What the text is and how it is cleaned concerns the vocabulary too: such flags go to both tools. A mistake in any of
+# the flags ends it before anything is built.
 set -euo pipefail
 
 # That nobody reads it is no reason to stop.
@@ -24,14 +24,19 @@ if [ $# -gt 0 ]; then
 fi
 common=()
 while [ $# -gt 0 ]; do
-  case $1 in
-    --encoding | --errors | -encoding | -errors)
-      common+=("$1=${2-}")
-      shift
+  flag=${1#-}
+  flag=${flag#-}
+  case ${flag%%=*} in
+    encoding | errors | documents | text_field | normalization | min_characters | min_han_share)
+      if [ "$flag" = "${flag%%=*}" ]; then
+        common+=("$1=${2-}")
+        shift
+      else
+        common+=("$1")
+      fi
       ;;
-    --encoding=* | --errors=* | -encoding=* | -errors=*) common+=("$1") ;;
-    --do_lower_case | --do_lower_case=* | --nodo_lower_case) common+=("$1") ;;
-    -do_lower_case | -do_lower_case=* | -nodo_lower_case) common+=("$1") ;;
+    do_lower_case | nodo_lower_case | split_sentences | nosplit_sentences) common+=("$1") ;;
+    drop_control_characters | nodrop_control_characters) common+=("$1") ;;
   esac
   shift
 done

@@ -16,6 +16,7 @@ from absl import logging as absl_logging
 
 from albert.common import address_space
 from albert.common.errors import UserError
+from albert.common import locales
 
 # TensorFlow 1.15 under numpy 1.21 prints a page of FutureWarnings when it is imported.
 warnings.filterwarnings('ignore', category=FutureWarning)
@@ -88,6 +89,8 @@ def run(main, prints_result=False):
     prints_result: whether what it prints is its result: then it ends when nobody reads on, and fails when that cannot
       be written. Else it goes on.
   """
+  locales.start_again_in_utf8()
+  locales.replace_what_cannot_be_printed()
   if 'tensorflow' in sys.modules:
     address_space.check('tensorflow')
   if sys.stdout is not None:
@@ -133,6 +136,10 @@ def _guarded(main):
       _finish_output()
       # gin adds lines about the call to any exception that passes through it.
       _fail(str(error).split('\n')[0])
+    except UnicodeEncodeError as error:
+      if not locales.explain(error):
+        raise
+      _fail(locales.explain(error))
     except MemoryError:
       _fail('expected enough memory, found none left; ' + address_space.remedy())
     except _OutputLost as lost:

@@ -84,10 +84,10 @@ class Vocabulary:
 
   @classmethod
   def load(cls, path):
-    """Reads vocab.txt, UTF-8.
+    """Reads vocab.txt, UTF-8. Space around a token is no part of it, as in the reference.
 
     Raises:
-      UserError: no such file, not UTF-8, or a special token is missing.
+      UserError: no such file, not UTF-8, a special token is missing, or a line is blank or repeats another.
     """
     try:
       with files.open_regular(path) as source:
@@ -102,8 +102,11 @@ class Vocabulary:
           path, error.start))
     if not lines[-1]:
       lines.pop()
-    tokens = [line[:-1] if line.endswith('\r') else line for line in lines]
-    return cls(tokens, hashlib.sha256(content).hexdigest(), path)
+    # Not strip() alone: U+2028 and other rare kinds of space are tokens.
+    tokens = [line.strip(' \t\r') for line in lines]
+    vocabulary = cls(tokens, hashlib.sha256(content).hexdigest(), path)
+    _check_lines(tokens, path)
+    return vocabulary
 
   def __len__(self):
     return len(self.tokens)
@@ -113,6 +116,20 @@ class Vocabulary:
     return [index for index, token in enumerate(self.tokens)
             if token and self.ids[token] == index and not token.startswith('##')
             and not _SPECIAL_PATTERN.fullmatch(token)]
+
+
+def _check_lines(tokens, path):
+  """Raises UserError for blank lines and repeated tokens: each would be an id that nothing gets."""
+  first, faults = {}, []
+  for number, token in enumerate(tokens, 1):
+    if not token:
+      faults.append('line {} blank'.format(number))
+    elif first.setdefault(token, number) != number:
+      faults.append('line {} the same as line {} ("{}")'.format(number, first[token], token))
+  if faults:
+    raise UserError('{}: expected a token per line, each once, found {}; remove such lines, or write [unused1] and so '
+                    'on there if weights were trained with this file'.format(
+                        path, ', '.join(faults[:3] + ['and {:,} more'.format(len(faults) - 3)] * (len(faults) > 3))))
 
 
 class Tokenizer:

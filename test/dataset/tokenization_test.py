@@ -132,6 +132,24 @@ def test_vocabulary_with_carriage_returns_and_mark(tmp_path):
   assert tokenization.Vocabulary.load(write(tmp_path / 'v', content)).tokens == SPECIALS + ['中']
 
 
+def test_space_around_tokens_is_no_part_of_them(tmp_path):
+  content = '\n'.join(SPECIALS + [' 中 ', '\t国', '##a\t ', '\u3000', 'a b', '\u2028']).encode() + b'\r\n'
+  vocabulary = tokenization.Vocabulary.load(write(tmp_path / 'v', content))
+  assert vocabulary.tokens == SPECIALS + ['中', '国', '##a', '\u3000', 'a b', '\u2028']
+
+
+@pytest.mark.parametrize('lines, words', [
+    (['中', '', '国'], 'found line 7 blank; remove'), (['中', '国', ''], 'found line 8 blank; remove'),
+    (['中', ' \t'], 'found line 7 blank; remove'),
+    (['中', '国', '中'], 'found line 8 the same as line 6 ("中"); remove'),
+    (['中', ' 中'], 'found line 7 the same as line 6 ("中"); remove'), (['[UNK]'], 'line 6 the same as line 2'),
+    (['中', '', '中', '', ''], 'line 7 blank, line 8 the same as line 6 ("中"), line 9 blank, and 1 more; remove')])
+def test_lines_that_would_be_ids_of_nothing_are_named(tmp_path, lines, words):
+  with pytest.raises(UserError) as error:
+    tokenization.Vocabulary.load(write(tmp_path / 'v', ('\n'.join(SPECIALS + lines) + '\n').encode()))
+  assert words in str(error.value) and '\n' not in str(error.value)
+
+
 @pytest.mark.parametrize('content, words', [
     (b'a\nb\n', '[PAD] [UNK] [CLS] [SEP] [MASK]'), (b'', '0 tokens'), (b'[PAD]\n[UNK]\n[CLS]\n[SEP]\n', '[MASK]'),
     (b'[PAD]\n\xff', 'UTF-8')])

@@ -65,7 +65,11 @@ def test_else_the_defaults_of_make_and_a_vocabulary_is_built(checkout):
     (['--encoding=gb18030', '--dupe_factor=2', '--errors', 'skip'], ['--encoding=gb18030', '--errors=skip']),
     (['--encoding', 'gb18030', '--nodo_lower_case'], ['--encoding=gb18030', '--nodo_lower_case']),
     (['-do_lower_case=false', '-errors=skip'], ['-do_lower_case=false', '-errors=skip']),
-    (['--do_lower_case', '--do_whole_word_mask'], ['--do_lower_case'])])
+    (['--do_lower_case', '--do_whole_word_mask'], ['--do_lower_case']),
+    (['--text_field=title,content', '--normalization', 'nfkc', '--dupe_factor', '3', '-documents', 'line'],
+     ['--text_field=title,content', '--normalization=nfkc', '-documents=line']),
+    (['--split_sentences', '--nodrop_control_characters', '--min_characters=3', '--min_han_share', '0.5'],
+     ['--split_sentences', '--nodrop_control_characters', '--min_characters=3', '--min_han_share=0.5'])])
 def test_what_the_text_is_concerns_the_vocabulary_too(checkout, given, passed):
   check, build, create = calls(checkout, *given)
   assert check == ['tools.create_pretraining_data'] + given + ['--check_flags']

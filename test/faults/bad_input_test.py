@@ -87,7 +87,7 @@ def test_the_reader_loses_nothing(tmp_path_factory, content, unit_bytes):
   try:
     found, lines = [], 0
     skipped = set()
-    for unit in corpus.units([path], 'utf-8', unit_bytes):
+    for unit in corpus.units([path], 'utf-8', unit_bytes=unit_bytes):
       reader = corpus.Reader(skip_errors=True)
       found += [sentence for document in reader.documents(unit) for sentence in document.sentences]
       skipped |= {lines + line for line, _ in reader.skipped}

@@ -12,6 +12,7 @@ from albert.common.errors import UserError
 from albert.common.files import ROOT
 from albert.dataset import tokenization
 from tools import build_vocab
+from tools.text import source
 
 
 
@@ -33,7 +34,7 @@ def write_text(path, characters=1500):
 
 
 def count(path, lower=True):
-  return build_vocab.count([path], 'utf-8', False, lower)
+  return build_vocab.count([path], source.Source(), lower)
 
 
 def test_two_processes_give_the_same_bytes(tmp_path):
@@ -58,12 +59,12 @@ def test_every_frequent_han_character_is_in_it(tmp_path):
   assert len(expected) > 300 and characters['\u4e00'] == 301 and characters['𠀀'] > 100
 
 
-@pytest.mark.parametrize('size', [1645, 1650, 1679, 3000])
+@pytest.mark.parametrize('size', [1645, 1650, 1783, 3000])
 def test_the_size_is_never_exceeded(tmp_path, size):
   characters, runs = count(write_text(tmp_path / 'text'))
   tokens = build_vocab.build(characters, runs, size)
   assert len(tokens) <= size and len(set(tokens)) == len(tokens)
-  assert len(tokens) == min(size, 1679), 'the room is used'
+  assert len(tokens) == min(size, 1783), 'the room is used'
 
 
 def test_a_size_that_cannot_hold_what_it_must(tmp_path):
@@ -93,6 +94,27 @@ def test_nothing_of_the_text_is_unknown(tmp_path):
   tokenizer = tokenization.Tokenizer(tokenization.Vocabulary(tokens))
   pieces = tokenizer.tokenize(open(path, encoding='utf-8').read())
   assert pieces and all(piece.id != tokenizer.vocabulary.unk_id for piece in pieces)
+
+
+@pytest.mark.parametrize('text', [
+    '1996～2006', '甲·乙', '1·5', 'a—b——c', '１２％', 'ＡＢＣ１２３', 'ｗｉｆｉ', '3％～5％', '25℃～30℃',
+    '１９９６～２００６', 'x≠y', '½', 'é', 'ｶﾞ', '한국', '①②', '★a', '￥5', 'Ⅱ型'])
+@pytest.mark.parametrize('lower', [True, False])
+def test_what_is_in_the_text_is_in_the_vocabulary_wherever_it_stands(tmp_path, text, lower):
+  path = tmp_path / 'text'
+  path.write_text('中文字。' + text, encoding='utf-8')
+  tokens = build_vocab.build(*count(str(path), lower), vocab_size=21128, do_lower_case=lower)
+  assert len(set(tokens)) == len(tokens)
+  tokenizer = tokenization.Tokenizer(tokenization.Vocabulary(tokens), lower)
+  unk_id = tokenizer.vocabulary.unk_id
+  assert unk_id not in [piece.id for part in (text, '中' + text * 2) for piece in tokenizer.tokenize(part)]
+
+
+def test_marks_that_stand_within_words_are_there_whatever_the_text():
+  tokens = build_vocab.build(collections.Counter('中'), collections.Counter(), 300)
+  tokenizer = tokenization.Tokenizer(tokenization.Vocabulary(tokens))
+  for text in ('1996～2006', '5％', '中·中', '中—中', 'ＷＩＦＩ１２３（中）＋'):
+    assert tokenizer.vocabulary.unk_id not in [piece.id for piece in tokenizer.tokenize(text)]
 
 
 def test_latin_pieces_make_words(tmp_path):

@@ -15,6 +15,7 @@ from albert.dataset import tokenization
 from tools import inspect_records
 from tools.preprocessing import data_set
 from tools.preprocessing import example_writer
+from tools.preprocessing import readable
 
 import small_corpus
 
@@ -42,18 +43,18 @@ def example():
 
 
 def test_words_masks_labels_and_order():
-  text = inspect_records.describe(example(), VOCABULARY).split('\n')
+  text = readable.describe(example(), VOCABULARY).split('\n')
   assert text[0].startswith('13 of 15 positions used, 5 masked (38.5%)') and 'swapped' in text[0]
   assert text[1] == 'A       我 【喜欢→[MASK]春】 画龙点睛'
   assert text[2] == 'B       【wifi】 【。=】'
   assert text[3] == 'labels  2 喜 欢←[MASK] 春; 9 wi ##fi←[MASK] [MASK]; 11 。←。'
   other = dict(example(), next_sentence_labels=np.array([0]))
-  assert 'swapped' not in inspect_records.describe(other, VOCABULARY)
+  assert 'swapped' not in readable.describe(other, VOCABULARY)
 
 
 def test_without_word_boundaries():
   bare = {name: values for name, values in example().items() if name != 'token_boundary'}
-  text = inspect_records.describe(bare, VOCABULARY).split('\n')
+  text = readable.describe(bare, VOCABULARY).split('\n')
   assert text[1] == 'A       我 【喜】 【欢→春】 画 龙 点 睛' and text[2].startswith('B       【wi】')
 
 
@@ -88,7 +89,7 @@ def test_other_vocabularies_are_refused(tmp_path):
     inspect_records.find_vocabulary(records, None)
   small = tokenization.Vocabulary(TOKENS[:8])
   with pytest.raises(UserError, match='expected ids below 8'):
-    inspect_records.describe(example(), small)
+    readable.describe(example(), small)
   text_file, vocab_file = small_corpus.write(tmp_path)
   info = data_set.create(small_corpus.settings(vocab_file), [text_file], str(tmp_path / 'd')).info
   (tmp_path / 'other.txt').write_text('\n'.join(TOKENS), encoding='utf-8')
@@ -103,7 +104,7 @@ def test_what_is_no_record(tmp_path):
     assert result.returncode == 1 and words in result.stderr and result.stderr.count('\n') == 1
   few = {name: values for name, values in example().items() if name != 'segment_ids'}
   with pytest.raises(UserError, match='found no segment_ids'):
-    inspect_records.describe(few, VOCABULARY)
+    readable.describe(few, VOCABULARY)
 
 
 def test_compact_records_have_words_and_no_masks(tmp_path):
@@ -111,7 +112,7 @@ def test_compact_records_have_words_and_no_masks(tmp_path):
   info = data_set.create(small_corpus.settings(vocab_file, record_format='compact'), [text_file],
                          str(tmp_path / 'd')).info
   record = next(tfrecord.read_records(info.paths('train')[0]))
-  text = inspect_records.describe(example_writer.parse_example(record), tokenization.Vocabulary.load(vocab_file))
+  text = readable.describe(example_writer.parse_example(record), tokenization.Vocabulary.load(vocab_file))
   assert 'labels  none' in text and '【' not in text and ' 0 masked' in text
   assert len(text.split('\n')[1].split(' ')) > 3
 

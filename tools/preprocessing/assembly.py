@@ -1,9 +1,10 @@
 """Documents to examples: two consecutive stretches of text, half of the time swapped (sentence-order prediction).
 
 As in `create_pretraining_data.py` of google-research/albert: sentences are gathered until a target length is reached
-(now and then a short one), the chunk is divided in two, and segments that are too long are trimmed. Unlike there, a
-chunk of one sentence is divided inside that sentence, never paired with a random document, and a word that trimming cut
-is marked, so that it is never masked in part.
+(now and then a short one), and the chunk is divided in two. Unlike there, nothing is trimmed: a chunk that is too long
+ends at the last clause mark that fits, and the next chunk begins with the rest; a chunk of one sentence is divided
+inside that sentence, never paired with a random document; and a word longer than a record, which has to be cut, is
+marked, so that it is never masked in part.
 """
 
 import bisect
@@ -15,17 +16,20 @@ from albert.dataset import random_bits
 from tools.preprocessing import encoding
 from tools.preprocessing import ragged
 
-# The role of a token in its word. CUT: the first token that is left of a word that trimming cut.
+# The role of a token in its word. CUT: the first token of a part of a word that is longer than a record.
 CONTINUES, STARTS, CUT = 0, 1, 2
 
 # [CLS] A [SEP] B [SEP]
 SPECIAL_TOKENS_PER_EXAMPLE = 3
+# A chunk that is too long ends at a clause mark only if that leaves at least this part of a record filled.
+_LEAST_FILLED = 0.25
 
-Documents = collections.namedtuple('Documents', ['keys', 'sentence_counts', 'lengths', 'tokens'])
+Documents = collections.namedtuple('Documents', ['keys', 'content_keys', 'sentence_counts', 'lengths', 'tokens'])
 Documents.__doc__ = """Encoded documents.
 
-keys: uint64 [D]; sentence_counts: int32 [D]; lengths: int32, tokens of each sentence; tokens: uint32, packed as
-`tools.preprocessing.encoding` does, one sentence after the other.
+keys: uint64 [D], of their places, all distinct; content_keys: uint64 [D], of their texts; sentence_counts: int32 [D];
+lengths: int32, tokens of each sentence; tokens: uint32, packed as `tools.preprocessing.encoding` does, one sentence
+after the other.
 """
 
 # key: distinct and random, the order of the shuffled data set; lengths: tokens of the first and the second segment;
@@ -41,6 +45,11 @@ heads: HEAD [N]; tokens: uint32, packed ids and CONTINUES, STARTS or CUT, withou
 # How examples are cut; max_seq_length counts [CLS] and [SEP] too.
 Shape = collections.namedtuple('Shape', ['max_seq_length', 'short_seq_prob'])
 
+# What did not go as it was meant to, in all duplicates together. skipped_chunks: of fewer than two words, of which no
+# two segments can be made; skipped_tokens: of these, which are in no example; divided_sentences: places where one ended
+# up in two examples, because it was too long for the first.
+Tally = collections.namedtuple('Tally', ['skipped_chunks', 'skipped_tokens', 'divided_sentences'])
+
 
 def examples_of(documents, duplicates, shape):
   """All examples of some documents.
@@ -51,7 +60,7 @@ def examples_of(documents, duplicates, shape):
     shape: `Shape`.
 
   Returns:
-    `Examples` in the order of document, duplicate and place, and how many chunks of fewer than two words were left out.
+    `Examples` in the order of document, duplicate and place, and a `Tally`.
   """
   assembler = _Assembler(documents, shape)
   sentence = 0
@@ -60,7 +69,7 @@ def examples_of(documents, duplicates, shape):
     for duplicate in duplicates:
       assembler.add_document(bounds, random_bits.derive(key, duplicate))
     sentence += count
-  return assembler.examples(), assembler.skipped_chunks
+  return assembler.examples(), assembler.tally()
 
 
 class _Assembler:
@@ -74,8 +83,11 @@ class _Assembler:
     self._keys = []
     self._swapped = []
     self._spans = []
+    self._skipped_chunks = self._skipped_tokens = self._divided_sentences = 0
+    words = encoding.words_of(documents.tokens)
+    self._word_starts = np.flatnonzero(words).tolist()
+    self._clause_starts = np.flatnonzero(words == encoding.AFTER_CLAUSE).tolist()
     self.bounds = [0] + np.cumsum(documents.lengths).tolist()
-    self.skipped_chunks = 0
 
   def add_document(self, bounds, key):
     """Cuts one document into examples. bounds: where its sentences begin, and its end; key: of this duplicate."""
@@ -83,41 +95,64 @@ class _Assembler:
     target = self._max_tokens
     if stream.chance(self._short_seq_prob):
       target = 2 + stream.below(self._max_tokens - 1)
-    first, last = 0, len(bounds) - 1
-    while first < last:
-      end = min(last, bisect.bisect_left(bounds, bounds[first] + target, first + 1))
-      middle = self._middle(bounds, first, end, stream)
-      if middle is None and end < last:
+    # A chunk begins at `begin`; the sentence that begins there, or goes on, ends at bounds[first].
+    begin, first, last = bounds[0], 1, len(bounds) - 1
+    while begin < bounds[last]:
+      place = min(last, bisect.bisect_left(bounds, begin + target, first))
+      end = self._end(begin, place, bounds)
+      middle = self._middle(begin, end, bounds, first, stream)
+      if middle is None and end == bounds[first] < bounds[last]:
         # A lone sentence of one word cannot be divided: the next sentence joins it.
-        end += 1
-        middle = self._middle(bounds, first, end, stream)
+        end = self._end(begin, first + 1, bounds)
+        middle = self._middle(begin, end, bounds, first, stream)
       if middle is None:
-        self.skipped_chunks += 1
+        self._skipped_chunks += 1
+        self._skipped_tokens += end - begin
       else:
-        self._add_example(bounds[first], middle, bounds[end], stream)
-      first = end
+        self._add_example(begin, middle, end, stream)
+      begin, first = end, bisect.bisect_right(bounds, end, first)
+      self._divided_sentences += end != bounds[first - 1]
 
-  def _middle(self, bounds, first, end, stream):
-    """Where the second segment of the chunk of sentences [first, end) begins; None if it has fewer than two words."""
-    if end - first > 1:
-      return bounds[first + 1 + stream.below(end - first - 1)]
-    begin = bounds[first]
-    if begin not in self._divisions:
-      self._divisions[begin] = division(encoding.words_of(self._documents.tokens[begin:bounds[end]]))
-    offset = self._divisions[begin]
+  def _end(self, begin, place, bounds):
+    """Where a chunk ends: bounds[place] if it fits, else at the last clause or sentence that does, or the last word.
+
+    Chunk and rest keep at least two words each, unless words are about as long as a record.
+    """
+    limit = begin + self._max_tokens
+    if bounds[place] <= limit:
+      return bounds[place]
+    starts = self._word_starts
+    latest = min(limit, max(begin, starts[bisect.bisect_left(starts, bounds[-1]) - 2]))
+    end = max(_last(self._clause_starts, latest), _last(bounds, latest))
+    if end - begin < _LEAST_FILLED * self._max_tokens:
+      end = _last(starts, latest)
+    second_word = bisect.bisect_right(starts, begin)
+    return end if second_word < len(starts) and starts[second_word] < end else limit
+
+  def _middle(self, begin, end, bounds, first, stream):
+    """Where the second segment of the chunk [begin, end) begins; None if it has fewer than two words.
+
+    first: number of the first bound after `begin`.
+    """
+    inner = bisect.bisect_left(bounds, end, first) - first
+    if inner:
+      return bounds[first + stream.below(inner)]
+    if (begin, end) not in self._divisions:
+      self._divisions[begin, end] = division(encoding.words_of(self._documents.tokens[begin:end]))
+    offset = self._divisions[begin, end]
     return None if offset is None else begin + offset
 
   def _add_example(self, begin, middle, end, stream):
-    a_length, b_length = trimmed_lengths(middle - begin, end - middle, self._max_tokens)
-    bits = stream.bits()
-    # One coin each: trim this segment at its front or at its back; swap the two.
-    a_begin = middle - a_length if bits & 1 else begin
-    b_begin = end - b_length if bits & 2 else middle
-    swapped = bits >> 2 & 1
-    spans = (b_begin, b_length, a_begin, a_length) if swapped else (a_begin, a_length, b_begin, b_length)
-    self._spans.append(spans)
+    # Of the bits, the lowest two once said where to trim: a data set of which nothing was trimmed stays what it was.
+    swapped = stream.bits() >> 2 & 1
+    spans = (begin, middle - begin, middle, end - middle)
+    self._spans.append(spans[2:] + spans[:2] if swapped else spans)
     self._swapped.append(swapped)
     self._keys.append(stream.bits())
+
+  def tally(self):
+    """The `Tally` of what was added."""
+    return Tally(self._skipped_chunks, self._skipped_tokens, self._divided_sentences)
 
   def examples(self):
     """The `Examples` that were added."""
@@ -132,6 +167,12 @@ class _Assembler:
     index = ragged.index(begins, lengths)
     words = _mark_cut_words(starts, starts[index], begins, lengths)
     return Examples(heads, encoding.pack(encoding.ids_of(tokens[index]), words))
+
+
+def _last(places, latest):
+  """The last of sorted places that is not behind `latest`, or -1."""
+  number = bisect.bisect_right(places, latest)
+  return places[number - 1] if number else -1
 
 
 def _mark_cut_words(starts, words, begins, lengths):
@@ -166,19 +207,3 @@ def division(words):
     if len(places):
       return int(places[np.argmin(np.abs(2 * places - len(words)))])
   return None
-
-
-def trimmed_lengths(a_length, b_length, max_tokens):
-  """The lengths after trimming the longer segment token by token until both fit."""
-  excess = a_length + b_length - max_tokens
-  if excess <= 0:
-    return a_length, b_length
-  if a_length >= b_length:
-    longer, shorter = a_length, b_length
-  else:
-    longer, shorter = b_length, a_length
-  from_longer = min(excess, longer - shorter)
-  rest = excess - from_longer
-  longer -= from_longer + (rest + 1) // 2
-  shorter -= rest // 2
-  return (longer, shorter) if a_length >= b_length else (shorter, longer)

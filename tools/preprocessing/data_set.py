@@ -4,6 +4,7 @@ import collections
 import errno
 import hashlib
 import json
+import logging
 import os
 import re
 
@@ -19,19 +20,25 @@ from tools.preprocessing import pipeline
 from tools.preprocessing import report
 from tools.preprocessing import stages
 from tools.text import corpus
+from tools.text import origin
+from tools.text import source
 from tools.workers import kept_results
 from tools.workers import local
 
-# Increased when a change of the code changes the bytes of a data set with the same settings.
-RECIPE = 1
+# Increased when a change of the code changes the bytes of a data set with the same settings. 2: long sentences are
+# divided instead of trimmed, held-out documents chosen by their texts instead of their places.
+RECIPE = 2
 HELDOUT_FRACTION = 0.05
 
 WORK_FOLDER = '.unfinished'
 # Names of shards, and of what lies beside them.
 _SHARD = re.compile(r'(train|heldout)-\d+-of-\d+\.tfrecord')
-_NO_SPACE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+# None: of numpy's tofile, which does not say why it could not write.
+_NO_SPACE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, None)
 
 REPORT_FILE = 'data_report.html'
+
+_LOG = logging.getLogger('albert')
 
 Result = collections.namedtuple('Result', ['info', 'created', 'reused'], defaults=[0])
 Result.__doc__ = """A data set.
@@ -67,12 +74,16 @@ def create(settings, patterns, folder, force=False, engine=None):
   existing = _existing(folder, described, vocabulary, force)
   if existing:
     return Result(existing, False)
+  _warn_of_origin(settings, vocabulary, described['inputs'])
   work = os.path.join(folder, WORK_FOLDER)
   kept = None
   finished = True
   try:
     kept = kept_results.KeptResults(work, _fingerprint(described, text))
     finished = False
+    if kept.discarded:
+      _LOG.warning('unfinished work in %s is of other text or settings, or of an earlier version: removed (%d finished '
+                   'parts), made anew', files.shown(work), kept.discarded)
     data_set = pipeline.build(settings, vocabulary, paths, HELDOUT_FRACTION, kept, engine or local.Local())
     info = contract.DatasetInfo(work, settings.max_seq_length, settings.max_predictions_per_seq, len(vocabulary),
                                 vocabulary.sha256, data_set.shards, described, data_set.statistics)
@@ -114,6 +125,15 @@ def _load_vocabulary(settings):
   return vocabulary
 
 
+def _warn_of_origin(settings, vocabulary, described_inputs):
+  """Says it if the vocabulary was built from something else than this text."""
+  difference = origin.difference(settings.vocab_file, vocabulary.sha256, described_inputs,
+                                 origin.settings_of(settings.cleaning, settings.do_lower_case))
+  if difference:
+    _LOG.warning('the vocabulary %s was built %s; remove it, or name another, to build one from this text',
+                 files.shown(settings.vocab_file), difference)
+
+
 def _fingerprint(described, text):
   """Identifies settings and corpus, so that only unfinished work of the same ones is continued: hex SHA-256.
 
@@ -124,7 +144,7 @@ def _fingerprint(described, text):
 
 def check_settings(settings):
   """Raises UserError for an encoding that is not known or a number out of range."""
-  corpus.check_encoding(settings.encoding)
+  source.check(stages.text_source(settings))
   for check, name, least, most in (
       (checks.whole_number, 'max_seq_length', 8, 1 << 20),
       (checks.whole_number, 'max_predictions_per_seq', 1, settings.max_seq_length),
@@ -180,6 +200,9 @@ def _differences(info, described):
       differences.extend(_input_differences(present or [], wanted))
     elif name == 'vocab_sha256' and present != wanted:
       differences.append('another vocabulary')
+    elif name == 'recipe' and present != wanted:
+      differences.append('made by {} version of this tool'.format(
+          'an earlier' if isinstance(present, int) and present < wanted else 'another'))
     elif present != wanted:
       differences.append('{} {} instead of {}'.format(name, _short(present), _short(wanted)))
   missing = [os.path.basename(path) for split in (contract.TRAIN, contract.HELDOUT) for path in info.paths(split)
@@ -205,7 +228,7 @@ def _put_in_place(info, data_set, vocab_file, work, folder):
   with files.atomic(os.path.join(work, contract.TOKEN_COUNTS_FILE), durable=False) as target:
     target.writelines('{}\n'.format(count) for count in data_set.token_counts)
   with files.atomic(os.path.join(work, REPORT_FILE), durable=False) as target:
-    target.write(report.make(info, data_set.histograms))
+    target.write(report.make(info, data_set.histograms, tokenization.Vocabulary.load(vocab_file)))
   files.copy_atomically(vocab_file, os.path.join(work, contract.VOCAB_FILE), durable=False)
   _remove_old(folder)
   for name in map(os.path.basename, _record_files(info)):

@@ -5,6 +5,8 @@ a data set that is not of the text that it names.
 """
 
 import collections
+import hashlib
+import json
 import logging
 import os
 
@@ -12,6 +14,9 @@ from albert.common.errors import UserError
 from albert.common import files
 
 _LOG = logging.getLogger('albert')
+
+# More inputs have one entry together.
+_MOST_NAMED = 1000
 
 # Of a file that is as it was, all three are. Another name for it changes only `changed`, writing changes all.
 _Stamp = collections.namedtuple('_Stamp', ['bytes', 'modified', 'changed'])
@@ -40,6 +45,33 @@ def _refuse(path, error):
                   'permissions'.format(files.shown(path), error.strerror))
 
 
+def describe(paths):
+  """Text files as dataset.json names them, [{file, bytes, sha256}], very many in one entry.
+
+  Names that are not UTF-8 are escaped.
+  """
+  return _together([_entry(path, _status(path).st_size, _digest(path)) for path in paths])
+
+
+def _entry(path, size, sha256):
+  return collections.OrderedDict([('file', files.shown(os.path.basename(path))), ('bytes', size), ('sha256', sha256)])
+
+
+def _together(entries):
+  """One entry for very many: dataset.json is read whenever a training starts."""
+  if len(entries) <= _MOST_NAMED:
+    return entries
+  digest = hashlib.sha256(json.dumps(entries).encode('utf-8')).hexdigest()
+  return [_entry('{:,} files'.format(len(entries)), sum(entry['bytes'] for entry in entries), digest)]
+
+
+def _digest(path):
+  try:
+    return files.file_sha256(path)
+  except OSError as error:
+    _refuse(path, error)
+
+
 class Inputs:
   """Text files, and the vocabulary, as they were when this was made."""
 
@@ -47,7 +79,7 @@ class Inputs:
     """paths: of the text, in order; vocab_sha256: of the vocabulary as it was loaded."""
     self._paths = list(paths)
     self._stamps = {path: self._stamp(path) for path in self._paths + [vocab_file]}
-    self._digests = {path: self._digest(path) for path in self._stamps}
+    self._digests = {path: _digest(path) for path in self._stamps}
     if self._digests[vocab_file] != vocab_sha256:
       self._refuse_changed(vocab_file)
 
@@ -55,17 +87,9 @@ class Inputs:
     status = _status(path)
     return _Stamp(status.st_size, status.st_mtime_ns, status.st_ctime_ns)
 
-  def _digest(self, path):
-    try:
-      return files.file_sha256(path)
-    except OSError as error:
-      _refuse(path, error)
-
   def described(self):
-    """What dataset.json says of the text: [{file, bytes, sha256}]. Names that are not UTF-8 are escaped."""
-    return [collections.OrderedDict([('file', files.shown(os.path.basename(path))),
-                                     ('bytes', self._stamps[path].bytes), ('sha256', self._digests[path])])
-            for path in self._paths]
+    """What dataset.json says of the text: `describe`."""
+    return _together([_entry(path, self._stamps[path].bytes, self._digests[path]) for path in self._paths])
 
   def stamps(self):
     """A value for JSON that is another one if a file was written in between, even if it is again what it was."""
@@ -75,7 +99,7 @@ class Inputs:
     """Raises UserError if a file may have changed since this was made."""
     for path, before in self._stamps.items():
       now = self._stamp(path)
-      if now != before and (now[:2] != before[:2] or self._digest(path) != self._digests[path]):
+      if now != before and (now[:2] != before[:2] or _digest(path) != self._digests[path]):
         self._refuse_changed(path)
 
   def _refuse_changed(self, path):

@@ -3,6 +3,7 @@
     units of text -> encode_unit -> held-out threshold -> assemble_unit -> merge_runs -> shards cut -> write_shard
 """
 
+import bisect
 import collections
 import os
 
@@ -16,22 +17,26 @@ from tools.preprocessing import stages
 from tools.text import corpus
 from tools.text import duplicate_keys
 from tools.text import duplicates
+from tools.text import source
 from tools.workers import progress
 
 # Every line and document that was left out, with its file and line: beside the shards, if there are any.
 SKIPPED_FILE = 'skipped.tsv'
 
 # Statistics of cleaning.
-CLEANED = ('normalized_sentences', 'control_characters', 'split_sentences', 'documents_few_characters',
-           'documents_little_Han_text', 'duplicate_documents', 'near_duplicate_documents')
+CLEANED = ('replaced_surrogates', 'normalized_sentences', 'control_characters', 'split_sentences',
+           'documents_few_characters', 'documents_little_Han_text', 'duplicate_documents', 'near_duplicate_documents')
+
+# A larger share of the tokens that are [UNK] is a mistake; create_pretraining_data warns of WARN_UNKNOWN.
+MOST_UNKNOWN, WARN_UNKNOWN = 0.10, 0.01
 
 _BUCKET_TOKENS = 1 << 21
 # Number of texts that became [UNK], in the report.
 _UNKNOWN_SHOWN = 40
 # More runs than this are merged first, up to this number into one: to write a shard, all of them are opened.
 _MAX_RUNS = 128
-# The held-out threshold is found by counting hashes with the same first bits.
-_HASH_BITS = 16
+# Content keys that are in memory at a time.
+_KEYS_AT_ONCE = 1 << 22
 
 Built = collections.namedtuple('Built', ['shards', 'statistics', 'token_counts', 'histograms'])
 Built.__doc__ = """The shards ({split: [contract.Shard]}), statistics and token counts (int64 [V]) of a data set.
@@ -51,20 +56,25 @@ def build(settings, vocabulary, paths, heldout_fraction, kept, engine):
     kept: `kept_results.KeptResults`.
     engine: see tools/workers/local.py.
   """
-  units = corpus.units(paths, settings.encoding, at_any_line=bool(settings.cleaning.text_field))
+  units = source.units(paths, stages.text_source(settings))
   encoded = _encode(settings, units, kept, engine)
   counts = sum((unit.counts for unit in encoded), collections.Counter())
   if settings.cleaning.duplicates != 'keep':
     counts.update(_find_duplicates(encoded, settings.cleaning))
   _write_skipped(encoded, units, kept.path(SKIPPED_FILE))
-  threshold, heldout_documents = choose_heldout([unit.path for unit in encoded], heldout_fraction, paths)
+  heldout = choose_heldout([unit.path for unit in encoded], heldout_fraction, paths)
+  _check_unknown(counts, encoded)
   buckets = 1 + counts['tokens'] * settings.dupe_factor // _BUCKET_TOKENS
-  runs, token_counts, skipped_chunks = _assemble(
-      settings, encoded, len(vocabulary), threshold, buckets, kept, engine)
-  runs = {split: _merge(split, split_runs, buckets, kept, engine) for split, split_runs in runs.items()}
+  assembled = _assemble(settings, encoded, heldout.threshold, buckets, kept, engine)
+  runs = {split: _merge(split, [run for unit in assembled for run in unit.runs[split]], buckets, kept, engine)
+          for split in (contract.TRAIN, contract.HELDOUT)}
   shards, written = _write_shards(settings, runs, buckets, kept, engine)
-  statistics = _statistics(counts, heldout_documents, skipped_chunks, written)
-  return Built(shards, statistics, token_counts, _histograms(encoded, written[contract.TRAIN]))
+  for name in ('documents', 'tokens', 'unknown_tokens'):
+    del counts[name]  # with duplicates; those that are left are counted where examples are made of them
+  counts.update(repeated_documents=heldout.repeated_documents)
+  statistics = _statistics(sum((unit.counts for unit in assembled), counts), written)
+  return Built(shards, statistics, sum(unit.token_counts for unit in assembled),
+               _histograms(encoded, assembled, written[contract.TRAIN]))
 
 
 def _encode(settings, units, kept, engine):
@@ -81,6 +91,23 @@ def _encode(settings, units, kept, engine):
   return encoded
 
 
+def _check_unknown(counts, encoded):
+  """Raises UserError if so much is [UNK] that the vocabulary cannot be meant for this text."""
+  share = counts['unknown_tokens'] / max(1, counts['tokens'])
+  if share > MOST_UNKNOWN:
+    raise UserError(
+        'expected at most {:.0%} [UNK], found {:.1%}, most often {}; the vocabulary is of other text: build one from '
+        'this (another VOCAB, or tools.build_vocab with the same flags), or correct --encoding, --text_field or '
+        '--do_lower_case'.format(MOST_UNKNOWN, share, ', '.join(
+            '{} ({:,})'.format(text, count) for text, count in _most_unknown(encoded)[:5])))
+
+
+def _most_unknown(encoded):
+  """[(text, count)] of the texts that became [UNK], the most frequent first."""
+  unknown = sum((unit.unknown for unit in encoded), collections.Counter())
+  return sorted(unknown.items(), key=lambda item: (-item[1], item[0]))[:_UNKNOWN_SHOWN]
+
+
 def _find_duplicates(encoded, options):
   """Marks the documents of each unit that are duplicates, in files; returns counts. options: `cleaning.Options`."""
   all_marks = duplicates.find([unit.path + duplicate_keys.HASHES for unit in encoded],
@@ -88,23 +115,19 @@ def _find_duplicates(encoded, options):
   for unit, marks in zip(encoded, all_marks):
     marks.tofile(unit.path + stages.DUPLICATES)
   exact, near = (int(sum((marks == mark).sum() for marks in all_marks)) for mark in (1, 2))
-  return {'duplicate_documents': exact, 'near_duplicate_documents': near, 'documents': -exact - near}
+  return {'duplicate_documents': exact, 'near_duplicate_documents': near}
 
 
-def _assemble(settings, encoded, vocab_size, threshold, buckets, kept, engine):
-  """The runs {split: [path]}, in order; token counts int64 [V]; the number of skipped chunks."""
+def _assemble(settings, encoded, threshold, buckets, kept, engine):
+  """The `AssembledUnit`s, in order."""
   names = ['examples-{:06d}'.format(number) for number in range(len(encoded))]
   tasks = [(name, (settings, unit.path, threshold, buckets, kept.path(name))) for name, unit in zip(names, encoded)]
-  runs = [None] * len(encoded)
-  token_counts, skipped_chunks = np.zeros(vocab_size, np.int64), 0
+  assembled = [None] * len(encoded)
   with progress.Progress('arranging', len(tasks)) as bar:
     for number, unit in kept.run(engine, stages.assemble_unit, tasks):
-      runs[number] = unit.runs
-      token_counts += unit.token_counts
-      skipped_chunks += unit.skipped_chunks
+      assembled[number] = unit
       bar.add(1)
-  by_split = {split: [run for unit in runs for run in unit[split]] for split in (contract.TRAIN, contract.HELDOUT)}
-  return by_split, token_counts, skipped_chunks
+  return assembled
 
 
 def _merge(split, runs, buckets, kept, engine):
@@ -143,8 +166,18 @@ def _write_shards(settings, runs, buckets, kept, engine):
   return shards, written
 
 
+Heldout = collections.namedtuple('Heldout', ['threshold', 'documents', 'repeated_documents'])
+Heldout.__doc__ = """Which documents are held out.
+
+threshold: the largest of `stages.heldout_hashes` that is; documents: how many are; repeated_documents: how many of all
+documents have the text of an earlier one.
+"""
+
+
 def choose_heldout(encoded_paths, fraction, paths=()):
-  """Chooses the held-out documents: those with the lowest hashes, `fraction` of all, at least one and never all.
+  """Chooses the held-out texts: those with the lowest hashes, `fraction` of all, at least one and never all.
+
+  Documents of the same text are on the same side.
 
   Args:
     encoded_paths: of the encoded units.
@@ -152,79 +185,94 @@ def choose_heldout(encoded_paths, fraction, paths=()):
     paths: names the corpus in errors.
 
   Returns:
-    The largest hash that is held out (int), and the number of documents that are.
+    `Heldout`.
 
   Raises:
-    UserError: fewer than two documents.
+    UserError: fewer than two texts.
   """
-  histogram = np.zeros(1 << _HASH_BITS, np.int64)
-  for hashes in _hashes(encoded_paths):
-    histogram += np.bincount(_first_bits(hashes), minlength=len(histogram))
-  total = int(histogram.sum())
-  if not total:
+  documents = sum(map(len, _hashes(encoded_paths)))
+  parts = 1 + documents // _KEYS_AT_ONCE
+  sizes = [len(_texts(encoded_paths, part, parts)) for part in range(parts)]
+  texts = sum(sizes)
+  _check_texts(documents, texts, paths)
+  count = min(texts - 1, max(1, int(texts * fraction)))
+  before = np.append(0, np.cumsum(sizes))
+  part = int(np.searchsorted(before, count, 'left')) - 1
+  threshold = _texts(encoded_paths, part, parts)[count - 1 - int(before[part])]
+  return Heldout(int(threshold), int(sum((hashes <= threshold).sum() for hashes in _hashes(encoded_paths))),
+                 documents - texts)
+
+
+def _check_texts(documents, texts, paths):
+  if not documents:
     raise UserError('expected text, a sentence per line and a blank line between documents, found no document of two '
                     'or more words in {}; is that the right file?'.format(', '.join(paths)))
-  if total < 2:
+  if documents < 2:
     raise UserError('expected at least 2 documents of two or more words, as one of them is held out, found {}; put a '
-                    'blank line between documents, or add text'.format(total))
-  count = min(total - 1, max(1, int(total * fraction)))
-  before = np.append(0, np.cumsum(histogram))
-  place = int(np.searchsorted(before, count, 'left')) - 1
-  candidates = np.concatenate([hashes[_first_bits(hashes) == place] for hashes in _hashes(encoded_paths)])
-  rank = count - 1 - int(before[place])
-  return int(np.partition(candidates, rank)[rank]), count
+                    'blank line between documents, or add text'.format(documents))
+  if texts < 2:
+    raise UserError('expected at least 2 different documents, as one of them is held out, found the same text {:,} '
+                    'times; add other text'.format(documents))
 
 
 def _hashes(encoded_paths):
   return (stages.heldout_hashes(stages.kept_keys(path)) for path in encoded_paths)
 
 
-def _first_bits(hashes):
-  return (hashes >> np.uint64(64 - _HASH_BITS)).astype(np.int64)
+def _texts(encoded_paths, part, parts):
+  """The distinct hashes of a part, an equal range of all, in order: uint64."""
+  some = [hashes[(hashes >> np.uint64(32)) * np.uint64(parts) >> np.uint64(32) == part]
+          for hashes in _hashes(encoded_paths)]
+  return np.unique(np.concatenate(some))
 
 
-def _statistics(counts, heldout_documents, skipped_chunks, written):
-  statistics = collections.OrderedDict((name, counts[name]) for name in (
-      'documents', 'sentences', 'words', 'tokens', 'unknown_tokens'))
-  statistics['heldout_documents'] = heldout_documents
+def _statistics(counts, written):
+  names = ('documents', 'sentences', 'words', 'tokens', 'unknown_tokens', 'heldout_documents', 'repeated_documents')
+  statistics = collections.OrderedDict((name, counts[name]) for name in names)
   for split in (contract.TRAIN, contract.HELDOUT):
     for name, values in zip(stages.WrittenShard._fields, zip(*written[split])):
       if name in ('records', 'bytes', 'tokens', 'masked_tokens'):
         statistics['{}_{}'.format(split, name)] = sum(values)
-  for name in ('documents_too_short', 'divided_documents', 'divided_lines', 'skipped_lines') + CLEANED:
+    for name in ('document_tokens', 'unused_tokens'):
+      statistics['{}_{}'.format(split, name)] = counts['{}_{}'.format(split, name)]
+  for name in ('documents_too_short', 'tokens_too_short', 'divided_documents', 'divided_lines', 'divided_sentences',
+               'skipped_lines') + CLEANED + ('skipped_chunks',):
     statistics[name] = counts[name]
-  statistics['skipped_chunks'] = skipped_chunks
   return statistics
 
 
-def _histograms(encoded, written):
-  unknown = sum((unit.unknown for unit in encoded), collections.Counter())
+def _histograms(encoded, assembled, written):
   return {'lengths': sum(shard.length_counts for shard in written).tolist(),
           'masked_as': sum(shard.masked_as for shard in written).tolist(),
-          'word_lengths': sum(unit.word_lengths for unit in encoded).tolist(),
-          'unknown': sorted(unknown.items(), key=lambda item: (-item[1], item[0]))[:_UNKNOWN_SHOWN]}
+          'word_lengths': sum(unit.word_lengths for unit in assembled).tolist(),
+          'document_lengths': sum(unit.document_lengths for unit in assembled).tolist(),
+          'unknown': _most_unknown(encoded)}
 
 
 def _write_skipped(encoded, units, path):
   """Writes SKIPPED_FILE, unless nothing was left out: file name, line from 1, why; tab-separated."""
   if os.path.exists(path):
     os.remove(path)
-  line = 0
-  for number, (result, unit) in enumerate(zip(encoded, units)):
-    if number and units[number - 1].file != unit.file:
-      line = 0
+  names = corpus.short_names([part.path for unit in units for part in unit.parts])
+  file, before = None, 0
+  for result, unit in zip(encoded, units):
     entries = _skipped_entries(result.path)
-    if entries:
+    begins = np.cumsum([0] + result.lines).tolist()
+    lines = []
+    for part, begin, end in zip(unit.parts, begins, begins[1:]):
+      file, before = part.file, before if part.file == file else 0
+      lines += ['{}\t{}\t{}\n'.format(files.shown(names[part.path]), before + place - begin + 1, why)
+                for place, why in entries[bisect.bisect_left(entries, (begin,)):bisect.bisect_left(entries, (end,))]]
+      before += end - begin
+    if lines:
       with open(path, 'a', encoding='utf-8', newline='\n') as target:
-        target.writelines('{}\t{}\t{}\n'.format(files.shown(os.path.basename(unit.path)), line + place + 1, why)
-                          for place, why in entries)
-    line += result.lines
+        target.writelines(lines)
 
 
 def _skipped_entries(path):
-  """[(line of the unit, why)] of an encoded unit."""
-  with open(path + stages.SKIPPED, encoding='utf-8') as source:
-    entries = [(int(place), why) for place, why in (entry.rstrip('\n').split('\t', 1) for entry in source)]
+  """[(line of the unit, why)] of an encoded unit, in order."""
+  with open(path + stages.SKIPPED, encoding='utf-8') as lines:
+    entries = [(int(place), why) for place, why in (entry.rstrip('\n').split('\t', 1) for entry in lines)]
   if os.path.exists(path + stages.DUPLICATES):
     marks, lines = np.fromfile(path + stages.DUPLICATES, np.uint8), np.fromfile(path + duplicate_keys.LINES, np.int64)
     entries += [(int(lines[number]), 'document that is {} to an earlier one'.format(

@@ -30,10 +30,9 @@ from tools.preprocessing import example_writer
 from tools.preprocessing import masking
 from tools.preprocessing import shuffle
 from tools.text import cleaning
-from tools.text import corpus
 from tools.text import duplicate_keys
-from tools.text import json_lines
 from tools.text import segmentation
+from tools.text import source
 
 # Everything that determines the bytes of a data set, besides the corpus; see the flags of create_pretraining_data.
 Settings = collections.namedtuple('Settings', [
@@ -44,11 +43,12 @@ Settings = collections.namedtuple('Settings', [
 # Held-out documents are masked in at least this number of ways, so that their loss varies less.
 MIN_HELDOUT_DUPLICATES = 5
 
-# Sizes of the report: word lengths of 1, 2, ... tokens, the last for longer words; steps in which records are counted
-# by their lengths; texts that became [UNK], of each unit.
-WORD_LENGTHS, LENGTH_STEPS, UNKNOWN_TEXTS = 10, 32, 1000
+# Sizes of the report: word lengths of 1, 2, ... tokens, the last for longer words; documents of 1, 2-3, 4-7, ...
+# tokens, the last for longer ones; steps in which records are counted by their lengths; texts that became [UNK], of
+# each unit.
+WORD_LENGTHS, DOCUMENT_LENGTHS, LENGTH_STEPS, UNKNOWN_TEXTS = 10, 16, 32, 1000
 
-# Part of a document's key; duplicates are parts 0, 1, ...
+# Part of the key of a document's text, see heldout_hashes.
 _HELDOUT = 1 << 40
 # Sizes that bound a worker's memory; the output does not depend on them.
 _BLOCK_CHARACTERS = 1 << 17
@@ -56,20 +56,23 @@ _DUPLICATES_AT_ONCE = 10
 _RUN_TOKENS = 1 << 22
 _BLOCK_RECORDS = 256
 
-EncodedUnit = collections.namedtuple('EncodedUnit', ['path', 'counts', 'lines', 'word_lengths', 'unknown'])
+EncodedUnit = collections.namedtuple('EncodedUnit', ['path', 'counts', 'lines', 'unknown'])
 EncodedUnit.__doc__ = """Result of encode_unit.
 
-path: prefix of its files (see there); counts: Counter of documents, sentences, tokens, ...; lines: of the unit, int;
-word_lengths: int64 [WORD_LENGTHS], words by their tokens, from 1; unknown: Counter of texts that became [UNK].
+path: prefix of its files (see there); counts: Counter of tokens, what was left out, ...; lines: of each part of the
+unit, list of int; unknown: Counter of texts that became [UNK].
 """
 DOCUMENTS, KEYS, SKIPPED = '.documents', '.keys', '.skipped'
 # Marks of the unit's documents, uint8: see tools/text/duplicates.py.
 DUPLICATES = '.duplicates'
 
-AssembledUnit = collections.namedtuple('AssembledUnit', ['runs', 'token_counts', 'skipped_chunks'])
-AssembledUnit.__doc__ = """Result of assemble_unit.
+AssembledUnit = collections.namedtuple('AssembledUnit', [
+    'runs', 'token_counts', 'counts', 'word_lengths', 'document_lengths'])
+AssembledUnit.__doc__ = """Result of assemble_unit. Duplicates that were left out are not counted.
 
-runs: {'train': [path], 'heldout': [path]}; token_counts: int64 [V], over the training documents; skipped_chunks: int.
+runs: {'train': [path], 'heldout': [path]}; token_counts: int64 [V], over the training documents; counts: Counter of
+documents, sentences, words, tokens, unused tokens, ...; word_lengths: int64 [WORD_LENGTHS], words by their tokens, from
+1; document_lengths: int64 [DOCUMENT_LENGTHS], documents by the bits of their number of tokens.
 """
 
 WrittenShard = collections.namedtuple('WrittenShard', [
@@ -98,9 +101,14 @@ def document_key(seed, document):
   return random_bits.derive(seed, document.file, document.offset)
 
 
-def heldout_hashes(keys):
-  """The numbers by which documents are held out, lowest first: uint64. keys: uint64."""
-  return random_bits.derive_array(keys, _HELDOUT)
+def content_key(seed, document):
+  """The 64-bit key of a document's text: repeats of it anywhere in the corpus share it."""
+  return random_bits.derive(seed, cleaning.content_hash(document))
+
+
+def heldout_hashes(content_keys):
+  """The numbers by which texts are held out, lowest first: uint64. content_keys: uint64."""
+  return random_bits.derive_array(content_keys, _HELDOUT)
 
 
 def warm_up(settings):
@@ -113,17 +121,16 @@ def encode_unit(settings, unit, path):
 
   Documents of fewer than two words are left out and counted: no two segments can be made of them.
 
-  Files: path + DOCUMENTS, blocks of `assembly.Documents`; path + KEYS, uint64, the documents' keys; path + SKIPPED,
-  a line for each line or document that was left out: its line in the unit, from 0, and why, tab-separated; and
-  those of `duplicate_keys.Writer`.
+  Files: path + DOCUMENTS, blocks of `assembly.Documents`; path + KEYS, uint64, their content keys; path + SKIPPED, a
+  line for each line or document that was left out: its line in the unit, from 0, and why, tab-separated; and those of
+  `duplicate_keys.Writer`.
   """
   encoder = _encoder(settings.vocab_file, settings.do_lower_case, settings.do_whole_word_mask, settings.segmenter)
-  reader = _reader(settings)
+  reader = source.reader(text_source(settings))
   unk_id = _vocabulary(settings.vocab_file).unk_id
   counts = collections.Counter()
   encoder.take_unknown(0)  # forgets those of a unit that failed
   skipped = []
-  word_lengths = np.zeros(WORD_LENGTHS, np.int64)
   cleaned = cleaning.clean(reader.documents(unit), settings.cleaning, counts, skipped)
   with _open_part(path + DOCUMENTS) as target, _open_part(path + KEYS) as keys, \
       duplicate_keys.Writer(path, settings.cleaning.duplicates) as duplicate_writer:
@@ -131,17 +138,17 @@ def encode_unit(settings, unit, path):
       documents, is_kept = _encode_block(encoder, block, settings.random_seed, counts, skipped)
       duplicate_writer.add(itertools.compress(block, is_kept))
       counts['unknown_tokens'] += int(np.count_nonzero(encoding.ids_of(documents.tokens) == unk_id))
-      word_lengths += _word_lengths(documents.tokens)
       for array in documents:
         np.save(target, array)
-      documents.keys.tofile(keys)
+      documents.content_keys.tofile(keys)
   skipped += reader.skipped
   counts['skipped_lines'] = len(reader.skipped)
   counts['divided_documents'] = reader.divided_documents
   counts['divided_lines'] = reader.divided_lines
+  counts['replaced_surrogates'] = reader.replaced_surrogates
   with _open_part(path + SKIPPED, 'w') as target:
     target.writelines('{}\t{}\n'.format(*place) for place in sorted(skipped))
-  return EncodedUnit(path, counts, reader.lines, word_lengths, encoder.take_unknown(UNKNOWN_TEXTS))
+  return EncodedUnit(path, counts, reader.part_lines, encoder.take_unknown(UNKNOWN_TEXTS))
 
 
 def _open_part(path, mode='wb'):
@@ -156,14 +163,13 @@ def _word_lengths(tokens):
   return np.bincount(np.minimum(sizes, WORD_LENGTHS) - 1, minlength=WORD_LENGTHS)
 
 
-def _reader(settings):
-  if settings.cleaning.text_field:
-    return json_lines.Reader(settings.cleaning.text_field, settings.encoding, settings.skip_errors)
-  return corpus.Reader(settings.encoding, settings.skip_errors)
+def text_source(settings):
+  """The `source.Source` of the settings."""
+  return source.Source(settings.encoding, settings.skip_errors, settings.cleaning)
 
 
 def kept_keys(path):
-  """Keys of the documents of an `EncodedUnit` that are no duplicates: uint64."""
+  """Content keys of the documents of an `EncodedUnit` that are no duplicates: uint64."""
   keys = np.fromfile(path + KEYS, np.uint64)
   return keys[np.fromfile(path + DUPLICATES, np.uint8) == 0] if os.path.exists(path + DUPLICATES) else keys
 
@@ -188,19 +194,20 @@ def _encode_block(encoder, block, seed, counts, skipped):
     `assembly.Documents` without empty sentences and documents that are too short; bool array, the documents to keep.
   """
   encoded = encoder.encode([sentence for document in block for sentence in document.sentences])
-  keys = np.array([document_key(seed, document) for document in block], np.uint64)
+  keys, content_keys = (np.array([key(seed, document) for document in block], np.uint64)
+                        for key in (document_key, content_key))
   sentence_counts = np.fromiter((len(document.sentences) for document in block), np.int64, len(block))
   owners = np.repeat(np.arange(len(block)), sentence_counts)
   owners, lengths = owners[encoded.lengths > 0], encoded.lengths[encoded.lengths > 0]
   starts = encoding.words_of(encoded.tokens) & encoding.STARTS
   words = np.bincount(np.repeat(owners, lengths), weights=starts, minlength=len(block))
-  documents = assembly.Documents(keys, np.bincount(owners, minlength=len(block)).astype(np.int32),
+  documents = assembly.Documents(keys, content_keys, np.bincount(owners, minlength=len(block)).astype(np.int32),
                                  lengths.astype(np.int32), encoded.tokens)
   kept = select_documents(documents, words >= 2)
   skipped += [(document.line, 'document of fewer than two words')
               for document, number in zip(block, words.tolist()) if number < 2]
-  counts.update(documents=len(kept.keys), documents_too_short=len(block) - len(kept.keys),
-                sentences=len(kept.lengths), words=int(words[words >= 2].sum()), tokens=len(kept.tokens))
+  counts.update(documents=len(kept.keys), documents_too_short=len(block) - len(kept.keys), tokens=len(kept.tokens),
+                tokens_too_short=len(documents.tokens) - len(kept.tokens))
   return kept, words >= 2
 
 
@@ -209,8 +216,8 @@ def select_documents(documents, chosen):
   owners = np.repeat(np.arange(len(chosen)), documents.sentence_counts)
   sentences = chosen[owners]
   tokens = np.repeat(sentences, documents.lengths)
-  return assembly.Documents(documents.keys[chosen], documents.sentence_counts[chosen], documents.lengths[sentences],
-                            documents.tokens[tokens])
+  return assembly.Documents(documents.keys[chosen], documents.content_keys[chosen], documents.sentence_counts[chosen],
+                            documents.lengths[sentences], documents.tokens[tokens])
 
 
 def assemble_unit(settings, encoded_path, heldout_threshold, buckets, run_prefix):
@@ -218,21 +225,51 @@ def assemble_unit(settings, encoded_path, heldout_threshold, buckets, run_prefix
 
   heldout_threshold: the largest of `heldout_hashes` that is held out.
   """
-  vocab_size = len(_vocabulary(settings.vocab_file))
-  token_counts = np.zeros(vocab_size, np.int64)
+  vocabulary = _vocabulary(settings.vocab_file)
+  token_counts = np.zeros(len(vocabulary), np.int64)
+  word_lengths, document_lengths = np.zeros(WORD_LENGTHS, np.int64), np.zeros(DOCUMENT_LENGTHS, np.int64)
   writers = {split: _RunWriter('{}.{}'.format(run_prefix, split), buckets) for split in duplicates(settings)}
-  skipped_chunks = 0
+  counts = collections.Counter()
   for documents in _read_documents(encoded_path):
-    held_out = heldout_hashes(documents.keys) <= np.uint64(heldout_threshold)
-    training = select_documents(documents, ~held_out)
-    token_counts += np.bincount(encoding.ids_of(training.tokens), minlength=vocab_size)
-    for split, part in ((contract.TRAIN, training), (contract.HELDOUT, select_documents(documents, held_out))):
-      for some in _duplicate_ranges(duplicates(settings)[split]):
-        examples, skipped = assembly.examples_of(
-            part, some, assembly.Shape(settings.max_seq_length, settings.short_seq_prob))
-        skipped_chunks += skipped
-        writers[split].add(examples)
-  return AssembledUnit({split: writer.close() for split, writer in writers.items()}, token_counts, skipped_chunks)
+    held_out = heldout_hashes(documents.content_keys) <= np.uint64(heldout_threshold)
+    counts.update(_counts(documents, vocabulary.unk_id))
+    word_lengths += _word_lengths(documents.tokens)
+    document_lengths += _document_lengths(documents)
+    for split, chosen in ((contract.TRAIN, ~held_out), (contract.HELDOUT, held_out)):
+      part = select_documents(documents, chosen)
+      counts.update(_add_examples(part, split, settings, writers[split]))
+      if split == contract.TRAIN:
+        token_counts += np.bincount(encoding.ids_of(part.tokens), minlength=len(vocabulary))
+  return AssembledUnit({split: writer.close() for split, writer in writers.items()}, token_counts, counts,
+                       word_lengths, document_lengths)
+
+
+def _add_examples(documents, split, settings, writer):
+  """Writes the examples of documents; returns counts: dict."""
+  shape = assembly.Shape(settings.max_seq_length, settings.short_seq_prob)
+  tallies = []
+  for some in _duplicate_ranges(duplicates(settings)[split]):
+    examples, tally = assembly.examples_of(documents, some, shape)
+    tallies.append(tally)
+    writer.add(examples)
+  sums = assembly.Tally(*map(sum, zip(*tallies)))
+  return {split + '_documents': len(documents.keys), split + '_document_tokens': len(documents.tokens),
+          split + '_unused_tokens': sums.skipped_tokens, 'skipped_chunks': sums.skipped_chunks,
+          'divided_sentences': sums.divided_sentences}
+
+
+def _counts(documents, unk_id):
+  """Statistics of `assembly.Documents`: dict."""
+  return {'documents': len(documents.keys), 'sentences': len(documents.lengths), 'tokens': len(documents.tokens),
+          'words': int(np.count_nonzero(encoding.words_of(documents.tokens))),
+          'unknown_tokens': int(np.count_nonzero(encoding.ids_of(documents.tokens) == unk_id))}
+
+
+def _document_lengths(documents):
+  """int64 [DOCUMENT_LENGTHS]."""
+  tokens = np.bincount(np.repeat(np.arange(len(documents.keys)), documents.sentence_counts), documents.lengths,
+                       len(documents.keys)).astype(np.int64)
+  return np.bincount(np.minimum(np.frexp(tokens)[1] - 1, DOCUMENT_LENGTHS - 1), minlength=DOCUMENT_LENGTHS)
 
 
 def duplicates(settings):

@@ -15,7 +15,8 @@ DUPLICATES = ('keep', 'exact', 'near')
 
 Options = collections.namedtuple('Options', [
     'normalization', 'drop_control_characters', 'split_sentences', 'min_characters', 'min_han_share', 'duplicates',
-    'near_duplicate_threshold', 'text_field'], defaults=['none', False, False, 0, 0.0, 'keep', 0.8, ''])
+    'near_duplicate_threshold', 'text_field', 'documents'],
+    defaults=['none', False, False, 0, 0.0, 'keep', 0.8, '', corpus.BLANK_LINE])
 Options.__doc__ = """The steps of cleaning, in this order.
 
 normalization: 'width' makes full-width letters and digits half-width; 'nfkc' is Unicode's, except that full-width
@@ -25,7 +26,8 @@ split_sentences: after the marks that end them, for text that is not one sentenc
 min_characters, min_han_share: documents with fewer characters, or a smaller share of Han characters, are left out.
 duplicates: 'exact' leaves out documents whose text came before, 'near' also those that are similar to one before.
 near_duplicate_threshold: Jaccard similarity of the sets of SHINGLE-character strings.
-text_field: the corpus is JSON lines, an object with this field for each document; '': it is text.
+text_field: the corpus is JSON lines, an object with this field, or several, for each document; '': it is text.
+documents: of `corpus.DOCUMENTS`, what a document of text is.
 """
 
 # Near-duplicates are compared by their sets of strings of this number of characters.
@@ -91,6 +93,12 @@ def text_hash(document):
   """64 bits that documents of the same text share: int."""
   digest = hashlib.blake2b('\n'.join(document.sentences).encode('utf-8', 'surrogatepass'), digest_size=8)
   return int.from_bytes(digest.digest(), 'little')
+
+
+def content_hash(document):
+  """64 bits that documents share whose texts differ at most in lines, space, case and width: int."""
+  text = unicodedata.normalize('NFKC', ''.join(''.join(document.sentences).split())).lower()
+  return int.from_bytes(hashlib.blake2b(text.encode('utf-8', 'surrogatepass'), digest_size=8).digest(), 'little')
 
 
 def signature(document):

@@ -1,19 +1,17 @@
-"""Reading a corpus: files, globs, folders and .gz, one sentence per line, a blank line between documents.
+"""Reading a corpus: files, globs and folders, one sentence per line, a blank line between documents.
 
-A corpus is cut into units: byte ranges that begin and end between two documents. A worker reads a unit without looking
-at the rest, so any number of workers reads the same documents with the same keys.
+A corpus is cut into units, which begin and end between two documents: byte ranges of large files, small files together.
+A worker reads a unit without looking at the rest, so any number of workers reads the same documents with the same keys.
 """
 
 import codecs
 import collections
 import glob
-import gzip
-import io
 import os
 import re
-import zlib
 
 from albert.common.errors import UserError
+from tools.text import streams
 
 # A unit, which one worker reads, is one of _UNITS parts of the corpus, within these limits. The output does not depend
 # on them.
@@ -24,13 +22,19 @@ MAX_DOCUMENT_BYTES = 1 << 20
 # A longer line is not one sentence: it is read in pieces, each divided after the marks that end sentences.
 MAX_LINE_BYTES = 1 << 20
 
+# What a document is: what stands between two blank lines, a line, or a file.
+BLANK_LINE, LINE, FILE = DOCUMENTS = ('blank_line', 'line', 'file')
+
 # Bytes [begin, end) of file number `file` of the corpus, `path`; end None: to the end of the file.
-Unit = collections.namedtuple('Unit', ['file', 'path', 'begin', 'end'])
+Part = collections.namedtuple('Part', ['file', 'path', 'begin', 'end'])
+# parts: tuple of `Part`s, in the order of the corpus.
+Unit = collections.namedtuple('Unit', ['parts'])
 # offset: of the document's first byte in its (uncompressed) file. sentences: list of str, none of them blank. line: of
 # the unit, from 0, in which it begins.
 Document = collections.namedtuple('Document', ['file', 'offset', 'sentences', 'line'], defaults=[0])
 
-_BOM = b'\xef\xbb\xbf'
+_BOM = streams.BOM
+_SURROGATES = re.compile('[\ud800-\udfff]')
 # A sentence: up to its marks and the quotes and brackets that close with them. A full stop between latin letters or
 # digits, as in 3.5, ends none.
 _SENTENCES = re.compile('[^。！？!?…；\\n]*(?:[。！？!?…；\\n]+[”’」』）》"\')\\]]*|$)')
@@ -67,30 +71,31 @@ def _matches(pattern):
   return [path for path in matches if os.path.isfile(path)]
 
 
-def check_encoding(encoding):
-  """Raises UserError unless `encoding` is known and shares ASCII's bytes, as lines are found by their newline byte."""
-  try:
-    if 'a\n'.encode(encoding) == b'a\n':
-      return
-  except LookupError:
-    pass
-  raise UserError('expected an encoding whose lines end with a newline byte, such as utf-8 or gb18030, found {}; '
-                  'convert the text to utf-8'.format(encoding))
+def short_names(paths):
+  """{path: its name}: without folders, unless two have the same, as wiki_00 of several: then below a common one."""
+  distinct = set(paths)
+  if len({os.path.basename(path) for path in distinct}) == len(distinct):
+    return {path: os.path.basename(path) for path in distinct}
+  common = os.path.commonpath(distinct)
+  return {path: os.path.relpath(path, common) for path in distinct}
 
 
-def units(paths, encoding='utf-8', unit_bytes=None, at_any_line=False):
-  """Cuts the files into `Unit`s at blank lines, or at any line, in order. A .gz file is one unit."""
+def units(paths, encoding='utf-8', documents=BLANK_LINE, unit_bytes=None):
+  """Cuts the corpus into `Unit`s of about `unit_bytes`, in order; a packed file is never cut."""
+  sizes = [os.path.getsize(path) for path in paths]
   if unit_bytes is None:
-    unit_bytes = min(max(text_bytes(paths) // _UNITS, _MIN_UNIT_BYTES), _MAX_UNIT_BYTES)
-  units = []
-  for number, path in enumerate(paths):
+    unit_bytes = min(max(sum(sizes) // _UNITS, _MIN_UNIT_BYTES), _MAX_UNIT_BYTES)
+  units, parts, filled = [], [], 0
+  for number, (path, size) in enumerate(zip(paths, sizes)):
     begin = 0
-    if not path.endswith('.gz'):
-      for end in _cuts(path, encoding, unit_bytes, at_any_line):
-        units.append(Unit(number, path, begin, end))
-        begin = end
-    units.append(Unit(number, path, begin, None))
-  return units
+    for end in list(_cuts(path, size, encoding, documents, unit_bytes)) + [None]:
+      parts.append(Part(number, path, begin, end))
+      filled += (size if end is None else end) - begin
+      begin = end
+      if filled >= unit_bytes:
+        units.append(Unit(tuple(parts)))
+        parts, filled = [], 0
+  return units + ([Unit(tuple(parts))] if parts else [])
 
 
 def text_bytes(paths):
@@ -99,22 +104,24 @@ def text_bytes(paths):
 
 
 def unit_bytes(unit):
-  """The number of bytes of its file that a unit covers, for progress."""
-  return (os.path.getsize(unit.path) if unit.end is None else unit.end) - unit.begin
+  """The number of bytes that a unit covers on the disk, for progress."""
+  return sum((os.path.getsize(part.path) if part.end is None else part.end) - part.begin for part in unit.parts)
 
 
-def _cuts(path, encoding, unit_bytes, at_any_line):
+def _cuts(path, size, encoding, documents, unit_bytes):
   """Offsets just after a blank line, or any line, at least `unit_bytes` apart."""
-  with _open(path) as source:
-    size = os.fstat(source.fileno()).st_size
+  if size <= unit_bytes or documents == FILE or not streams.can_be_cut(path, encoding):
+    return
+  stream = streams.open_text(path, encoding)
+  with stream.file as source:
     target = unit_bytes
     while target < size:
       source.seek(target)
       at_start = False
       for raw in _pieces(source):
-        if at_any_line and raw.endswith(b'\n'):
+        if documents == LINE and raw.endswith(b'\n'):
           break
-        if at_start and (not raw.strip() or not raw.decode(encoding, 'replace').strip()):
+        if at_start and (not raw.strip() or not raw.decode(stream.encoding, 'replace').strip()):
           break
         at_start = raw.endswith(b'\n')
       target = source.tell()
@@ -131,51 +138,66 @@ def _pieces(source):
 class Reader:
   """Reads the documents of units.
 
+  Args:
+    encoding: of the files without a byte-order mark.
+    skip_errors: whether lines that are not in it are left out; otherwise they are an error.
+    documents: one of DOCUMENTS.
+
   Attributes:
     skipped: [(line of the unit, from 0; why)], the lines that were left out.
     divided_documents: number of places where a document longer than MAX_DOCUMENT_BYTES was divided.
     lines: number of lines of the unit that were read so far.
+    part_lines: list of the number of lines of each part of the unit that was read.
     divided_lines: number of lines longer than MAX_LINE_BYTES.
+    replaced_surrogates: number of halves of surrogate pairs, which are no characters; U+FFFD takes their places.
   """
 
-  def __init__(self, encoding='utf-8', skip_errors=False):
+  def __init__(self, encoding='utf-8', skip_errors=False, documents=BLANK_LINE):
     self._encoding = encoding
     self._skip_errors = skip_errors
+    self._documents = documents
     self.skipped = []
-    self.divided_documents = 0
-    self.divided_lines = 0
-    self.lines = 0
+    self.part_lines = []
+    self.lines = self.divided_documents = self.divided_lines = self.replaced_surrogates = 0
 
   def documents(self, unit):
     """Yields the `Document`s of a unit.
 
     Raises:
-      UserError: the file cannot be read, or a line is not in the encoding and errors are not skipped.
+      UserError: a file cannot be read, or a line is not in the encoding and errors are not skipped.
     """
+    for part in unit.parts:
+      before = self.lines
+      yield from self._documents_of(part)
+      self.part_lines.append(self.lines - before)
+
+  def _documents_of(self, part):
     sentences = []
-    offset, line = unit.begin, 0
-    for start, text, is_piece in self._lines(unit):
-      too_long = sentences and start - offset >= MAX_DOCUMENT_BYTES
-      if sentences and (too_long or not text and not is_piece):
-        self.divided_documents += bool(text)
-        yield Document(unit.file, offset, sentences, line)
+    offset, line = part.begin, self.lines
+    for start, text, is_piece in self._lines(part):
+      ends = {BLANK_LINE: not text and not is_piece, LINE: self.lines != line, FILE: False}[self._documents]
+      if sentences and (ends or text and start - offset >= MAX_DOCUMENT_BYTES):
+        self.divided_documents += not ends
+        yield Document(part.file, offset, sentences, line)
         sentences = []
       if text:
         offset, line = (offset, line) if sentences else (start, self.lines)
         sentences.extend(split_sentences(text) if is_piece else [text])
     if sentences:
-      yield Document(unit.file, offset, sentences, line)
+      yield Document(part.file, offset, sentences, line)
 
-  def _lines(self, unit):
+  def _lines(self, part):
     """Yields (byte offset, text, whether it is a piece of a too long line); the text of a blank line is empty.
 
     Skipped lines are not yielded. `lines` counts those before the current one.
     """
-    position = unit.begin
-    decoder = None
+    stream = streams.open_text(part.path, self._encoding)
+    position = part.begin
+    decoder, ends = None, True
     try:
-      with _open(unit.path) as source:
-        source.seek(unit.begin)
+      with stream.file as source:
+        if position:
+          source.seek(position)
         for raw in _pieces(source):
           start, position = position, position + len(raw)
           ends = raw.endswith(b'\n')
@@ -183,39 +205,50 @@ class Reader:
             raw = raw[len(_BOM):]
             start = len(_BOM)
           if decoder is None and not ends and len(raw) >= MAX_LINE_BYTES - len(_BOM):
-            decoder = codecs.getincrementaldecoder(self._encoding)()
+            decoder = codecs.getincrementaldecoder(stream.encoding)()
             self.divided_lines += 1
           try:
-            text = decoder.decode(raw, ends) if decoder else raw.decode(self._encoding)
-            yield start, text.strip(), decoder is not None
+            text = decoder.decode(raw, ends) if decoder else raw.decode(stream.encoding)
+            yield start, self._characters(text).strip(), decoder is not None
           except UnicodeDecodeError as error:
-            self._undecodable(unit.path, start, error)
-            decoder = decoder and codecs.getincrementaldecoder(self._encoding)()
+            self._undecodable(part.path, stream, start, error)
+            decoder = decoder and codecs.getincrementaldecoder(stream.encoding)()
           self.lines += ends
           decoder = None if ends else decoder
-          if unit.end is not None and position >= unit.end:
+          if part.end is not None and position >= part.end:
             return
         if decoder is not None:
-          self._check_end(unit.path, position, decoder)
-    except (OSError, EOFError, zlib.error) as error:
+          self._check_end(part.path, stream, position, decoder)
+        self.lines += not ends
+    except streams.READ_ERRORS as error:
       raise UserError('{}: expected a text file, found one that cannot be read ({}); repair it or leave it '
-                      'out'.format(unit.path, getattr(error, 'strerror', None) or error))
+                      'out'.format(part.path, getattr(error, 'strerror', None) or error))
 
-  def _check_end(self, path, position, decoder):
+  def _check_end(self, path, stream, position, decoder):
     """A file may end within a character."""
     try:
       decoder.decode(b'', True)
     except UnicodeDecodeError as error:
-      self._undecodable(path, position - len(error.object), error)
+      self._undecodable(path, stream, position - len(error.object), error)
 
-  def _undecodable(self, path, start, error):
+  def _characters(self, text):
+    """Text without halves of surrogate pairs, which cannot be written anywhere."""
+    if not _SURROGATES.search(text):
+      return text
+    text, replaced = _SURROGATES.subn('\ufffd', text)
+    self.replaced_surrogates += replaced
+    return text
+
+  def _undecodable(self, path, stream, start, error):
     if self._skip_errors:
-      self.skipped.append((self.lines, 'not in {}'.format(self._encoding)))
+      self.skipped.append((self.lines, 'not in {}'.format(stream.name)))
       return
-    raise UserError('{}: expected text in {}, found byte 0x{:02x} in line {}, byte {} of the file; name its encoding '
-                    '(--encoding=gb18030) or leave such lines out (--errors=skip)'.format(
-                        path, self._encoding, error.object[error.start], line_number(path, start),
-                        start + error.start))
+    where = 'line {}'.format(line_number(path, stream.name, start))
+    if stream.name == stream.encoding:
+      where = 'byte 0x{:02x} in {}, byte {} of the file'.format(
+          error.object[error.start], where, start + error.start)
+    raise UserError('{}: expected text in {}, found {}; name its encoding (--encoding=gb18030) or leave such lines out '
+                    '(--errors=skip)'.format(path, stream.name, where))
 
 
 def split_sentences(text):
@@ -223,9 +256,9 @@ def split_sentences(text):
   return [part for part in (part.strip() for part in _SENTENCES.findall(text)) if part]
 
 
-def line_number(path, offset):
-  """The number, from 1, of the line that holds byte `offset`."""
-  with _open(path) as source:
+def line_number(path, encoding, offset):
+  """The number, from 1, of the line that holds byte `offset` of what is read."""
+  with streams.open_text(path, encoding).file as source:
     newlines = 0
     while offset > 0:
       block = source.read(min(offset, 1 << 20))
@@ -234,12 +267,3 @@ def line_number(path, offset):
       newlines += block.count(b'\n')
       offset -= len(block)
     return newlines + 1
-
-
-def _open(path):
-  """Opens for reading bytes; .gz is decompressed."""
-  try:
-    return io.BufferedReader(gzip.open(path, 'rb'), 1 << 18) if path.endswith('.gz') else open(path, 'rb')
-  except OSError as error:
-    raise UserError('{}: expected a text file, found one that cannot be opened ({}); check the path and its '
-                    'permissions'.format(path, error.strerror))

@@ -37,6 +37,7 @@ class KeptResults:
   Attributes:
     folder: str.
     reused: number of results that were there already.
+    discarded: number of results of another fingerprint that were removed.
 
   Raises:
     UserError: another process works in the folder, or it is none.
@@ -44,7 +45,7 @@ class KeptResults:
 
   def __init__(self, folder, fingerprint):
     self.folder = os.path.abspath(folder)
-    self.reused = 0
+    self.reused = self.discarded = 0
     self._fingerprint = fingerprint
     if os.path.lexists(folder) and (os.path.islink(folder) or not os.path.isdir(folder)):
       raise UserError('{}: expected the folder of unfinished work, found a file or a link; remove it'.format(
@@ -79,6 +80,7 @@ class KeptResults:
       found = os.path.join(self.folder, name)
       _remove_unless_regular(found)
       if name != _LOCK_FILE and (not is_same or name.endswith(files.TEMPORARY)):
+        self.discarded += name.endswith(_RESULT)
         files.remove(found)
     if not is_same:
       with files.atomic(path, durable=False) as target:

@@ -1,4 +1,4 @@
-"""tools.preprocessing.assembly: two consecutive stretches, half of them swapped; no word cut without a mark."""
+"""tools.preprocessing.assembly: two consecutive stretches, half of them swapped; no text lost, no word cut in vain."""
 
 import collections
 
@@ -12,20 +12,26 @@ _ = encoding.CONTINUES
 S = encoding.STARTS
 C = encoding.AFTER_CLAUSE
 
+# What commit dc770d7 made of the text of test_what_fits_is_as_it_was_when_chunks_were_trimmed.
+KEYS = [6218854028959777865, 12415536157692336280, 10937803867773896549, 3482099487132353371, 8097693068377467950,
+        6944379790189079754, 11048714552476247121, 3886925330551352895, 12817838958086930893]
+LENGTHS = [[4, 9], [7, 6], [9, 4], [4, 3], [4, 3], [4, 3], [1, 2], [1, 2], [2, 1]]
+SWAPPED = [1, 1, 0, 1, 1, 1, 1, 1, 0]
+
 
 def documents(*docs):
   """`Documents` from lists of sentences, lists of word flags. The id of a token is its place, so it can be found."""
   flags = [flag for doc in docs for sentence in doc for flag in sentence]
   return assembly.Documents(
-      keys=np.arange(100, 100 + len(docs)).astype(np.uint64),
+      keys=np.arange(100, 100 + len(docs)).astype(np.uint64), content_keys=np.zeros(len(docs), np.uint64),
       sentence_counts=np.array([len(doc) for doc in docs], np.int32),
       lengths=np.array([len(sentence) for doc in docs for sentence in doc], np.int32),
       tokens=encoding.pack(np.arange(len(flags)), np.array(flags)))
 
 
 def examples(docs, duplicates=20, max_seq_length=23, short_seq_prob=0.1):
-  """[(first segment, second segment, swapped, word flags)], and the number of skipped chunks."""
-  found, skipped = assembly.examples_of(docs, range(duplicates), assembly.Shape(max_seq_length, short_seq_prob))
+  """[(first segment, second segment, swapped, word flags)], and the `Tally`."""
+  found, tally = assembly.examples_of(docs, range(duplicates), assembly.Shape(max_seq_length, short_seq_prob))
   ids, words = encoding.ids_of(found.tokens), encoding.words_of(found.tokens)
   result = []
   place = 0
@@ -35,7 +41,7 @@ def examples(docs, duplicates=20, max_seq_length=23, short_seq_prob=0.1):
                    words[place:place + a + b].tolist()))
     place += a + b
   assert place == len(ids)
-  return result, skipped
+  return result, tally
 
 
 def random_documents(count=30, seed=0):
@@ -48,36 +54,72 @@ def random_documents(count=30, seed=0):
 
 def test_segments_are_consecutive_and_labelled():
   docs = random_documents()
-  bounds = np.append(0, np.cumsum(docs.lengths))
   owners = np.repeat(np.repeat(np.arange(len(docs.keys)), docs.sentence_counts), docs.lengths)
-  found, _skipped = examples(docs)
+  found, _tally = examples(docs)
   swaps = 0
   for first, second, swapped, _words in found:
     early, late = (second, first) if swapped else (first, second)
-    assert early == list(range(early[0], early[-1] + 1)) and late == list(range(late[0], late[-1] + 1))
-    assert early[-1] < late[0] and owners[early[0]] == owners[late[-1]], 'in order, of one document'
-    assert 2 <= len(first) + len(second) <= 20
-    # Between them is only what trimming removed: the chunk is divided once.
-    if len(first) + len(second) < 20:
-      assert early[-1] + 1 == late[0]
-      assert early[0] in bounds
+    assert early + late == list(range(early[0], late[-1] + 1)), 'nothing is missing between them'
+    assert owners[early[0]] == owners[late[-1]], 'of one document'
+    assert 2 <= len(early) + len(late) <= 20
     swaps += swapped
   assert abs(swaps / len(found) - 0.5) < 0.05
 
 
-def test_all_text_is_used():
+@pytest.mark.parametrize('short_seq_prob', [0.0, 0.1, 1.0])
+@pytest.mark.parametrize('max_seq_length', [13, 23, 63])
+def test_every_token_is_in_one_record_of_each_pass(max_seq_length, short_seq_prob):
   docs = random_documents()
-  found, skipped = examples(docs, duplicates=40)
-  seen = {token for first, second, _swapped, _words in found for token in first + second}
-  words = encoding.words_of(docs.tokens)
-  per_document = np.add.reduceat(words & S, np.append(0, np.cumsum(
-      np.add.reduceat(docs.lengths, np.append(0, np.cumsum(docs.sentence_counts)[:-1])))[:-1]))
-  assert len(seen) >= len(docs.tokens) - (per_document < 2).sum() * 12 - skipped * 12
-  assert len(seen) > 0.9 * len(docs.tokens)
+  for duplicate in range(5):
+    found, tally = assembly.examples_of(docs, [duplicate], assembly.Shape(max_seq_length, short_seq_prob))
+    ids = encoding.ids_of(found.tokens).tolist()
+    assert len(ids) == len(set(ids)) == len(docs.tokens) - tally.skipped_tokens
+    assert tally.skipped_tokens < 0.02 * len(docs.tokens), 'chunks of one word'
+    assert assembly.CUT not in encoding.words_of(found.tokens), 'no word was cut'
 
 
-def test_cut_words_are_marked_and_only_they():
-  docs = random_documents()
+def test_a_sentence_that_is_too_long_is_divided_at_the_last_clause_mark_that_fits():
+  sentence = [S] * 9 + [C] + [S] * 7 + [C] + [S] * 7 + [C] + [S] * 10
+  found, tally = examples(documents([sentence]), short_seq_prob=0.0)
+  assert {tuple(sorted(first + second)) for first, second, _swapped, _words in found} == {
+      tuple(range(17)), tuple(range(17, 36))}
+  assert (tally.divided_sentences, tally.skipped_tokens) == (20, 0)
+
+
+def test_without_a_clause_mark_at_the_last_word_that_fits():
+  found, _tally = examples(documents([[S] * 18 + [S, _, _] + [S] * 9]), short_seq_prob=0.0)
+  assert {tuple(sorted(first + second)) for first, second, _swapped, _words in found} == {
+      tuple(range(18)), tuple(range(18, 30))}
+
+
+def test_a_clause_mark_that_would_leave_a_record_almost_empty_is_no_place_to_divide():
+  found, _tally = examples(documents([[S, S, S, C] + [S] * 30]), short_seq_prob=0.0)
+  assert {min(first + second) for first, second, _swapped, _words in found} == {0, 20}
+
+
+def test_the_sentence_that_does_not_fit_begins_the_next_record():
+  found, tally = examples(documents([[S] * 12, [S] * 12, [S] * 5]), short_seq_prob=0.0)
+  assert {tuple(sorted(first + second)) for first, second, _swapped, _words in found} == {
+      tuple(range(12)), tuple(range(12, 29))}
+  assert tally.divided_sentences == 0
+
+
+def test_the_rest_is_never_a_word_alone():
+  # 20 tokens fit: of 21 words the last one would remain.
+  found, tally = examples(documents([[S] * 21]), short_seq_prob=0.0)
+  assert {len(first + second) for first, second, _swapped, _words in found} == {19, 2}
+  assert tally.skipped_chunks == 0
+
+
+def test_what_fits_is_as_it_was_when_chunks_were_trimmed():
+  docs = documents([[S] * 6, [S, C, S], [S] * 4], [[S] * 7], [[S, _], [S]])
+  found, _tally = assembly.examples_of(docs, range(3), assembly.Shape(23, 0.4))
+  assert found.heads['key'].tolist() == KEYS and found.heads['lengths'].tolist() == LENGTHS
+  assert found.heads['swapped'].tolist() == SWAPPED
+
+
+def test_a_word_longer_than_a_record_is_cut_and_marked_and_only_it():
+  docs = documents([[S] + [_] * 49 + [S, S, S], [S, S]], [[S, S, S, S] + [_] * 30 + [S, S]], [[S] * 5])
   words = encoding.words_of(docs.tokens)
   heads = np.flatnonzero(words)
   ends = dict(zip(heads.tolist(), np.append(heads[1:], len(words)).tolist()))
@@ -91,7 +133,7 @@ def test_cut_words_are_marked_and_only_they():
         else:
           assert mark == (assembly.CUT if place == 0 else assembly.CONTINUES)
         counts[mark] += 1
-  assert min(counts[mark] for mark in (assembly.STARTS, assembly.CONTINUES, assembly.CUT)) > 100
+  assert min(counts[mark] for mark in (assembly.STARTS, assembly.CONTINUES, assembly.CUT)) > 10
 
 
 def test_a_single_sentence_is_divided_at_the_clause_mark_nearest_its_middle():
@@ -114,21 +156,22 @@ def test_division(flags, place):
 def test_a_lone_tail_sentence_is_divided_not_dropped():
   # The first sentence fills the target, so the second is left alone.
   docs = documents([[S] * 20, [S, S, C, S]])
-  found, skipped = examples(docs, short_seq_prob=0.0)
+  found, tally = examples(docs, short_seq_prob=0.0)
   tails = [sorted([first, second]) for first, second, _swapped, _words in found if min(first + second) >= 20]
-  assert len(tails) == 20 and all(tail == [[20, 21], [22, 23]] for tail in tails) and skipped == 0
+  assert len(tails) == 20 and all(tail == [[20, 21], [22, 23]] for tail in tails)
+  assert tally == (0, 0, 0)
 
 
-def test_one_word_alone_is_skipped_and_counted():
-  found, skipped = examples(documents([[S] * 20, [S, _]]), duplicates=7, short_seq_prob=0.0)
-  assert skipped == 7 and len(found) == 7
-  assert examples(documents([[S, _, _]]), duplicates=4) == ([], 4)
+def test_one_word_alone_is_tally_and_counted():
+  found, tally = examples(documents([[S] * 20, [S, _]]), duplicates=7, short_seq_prob=0.0)
+  assert tally == (7, 14, 0) and len(found) == 7
+  assert examples(documents([[S, _, _]]), duplicates=4) == ([], (4, 12, 0))
 
 
 def test_a_first_sentence_of_one_word_takes_the_next_along():
-  found, skipped = examples(documents([[S] + [_] * 24, [S, S]]), short_seq_prob=1.0)
-  assert skipped == 0 and len(found) == 20
-  assert all({0, 25} >= {min(first), min(second)} - set(range(1, 25)) for first, second, _s, _w in found)
+  found, tally = examples(documents([[S] + [_] * 11, [S, S]]), short_seq_prob=1.0)
+  assert tally.skipped_chunks == 0 and len(found) == 20
+  assert all({min(first), min(second)} == {0, 12} for first, second, _s, _w in found)
 
 
 def test_short_sequences():
@@ -139,23 +182,15 @@ def test_short_sequences():
   assert len(set(short)) > 8 and np.mean(short) < 35
 
 
-@pytest.mark.parametrize('a, b, limit, expected', [
-    (3, 4, 10, (3, 4)), (3, 7, 10, (3, 7)), (8, 3, 10, (7, 3)), (3, 20, 10, (3, 7)), (20, 20, 10, (5, 5)),
-    (9, 8, 10, (5, 5)), (20, 1, 10, (9, 1)), (1, 1, 2, (1, 1)), (50, 60, 7, (4, 3))])
-def test_the_longer_is_trimmed(a, b, limit, expected):
-  found = assembly.trimmed_lengths(a, b, limit)
-  assert found == expected or found == expected[::-1] and a + b > limit and abs(expected[0] - expected[1]) == 1
-  assert sum(found) == min(limit, a + b)
-
-
 def test_a_document_alone_gives_what_it_gives_among_others():
   docs = random_documents(6)
-  together, _skipped = assembly.examples_of(docs, range(4), assembly.Shape(23, 0.1))
+  together, _tally = assembly.examples_of(docs, range(4), assembly.Shape(23, 0.1))
   alone = []
   sentence = token = 0
   for key, count in zip(docs.keys, docs.sentence_counts):
     lengths = docs.lengths[sentence:sentence + count]
-    part = assembly.Documents(np.array([key]), np.array([count]), lengths, docs.tokens[token:token + lengths.sum()])
+    part = assembly.Documents(np.array([key]), np.zeros(1), np.array([count]), lengths,
+                              docs.tokens[token:token + lengths.sum()])
     alone += [assembly.examples_of(part, [duplicate], assembly.Shape(23, 0.1))[0] for duplicate in range(4)]
     sentence += count
     token += lengths.sum()
@@ -165,6 +200,6 @@ def test_a_document_alone_gives_what_it_gives_among_others():
 
 def test_keys_are_distinct_and_duplicates_differ():
   docs = documents([[S] * 6 for _ in range(12)])
-  found, _skipped = assembly.examples_of(docs, range(50), assembly.Shape(40, 0.1))
+  found, _tally = assembly.examples_of(docs, range(50), assembly.Shape(40, 0.1))
   assert len(set(found.heads['key'].tolist())) == len(found.heads)
   assert len({tuple(head['lengths']) for head in found.heads}) > 5

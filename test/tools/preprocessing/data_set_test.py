@@ -1,6 +1,7 @@
 """data_set and stages: the whole of data creation, in this process, on small text."""
 
 import collections
+import functools
 import json
 import os
 
@@ -17,8 +18,10 @@ from tools.preprocessing import assembly
 from tools.preprocessing import data_set
 from tools.preprocessing import encoding
 from tools.preprocessing import example_writer
+from tools.preprocessing import inputs
 from tools.preprocessing import pipeline
 from tools.preprocessing import stages
+from tools.text import cleaning
 from tools.text import corpus
 
 import small_corpus
@@ -97,6 +100,52 @@ def test_held_out_documents_are_never_trained_on(tmp_path):
   assert counts[5:7] == [38, 76] and counts[:5] == [0] * 5
 
 
+def test_documents_of_the_same_text_are_on_one_side(tmp_path):
+  # 60 documents, each 20 times: as it is, with other line ends, space, case and width.
+  documents = [''.join(document) + 'Wifi{}信号'.format(number)
+               for number, document in enumerate(small_corpus.documents(60))]
+  forms = (str, str.upper, lambda text: text.replace('。', '。\n'), lambda text: ' '.join(text),
+           lambda text: text.replace('Wifi', 'Ｗｉｆｉ'))
+  text = '\n\n'.join(forms[copy % len(forms)](document) for copy in range(20) for document in documents)
+  info = small_corpus.create(tmp_path / 'd', small_corpus.write(tmp_path, text), dupe_factor=1).info
+  found = info.statistics
+  assert (found['documents'], found['heldout_documents'], found['repeated_documents']) == (1200, 60, 1140)
+  held, trained = ({tuple(segment) for example in examples(info, split) for segment in segments(example)}
+                   for split in ('heldout', 'train'))
+  shared = {segment for segment in held & trained if len(segment) > 30}
+  assert len(held) > 30 and not shared
+
+
+def segments(example):
+  """The ids of both segments of a record, as they were before masking."""
+  ids = example['input_ids'].copy()
+  weights = example['masked_lm_weights'] > 0
+  ids[example['masked_lm_positions'][weights]] = example['masked_lm_ids'][weights]
+  length, first = int(example['input_mask'].sum()), int(np.flatnonzero(example['segment_ids'])[0])
+  return ids[1:first - 1].tolist(), ids[first:length - 1].tolist()
+
+
+def test_what_duplicates_left_is_counted_without_them(tmp_path):
+  text = small_corpus.text(20)
+  alone = small_corpus.create(tmp_path / 'd', small_corpus.write(tmp_path, text)).info.statistics
+  options = cleaning.Options(duplicates='exact')
+  twice = small_corpus.create(tmp_path / 'e', small_corpus.write(tmp_path, text + '\n' + text), cleaning=options).info
+  changed = {name for name, count in twice.statistics.items() if count != alone[name]}
+  assert changed == {'duplicate_documents'} and twice.statistics['duplicate_documents'] == 20
+
+
+def test_what_is_in_no_record_is_counted(tmp_path):
+  for length in (16, 48, 200):
+    info = small_corpus.create(tmp_path / str(length), small_corpus.write(tmp_path), max_seq_length=length).info
+    found = info.statistics
+    counts = [int(line) for line in open(info.token_counts_file)]
+    assert found['train_document_tokens'] == sum(counts)
+    for split, ways in (('train', 3), ('heldout', 5)):
+      assert found[split + '_tokens'] + found[split + '_unused_tokens'] == ways * found[split + '_document_tokens']
+    assert found['train_unused_tokens'] < 0.01 * found['train_tokens']
+    assert found['train_document_tokens'] + found['heldout_document_tokens'] == found['tokens']
+
+
 def test_which_documents_are_held_out(tmp_path):
   def choose(keys, fraction=0.05):
     parts = [str(tmp_path / name) for name in 'ab']
@@ -104,25 +153,32 @@ def test_which_documents_are_held_out(tmp_path):
       part.tofile(path + '.keys')
     return pipeline.choose_heldout(parts, fraction)
   keys = np.arange(1000).astype(np.uint64)
-  threshold, count = choose(keys)
+  threshold, count, repeated = choose(keys)
   hashes = stages.heldout_hashes(keys)
-  assert count == 50 == (hashes <= np.uint64(threshold)).sum()
+  assert repeated == 0 and count == 50 == (hashes <= np.uint64(threshold)).sum()
   assert sorted(hashes.tolist())[49] == threshold
   for size, expected in ((2, 1), (19, 1), (39, 1), (40, 2)):
     assert choose(keys[:size])[1] == expected
   assert choose(keys[:2], 1.0)[1] == 1, 'never all'
+  # 4 texts, once, twice, three and 30 times: of a fifth at least one.
+  repeats = np.repeat(keys[:4], [1, 2, 3, 30])
+  threshold, count, repeated = choose(repeats, 0.2)
+  assert count in (1, 2, 3, 30) and count == (stages.heldout_hashes(repeats) <= np.uint64(threshold)).sum()
+  assert repeated == 32
+  with pytest.raises(UserError, match='expected at least 2 different documents'):
+    choose(np.repeat(keys[:1], 9))
   for size, words in ((0, 'expected text'), (1, 'expected at least 2 documents')):
     with pytest.raises(UserError, match=words):
       choose(keys[:size])
 
 
-@pytest.mark.parametrize('bits', [1, 4, 16])
-def test_the_held_out_threshold_is_that_of_a_sort(tmp_path, monkeypatch, bits):
-  monkeypatch.setattr(pipeline, '_HASH_BITS', bits)
+@pytest.mark.parametrize('at_once', [1, 7, 1000])
+def test_the_held_out_threshold_is_that_of_a_sort(tmp_path, monkeypatch, at_once):
+  monkeypatch.setattr(pipeline, '_KEYS_AT_ONCE', at_once)
   for size in (2, 17, 400):
     keys = np.random.RandomState(size).randint(0, 1 << 62, size).astype(np.uint64)
     keys.tofile(str(tmp_path / 'k.keys'))
-    threshold, count = pipeline.choose_heldout([str(tmp_path / 'k')], 0.3)
+    threshold, count, _ = pipeline.choose_heldout([str(tmp_path / 'k')], 0.3)
     assert threshold == sorted(stages.heldout_hashes(keys).tolist())[count - 1]
 
 
@@ -131,8 +187,8 @@ def test_another_place_and_other_sizes_give_the_same_bytes(tmp_path, paths, monk
   expected = small_corpus.contents(tmp_path / 'd')
   (tmp_path / 'elsewhere').mkdir()
   moved = small_corpus.write(tmp_path / 'elsewhere')
-  monkeypatch.setattr(corpus, 'units', lambda paths, encoding, at_any_line, units=corpus.units: units(
-      paths, encoding, 700, at_any_line))
+  monkeypatch.setattr(corpus, 'units', lambda paths, encoding, documents, units=corpus.units: units(
+      paths, encoding, documents, 700))
   for name, value in (('_BLOCK_CHARACTERS', 100), ('_DUPLICATES_AT_ONCE', 1), ('_RUN_TOKENS', 300),
                       ('_BLOCK_RECORDS', 3)):
     monkeypatch.setattr(stages, name, value)
@@ -171,6 +227,61 @@ def test_several_files_in_any_order(tmp_path):
   assert small_corpus.contents(tmp_path / 'd') == small_corpus.contents(tmp_path / 'e')
 
 
+def test_of_very_many_files_dataset_json_has_one_entry(tmp_path, monkeypatch):
+  monkeypatch.setattr(inputs, '_MOST_NAMED', 3)
+  (tmp_path / 'many').mkdir()
+  for number, document in enumerate(small_corpus.documents(20)):
+    (tmp_path / 'many' / '{:02d}.txt'.format(number)).write_text('\n'.join(document), encoding='utf-8')
+  vocab_file = small_corpus.write(tmp_path)[1]
+  create = functools.partial(data_set.create, small_corpus.settings(vocab_file), [str(tmp_path / 'many')],
+                             str(tmp_path / 'd'))
+  entry, = create().info.settings['inputs']
+  assert (entry['file'], not create().created) == ('20 files', True)
+  assert entry['bytes'] == sum(path.stat().st_size for path in (tmp_path / 'many').iterdir())
+  (tmp_path / 'many' / '07.txt').write_text('别的。', encoding='utf-8')
+  with pytest.raises(UserError, match='the contents of 20 files changed'):
+    create()
+
+
+def test_small_files_are_read_together(tmp_path, monkeypatch):
+  """As many tasks, and the same records, as if files were as large as they may be."""
+  (tmp_path / 'many').mkdir()
+  for number, document in enumerate(small_corpus.documents(40)):
+    (tmp_path / 'many' / '{:02d}.txt'.format(number)).write_text('\n'.join(document), encoding='utf-8')
+  vocab_file = small_corpus.write(tmp_path)[1]
+  made, tasks = [], []
+  encode_unit = stages.encode_unit
+  monkeypatch.setattr(stages, 'encode_unit', lambda *arguments: tasks.append(1) or encode_unit(*arguments))
+  for name, unit_bytes in (('d', 1), ('e', 3000), ('f', 1 << 20)):
+    monkeypatch.setattr(corpus, '_MIN_UNIT_BYTES', unit_bytes)
+    monkeypatch.setattr(corpus, '_UNITS', 1 << 20)
+    del tasks[:]
+    data_set.create(small_corpus.settings(vocab_file), [str(tmp_path / 'many')], str(tmp_path / name))
+    made.append((len(tasks), small_corpus.contents(tmp_path / name)))
+  assert [count for count, _ in made][::2] == [40, 1] and 1 < made[1][0] < 10
+  assert made[0][1] == made[1][1] == made[2][1]
+
+
+def test_what_was_left_out_is_named_by_its_file_and_line(tmp_path, monkeypatch):
+  monkeypatch.setattr(corpus, '_UNITS', 1 << 20)
+  for folder in ('AA', 'AB'):
+    (tmp_path / 'wiki' / folder).mkdir(parents=True)
+    for number in range(3):
+      text = small_corpus.text(3, number) + '\n我\n\n好。' + '\n' * number
+      (tmp_path / 'wiki' / folder / 'wiki_{:02d}'.format(number)).write_text(text, encoding='utf-8')
+  vocab_file = small_corpus.write(tmp_path)[1]
+  expected = []
+  for folder in ('AA', 'AB'):
+    for number in range(3):
+      line = small_corpus.text(3, number).count('\n') + 2
+      expected.append('{}/wiki_{:02d}\t{}\tdocument of fewer than two words\n'.format(folder, number, line))
+  for unit_bytes in (1, 200, 1000, 1 << 20):
+    monkeypatch.setattr(corpus, '_MIN_UNIT_BYTES', unit_bytes)
+    folder = tmp_path / str(unit_bytes)
+    data_set.create(small_corpus.settings(vocab_file), [str(tmp_path / 'wiki')], str(folder))
+    assert (folder / 'skipped.tsv').read_text(encoding='utf-8') == ''.join(expected)
+
+
 def test_the_second_time_nothing_is_done(tmp_path, paths, monkeypatch):
   first = small_corpus.create(tmp_path / 'd', paths)
   monkeypatch.setattr(stages, 'encode_unit', None)
@@ -191,13 +302,36 @@ def test_another_data_set_needs_force(tmp_path, paths, changes, words):
   assert small_corpus.contents(tmp_path / 'd') == before
 
 
+def test_a_data_set_of_an_earlier_version_is_not_taken_for_this_one(tmp_path, paths, monkeypatch):
+  monkeypatch.setattr(data_set, 'RECIPE', data_set.RECIPE - 1)
+  small_corpus.create(tmp_path / 'd', paths)
+  monkeypatch.undo()
+  with pytest.raises(UserError, match=r'another one \(made by an earlier version of this tool\)'):
+    small_corpus.create(tmp_path / 'd', paths)
+
+
+def test_unfinished_work_of_an_earlier_version_is_made_anew_and_said(tmp_path, paths, monkeypatch, caplog):
+  def stop(*_):
+    raise OSError(28, 'No space left on device')
+  monkeypatch.setattr(data_set, 'RECIPE', data_set.RECIPE - 1)
+  monkeypatch.setattr(pipeline, '_write_shards', stop)
+  with pytest.raises(UserError):
+    small_corpus.create(tmp_path / 'd', paths)
+  monkeypatch.undo()
+  with caplog.at_level('WARNING', 'albert'):
+    assert small_corpus.create(tmp_path / 'd', paths).reused == 0
+  assert 'of an earlier version: removed' in caplog.text
+  small_corpus.create(tmp_path / 'e', paths)
+  assert small_corpus.contents(tmp_path / 'd') == small_corpus.contents(tmp_path / 'e')
+
+
 def test_changed_text_or_vocabulary_is_noticed(tmp_path, paths):
   small_corpus.create(tmp_path / 'd', paths)
   with open(paths[0], 'a', encoding='utf-8') as target:
     target.write('\n\n新的。')
   with pytest.raises(UserError, match='contents of text.txt changed'):
     small_corpus.create(tmp_path / 'd', paths)
-  small_corpus.write(tmp_path, tokens=small_corpus.vocabulary_tokens() + ['新'])
+  small_corpus.write(tmp_path, tokens=small_corpus.vocabulary_tokens() + ['鑫'])
   with pytest.raises(UserError, match='another vocabulary'):
     small_corpus.create(tmp_path / 'd', paths)
 
@@ -317,10 +451,11 @@ def test_cut_shards():
 
 
 def test_select_documents():
-  documents = assembly.Documents(np.array([7, 8, 9], np.uint64), np.array([1, 2, 1], np.int32),
-                                 np.array([2, 1, 3, 1], np.int32), encoding.pack(np.arange(7), np.ones(7)))
+  documents = assembly.Documents(np.array([7, 8, 9], np.uint64), np.array([4, 5, 6], np.uint64),
+                                 np.array([1, 2, 1], np.int32), np.array([2, 1, 3, 1], np.int32),
+                                 encoding.pack(np.arange(7), np.ones(7)))
   kept = stages.select_documents(documents, np.array([True, False, True]))
-  assert [array.tolist() for array in kept[:3]] == [[7, 9], [1, 1], [2, 1]]
+  assert [array.tolist() for array in kept[:4]] == [[7, 9], [4, 6], [1, 1], [2, 1]]
   assert encoding.ids_of(kept.tokens).tolist() == [0, 1, 6]
 
 

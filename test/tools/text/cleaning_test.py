@@ -108,7 +108,7 @@ def test_json_lines(tmp_path):
   path, _ = json_corpus(tmp_path, lines)
   reader = json_lines.Reader('text')
   for unit_bytes in (1, 300, 1 << 20):
-    units = corpus.units([path], unit_bytes=unit_bytes, at_any_line=True)
+    units = corpus.units([path], documents=corpus.LINE, unit_bytes=unit_bytes)
     assert [document.sentences for unit in units for document in reader.documents(unit)] == documents
     assert (len(units) > 5) == (unit_bytes < 1000)
   info = small_corpus.create(tmp_path / 'd', json_corpus(tmp_path, lines),
@@ -120,7 +120,7 @@ def test_json_lines(tmp_path):
 def test_wrong_json_lines(tmp_path, monkeypatch, line):
   monkeypatch.setattr(corpus, 'MAX_LINE_BYTES', 100)
   path, _ = json_corpus(tmp_path, ['{"text": "一"}', line, '{"text": "二"}'])
-  unit, = corpus.units([path], at_any_line=True)
+  unit, = corpus.units([path])
   with pytest.raises(UserError, match='in line 2; name the field') as error:
     list(json_lines.Reader('text').documents(unit))
   assert '\n' not in str(error.value)

@@ -7,6 +7,7 @@ import pytest
 
 from albert.common.errors import UserError
 from tools.text import corpus
+from tools.text import streams
 
 
 def write(path, content, encoding='utf-8'):
@@ -18,7 +19,7 @@ def write(path, content, encoding='utf-8'):
 def read(path, unit_bytes=None, **options):
   reader = corpus.Reader(**options)
   encoding = options.get('encoding', 'utf-8')
-  units = corpus.units([path], encoding, unit_bytes)
+  units = corpus.units([path], encoding, options.get('documents', corpus.BLANK_LINE), unit_bytes)
   return [document for unit in units for document in reader.documents(unit)], reader
 
 
@@ -58,7 +59,9 @@ def test_units_of_any_size_give_the_same_documents(tmp_path, unit_bytes):
   assert len(documents) == 40
   units = corpus.units([path], unit_bytes=unit_bytes)
   assert (len(units) > 1) == (unit_bytes < 1000)
-  assert [unit.end for unit in units[:-1]] == [unit.begin for unit in units[1:]] and units[-1].end is None
+  parts = [part for unit in units for part in unit.parts]
+  assert len(parts) == len(units)
+  assert [part.end for part in parts[:-1]] == [part.begin for part in parts[1:]] and parts[-1].end is None
 
 
 def test_a_file_without_blank_lines_is_divided_and_counted(tmp_path, monkeypatch):
@@ -92,15 +95,15 @@ def test_errors_are_skipped_and_counted(tmp_path):
   assert reader.skipped == [(1, 'not in utf-8')] and reader.lines == 5
 
 
-@pytest.mark.parametrize('encoding', ['utf-16', 'klingon', 'utf-32-le'])
+@pytest.mark.parametrize('encoding', ['klingon', 'hex', 'rot13', ''])
 def test_an_encoding_that_cannot_work(encoding):
   with pytest.raises(UserError, match='expected an encoding'):
-    corpus.check_encoding(encoding)
+    streams.check_encoding(encoding)
 
 
 def test_encodings_that_work():
-  for encoding in ('utf-8', 'gb18030', 'gbk', 'big5'):
-    corpus.check_encoding(encoding)
+  for encoding in ('utf-8', 'gb18030', 'gbk', 'big5', 'utf-16', 'utf-32-le', 'utf-8-sig'):
+    streams.check_encoding(encoding)
 
 
 def test_files_globs_and_folders_in_any_order(tmp_path):

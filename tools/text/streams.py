@@ -1,0 +1,203 @@
+"""Files of text as streams of bytes whose lines end with a newline byte, whatever they are on the disk.
+
+.gz, .bz2, .xz and .zst are unpacked, a block at a time. UTF-16 and UTF-32, recognised by their byte-order mark or
+named, become UTF-8. The rows of a .parquet file become JSON lines.
+"""
+
+import bz2
+import codecs
+import collections
+import gzip
+import io
+import json
+import lzma
+import os
+import zlib
+
+from albert.common.errors import UserError
+from albert.common import files
+
+# What reading a damaged file raises.
+READ_ERRORS = (OSError, EOFError, zlib.error, lzma.LZMAError)
+
+Stream = collections.namedtuple('Stream', ['file', 'encoding', 'name'])
+Stream.__doc__ = """A file that is open for reading.
+
+file: binary, buffered; encoding: of its bytes, without the byte-order mark of `bom`; name: of the encoding of the file
+on the disk, for messages.
+"""
+
+BOM = codecs.BOM_UTF8
+_WIDE_BOMS = ((codecs.BOM_UTF32_LE, 'utf-32'), (codecs.BOM_UTF32_BE, 'utf-32'), (codecs.BOM_UTF16_LE, 'utf-16'),
+              (codecs.BOM_UTF16_BE, 'utf-16'))
+_BLOCK = 1 << 18
+_ROWS_AT_ONCE = 256
+
+# Stands for bytes that are not in a wide encoding: the reader of the UTF-8 then finds the line.
+codecs.register_error('albert.not_in_encoding', lambda error: ('\udcff', error.end))
+
+
+def check_encoding(encoding):
+  """Raises UserError unless `encoding` is one of text."""
+  try:
+    if 'a\n'.encode(encoding).decode(encoding) == 'a\n':
+      return
+  except (LookupError, UnicodeError):
+    pass
+  raise UserError('expected an encoding of text, such as utf-8, gb18030 or utf-16, found {}; correct '
+                  '--encoding'.format(encoding))
+
+
+def open_text(path, encoding):
+  """Opens a file: `Stream`. A byte-order mark says more than `encoding`.
+
+  Raises:
+    UserError: the file cannot be opened, or the package that unpacks it is absent.
+  """
+  try:
+    source = files.open_regular(path)
+    if _suffix(path) in _PACKED:
+      source.close()
+      source = _PACKED[_suffix(path)](path)
+    start = source.peek(4)[:4]
+  except READ_ERRORS as error:
+    raise UserError('{}: expected a text file, found one that cannot be read ({}); check the path and its '
+                    'permissions'.format(files.shown(path), getattr(error, 'strerror', None) or error))
+  wide = _wide_encoding(start, encoding)
+  if wide:
+    return Stream(io.BufferedReader(_Utf8(source, wide), _BLOCK), 'utf-8', wide)
+  if start.startswith(BOM) or _suffix(path) == '.parquet':
+    return Stream(source, 'utf-8', 'utf-8')
+  return Stream(source, encoding, encoding)
+
+
+def can_be_cut(path, encoding):
+  """Whether the bytes of `open_text` are those on the disk, so that reading can begin anywhere."""
+  if _suffix(path) in _PACKED:
+    return False
+  stream = open_text(path, encoding)
+  stream.file.close()
+  return not isinstance(stream.file.raw, _Utf8)
+
+
+def _suffix(path):
+  return os.path.splitext(path)[1].lower()
+
+
+def _wide_encoding(start, encoding):
+  """The encoding whose newline is not one byte, of a file that begins with `start`; None if it has none."""
+  for bom, name in _WIDE_BOMS:
+    if start.startswith(bom):
+      return name
+  return None if start.startswith(BOM) or 'a\n'.encode(encoding) == b'a\n' else encoding
+
+
+def _buffered(raw):
+  return io.BufferedReader(raw, _BLOCK)
+
+
+class _Blocks(io.RawIOBase):
+  """A stream of the bytes that a generator yields, block after block."""
+
+  def __init__(self, blocks):
+    super().__init__()
+    self._blocks = blocks
+    self._rest = b''
+
+  def readable(self):
+    """Whether it can be read."""
+    return True
+
+  def readinto(self, buffer):
+    """Part of the interface of io.RawIOBase."""
+    while not self._rest:
+      try:
+        self._rest = memoryview(next(self._blocks))
+      except StopIteration:
+        return 0
+    size = min(len(buffer), len(self._rest))
+    buffer[:size], self._rest = self._rest[:size], self._rest[size:]
+    return size
+
+
+class _Utf8(_Blocks):
+  """A file in an encoding with wide characters as UTF-8; what is not in the encoding becomes a byte 0xff."""
+
+  def __init__(self, source, encoding):
+    super().__init__(_utf8_blocks(source, encoding))
+    self._source = source
+
+  def close(self):
+    """Closes the file too."""
+    self._source.close()
+    super().close()
+
+
+def _utf8_blocks(source, encoding):
+  decoder = codecs.getincrementaldecoder(encoding)('albert.not_in_encoding')
+  while True:
+    block = source.read(_BLOCK)
+    yield decoder.decode(block, not block).encode('utf-8', 'surrogateescape')
+    if not block:
+      return
+
+
+def _zstd(path):
+  try:
+    import zstandard
+  except ImportError:
+    raise UserError('{}: expected the package zstandard to unpack it, found none installed; {}, or unpack it with '
+                    '"zstd -d"'.format(path, _INSTALL))
+  return _buffered(_Blocks(_zstd_blocks(path, zstandard)))
+
+
+def _zstd_blocks(path, zstandard):
+  with open(path, 'rb') as source:
+    frame = None
+    for block in iter(lambda: source.read(_BLOCK), b''):
+      while block:
+        frame = frame or zstandard.ZstdDecompressor().decompressobj()
+        try:
+          yield frame.decompress(block)
+        except zstandard.ZstdError as error:
+          raise OSError(str(error))
+        block, frame = (frame.unused_data, None) if frame.eof else (b'', frame)
+    if frame:
+      raise EOFError('the compressed file is cut off')
+
+
+def _parquet(path):
+  try:
+    from pyarrow import parquet
+    import pyarrow
+  except ImportError:
+    raise UserError('{}: expected the package pyarrow to read it, found none installed; {}, or convert it to JSON '
+                    'lines'.format(path, _INSTALL))
+  try:
+    table = parquet.ParquetFile(path)
+  except pyarrow.ArrowException as error:
+    raise OSError(str(error).split('\n')[0])
+  return _buffered(_Blocks(_json_lines(table, pyarrow)))
+
+
+def _json_lines(table, pyarrow):
+  """Blocks of lines: the columns of text and of lists of text of a parquet file as JSON objects."""
+  def holds_text(kind):
+    return pyarrow.types.is_string(kind) or pyarrow.types.is_large_string(kind)
+  names = [field.name for field in table.schema_arrow
+           if holds_text(field.type) or pyarrow.types.is_list(field.type) and holds_text(field.type.value_type)]
+  try:
+    for batch in table.iter_batches(_ROWS_AT_ONCE, columns=names):
+      rows = batch.to_pydict()
+      lines = [json.dumps(dict(zip(names, row)), ensure_ascii=False) + '\n'
+               for row in zip(*(rows[name] for name in names))]
+      yield ''.join(lines).encode('utf-8')
+  except pyarrow.ArrowException as error:
+    raise OSError(str(error).split('\n')[0])
+
+
+_INSTALL = '.venv/bin/python -m pip install -r requirements-formats.txt'
+_PACKED = {
+    '.gz': lambda path: _buffered(gzip.open(path, 'rb')), '.bz2': lambda path: _buffered(bz2.open(path, 'rb')),
+    '.xz': lambda path: _buffered(lzma.open(path, 'rb')), '.zst': _zstd, '.parquet': _parquet,
+}
