@@ -4,8 +4,8 @@
 SHELL := bash
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help env vocab data bench-data bench-input bench bench-packing bench-memory bench-growth train-full train-perf \
-  eval export tb to-hf from-hf smoke check test test-unit test-spark test-faults clean
+.PHONY: help env vocab data bench-data bench-input bench bench-packing bench-memory bench-growth soak train-full \
+  train-perf eval export tb to-hf from-hf smoke check test test-unit test-spark test-faults clean
 
 # Works as `make`, `make -C folder` and `make -f folder/Makefile`: defaults lie in the folder of this file, given
 # paths are relative to where make runs.
@@ -181,6 +181,9 @@ bench-memory: quiet-env ## base at 32 x 512 in micro-batches of 4: time against 
 
 bench-growth: quiet-env ## how the time and memory of a base step grow with sequence length, batch and layers
 	@$(call with,BENCH_ARGS) $(run) tools.benchmark --grow
+
+soak: quiet-env ## does a run grow? memory and descriptors of a tiny one after each of 60 evaluations
+	@$(call with,BENCH_ARGS) $(run) tools.benchmarks.soak
 
 ##@ Check
 smoke: quiet-env ## the whole path in minutes: vocabulary, records, a small ALBERT on the CPU, held-out figures

@@ -83,11 +83,16 @@ def open_dataset(source):
     checking.check_vocabulary(info)
     lost_records.check_files(info, lost_records.LostRecords(info))
     return info
-  paths = [path for pattern in source.split(',') for path in sorted(glob.glob(pattern.strip()))]
+  paths = [path for pattern in source.split(',') for path in _files_of(pattern.strip())]
   if not paths:
     raise UserError('expected a data set folder or TFRecord files, found nothing at {!r}; '
                     'make one with "make data" or correct the path'.format(source))
   return bare_files.describe(paths)
+
+
+def _files_of(pattern):
+  """Paths that a path or a pattern stands for, sorted. A file whose name looks like a pattern is that file."""
+  return [pattern] if os.path.isfile(pattern) else sorted(glob.glob(pattern))
 
 
 def training_order(info, options, seed, rank=0, ranks=1, lost=None, folder=None, keep=True):

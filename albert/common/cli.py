@@ -1,4 +1,4 @@
-"""How every program of this repository starts: flags are parsed, a `UserError` becomes one line and exit code 1.
+"""How every program of this repository starts: flags are parsed, a `UserError` becomes one line and its exit code.
 
 A program whose work is in files goes on when nobody reads what it says any more: `make data | head`, a closed terminal,
 a full disk behind `>`. One whose result is what it prints ends instead.
@@ -135,7 +135,7 @@ def _guarded(main):
     except UserError as error:
       _finish_output()
       # gin adds lines about the call to any exception that passes through it.
-      _fail(str(error).split('\n')[0])
+      _fail(str(error).split('\n')[0], error.exit_code)
     except UnicodeEncodeError as error:
       if not locales.explain(error):
         raise
@@ -166,6 +166,6 @@ def _finish_output():
         lost.strerror), file=sys.stderr)
 
 
-def _fail(message):
+def _fail(message, code=1):
   print('error: ' + message, file=sys.stderr)
-  sys.exit(1)
+  sys.exit(code)

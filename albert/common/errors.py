@@ -1,8 +1,19 @@
-"""The exception whose message is for the user."""
+"""The exceptions whose message is for the user."""
+
+# Beside 75 of stopping.py, which says "start the same command again": 76 says that the same command would not help.
+DIVERGED_EXIT_CODE = 76
 
 
 class UserError(Exception):
   """Bad input: one line that says what was expected, what was found and what to do.
 
-  Entry points (see `cli.run`) print it as `error: <message>` and exit with code 1, without a traceback.
+  Entry points (see `cli.run`) print it as `error: <message>` and exit with `exit_code`, without a traceback.
   """
+
+  exit_code = 1
+
+
+class Diverged(UserError):
+  """Training has left the numbers that a computer has: losses, gradients, weights or held-out figures not finite."""
+
+  exit_code = DIVERGED_EXIT_CODE

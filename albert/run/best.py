@@ -1,13 +1,17 @@
-"""The best checkpoint of a run: a copy in best/, with best.json beside it, which says why."""
+"""The best checkpoint of a run: a copy in best/, with best.json beside it, which says why.
+
+The folder is complete by itself, to be handed on: with the configuration and the vocabulary that the weights need.
+"""
 
 import glob
-import json
 import logging
 import os
 
 from albert.common import files
+from albert.common import json_text
 from albert.run import checkpoints
 from albert.run import names
+from albert.run import small_files
 
 _LOG = logging.getLogger('albert')
 
@@ -21,28 +25,63 @@ class Best:
     self._file = os.path.join(self._folder, names.BEST_FILE)
     self._criterion = criterion
 
+  @property
+  def metric(self):
+    """The figure by which checkpoints are compared."""
+    return self._criterion.metric
+
   def read(self):
     """(prefix, figures) of the best checkpoint, or (None, None) where there is none or a damaged best.json."""
-    try:
-      with open(self._file, encoding='utf-8') as source:
-        best = json.load(source)
-      prefix, _ = os.path.join(self._folder, best['checkpoint']), float(best[self._criterion.metric])
-    except (OSError, ValueError, KeyError, TypeError):
-      return None, None
-    return prefix, best
+    best, _ = small_files.read_json(self._file, self._is_valid)
+    return (os.path.join(self._folder, best['checkpoint']), best) if best else (None, None)
 
-  def keep_if_best(self, checkpoint, step, figures):
-    """Copies a checkpoint to best/ if its figures are the best of the run. Returns whether they are."""
+  def _is_valid(self, value):
+    """A figure that is not finite, as earlier versions kept, is none to compare with."""
+    return small_files.is_best(value) and small_files.is_number(value.get(self._criterion.metric))
+
+  def keep_if_best(self, checkpoint, step, figures, evaluated_on=None):
+    """Copies a checkpoint to best/ if its figures are the best of the run. Returns whether they are.
+
+    Figures that are not finite are never the best. Those of the best so far must be of the same evaluation set, see
+    measured_elsewhere().
+    """
     _, best = self.read()
-    if best and not self._is_better(figures, best):
+    if not json_text.all_finite(figures.values()) or best and not self._is_better(figures, best):
       return False
     os.makedirs(self._folder, exist_ok=True)
     name = os.path.basename(checkpoint)
     self._copy(checkpoint)
-    files.write_atomically(self._file, json.dumps(
-        dict(figures, checkpoint=name, global_step=step), indent=1, sort_keys=True) + '\n')
+    self._describe()
+    self._write(figures, name, step, evaluated_on)
     self._tidy(name)
     return True
+
+  def _write(self, figures, name, step, evaluated_on):
+    small_files.write_json(self._file, dict(
+        figures, checkpoint=name, global_step=step, **({'evaluated_on': evaluated_on} if evaluated_on else {})))
+
+  def _describe(self):
+    """Makes best/ complete: what its checkpoint is of no use without."""
+    for name in names.DESCRIPTION:
+      own, copy = os.path.join(self._output_dir, name), os.path.join(self._folder, name)
+      if os.path.exists(own) and not (os.path.exists(copy) and files.file_sha256(copy) == files.file_sha256(own)):
+        files.copy_atomically(own, copy)
+
+  def measured_elsewhere(self, evaluated_on):
+    """Prefix of the best checkpoint if its figures are of another evaluation set than this one, else None.
+
+    evaluated_on: str that names the evaluation set. Files of earlier versions do not say theirs: it is taken for this.
+    """
+    prefix, best = self.read()
+    return prefix if best and best.get('evaluated_on', evaluated_on) != evaluated_on else None
+
+  def measure_again(self, figures, evaluated_on):
+    """Takes figures of the best checkpoint on another evaluation set instead of its own; not finite: no best."""
+    _, best = self.read()
+    if json_text.all_finite(figures.values()):
+      self._write(figures, best['checkpoint'], best['global_step'], evaluated_on)
+    else:
+      self._forget('its figures on this evaluation set are not finite')
 
   def _is_better(self, figures, best):
     new, old = figures[self._criterion.metric], best[self._criterion.metric]
@@ -63,6 +102,7 @@ class Best:
       _LOG.warning('DAMAGED BEST CHECKPOINT %s: %s; copied again from %s', checkpoint,
                    checkpoints.problem_with(checkpoint), own)
       self._copy(own)
+    self._describe()
     if checkpoints.pointed_to(self._folder) != checkpoint or self._others(best['checkpoint']):
       self._tidy(best['checkpoint'])
 
@@ -88,4 +128,4 @@ class Best:
 
   def _forget(self, problem):
     _LOG.warning('DAMAGED BEST CHECKPOINT %s: %s; the next evaluation chooses another', self._folder, problem)
-    os.remove(self._file)
+    files.remove(self._file)

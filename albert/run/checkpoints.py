@@ -3,8 +3,8 @@
 A checkpoint is complete when model.ckpt-<step>.manifest.json is there: it gets this name last. It names each file with
 its size and SHA-256, the step, the position in the data and what else a resumed run needs. Until then, and again while
 the checkpoint is removed, it is called .manifest.json.tmp: what a killed process has left is known by that name.
-`checkpoint` is TensorFlow's own file, from which tf.estimator learns where to go on; it is put right before
-tf.estimator looks.
+`checkpoint` is TensorFlow's own file, from which tf.estimator learns where to go on. The manifests are the truth: where
+the file says something else, nothing, or the path of another machine, it is put right before tf.estimator looks.
 """
 
 import glob
@@ -21,14 +21,19 @@ from tensorflow.python.training import checkpoint_state_pb2
 
 from albert.common.errors import UserError
 from albert.common import files
+from albert.common import json_text
 from albert.run.names import CHECKPOINT
 from albert.run.names import MANIFEST
 from albert.run.names import POINTER_FILE
 from albert.run.names import SAVING_FOLDER
 from albert.run.names import UNFINISHED
+from albert.run import small_files
 
 # The endings of a checkpoint's files, by which a person may name it.
 _ENDING = re.compile(r'\.(index|meta|data-\d{5}-of-\d{5})$')
+# TensorFlow 1.15 takes the path of a checkpoint for a pattern, in Python and in its operations: a file whose path has
+# one of these is not found by its own name.
+_PATTERN = re.compile(r'[*?\[\]\\]')
 
 _LOG = logging.getLogger('albert')
 
@@ -56,6 +61,14 @@ def step_of(checkpoint):
   return int(reader.get_tensor('global_step')) if reader.has_tensor('global_step') else 0
 
 
+def check_path(name, path):
+  """Raises UserError for a path that TensorFlow takes for a pattern. name: what the path was given as."""
+  found = sorted(set(_PATTERN.findall(path)))
+  if found:
+    raise UserError('{}: expected a path without * ? [ ] and \\, which TensorFlow 1.15 takes for a pattern, found {} '
+                    'in {}; choose another or rename it'.format(name, ' '.join(found), path))
+
+
 def pointed_to(folder):
   """Prefix of the checkpoint in `folder` that TensorFlow's own file there names, or None.
 
@@ -78,7 +91,10 @@ def _named_in(folder):
 
 
 def latest(folder):
-  """Prefix of the newest checkpoint in `folder`, or None. The newest with an index if TensorFlow's own is gone."""
+  """Prefix of the newest checkpoint in `folder`, or None. The newest with an index if TensorFlow's own file is no help.
+
+  Changes nothing and verifies nothing: for a look at a run. What a run goes on from is newest_good().
+  """
   prefixes = [prefix_of(folder, step) for step in reversed(steps_in(folder))]
   return pointed_to(folder) or next((prefix for prefix in prefixes if os.path.exists(prefix + '.index')), None)
 
@@ -87,8 +103,9 @@ def find(path):
   """Prefix of a checkpoint: `path` itself, with or without the ending of a file, or the newest in the folder `path`.
 
   Raises:
-    UserError: there is none.
+    UserError: there is none, every one is damaged, or TensorFlow cannot open a path like this.
   """
+  check_path('checkpoint', path)
   candidates = _candidates_in(path) if os.path.isdir(path) else [_ENDING.sub('', path)]
   for candidate in candidates:
     if os.path.exists(candidate + '.index') or os.path.isfile(candidate):  # one file: the format of TensorFlow 0.x
@@ -98,7 +115,9 @@ def find(path):
 
 
 def _candidates_in(folder):
-  """Prefixes to try: what TensorFlow's file names; without it the only checkpoint there."""
+  """Prefixes to try: the newest good one with a manifest; else what TensorFlow's file names; else the only one."""
+  if steps_in(folder):
+    return [newest_good(folder)]
   pointed = pointed_to(folder)
   if pointed:
     return [pointed]
@@ -108,12 +127,23 @@ def _candidates_in(folder):
 
 def read_manifest(prefix):
   """What the manifest of a checkpoint says, as a dict; None if it has none or a damaged one."""
-  try:
-    manifest = json.loads(files.read_small(prefix + MANIFEST).decode('utf-8'))
-    said = manifest.pop('sha256')
-  except (OSError, ValueError, KeyError, AttributeError, TypeError, RecursionError):
+  manifest, _ = small_files.read_json(prefix + MANIFEST, lambda value: _is_manifest_of(prefix, value))
+  if manifest is None:
     return None
+  said = manifest.pop('sha256')
   return manifest if said == _checksum(manifest) else None
+
+
+def belongs_to(prefix):
+  """What a checkpoint was made with, see belonging.entries(); empty where its manifest does not say so."""
+  return (read_manifest(prefix) or {}).get('belongs_to') or {}
+
+
+def _is_manifest_of(prefix, value):
+  """Whether a JSON value is a manifest, and of this checkpoint instead of another one's under its name."""
+  own = os.path.basename(prefix)
+  return (small_files.is_manifest(value) and 'sha256' in value and own == '{}-{}'.format(CHECKPOINT, value['step'])
+          and all(name.startswith(own + '.') for name in value['files']))
 
 
 def _checksum(manifest):
@@ -180,11 +210,13 @@ def recover(folder):
   good = newest_good(folder)
   named = _named_in(folder)
   if good and (named is None or os.path.join(folder, named) != good):
-    _LOG.warning('going on from %s', good)
+    if good != pointed_to(folder):
+      _LOG.warning('going on from %s', good)
     _point_to(folder, good)
-  elif named and not good:
-    _LOG.warning('%s: names %s, which is not here; removed', os.path.join(folder, POINTER_FILE), named)
-    files.remove(os.path.join(folder, POINTER_FILE))
+  elif not good:
+    if named:
+      _LOG.warning('%s: names %s, which is not here; removed', os.path.join(folder, POINTER_FILE), named)
+    files.remove(os.path.join(folder, POINTER_FILE))  # tf.estimator would look for what it names
   return good
 
 
@@ -226,7 +258,7 @@ def commit(folder, temporary, step, entries):
   for path in sorted(glob.glob(glob.escape(temporary) + '.*')):
     files.sync(path)
     described[os.path.basename(path)] = {'bytes': os.path.getsize(path), 'sha256': files.file_sha256(path)}
-  manifest = dict(entries, step=step, files=described)
+  manifest = json_text.finite(dict(entries, step=step, files=described))
   manifest['sha256'] = _checksum(manifest)
   files.write_synced(prefix + UNFINISHED, json.dumps(manifest, indent=1, sort_keys=True) + '\n')
   for name in described:

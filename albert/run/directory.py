@@ -34,10 +34,18 @@ def check(output_dir, config, info, performance=False):
   if performance:
     return
   _check_same_architecture(output_dir, config)
+  _check_same_vocabulary(output_dir, info)
+
+
+def _check_same_vocabulary(output_dir, info):
+  """The newest manifest says it; in runs from before it did, vocab.txt. prepare() writes a damaged file again."""
   own = os.path.join(output_dir, names.VOCAB_FILE)
-  if info.vocab_sha256 and os.path.exists(own) and files.file_sha256(own) != info.vocab_sha256:
-    raise UserError('{}: expected the vocabulary of the data set {}, found another; use another output folder or the '
-                    'data set made with it'.format(own, info.folder))
+  said = checkpoints.belongs_to(checkpoints.latest(output_dir)).get('vocabulary')
+  found = said or (files.file_sha256(own) if os.path.exists(own) else None)
+  if info.vocab_sha256 and found not in (None, info.vocab_sha256):
+    raise UserError('{}: expected the vocabulary of the data set {} (SHA-256 {:.12}...), found another ({:.12}...); '
+                    'use another output folder or the data set made with it'.format(
+                        output_dir if said else own, info.folder, info.vocab_sha256, found))
 
 
 def prepare(output_dir, config, info):
@@ -50,7 +58,7 @@ def prepare(output_dir, config, info):
 
 
 def _check_same_architecture(output_dir, config):
-  own = config_beside(os.path.join(output_dir, names.CHECKPOINT))
+  own = config_of(checkpoints.latest(output_dir)) or config_beside(os.path.join(output_dir, names.CHECKPOINT))
   different = own and differences(own, config)
   if different:
     raise UserError('{}: expected checkpoints of the architecture asked for, found those of another: {}; '
@@ -88,8 +96,14 @@ def description_folders(checkpoint):
   return [folder] + ([os.path.dirname(folder)] if os.path.basename(folder) == names.BEST_FOLDER else [])
 
 
+def config_of(checkpoint):
+  """AlbertConfig that a checkpoint was made with, as its manifest or else a file beside it says; None if neither."""
+  said = checkpoints.belongs_to(checkpoint).get('config')
+  return AlbertConfig.from_dict(said, checkpoint + names.MANIFEST) if said else config_beside(checkpoint)
+
+
 def config_beside(checkpoint):
-  """AlbertConfig of the run that a checkpoint belongs to, or None."""
+  """AlbertConfig of the run that a checkpoint belongs to, as the file there says, or None."""
   paths = [os.path.join(folder, names.CONFIG_FILE) for folder in description_folders(checkpoint)]
   return next((AlbertConfig.from_json_file(path) for path in paths if os.path.exists(path)), None)
 

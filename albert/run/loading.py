@@ -5,6 +5,7 @@ import glob
 import logging
 import os
 
+import numpy as np
 import tensorflow as tf
 
 from albert.common.errors import UserError
@@ -16,6 +17,9 @@ from albert.run import directory
 from albert.run.names import CONFIG_FILE
 from albert.run.names import VOCAB_FILE
 from albert.run import remapping
+
+# What the names of the encoder's variables begin with; all others are heads.
+_ENCODER = 'bert/'
 
 _LOG = logging.getLogger('albert')
 
@@ -143,6 +147,28 @@ def check_compatible(checkpoint, variables):
                     'trained with, or another folder'.format(checkpoint, _family(found), _first(problems)))
 
 
+def check_finite(checkpoint, with_optimizer_slots=False):
+  """Raises UserError unless every weight of a checkpoint is finite. Reads all of it.
+
+  Args:
+    checkpoint: prefix.
+    with_optimizer_slots: whether the optimizer's moments must be finite too.
+  """
+  shapes, wrong = shapes_of(checkpoint), []
+  try:
+    reader = tf.train.load_checkpoint(checkpoint)
+    for name, dtype in sorted(reader.get_variable_to_dtype_map().items()):
+      is_wanted = with_optimizer_slots or not names.belongs_to_optimizer(name, shapes)
+      if is_wanted and dtype.is_floating and not np.isfinite(reader.get_tensor(name)).all():
+        wrong.append(name)
+  except (ValueError, tf.errors.OpError) as error:
+    raise UserError('{}: expected a TensorFlow checkpoint, found one that cannot be read ({}); copy it again'.format(
+        checkpoint, str(error).split('\n')[0]))
+  if wrong:
+    raise UserError('{}: expected finite weights, found NaN or infinity in {} of {} variables: {}; take another '
+                    'checkpoint'.format(checkpoint, len(wrong), len(shapes), _first(wrong)))
+
+
 def resume_from(checkpoint, variables):
   """Checks that a run can go on from `checkpoint`, and sees to it that it does, whatever its loss scaling was.
 
@@ -180,16 +206,20 @@ class _SaverOfTheRest(tf.train.Saver):
     sess.run(self._first_values)
 
 
-def initialise_from(path, with_optimizer_slots, changes=None):
+def initialise_from(path, with_optimizer_slots, changes=None, is_partial=False):
   """Makes the initial values of this graph's variables those of a published checkpoint.
+
+  Heads that the checkpoint does not have are initialised at random, as those of a new task are; the encoder must be
+  there.
 
   Args:
     path: as for find().
     with_optimizer_slots: whether the optimizer's moments are taken too.
     changes: remapping.Remapping, what decide() gave; None: every row is where it was.
+    is_partial: whether an encoder of which variables are missing will do.
 
   Raises:
-    UserError: shapes differ, or nothing fits.
+    UserError: shapes differ, nothing fits, or the encoder is not all there.
   """
   checkpoint = find(path).prefix
   changes = changes or remapping.Remapping()
@@ -202,6 +232,14 @@ def initialise_from(path, with_optimizer_slots, changes=None):
   if problems or not loaded:
     raise UserError('{}: expected weights of this architecture, found {}{}; use the configuration that they were '
                     'trained with'.format(checkpoint, _family(found), _first(problems or ['no variable of its names'])))
+  missing = [v.op.name for v in tf.trainable_variables()
+             if v.op.name.startswith(_ENCODER) and v not in loaded]
+  if missing and not is_partial:
+    trained = tf.trainable_variables()
+    raise UserError('{}: expected all variables of the encoder, found {} of {} variables of this model: {}{} missing; '
+                    'convert the names, or say that a part will do: pretrain.init_partial=True'.format(
+                        checkpoint, len([v for v in trained if v in loaded]), len(trained), _family(found),
+                        _first(missing)))
   for variable in loaded:
     if changes.has_other_rows(variable.op.name):
       _begin_with_other_rows(variable, checkpoint, changes)
@@ -210,8 +248,13 @@ def initialise_from(path, with_optimizer_slots, changes=None):
   for line in changes.lines:
     _LOG.info('%s', line)
   known = set(v.op.name for v in loaded)
-  _report(checkpoint, loaded, [v.op.name for v in tf.trainable_variables() if v.op.name not in known],
-          sorted(set(found) - set(sources[name] for name in known) - {names.GLOBAL_STEP}))
+  trained = [v.op.name for v in tf.trainable_variables()]
+  fresh = [name for name in trained if name not in known]
+  _report(checkpoint, loaded, fresh, sorted(set(found) - set(sources[name] for name in known) - {names.GLOBAL_STEP}))
+  slots = [v.op.name for v in wanted if names.is_slot(v.op.name) and v.op.name not in known]
+  if slots:
+    _LOG.warning('pretrain.init_optimizer_slots=True: the checkpoint lacks %d optimizer slots: %s; they begin at zero',
+                 len(slots), _first(slots))
 
 
 def _begin_with_other_rows(variable, checkpoint, changes):
@@ -233,7 +276,8 @@ def _report(checkpoint, loaded, fresh, unused):
   _LOG.info('loaded %d variables from %s; not in it, so initialised at random: %d; in it, but not used: %d',
             len(loaded), checkpoint, len(fresh), len(unused))
   _LOG.debug('loaded: %s', ', '.join(v.op.name for v in loaded))
-  _LOG.debug('not in the checkpoint, initialised at random: %s', ', '.join(fresh) or 'none')
+  _LOG.log(logging.WARNING if fresh else logging.DEBUG, 'not in the checkpoint, initialised at random: %s',
+           ', '.join(fresh) or 'none')
   slots = sum(names.is_slot(name) for name in unused)
   others = ['{} optimizer slots'.format(slots)] * bool(slots) + [name for name in unused if not names.is_slot(name)]
   _LOG.debug('in the checkpoint, not used: %s', ', '.join(others) or 'none')

@@ -2,8 +2,9 @@
 
     albert_config.json, vocab.txt   what the checkpoints need to be used elsewhere
     model.ckpt-<step>.*             checkpoints, each with a manifest; `checkpoint` is TensorFlow's own pointer to one
-    best/                           a copy of the best checkpoint, and best.json with its held-out figures
-    run_state.json                  the settings that the weights depend on, changes of them, data that was left out
+    best/                           a copy of the best checkpoint, best.json with its held-out figures, and what they
+                                    need to be used elsewhere
+    run_state.json                  settings that the weights depend on, the schedule, changes, data that was left out
     command_line.txt                each start: time, command, git commit, data
     loss_history.tsv                step and training loss, one line each time they were logged
     heldout_history.tsv             step and held-out figures, one line per evaluation

@@ -12,6 +12,9 @@ import os
 
 import tensorflow as tf
 
+from albert.common.errors import Diverged
+from albert.common import json_text
+from albert.run import belonging
 from albert.run.best import Best
 from albert.run import checkpoints
 from albert.run import directory
@@ -19,6 +22,7 @@ from albert.run import event_files
 from albert.run.history import History
 from albert.run import names
 from albert.run import results
+from albert.run.run_lock import NoLock
 from albert.run.run_state import RunState
 
 _LOG = logging.getLogger('albert')
@@ -35,6 +39,7 @@ class Run:
     start: int, the step that training goes on from.
     figures: dict, the entries of results.json about training, of the newest checkpoint.
     loss_history, heldout_history: History. best: Best.
+    lock: run_lock.Lock of the folder, set by whoever took it; checked before anything is written that counts.
   """
 
   def __init__(self, folder, task, options, is_chief=True, steps_per_loop=1):
@@ -54,28 +59,43 @@ class Run:
     self.counters = None
     self.start = 0
     self.figures = {}
-    self.loss_history = History(folder, names.LOSS_HISTORY_FILE, task.loss_columns)
-    self.heldout_history = History(folder, names.HELDOUT_HISTORY_FILE, task.heldout_columns)
+    self.lock = NoLock()
+    self.loss_history = History(folder, names.LOSS_HISTORY_FILE, task.loss_columns, self._check_writer)
+    self.heldout_history = History(folder, names.HELDOUT_HISTORY_FILE, task.heldout_columns, self._check_writer)
     self.best = Best(folder, task.criterion)
     self._options = options
     self._steps_per_loop = steps_per_loop
+    self._belongs_to = {}
 
-  def begin(self, config, info, settings):
-    """Makes the folder that of this run, or finds that it is.
+  def _check_writer(self):
+    self.lock.check()
+
+  def begin(self, config, info, settings, schedule, init_checkpoint=None, chosen_again=()):
+    """Makes the folder that of this run, or finds that it is. Called under the lock.
 
     Args:
       config: AlbertConfig. info: contract.DatasetInfo of the training data.
-      settings: dict of name to JSON value, see RunState.agree.
+      settings, chosen_again: see RunState.agree. schedule: see RunState.follow.
+      init_checkpoint: prefix of the weights to begin from, or None.
 
     Raises:
       UserError: it is the folder of a run with other settings.
     """
+    self._belongs_to = belonging.entries(config, info)
     if not self.is_chief:
       return
+    # Again, as the lock has it now: another run may have been here since the plan was made.
+    directory.check(self.folder, config, info, self._options.performance)
     if self._options.performance:
       directory.start_afresh(self.folder)
+    self.state = RunState(self.folder, fresh=self._options.performance)
+    if self.state.problem:
+      _LOG.warning('%s', self.state.problem)
+    step, newest = self.newest_step(), self.newest()
+    self.state.agree(settings, self._options.allow_changes, step, chosen_again)
+    self.state.follow(schedule, step)
+    self.state.begin_from(init_checkpoint, step if newest else None)
     directory.prepare(self.folder, config, info)
-    self.state.agree(settings, self._options.allow_changes, self.newest_step())
 
   def follow(self, position, counters):
     """From now on checkpoints remember these, and go_back() restores them. Arguments as the attributes."""
@@ -127,8 +147,10 @@ class Run:
       config_hash: hex SHA-256 of what the weights depend on.
     """
     self.figures = figures
+    self.lock.check()
     return {'guard': dict(self.counters.state(), record=self.position.used), 'train': figures,
-            'config_hash': config_hash, 'data_position': self.position.entries()}
+            'config_hash': config_hash, 'data_position': self.position.entries(), 'run_state': self.state.entries(),
+            'belongs_to': self._belongs_to}
 
   def is_regular(self, step):
     """Whether an uninterrupted run has a checkpoint of this step, and evaluates it."""
@@ -144,13 +166,67 @@ class Run:
     checkpoints.retain(self.folder, newest, self._options.keep_checkpoint_max,
                        lambda step: bool(every) and self._has_crossed(step, every), self.is_regular)
 
-  def keep(self, checkpoint, step, figures):
-    """Writes down the held-out figures of a checkpoint of this run, and copies it if it is the best."""
-    best = self.best.keep_if_best(checkpoint, step, figures)
-    results.update(self.folder, heldout=figures, global_step=step, checkpoint=os.path.basename(checkpoint))
-    self.heldout_history.add(step, figures)
+  def keep(self, checkpoint, step, figures, evaluated_on=None):
+    """Writes down the held-out figures of a checkpoint of this run, and copies it if it is the best.
+
+    Args:
+      checkpoint: prefix. step: int. figures: dict of floats.
+      evaluated_on: str that names the evaluation set, see Best.measured_elsewhere.
+
+    Raises:
+      Diverged: a figure is not finite. Nothing is kept of them but a word in results.json.
+    """
+    self.lock.check()
+    if not json_text.all_finite(figures.values()):
+      self.diverged(step, 'held-out figures', figures)
+    best = self.best.keep_if_best(checkpoint, step, figures, evaluated_on)
+    results.update(self.folder, without=[results.DIVERGED], heldout=figures, global_step=step,
+                   checkpoint=os.path.basename(checkpoint))
+    if step not in self.heldout_history.steps():
+      self.heldout_history.add(step, figures)
     if best:
       _LOG.info('best so far: kept in %s', os.path.join(self.folder, names.BEST_FOLDER))
+
+  def diverged(self, step, what, figures):
+    """Writes down that figures of a step are not finite, and raises Diverged. Arguments as for divergence()."""
+    results.update(self.folder, **{results.DIVERGED: {'global_step': step, 'what': what, 'figures': figures}})
+    raise self.divergence(step, what, figures)
+
+  def divergence(self, step, what, figures):
+    """The Diverged that says so.
+
+    Args:
+      step: int. what: 'held-out figures', say. figures: dict of floats.
+    """
+    wrong = ', '.join(sorted(name for name, value in figures.items() if not json_text.all_finite([value])))
+    good = [older for older in checkpoints.steps_in(self.folder)
+            if older < step and older in self.heldout_history.steps()]
+    prefix, _ = self.best.read()
+    if good:
+      remedy = 'remove the checkpoints after step {:,} from {}: the run goes on from there'.format(
+          good[-1], self.folder)
+    elif prefix:
+      remedy = 'put {}.* in place of the checkpoints in {}: the run goes on from there'.format(prefix, self.folder)
+    else:
+      remedy = 'use another output folder (OUT=...)'
+    return Diverged('the run has diverged: expected finite {} at step {:,}, found NaN or infinity in {}; {} lower '
+                    'OptimizerOptions.learning_rate and {}'.format(
+                        what, step, wrong, '{} stays the best;'.format(prefix) if prefix else 'there is no best yet;',
+                        remedy))
+
+  def lacks_evaluation_of(self, step):
+    """Whether a checkpoint was not evaluated, or its figures were lost with results.json."""
+    return step not in self.heldout_history.steps() or not results.read(self.folder).get('heldout')
+
+  def measure_best_again(self, figures, evaluated_on):
+    """Replaces the figures of the best checkpoint, which are of another evaluation set, by those of this one."""
+    self.lock.check()
+    _, before = self.best.read()
+    self.best.measure_again(figures, evaluated_on)
+    metric = self.best.metric
+    _LOG.warning('the evaluation set is another: the best checkpoint, of step %s, was evaluated again: %s %.4f, was '
+                 '%.4f', '{:,}'.format(before['global_step']), metric.replace('_', ' '), figures[metric],
+                 before[metric])
 
   def is_finished(self, evaluates):
     """Whether all steps were made, their results written, and, if it `evaluates`, the last checkpoint evaluated."""

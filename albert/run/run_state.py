@@ -1,12 +1,17 @@
-"""What a run was started with and has to keep, and where it has left out data: run_state.json."""
+"""What a run was started with and has to keep, what was changed since, and where it has left out data: run_state.json.
 
-import json
+Settings are kept, or a change is refused unless it was said; the schedule may change, and each change is said. Each
+checkpoint's manifest has a copy, from which a lost or damaged file is written again.
+"""
+
 import logging
 import os
 
 from albert.common.errors import UserError
 from albert.common import files
+from albert.run import checkpoints
 from albert.run.names import STATE_FILE
+from albert.run import small_files
 
 # Returns to one checkpoint before we conclude that the data is not the cause.
 MOST_RETURNS = 10
@@ -21,34 +26,46 @@ class RunState:
 
   Attributes:
     settings: dict of name to JSON value: what the sequence of weights depends on besides the configuration.
+    schedule: dict of name to JSON value: what may be changed on the way; empty in runs of earlier versions.
+    origin: dict with checkpoint and sha256, the weights that the run began from, see fingerprint(); None: none, or a
+      run of an earlier version.
     skipped_windows: list of dicts with checkpoint_step, spike_step, loss, mean, from_record, to_record.
+    problem: what is wrong with the file, a line for the log; None for a good one.
   """
 
   def __init__(self, folder, fresh=False):
-    """Reads the file, if there is one. fresh: what is there is of another run, and is left alone until save().
-
-    Raises:
-      UserError: it cannot be read.
-    """
+    """Reads the file, if there is one. fresh: what is there is of another run, and is left alone until save()."""
     self._path = os.path.join(folder, STATE_FILE)
-    self.settings, self.skipped_windows, self._changes = {}, [], []
-    if os.path.exists(self._path) and not fresh:
-      try:
-        with open(self._path, encoding='utf-8') as source:
-          found = json.load(source)
-        self.settings, self.skipped_windows, self._changes = (
-            found['settings'], found['skipped_windows'], found['changes'])
-      except (OSError, ValueError, KeyError) as error:
-        raise UserError('{}: expected what a training run wrote, found a file that cannot be read ({!r}); restore or '
-                        'remove it'.format(self._path, error))
+    self.settings, self.schedule, self.origin, self.skipped_windows, self._changes = {}, {}, None, [], []
+    self.problem = None
+    if fresh:
+      return
+    found, problem = small_files.read_json(self._path, small_files.is_run_state)
+    if found is None:
+      found, self.problem = self._from_manifest(folder, problem)
+    if found:
+      self.settings, self.skipped_windows, self._changes = (
+          found['settings'], found['skipped_windows'], found['changes'])
+      self.schedule, self.origin = found.get('schedule', {}), found.get('origin')
 
-  def agree(self, settings, allowed, step):
+  def _from_manifest(self, folder, problem):
+    """(what the newest manifest has of a file that is gone or damaged, or None; the line for the log, or None)."""
+    for step in reversed(checkpoints.steps_in(folder)):
+      manifest = checkpoints.read_manifest(checkpoints.prefix_of(folder, step)) or {}
+      if 'run_state' in manifest:
+        return manifest['run_state'], '{}: {}; written again as the checkpoint of step {:,} has it'.format(
+            self._path, problem or 'it is gone', step)
+    return None, problem and '{}: {}; the settings of the run so far are not known, those of this start are ' \
+        'taken'.format(self._path, problem)
+
+  def agree(self, settings, allowed, step, follow=()):
     """Compares the settings of this start with those of the run so far and keeps them.
 
     Args:
       settings: dict like the attribute.
       allowed: names of settings that may be other than before.
       step: int, where the run goes on; 0 at its beginning, where nothing is to be compared.
+      follow: names of settings that were chosen again because one that is allowed to has changed.
 
     Returns:
       The names that have changed.
@@ -60,22 +77,67 @@ class RunState:
     if unknown:
       raise UserError('pretrain.allow_changes: expected names among {}, found {}'.format(
           ', '.join(sorted(settings)), ', '.join(unknown)))
-    before = dict(_FORMERLY, **self.settings)
+    is_lost = self.problem and not self.settings
+    before = {} if is_lost else dict(_FORMERLY, **self.settings)
     changed = sorted(name for name, value in settings.items() if step and name in before and before[name] != value)
-    refused = [name for name in changed if name not in allowed]
+    refused = [name for name in changed if name not in allowed and name not in follow]
     if refused:
+      asked = sorted(set(refused) | set(changed) & set(allowed))
       raise UserError('{}: expected the settings of the run so far, found {}; set them back, use another output folder '
                       '(OUT=...), or say that it is meant: pretrain.allow_changes={!r}'.format(
                           os.path.dirname(self._path), ', '.join('{} {} (asked: {})'.format(
-                              name, _short(before[name]), _short(settings[name])) for name in refused), changed))
+                              name, _short(before[name]), _short(settings[name])) for name in refused), asked))
     for name in changed:
-      _LOG.warning('from step %s on %s is %s, it was %s: the run is no longer the one that was begun',
-                   '{:,}'.format(step), name, _short(settings[name]), _short(before[name]))
-    self._changes += [{'step': step, 'name': name, 'from': before[name], 'to': settings[name]}
-                      for name in changed]
+      _LOG.warning('from step %s on %s is %s, it was %s: the run is no longer the one that was begun%s',
+                   '{:,}'.format(step), name, _short(settings[name]), _short(before[name]),
+                   '' if name in allowed else ' (chosen again)')
+      self._note(step, name, before[name], settings[name])
     self.settings = settings
     self.save()
     return changed
+
+  def changes_of(self, schedule):
+    """The names in which a schedule differs from the recorded one, sorted."""
+    return sorted(name for name, value in schedule.items()
+                  if name in self.schedule and self.schedule[name] != value)
+
+  def follow(self, schedule, step):
+    """Takes over the schedule of this start; each change is a line of the log and an entry of `changes`.
+
+    Args:
+      schedule: dict like the attribute.
+      step: int, where the run goes on; 0 at its beginning, where nothing is a change.
+    """
+    for name in self.changes_of(schedule) if step else []:
+      _LOG.warning('%s from step %s', describe(name, self.schedule[name], schedule[name]), '{:,}'.format(step))
+      self._note(step, name, self.schedule[name], schedule[name])
+    self.schedule = schedule
+    self.save()
+
+  def begin_from(self, checkpoint, newest_step):
+    """Notes the weights that a new run begins from; says where they have no effect, in a run that is there already.
+
+    Args:
+      checkpoint: prefix, or None.
+      newest_step: int, the step that the run goes on from; None: there is no checkpoint yet.
+    """
+    given = checkpoint and fingerprint(checkpoint)
+    if newest_step is None:
+      self.origin = given or None
+      self.save()
+    elif given and given['sha256'] != (self.origin or {}).get('sha256'):
+      began = 'from {}'.format(self.origin['checkpoint']) if self.origin else 'otherwise'
+      _LOG.warning('--init_checkpoint=%s has no effect: the run in %s began %s and goes on from step %s; use another '
+                   'output folder (OUT=...) to begin from it', checkpoint, os.path.dirname(self._path), began,
+                   '{:,}'.format(newest_step))
+      self._note(newest_step, 'init_checkpoint', self.origin and self.origin['checkpoint'], given['checkpoint'],
+                 effect=False)
+      self.save()
+
+  def _note(self, step, name, before, after, **more):
+    change = dict(more, step=step, name=name, to=after, **{'from': before})
+    if self._changes[-1:] != [change]:  # a start that failed has said it already
+      self._changes.append(change)
 
   def skip_window(self, window):
     """Notes that data is left out. window: dict like those of skipped_windows.
@@ -95,12 +157,31 @@ class RunState:
     """The position from which a run goes on at the checkpoint of `step`. used: int, the position of the checkpoint."""
     return max([used] + [window['to_record'] for window in self.skipped_windows if window['checkpoint_step'] == step])
 
+  def entries(self):
+    """What the file says, a dict for JSON."""
+    return {'settings': self.settings, 'schedule': self.schedule, 'origin': self.origin,
+            'skipped_windows': self.skipped_windows, 'changes': self._changes}
+
   def save(self):
     """Writes the file."""
-    files.write_atomically(self._path, json.dumps(
-        {'settings': self.settings, 'skipped_windows': self.skipped_windows, 'changes': self._changes},
-        indent=1, sort_keys=True) + '\n')
+    small_files.write_json(self._path, self.entries())
+
+
+def fingerprint(checkpoint):
+  """What is kept of the weights that a run begins from: path, and SHA-256 of the index, which has checksums of all."""
+  index = checkpoint + '.index'
+  return {'checkpoint': checkpoint, 'sha256': files.file_sha256(index if os.path.exists(index) else checkpoint)}
+
+
+def describe(name, before, after):
+  """'learning rate 1.375e-5 -> 1e-4', for the log."""
+  return '{} {} -> {}'.format(name.replace('_', ' '), _short(before), _short(after))
 
 
 def _short(value):
-  return value[:12] if isinstance(value, str) else value
+  if isinstance(value, str):
+    return value[:12]
+  if isinstance(value, float) and 0 < abs(value) < 1e-3:
+    digits, exponent = '{:.6e}'.format(value).split('e')
+    return '{}e{}'.format(digits.rstrip('0').rstrip('.'), int(exponent))
+  return value

@@ -6,6 +6,7 @@ import time
 
 import tensorflow as tf
 
+from albert.common.errors import Diverged
 from albert.common.errors import UserError
 from albert.run import checkpoints
 from albert.run import event_files
@@ -23,7 +24,7 @@ class SaverHook(tf.train.CheckpointSaverHook):
   say of a step is then on the disk before the checkpoint of that step.
   """
 
-  def __init__(self, folder, save_steps, steps_per_run, describe, after_save):
+  def __init__(self, folder, save_steps, steps_per_run, describe, after_save, check_writer=lambda: None):
     """Watches a training loop.
 
     Args:
@@ -32,6 +33,7 @@ class SaverHook(tf.train.CheckpointSaverHook):
       steps_per_run: updates that one Session.run makes.
       describe: callable() -> dict, what the manifest is to say of this moment.
       after_save: callable(prefix, step).
+      check_writer: callable() that raises where this process may not write any more.
     """
     super().__init__(folder, save_steps=save_steps)
     self._folder = folder
@@ -39,6 +41,7 @@ class SaverHook(tf.train.CheckpointSaverHook):
     self._run_steps = steps_per_run
     self._describe = describe
     self._saved_callback = after_save
+    self._check_writer = check_writer
     self._finite = None
     self._last_step = None
     self._last_time = None
@@ -52,7 +55,7 @@ class SaverHook(tf.train.CheckpointSaverHook):
   def after_create_session(self, session, coord):
     self._summary_writer.add_graph(tf.get_default_graph())
     self._last_step, self._last_time = int(session.run(self._global_step_tensor)), time.time()
-    if tf.train.latest_checkpoint(self._folder) is None:
+    if checkpoints.pointed_to(self._folder) is None:
       self._save(session, self._last_step)
 
   def after_run(self, run_context, run_values):
@@ -72,12 +75,13 @@ class SaverHook(tf.train.CheckpointSaverHook):
       self._save(session, step)
 
   def _save(self, session, step):
-    started, before = time.time(), tf.train.latest_checkpoint(self._folder)
+    started, before = time.time(), checkpoints.pointed_to(self._folder)
+    self._check_writer()  # before anything is written: the folder may be another run's
     wrong = sorted(name for name, finite in session.run(self._finite).items() if not finite)
     if wrong:
-      raise UserError('expected finite weights at step {:,}, found others in {}; they are not saved, {} stays the '
-                      'newest checkpoint; lower OptimizerOptions.learning_rate and start again'.format(
-                          step, ', '.join(wrong[:3]), before))
+      raise Diverged('expected finite weights at step {:,}, found others in {}; they are not saved, {} stays the '
+                     'newest checkpoint; lower OptimizerOptions.learning_rate and start again'.format(
+                         step, ', '.join(wrong[:3]), before))
     try:
       temporary = checkpoints.temporary_prefix(self._folder, step)
       self._get_saver().save(session, temporary, write_state=False)

@@ -7,13 +7,13 @@ import os
 import numpy as np
 import tensorflow as tf
 
-from albert.dataset import contract
 from albert import input_pipeline
 from albert.run import checkpoints
 from albert.run import event_files
 from albert.run import loading
 from albert.run import names
 from albert.training import micro_batches
+from albert.training import schedule
 from albert.training import training_step
 
 _LOG = logging.getLogger('albert')
@@ -37,8 +37,12 @@ class Evaluator:
     self._stopper = stopper
     self._session = None
 
-  def evaluate(self, checkpoint):
-    """Evaluates a checkpoint, and tells its figures to the log and TensorBoard.
+  def evaluate(self, checkpoint, in_curve=True):
+    """Evaluates a checkpoint, and tells its figures to the log and, if they belong to the run's curve, TensorBoard.
+
+    Args:
+      checkpoint: prefix.
+      in_curve: whether it is the next point of the run's held-out curve.
 
     Returns:
       dict of name to float.
@@ -48,6 +52,13 @@ class Evaluator:
       UserError: it is a checkpoint of another architecture.
     """
     figures, step = self._figures(checkpoint), checkpoints.step_of(checkpoint)
+    if in_curve:
+      self._draw(figures, step)
+    _LOG.info('held-out at step %s: %s', '{:,}'.format(step),
+              '  '.join('{} {:.4f}'.format(name, value) for name, value in figures.items()))
+    return figures
+
+  def _draw(self, figures, step):
     folder = os.path.join(self._plan.where.output_dir, names.HELDOUT_FOLDER)
     writer = tf.summary.FileWriterCache.get(folder)
     # Grouped as the figures of training are: both curves share their charts.
@@ -56,9 +67,6 @@ class Evaluator:
         for name, value in figures.items()]), step)
     writer.flush()
     event_files.sync(folder)
-    _LOG.info('held-out at step %s: %s', '{:,}'.format(step),
-              '  '.join('{} {:.4f}'.format(name, value) for name, value in figures.items()))
-    return figures
 
   def _figures(self, checkpoint):
     """OrderedDict of name to float."""
@@ -81,9 +89,8 @@ class Evaluator:
 
   def _batches(self):
     heldout, options = self._plan.heldout, self._plan.options
-    split = contract.HELDOUT if heldout.shards[contract.HELDOUT] else contract.TRAIN
-    return input_pipeline.heldout_batches(heldout, options.eval_batch_size, split, options.max_eval_steps, self._lost,
-                                          self._task.features)
+    return input_pipeline.heldout_batches(heldout, options.eval_batch_size, schedule.heldout_split(heldout),
+                                          options.max_eval_steps, self._lost, self._task.features)
 
   def _build(self, checkpoint):
     with tf.Graph().as_default() as graph:

@@ -1,14 +1,15 @@
 """Watches the numbers of a run: counts skipped updates, ends the run after too many, finds loss spikes."""
 
-import json
 import logging
 import os
 
 import numpy as np
 import tensorflow as tf
 
+from albert.common.errors import Diverged
 from albert.common.errors import UserError
 from albert.common import files
+from albert.common import json_text
 from albert.training.spikes import SpikeDetector
 from albert.training.spikes import SpikeFound
 
@@ -110,10 +111,10 @@ class GuardHook(tf.train.SessionRunHook):
     where = 'see the log'
     if self._folder:
       where = os.path.join(self._folder, 'bad_step-{}.json'.format(self._step))
-      files.write_atomically(where, json.dumps(self._report(first, values), indent=1) + '\n')
-    raise UserError('expected finite losses and gradients, found {} steps in a row without, the last one step {:,}; '
-                    'its records and norms are in {}; look at the data, lower OptimizerOptions.learning_rate or go on '
-                    'from an older checkpoint'.format(self._guard.in_a_row, self._step, where))
+      files.write_atomically(where, json_text.dumps(self._report(first, values)))
+    raise Diverged('expected finite losses and gradients, found {} steps in a row without, the last one step {:,}; '
+                   'its records and norms are in {}; look at the data, lower OptimizerOptions.learning_rate or go on '
+                   'from an older checkpoint'.format(self._guard.in_a_row, self._step, where))
 
   def _report(self, first, values):
     found = self._records_at(first, self._position.used - first)

@@ -21,17 +21,21 @@ from albert import input_pipeline
 from albert import lamb
 from albert.model.config import AlbertConfig
 from albert import npu_session
+from albert.run import belonging
 from albert.run.best import Best
 from albert.run import checkpoints
 from albert.run import directory
 from albert.run import loading
 from albert.run import names
 from albert.run.run_state import RunState
+from albert.training import schedule
 
 _LOG = logging.getLogger('albert')
 
 # A bare TFRecord file of the original release says nothing of its vocabulary.
 _PUBLISHED_VOCAB_SIZE = 21128
+# The settings that a micro-batch size is chosen for.
+_SOURCES = ('train_batch_size', 'data_set', 'packing')
 
 # Where things are, and what is to be done with them: what a command line says, as against gin.
 # input_file: training data, see input_pipeline.open_dataset. output_dir: folder of the run. eval_input_file: held-out
@@ -50,10 +54,13 @@ Where = collections.namedtuple('Where', [
 # input_options: input_pipeline.InputOptions. session_options: npu_session.SessionOptions. placement:
 # npu_session.Placement. micro_batch_size: sequences that are computed at a time, None off the CPU for the whole batch.
 # cores: cores.Cores. settings: dict, what the weights of a step depend on besides architecture and optimizer; a run
-# keeps it, see RunState. notes: [(level of logging, line for the log)].
+# keeps it, see RunState. chosen_again: names of settings that were chosen anew because what they follow from was
+# changed on purpose. schedule: dict, what a run may change on its way, see RunState. evaluated_on: str that names the
+# evaluation set, None without one. notes: [(level of logging, line for the log)].
 Plan = collections.namedtuple('Plan', [
     'where', 'options', 'task', 'info', 'heldout', 'checkpoint', 'init_checkpoint', 'config', 'optimizer',
-    'input_options', 'session_options', 'placement', 'micro_batch_size', 'cores', 'settings', 'notes'])
+    'input_options', 'session_options', 'placement', 'micro_batch_size', 'cores', 'settings', 'chosen_again',
+    'schedule', 'evaluated_on', 'notes'])
 
 
 def decide(where, options, make_task):
@@ -70,13 +77,14 @@ def decide(where, options, make_task):
   Raises:
     UserError: something that does not fit together.
   """
+  checkpoints.check_path('--output_dir (OUT)', where.output_dir)
   optimizer, input_options = lamb.OptimizerOptions(), input_pipeline.InputOptions()
   session_options = npu_session.SessionOptions()
   info = input_pipeline.open_dataset(where.input_file)
   checking.check_shapes(info, where.max_seq_length, where.max_predictions_per_seq)
   notes = []
   heldout = _heldout(info, where, notes)
-  init_checkpoint = where.init_checkpoint and loading.find(where.init_checkpoint).prefix
+  init_checkpoint = where.init_checkpoint and _init_checkpoint(where, options, notes)
   checkpoint = None if where.do_train else init_checkpoint or _checkpoint_to_evaluate(where.output_dir, make_task)
   config = _model_config(info, checkpoint, where, notes)
   for read in {info, heldout} - {None}:
@@ -84,13 +92,14 @@ def decide(where, options, make_task):
   task = make_task(config, info)
   if where.do_train:
     directory.check(where.output_dir, config, info, options.performance)
-    if init_checkpoint:
-      loading.decide(init_checkpoint, config, info, options)
+  _check_weights(where, options, checkpoint or init_checkpoint, config, info, heldout)
+  notes += schedule.without_effect(where, options, optimizer)
   placement = npu_session.choose(session_options)
   _check_device(where, options, config, session_options, placement)
   plan = Plan(where, options, task, info, heldout, checkpoint, init_checkpoint, config, optimizer, input_options,
-              session_options, placement, None, None, None, notes)
-  recorded = RunState(where.output_dir, fresh=options.performance).settings if where.do_train else {}
+              session_options, placement, None, None, None, (), schedule.of(options, optimizer, heldout, placement),
+              schedule.evaluated_on(options, heldout), notes)
+  recorded = _recorded(plan)
   return _with_cores(_with_micro_batches(plan, recorded), recorded)
 
 
@@ -115,12 +124,46 @@ def _heldout(info, where, notes):
 
 def _checkpoint_to_evaluate(output_dir, make_task):
   best, _ = Best(output_dir, make_task.criterion).read()
-  return best or checkpoints.find(output_dir)
+  return best if best and os.path.exists(best + '.index') else checkpoints.find(output_dir)
+
+
+def _init_checkpoint(where, options, notes):
+  """Prefix of the weights that were given; None where they are gone since a run has begun from them."""
+  try:
+    return loading.find(where.init_checkpoint).prefix
+  except UserError as error:
+    if not _is_begun(where, options):
+      raise
+    notes.append((logging.WARNING, '--init_checkpoint has no effect: the run in {} goes on; {}'.format(
+        where.output_dir, error)))
+    return None
+
+
+def _is_begun(where, options):
+  """Whether there is a run that training goes on with."""
+  return where.do_train and not options.performance and checkpoints.latest(where.output_dir) is not None
+
+
+def _check_weights(where, options, checkpoint, config, info, heldout):
+  """Raises UserError for weights to start from, or to evaluate, that are not finite or belong to something else.
+
+  Args:
+    checkpoint: prefix or None. config: AlbertConfig. info, heldout: contract.DatasetInfo; heldout may be None.
+  """
+  if checkpoint is None or _is_begun(where, options):
+    return
+  if where.do_train:
+    loading.decide(checkpoint, config, info, options)  # rows follow their tokens
+  else:
+    belonging.check_config(checkpoint, config)
+    for dataset in [info] + ([heldout] if heldout else []):
+      belonging.check_vocabulary(checkpoint, dataset)
+  loading.check_finite(checkpoint, where.do_train and options.init_optimizer_slots)
 
 
 def _model_config(info, checkpoint, where, notes):
   """The architecture: of the checkpoint to evaluate if its folder or the run's tells, else what gin binds."""
-  own = checkpoint and (directory.config_beside(checkpoint)
+  own = checkpoint and (directory.config_of(checkpoint)
                         or directory.config_beside(os.path.join(where.output_dir, names.CHECKPOINT)))
   config = AlbertConfig()
   if own and where.architecture_given and directory.differences(own, config):
@@ -155,24 +198,50 @@ def _check_device(where, options, config, session_options, placement):
                     'draws other elements when it is computed again')
 
 
+def _recorded(plan):
+  """The settings of the run so far, a dict; empty where there is none, or a begun one that is asked for otherwise."""
+  if not plan.where.do_train:
+    return {}
+  recorded = RunState(plan.where.output_dir, fresh=plan.options.performance).settings
+  # Before the first step everything may change, and is chosen as for a new run.
+  is_new = not checkpoints.step_of(checkpoints.latest(plan.where.output_dir))
+  return {} if is_new and _differs(plan, recorded, _SOURCES) else recorded
+
+
 def _with_micro_batches(plan, recorded):
   """The plan with micro_batch_size: of the options, or of the run so far; on a CPU else what suits the free memory.
+
+  That of the run so far was chosen for its batch and its data: where these were changed on purpose, it is chosen again.
 
   Raises:
     UserError: it does not divide the batch size.
   """
   if not plan.where.do_train:
     return plan
-  size = plan.options.micro_batch_size or recorded.get('micro_batch_size')
-  batch_size = plan.options.train_batch_size
+  size, batch_size, on_cpu = plan.options.micro_batch_size, plan.options.train_batch_size, plan.placement.kind == 'cpu'
+  before = recorded.get('micro_batch_size')
+  if size is None and before is not None:
+    changed = _differs(plan, recorded, _SOURCES, plan.options.allow_changes)
+    size = None if changed and (on_cpu or batch_size % before) else before
+    plan = plan._replace(chosen_again=plan.chosen_again + (('micro_batch_size',) if size is None else ()))
   if size is not None and (not isinstance(size, int) or size < 1 or batch_size % size):
     raise UserError('pretrain.micro_batch_size: expected a divisor of pretrain.train_batch_size={}, found {!r}'.format(
         batch_size, size))
-  if plan.placement.kind == 'cpu' and size is None:
-    towers = plan.session_options.cpu_towers or recorded.get('cpu_towers')
+  if on_cpu and size is None:
+    towers = plan.session_options.cpu_towers or (None if plan.chosen_again else recorded.get('cpu_towers'))
     size = memory.choose_micro_batch_size(plan.config, batch_size, *_shape(plan), recompute=plan.options.recompute,
                                           towers=towers)
   return plan._replace(micro_batch_size=size)
+
+
+def _differs(plan, recorded, settings, allowed=None):
+  """Whether one of these settings, of those that are allowed to, is other than in the run so far. Arguments: names."""
+  options = plan.options
+  now = {'train_batch_size': options.train_batch_size, 'micro_batch_size': plan.micro_batch_size,
+         'data_set': plan.info.fingerprint(), 'packing': plan.input_options.packing,
+         'cpu_towers': plan.session_options.cpu_towers}
+  return any(name in recorded and recorded[name] != now[name] for name in settings
+             if allowed is None or name in allowed)
 
 
 def _shape(plan):
@@ -192,6 +261,11 @@ def sequences_at_a_time(plan):
 def _with_cores(plan, recorded):
   """The plan with cores and settings. The sums of an evaluation need not be those of the run: it has no `recorded`."""
   options, on_cpu = plan.options, plan.placement.kind == 'cpu'
+  if plan.chosen_again or _differs(plan, recorded, ('train_batch_size', 'micro_batch_size', 'cpu_towers'),
+                                   options.allow_changes):
+    # Towers and threads follow from how many sequences are computed at a time.
+    followers = [name for name in cores.Cores._fields if getattr(plan.session_options, name) is None]
+    plan, recorded = plan._replace(chosen_again=plan.chosen_again + tuple(followers)), {}
   chosen = cores.choose(plan.session_options, sequences_at_a_time(plan), on_cpu, recorded)
   settings = {'train_batch_size': options.train_batch_size, 'micro_batch_size': plan.micro_batch_size,
               'ranks': plan.placement.ranks, 'data_set': plan.info.fingerprint(), 'random_seed': options.random_seed,

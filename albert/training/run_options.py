@@ -11,7 +11,7 @@ from albert.training.progress import WARMUP_STEPS
 _POSITIVE = ('train_batch_size', 'eval_batch_size', 'num_train_steps', 'save_checkpoints_steps', 'keep_checkpoint_max',
              'log_every_steps', 'max_bad_steps')
 _POSITIVE_OR_NONE = ('keep_every_steps', 'max_eval_steps')
-_FLAGS = ('recompute', 'performance', 'init_optimizer_slots')
+_FLAGS = ('recompute', 'performance', 'init_optimizer_slots', 'init_partial')
 
 
 @dataclasses.dataclass(frozen=True)
@@ -33,6 +33,8 @@ class RunOptions:
       characters or pieces; None: such tokens are refused.
     position_init: 'repeat': positions that the weights to start from do not have begin as those that they have, from
       the first on; None: a longer table is refused.
+    init_partial: whether weights to start from will do that lack a part of the encoder, which is then initialised at
+      random, or that were made with another configuration of the same shapes.
     performance: a short run that measures throughput; it starts afresh each time.
     max_bad_steps: skipped updates in a row that end the run, not counting those in which a loss scale falls from its
       start to 1. An update that is not finite is skipped.
@@ -66,6 +68,7 @@ class RunOptions:
   recompute: bool = False
   vocab_init: typing.Optional[str] = None
   position_init: typing.Optional[str] = None
+  init_partial: bool = False
 
   def __post_init__(self):
     for name in _POSITIVE + tuple(name for name in _POSITIVE_OR_NONE if getattr(self, name) is not None):
@@ -74,6 +77,13 @@ class RunOptions:
       checks.flag('pretrain.' + name, getattr(self, name))
     checks.one_of('pretrain.vocab_init', self.vocab_init, remapping.VOCAB_INITS + (None,))
     checks.one_of('pretrain.position_init', self.position_init, remapping.POSITION_INITS + (None,))
+    checks.whole_number('pretrain.random_seed', self.random_seed, least=-2**63, most=2**63 - 1)
+    if self.spike_factor is not None:  # below 1, ordinary losses would be spikes
+      checks.number('pretrain.spike_factor', self.spike_factor, least=1)
+    if not isinstance(self.allow_changes, (list, tuple)) or not all(
+        isinstance(name, str) for name in self.allow_changes):
+      raise UserError("pretrain.allow_changes: expected a list of names such as ['train_batch_size'], found {!r}; "
+                      'correct it'.format(self.allow_changes))
     if self.performance and self.num_train_steps <= WARMUP_STEPS:
       raise UserError('pretrain.num_train_steps: expected at least {} in a performance run, of which {} are warm-up, '
                       'found {}'.format(WARMUP_STEPS + 1, WARMUP_STEPS, self.num_train_steps))

@@ -6,7 +6,9 @@ import os
 
 import tensorflow as tf
 
+from albert.common.errors import Diverged
 from albert.common.errors import UserError
+from albert.common import json_text
 from albert.dataset.data_order import Position
 from albert.dataset.lost_records import LostRecords
 from albert.device import allocator
@@ -21,6 +23,7 @@ from albert.run.run import Run
 from albert.run import run_lock
 from albert.run import train_log
 from albert.training import activity
+from albert.run import run_state
 from albert.training.evaluation import Evaluator
 from albert.training.guard import Guard
 from albert.training import planning
@@ -40,7 +43,8 @@ def carry_out(where, options, make_task):
     None, or stopping.EXIT_CODE if a signal came: the same call goes on.
 
   Raises:
-    UserError: anything that does not fit together, raised before the graph is built where possible.
+    UserError: anything that does not fit together, raised before the graph is built where possible; Diverged if the
+      numbers of the run are not finite.
   """
   with train_log.collected() as log, activity.spoken() as doing:
     return _carry_out(where, options, make_task, log, doing)
@@ -54,15 +58,13 @@ def _carry_out(where, options, make_task, log, doing):
   device = npu_session.start(plan.session_options, plan.placement, plan.cores)
   run = Run(where.output_dir, plan.task, options, device.is_chief, device.steps_per_loop)
   if where.do_train and not options.performance and run.is_finished(evaluates=bool(where.do_eval and plan.heldout)):
-    print('nothing to do: {} was trained to step {:,} of {:,}'.format(
-        where.output_dir, run.newest_step(), options.num_train_steps))
-    _print_summary(run, plan.task, results.read(where.output_dir))
+    _nothing_to_do(plan, run)
     return None
   _LOG.debug('%s', allocator.describe(os.environ))
   planning.check_resources(plan)
   with stopping.Stopper(doing, may_leave_a_step=device.ranks == 1) as stopper, contextlib.ExitStack() as stack:
     if device.is_chief:
-      stack.enter_context(run_lock.hold(where.output_dir))
+      run.lock = stack.enter_context(run_lock.hold(where.output_dir))
       if where.do_train:
         log.open(where.output_dir)
     stack.enter_context(_readable_file_errors(where.output_dir))
@@ -70,9 +72,21 @@ def _carry_out(where, options, make_task, log, doing):
   return stopping.EXIT_CODE if stopper.requested else None
 
 
+def _nothing_to_do(plan, run):
+  """Tells the results of a run that is finished, and what was asked for that comes too late."""
+  step, written = run.newest_step(), results.read(run.folder)
+  for name in run.state.changes_of(plan.schedule):
+    _LOG.warning('%s has no effect: all steps were made',
+                 run_state.describe(name, run.state.schedule[name], plan.schedule[name]))
+  if results.DIVERGED in written:
+    raise run.divergence(step, 'losses', {'total_loss': None})
+  print('nothing to do: {} was trained to step {:,} of {:,}'.format(run.folder, step, plan.options.num_train_steps))
+  _print_summary(run, plan.task, written)
+
+
 def _train(plan, device, run, stopper):
   """Trains, and evaluates if the plan says so."""
-  run.begin(plan.config, plan.info, plan.settings)
+  run.begin(plan.config, plan.info, plan.settings, plan.schedule, plan.init_checkpoint, plan.chosen_again)
   lost = LostRecords(plan.info, run.folder if run.is_chief else None)
   heldout_lost = lost if plan.heldout in (plan.info, None) else LostRecords(plan.heldout)
   order = input_pipeline.training_order(plan.info, plan.input_options, plan.options.random_seed, device.rank,
@@ -95,9 +109,16 @@ def _evaluate(plan, device, run, stopper):
     return
   lost = LostRecords(plan.heldout, run.folder if plan.heldout is plan.info else None)
   with _readable_errors(plan, run, [lost]):
-    figures = Evaluator(plan, device, lost, stopper).evaluate(plan.checkpoint)
-    _print_summary(run, plan.task, results.keep_evaluation(
-        run.folder, heldout=figures, checkpoint=plan.checkpoint, global_step=checkpoints.step_of(plan.checkpoint)))
+    step = checkpoints.step_of(plan.checkpoint)
+    figures = Evaluator(plan, device, lost, stopper).evaluate(plan.checkpoint, in_curve=False)
+    run.lock.check()
+    written = results.keep_evaluation(run.folder, heldout=figures, checkpoint=plan.checkpoint, global_step=step)
+    print('\n'.join(plan.task.summary(step, figures)))
+    _print_paths([('evaluated', plan.checkpoint), ('held-out data', plan.heldout.folder)]
+                 + [('written', path) for path in written])
+    if not json_text.all_finite(figures.values()):
+      raise Diverged('{}: expected finite held-out figures, found NaN or infinity; evaluate another checkpoint'.format(
+          plan.checkpoint))
 
 
 @contextlib.contextmanager
@@ -146,8 +167,14 @@ def _report_training(plan, trainer, step):
   if step < plan.options.num_train_steps:
     _LOG.warning('stopped at step %s of %s; the same command goes on from there', '{:,}'.format(step),
                  '{:,}'.format(plan.options.num_train_steps))
+  # A loss of its last step that is not finite is all that is known of a checkpoint that was not evaluated.
+  loss = {'total_loss': run.figures.get('train', {}).get('total_loss', 0.0)}
+  is_good = json_text.all_finite(loss.values()) or step in run.heldout_history.steps()
   if run.figures:
-    results.update(run.folder, global_step=step, trained_steps=step, **run.figures)
+    results.update(run.folder, without=[results.DIVERGED] if is_good else (), global_step=step, trained_steps=step,
+                   **run.figures)
+  if not is_good:
+    run.diverged(step, 'losses', loss)
   throughput = trainer.progress and trainer.progress.throughput()
   if plan.options.performance and throughput is not None:
     results.write_performance(run.folder, throughput._asdict())
@@ -164,9 +191,14 @@ def _input_wait(fraction):
 
 def _print_summary(run, task, written):
   """Prints the held-out figures and where everything is. written: dict, as in results.json."""
-  if written.get('heldout'):
-    print('\n'.join(task.summary(written['global_step'], written['heldout'])))
-  for title, path in (('checkpoint', run.newest()), ('best checkpoint', run.best.read()[0]),
-                      ('results', os.path.join(run.folder, names.RESULTS_FILE)), ('TensorBoard logs', run.folder)):
+  heldout = written.get('heldout')
+  if heldout and json_text.all_finite(heldout.values()) and set(task.heldout_columns) <= set(heldout):
+    print('\n'.join(task.summary(written.get('global_step', 0), heldout)))
+  _print_paths([('checkpoint', run.newest()), ('best checkpoint', run.best.read()[0]),
+                ('results', os.path.join(run.folder, names.RESULTS_FILE)), ('TensorBoard logs', run.folder)])
+
+
+def _print_paths(titles_and_paths):
+  for title, path in titles_and_paths:
     if path:
       print('{:<17} {}'.format(title + ':', path))

@@ -69,7 +69,7 @@ class Trainer:
     if self.run.is_chief:
       # After the other hooks: a checkpoint is saved when everything else of its step is on the disk.
       saves = saver.SaverHook(self.run.folder, self._options.save_checkpoints_steps, self._device.steps_per_loop,
-                              self._remember, self._saved)
+                              self._remember, self._saved, self.run.lock.check)
       hooks.append(saves)
     # After the saver: when a signal has ended the evaluation of a checkpoint, no step may follow it, or the run would
     # go on from a later checkpoint and never evaluate this one.
@@ -85,7 +85,8 @@ class Trainer:
       loading.resume_from(own, tf.global_variables())
     elif self._plan.init_checkpoint:
       changes = loading.decide(self._plan.init_checkpoint, self._plan.config, self._plan.info, self._options)
-      loading.initialise_from(self._plan.init_checkpoint, self._options.init_optimizer_slots, changes)
+      loading.initialise_from(self._plan.init_checkpoint, self._options.init_optimizer_slots, changes,
+                              self._options.init_partial)
 
   def _progress_hook(self, step, figures, batch, waited):
     ranks, chief = self._device.ranks, self.run.is_chief
@@ -124,6 +125,7 @@ class Trainer:
       self._stopper.activity.saved()
       self._seconds_before = self.run.figures.get('train', {}).get('seconds', 0.0)
       try:
+        self._measure_best_again()
         if self.run.start:
           self._evaluate_if_due(self.run.newest(), self.run.start)
         # Several ranks agree on it: the others may have begun.
@@ -196,9 +198,19 @@ class Trainer:
     if step:
       self._evaluate_if_due(checkpoint, step)
 
+  def _measure_best_again(self):
+    """Evaluates the best checkpoint again where the held-out data is another: else it would be compared with others."""
+    best = self._evaluator and self.run.best.measured_elsewhere(self._plan.evaluated_on)
+    if not best:
+      return
+    try:
+      self.run.measure_best_again(self._evaluator.evaluate(best, in_curve=False), self._plan.evaluated_on)
+    except stopping.Stopped:
+      _LOG.warning('the evaluation of the best checkpoint was left; it is made when the run goes on')
+
   def _evaluate_if_due(self, checkpoint, step):
     """Evaluates a checkpoint that has no line in the history, unless it was only made to stop there."""
-    if self._evaluator and self.run.is_regular(step) and step not in self.run.heldout_history.steps():
+    if self._evaluator and self.run.is_regular(step) and self.run.lacks_evaluation_of(step):
       try:
         self._evaluate(checkpoint, step)
       except stopping.Stopped:
@@ -206,4 +218,5 @@ class Trainer:
 
   def _evaluate(self, checkpoint, step):
     self._stopper.activity.begin('evaluating the checkpoint of step {:,}'.format(step))
-    self.run.keep(checkpoint, step, self._evaluator.evaluate(checkpoint))
+    figures = self._evaluator.evaluate(checkpoint, in_curve=step not in self.run.heldout_history.steps())
+    self.run.keep(checkpoint, step, figures, self._plan.evaluated_on)

@@ -6,6 +6,8 @@ import sys
 
 import pytest
 
+from albert.common import cli
+from albert.common import errors
 from albert.common.files import ROOT
 
 # Says much, then something to its log, and writes a file last: its work.
@@ -82,3 +84,13 @@ def test_help_is_no_failure_read_or_unread(program, word):
 def test_a_mistake_in_a_flag_is_one_line(program):
   code, done, said = program(subprocess.DEVNULL, words=['--no_such_flag=3'])
   assert (code, done) == (1, False) and said.startswith('error: ') and said.count('\n') == 1
+
+
+@pytest.mark.parametrize('error,code', [(errors.UserError, 1), (errors.Diverged, 76)])
+def test_the_exit_code_is_that_of_the_error(error, code, capsys):
+  def main(argv):
+    raise error('expected a, found b\n  In call to configurable')
+  with pytest.raises(SystemExit) as caught:
+    cli._guarded(main)(['program'])
+  assert caught.value.code == code
+  assert capsys.readouterr().err == 'error: expected a, found b\n'

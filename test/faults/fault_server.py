@@ -96,7 +96,7 @@ class Points:
 
 
 def run(job):
-  """The child process: trains and exits; 1 after a UserError, 3 after what should not happen."""
+  """The child process: trains and exits; with that of a UserError after one, 3 after what should not happen."""
   log = os.open(job['out'] + '.log', os.O_WRONLY | os.O_CREAT | os.O_APPEND)
   os.dup2(log, 1)
   os.dup2(log, 2)
@@ -113,7 +113,7 @@ def run(job):
     points.write()
   except UserError as error:
     print('error: ' + str(error).split('\n')[0], file=sys.stderr)
-    code = 1
+    code = error.exit_code
   except BaseException:
     traceback.print_exc()
   finally:

@@ -10,7 +10,7 @@ import tensorflow as tf
 
 import fault_client
 import fault_runs
-from albert.common.errors import UserError
+from albert.common import errors
 from albert.dataset import contract
 from albert.dataset import data_order
 from albert.run import checkpoints
@@ -82,7 +82,7 @@ def test_after_too_many_in_a_row_the_run_stops_and_leaves_what_to_look_at(tmp_pa
   hook = _hook(tmp_path)
   for finite in (False, False, True, False, False):
     _after(hook, finite)
-  with pytest.raises(UserError, match='found 3 steps in a row without, the last one step 6.*bad_step-6.json'):
+  with pytest.raises(errors.Diverged, match='found 3 steps in a row without, the last one step 6.*bad_step-6.json'):
     _after(hook, False)
   report = json.loads((tmp_path / 'bad_step-6.json').read_text())
   assert report == {
@@ -98,7 +98,7 @@ def test_a_run_that_was_killed_between_them_stops_at_the_same_step(fault_server,
   killed = fault_server.run(fault_data, tmp_path / 'out', binding, do_eval=False, faults=[('kill_after_step', 9)])
   assert killed.code == -9
   answer = fault_server.run(fault_data, tmp_path / 'out', binding, do_eval=False)
-  assert answer.code == 1 and fault_client.start_of(answer) == 8
+  assert answer.code == errors.DIVERGED_EXIT_CODE and fault_client.start_of(answer) == 8
   assert 'found 2 steps in a row without, the last one step 9' in answer.log
   report = json.loads(fault_runs.read(tmp_path / 'out', 'bad_step-9.json'))
   assert report['step'] == 9 and 'nan' in report['gradient_norms'].values()
@@ -111,7 +111,7 @@ def test_a_run_that_was_killed_between_them_stops_at_the_same_step(fault_server,
 @pytest.mark.fault('weight not finite')
 def test_a_weight_that_is_not_finite_is_never_saved(fault_server, fault_data, uninterrupted, tmp_path, lost):
   answer = fault_server.run(fault_data, tmp_path / 'out', faults=[('bad_weight_before_saving', 8)])
-  assert answer.code == 1 and 'expected finite weights at step 8' in answer.log
+  assert answer.code == errors.DIVERGED_EXIT_CODE and 'expected finite weights at step 8' in answer.log
   assert checkpoints.steps_in(str(tmp_path / 'out')) == [0, 4]
   assert fault_server.run(fault_data, tmp_path / 'out').code == 0
   assert fault_runs.different(uninterrupted[0], fault_runs.snapshot(tmp_path / 'out')) == []

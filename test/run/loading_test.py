@@ -257,3 +257,62 @@ def test_a_bert_is_named(tmp_path):
   prefix = _save(str(tmp_path / 'model.ckpt'), ['bert/encoder/layer_0/output/dense/bias'])
   with pytest.raises(UserError, match='found BERT: layers do not share weights; another model; no variable of its'):
     loading.initialise_from(prefix, with_optimizer_slots=False)
+
+
+ENCODER, HEADS = ['bert/a', 'bert/b', 'bert/pooler/c'], ['cls/d', 'cls/e']
+
+
+def _initialise(prefix, is_partial=False, with_slots=False):
+  for name in ENCODER + HEADS:
+    variable = tf.get_variable(name, [2])
+    if with_slots:
+      tf.get_variable(name + '/adam_m', [2], trainable=False, initializer=tf.zeros_initializer())
+  del variable
+  loading.initialise_from(prefix, with_slots, is_partial=is_partial)
+  with tf.Session() as session:
+    session.run(tf.global_variables_initializer())
+    return {v.op.name: session.run(v).tolist() for v in tf.trainable_variables()}
+
+
+@pytest.mark.parametrize('names,said', [
+    (['x/' + name for name in ENCODER] + HEADS, 'found 2 of 5 variables of this model: bert/a, bert/b, bert/pooler/c'),
+    (ENCODER[:2] + HEADS, 'found 4 of 5 variables of this model: bert/pooler/c missing'),
+    (ENCODER[1:] + HEADS, 'bert/a missing')])
+def test_an_encoder_that_is_not_all_there_is_an_error_unless_it_is_meant(tmp_path, caplog, names, said):
+  prefix = _save(str(tmp_path / 'model.ckpt'), names)
+  with pytest.raises(UserError, match=said + '.*pretrain.init_partial=True'):
+    _initialise(prefix)
+  tf.reset_default_graph()
+  values = _initialise(prefix, is_partial=True)
+  assert [name for name, value in values.items() if value == [1.0, 1.0]] == [
+      name for name in ENCODER + HEADS if name in names]
+  warned = [record for record in caplog.records if record.levelno == logging.WARNING]
+  assert 'initialised at random' in warned[-1].getMessage()
+
+
+def test_heads_that_are_not_there_are_a_warning(tmp_path, caplog):
+  _initialise(_save(str(tmp_path / 'model.ckpt'), ENCODER))
+  assert [record.getMessage() for record in caplog.records if record.levelno == logging.WARNING] == [
+      'not in the checkpoint, initialised at random: cls/d, cls/e']
+
+
+@pytest.mark.parametrize('slots,said', [([], 'lacks 5 optimizer slots'), (['bert/a/adam_m'], 'lacks 4 optimizer slots'),
+                                        ([name + '/adam_m' for name in ENCODER + HEADS], None)])
+def test_slots_that_were_asked_for_and_are_not_there_are_told(tmp_path, caplog, slots, said):
+  _initialise(_save(str(tmp_path / 'model.ckpt'), ENCODER + HEADS + slots), with_slots=True)
+  assert ('init_optimizer_slots=True' in caplog.text) == bool(said)
+  assert not said or said in caplog.text and 'begin at zero' in caplog.text
+
+
+@pytest.mark.parametrize('value', [np.nan, np.inf, -np.inf])
+def test_weights_that_are_not_finite_are_named(tmp_path, value):
+  with tf.Graph().as_default(), tf.Session() as session:
+    for name, number in (('bert/a', 1.0), ('bert/b', value), ('bert/a/adam_m', value), ('beta1_power', value)):
+      tf.get_variable(name, initializer=np.array([2.0, number], np.float32))
+    tf.get_variable('global_step', initializer=np.int64(3))
+    session.run(tf.global_variables_initializer())
+    prefix = tf.train.Saver().save(session, str(tmp_path / 'model.ckpt'))
+  with pytest.raises(UserError, match='found NaN or infinity in 1 of 5 variables: bert/b;'):
+    loading.check_finite(prefix)
+  with pytest.raises(UserError, match='in 3 of 5 variables'):
+    loading.check_finite(prefix, with_optimizer_slots=True)

@@ -290,3 +290,117 @@ def test_a_pointer_out_of_a_folder_without_checkpoints_is_removed(tmp_path):
   (tmp_path / 'out' / 'checkpoint').write_text('model_checkpoint_path: "../elsewhere/model.ckpt-3"\n')
   assert checkpoints.recover(str(tmp_path / 'out')) is None
   assert os.listdir(str(tmp_path / 'out')) == []
+
+
+POINTERS = {
+    'empty': b'', 'garbage': b'\x80\xff\0', 'no path': b'model_checkpoint_path: ""\n', 'other words': b'hello {\n',
+    'another machine': b'model_checkpoint_path: "/elsewhere/run/model.ckpt-8"\n',
+    'another machine, other step': b'model_checkpoint_path: "/elsewhere/run/model.ckpt-99"\n',
+    'an older one': b'model_checkpoint_path: "model.ckpt-4"\n', 'gone': None}
+
+
+@pytest.mark.parametrize('pointer', sorted(POINTERS))
+@pytest.mark.fault('damaged small file')
+def test_the_manifests_are_the_truth_and_tensorflows_file_is_put_right(folder, pointer):
+  (folder / 'checkpoint').unlink()
+  if POINTERS[pointer] is not None:
+    (folder / 'checkpoint').write_bytes(POINTERS[pointer])
+  newest = str(folder / 'model.ckpt-8')
+  assert checkpoints.find(str(folder)) == newest
+  assert checkpoints.latest(str(folder)) == (str(folder / 'model.ckpt-4') if pointer == 'an older one' else newest)
+  assert checkpoints.recover(str(folder)) == newest
+  assert (folder / 'checkpoint').read_text() == (
+      'model_checkpoint_path: "model.ckpt-8"\nall_model_checkpoint_paths: "model.ckpt-4"\n'
+      'all_model_checkpoint_paths: "model.ckpt-8"\n')
+
+
+def test_a_pointer_to_the_folder_that_this_one_was_copied_from_does_not_lead_there(folder, tmp_path_factory):
+  original = tmp_path_factory.mktemp('original')
+  save(original, 99)
+  tf.train.update_checkpoint_state(str(folder), str(original / 'model.ckpt-99'))
+  assert checkpoints.latest(str(folder)) == str(folder / 'model.ckpt-8')
+  assert checkpoints.recover(str(folder)) == str(folder / 'model.ckpt-8')
+
+
+@pytest.mark.parametrize('pointer', ['empty', 'garbage', 'another machine'])
+def test_where_there_is_no_checkpoint_a_damaged_pointer_is_none(tmp_path, pointer):
+  (tmp_path / 'checkpoint').write_bytes(POINTERS[pointer])
+  assert checkpoints.latest(str(tmp_path)) is None and checkpoints.recover(str(tmp_path)) is None
+  assert _names(tmp_path) == []  # tf.estimator would go by it
+
+
+def test_a_manifest_of_another_checkpoint_under_this_name_is_damage(folder):
+  content = (folder / ('model.ckpt-4' + checkpoints.MANIFEST)).read_bytes()
+  (folder / ('model.ckpt-8' + checkpoints.MANIFEST)).write_bytes(content)
+  assert checkpoints.problem_with(str(folder / 'model.ckpt-8')) == 'its manifest is damaged'
+
+
+@pytest.mark.parametrize('change', [dict(files={'../victim': {'bytes': 1, 'sha256': 'a' * 64}}), dict(files=[]),
+                                    dict(guard={'record': 'x'})])
+def test_a_forged_manifest_with_a_right_checksum_is_damage(folder, change):
+  path = folder / ('model.ckpt-8' + checkpoints.MANIFEST)
+  said = dict(checkpoints.read_manifest(str(folder / 'model.ckpt-8')), **change)
+  path.write_text(json.dumps(dict(said, sha256=checkpoints._checksum(said))))
+  assert checkpoints.recover(str(folder)) == str(folder / 'model.ckpt-4')
+
+
+def test_a_manifest_of_an_earlier_version_is_good(folder):
+  """With NaN, and without what was added since."""
+  path = folder / ('model.ckpt-8' + checkpoints.MANIFEST)
+  said = {'step': 8, 'files': checkpoints.read_manifest(str(folder / 'model.ckpt-8'))['files'], 'train': {
+      'train': {'total_loss': float('nan')}}, 'guard': {'record': 32}}
+  path.write_text(json.dumps(dict(said, sha256=checkpoints._checksum(said))))
+  assert checkpoints.newest_good(str(folder)) == str(folder / 'model.ckpt-8')
+
+
+def test_figures_that_are_not_finite_are_never_the_best(with_best):
+  best = Best(str(with_best), CRITERION)
+  for figures in (dict(masked_lm_loss=float('nan')), dict(masked_lm_loss=-float('inf')),
+                  dict(masked_lm_loss=1.0, other=float('nan'))):
+    assert not best.keep_if_best(str(with_best / 'model.ckpt-4'), 4, figures)
+  assert best.read()[1]['global_step'] == 8
+  best._forget('a test')
+  assert not best.keep_if_best(str(with_best / 'model.ckpt-4'), 4, dict(masked_lm_loss=float('nan')))
+  assert best.read() == (None, None)
+
+
+@pytest.mark.parametrize('content', ['{"checkpoint": "model.ckpt-8", "global_step": 8, "masked_lm_loss": NaN}',
+                                     '{"checkpoint": "../model.ckpt-8", "global_step": 8, "masked_lm_loss": 1.0}',
+                                     '[]', '{"checkpoint": 3, "global_step": 8, "masked_lm_loss": 1.0}'])
+@pytest.mark.fault('damaged best')
+def test_a_best_that_cannot_be_compared_is_no_best(with_best, content):
+  (with_best / 'best' / 'best.json').write_text(content)
+  best = Best(str(with_best), CRITERION)
+  best.mend()
+  assert best.read() == (None, None)
+  assert best.keep_if_best(str(with_best / 'model.ckpt-4'), 4, dict(masked_lm_loss=5.0))
+
+
+def test_best_can_be_handed_on(folder):
+  """It holds what its checkpoint is of no use without, also in a run from before it did."""
+  for name, text in (('albert_config.json', '{}'), ('vocab.txt', 'a\n')):
+    (folder / name).write_text(text)
+  best = Best(str(folder), CRITERION)
+  best.keep_if_best(str(folder / 'model.ckpt-8'), 8, FIGURES)
+  complete = sorted(_files_of(8) + ['best.json', 'albert_config.json', 'vocab.txt'])
+  assert _names(folder / 'best') == complete
+  (folder / 'best' / 'vocab.txt').unlink()
+  best.mend()
+  assert _names(folder / 'best') == complete and (folder / 'best' / 'vocab.txt').read_text() == 'a\n'
+
+
+def test_the_best_knows_on_which_data_it_was_measured(folder):
+  best = Best(str(folder), CRITERION)
+  best.keep_if_best(str(folder / 'model.ckpt-4'), 4, dict(masked_lm_loss=3.0), 'first')
+  assert best.measured_elsewhere('first') is None
+  assert best.measured_elsewhere('second') == str(folder / 'best' / 'model.ckpt-4')
+  best.measure_again(dict(masked_lm_loss=9.0), 'second')
+  assert best.measured_elsewhere('second') is None and best.read()[1]['masked_lm_loss'] == 9.0
+  assert best.keep_if_best(str(folder / 'model.ckpt-8'), 8, dict(masked_lm_loss=8.0), 'second')
+  best.measure_again(dict(masked_lm_loss=float('nan')), 'third')
+  assert best.read() == (None, None)
+
+
+def test_a_best_of_an_earlier_version_is_compared(with_best):
+  best = Best(str(with_best), CRITERION)
+  assert 'evaluated_on' not in best.read()[1] and best.measured_elsewhere('any') is None

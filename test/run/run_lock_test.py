@@ -115,3 +115,75 @@ def test_a_folder_that_cannot_be_made_is_one_line(tmp_path):
   with pytest.raises(UserError, match='expected an output folder that can be written'):
     with run_lock.hold(str(tmp_path / 'file' / 'out')):
       pass
+
+
+@pytest.fixture
+def quick(monkeypatch):
+  """Watching a lock from the future takes no time; what happens meanwhile is what `acts` holds."""
+  acts = []
+  monkeypatch.setattr(run_lock.time, 'sleep', lambda seconds: [act() for act in acts])
+  return acts
+
+
+@pytest.mark.fault('lock of a dead run')
+def test_a_lock_from_the_future_that_nobody_touches_is_taken_over(tmp_path, caplog, quick):
+  _leave(tmp_path, 'another', 7, -86400)
+  with run_lock.hold(str(tmp_path)) as lock:
+    lock.check()
+  assert 'from the future by 86' in caplog.text and 'process 7 on another, which is gone' in caplog.text
+
+
+@pytest.mark.fault('two runs on one folder')
+def test_a_lock_from_the_future_whose_holder_lives_is_refused(tmp_path, quick):
+  """The clock was set back between its touches: the next one says so."""
+  _leave(tmp_path, 'another', 7, -86400)
+  quick.append(lambda: os.utime(str(tmp_path / names.LOCK_FILE)))
+  with pytest.raises(UserError, match='process 7 on another does, seen 0 s ago'):
+    with run_lock.hold(str(tmp_path)):
+      pass
+
+
+def _replace(path):
+  text = path.read_text()
+  path.unlink()
+  path.write_text(text)
+
+
+LOST = {'removed': (lambda path: path.unlink(), 'found that it was removed'),
+        'replaced': (_replace, 'found another file of this name'),
+        'taken over': (lambda path: path.write_text(json.dumps({'host': 'another', 'pid': 7, 'token': 'x'})),
+                       'found that process 7 on another has taken over'),
+        'emptied': (lambda path: path.write_text(''), 'has taken over'),
+        'garbage': (lambda path: path.write_text('[]'), 'has taken over')}
+
+
+@pytest.mark.parametrize('how', sorted(LOST))
+@pytest.mark.fault('two runs on one folder')
+def test_a_holder_that_has_lost_its_lock_stops_and_leaves_that_of_the_other_alone(tmp_path, how):
+  act, said = LOST[how]
+  path = tmp_path / names.LOCK_FILE
+  with run_lock.hold(str(tmp_path)) as lock:
+    lock.check()
+    act(path)
+    if path.exists():
+      os.utime(str(path), (0, 0))
+    before = path.exists() and path.read_text()
+    with pytest.raises(UserError, match=said):
+      lock.check()
+    lock.touch()
+    assert not path.exists() or path.stat().st_mtime == 0
+  assert (path.exists() and path.read_text()) == before
+
+
+@pytest.mark.parametrize('content', ['', '[]', '{"host": 3}', '{"host": "another", "pid": "x"}', '\udcff', '[' * 10**5])
+@pytest.mark.fault('damaged small file')
+def test_a_lock_file_that_says_nothing_is_nobodys(tmp_path, content):
+  (tmp_path / names.LOCK_FILE).write_bytes(content.encode('utf-8', errors='surrogateescape'))
+  with run_lock.hold(str(tmp_path)) as lock:
+    lock.check()
+
+
+def test_looking_at_the_clock_of_the_folder_leaves_nothing(tmp_path):
+  _leave(tmp_path, 'another', 7, run_lock.STALE_SECONDS + 60)
+  with run_lock.hold(str(tmp_path)):
+    assert os.listdir(str(tmp_path)) == [names.LOCK_FILE]

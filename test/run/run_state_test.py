@@ -1,10 +1,13 @@
 """What a run was started with is kept: a change is refused by name, or made because it was said."""
 
 import json
+import os
+import re
 
 import pytest
 
 from albert.common.errors import UserError
+from albert.run import checkpoints
 from albert.run import names
 from albert.run import run_state
 
@@ -58,10 +61,103 @@ def test_before_the_first_checkpoint_nothing_is_refused(begun):
   assert run_state.RunState(str(begun)).agree(dict(SETTINGS, random_seed=2), (), 0) == []
 
 
-def test_a_file_that_cannot_be_read_is_told(begun):
+DAMAGED = ['', '{"settings"', '[]', '{"settings": [], "skipped_windows": [], "changes": []}', '[' * 100000,
+           '{"settings": {}, "skipped_windows": [{"to_record": "4"}], "changes": []}', '\ud800', 'NaN']
+
+
+@pytest.mark.parametrize('content', DAMAGED)
+@pytest.mark.fault('damaged small file')
+def test_a_damaged_file_is_written_again_as_the_newest_checkpoint_has_it(begun, content):
+  state = run_state.RunState(str(begun))
+  temporary = checkpoints.temporary_prefix(str(begun), 4)
+  with open(temporary + '.index', 'w'):
+    checkpoints.commit(str(begun), temporary, 4, {'run_state': state.entries()})
+  (begun / names.STATE_FILE).write_bytes(content.encode('utf-8', errors='surrogatepass'))
+  found = run_state.RunState(str(begun))
+  assert found.entries() == state.entries()
+  assert names.STATE_FILE in found.problem and 'as the checkpoint of step 4 has it' in found.problem
+  assert '\n' not in found.problem
+
+
+@pytest.mark.fault('damaged small file')
+def test_a_damaged_file_that_nothing_has_a_copy_of_does_not_stop_the_run(begun):
   (begun / names.STATE_FILE).write_text('{"settings"')
-  with pytest.raises(UserError, match='run_state.json'):
-    run_state.RunState(str(begun))
+  state = run_state.RunState(str(begun))
+  assert state.settings == {} and 'those of this start are taken' in state.problem
+  assert state.agree(SETTINGS, (), 4) == []
+  assert run_state.RunState(str(begun)).settings == SETTINGS
+
+
+def test_a_pipe_in_its_place_is_not_waited_for(begun):
+  os.remove(str(begun / names.STATE_FILE))
+  os.mkfifo(str(begun / names.STATE_FILE))
+  assert 'no regular file' in run_state.RunState(str(begun)).problem
+
+
+SCHEDULE = {'optimizer': 'lamb', 'learning_rate': 1.375e-5, 'num_warmup_steps': 3125, 'num_train_steps': 125000,
+            'max_eval_steps': None, 'evaluation_set': 'a' * 64}
+
+
+@pytest.mark.parametrize('name,value,said', [
+    ('optimizer', 'adamw', 'optimizer lamb -> adamw from step 40'),
+    ('learning_rate', 1e-4, 'learning rate 1.375e-5 -> 1e-4 from step 40'),
+    ('num_warmup_steps', 10, 'num warmup steps 3125 -> 10 from step 40'),
+    ('num_train_steps', 100, 'num train steps 125000 -> 100 from step 40'),
+    ('max_eval_steps', 3, 'max eval steps None -> 3 from step 40'),
+    ('evaluation_set', 'b' * 64, 'evaluation set aaaaaaaaaaaa -> bbbbbbbbbbbb from step 40')])
+def test_a_change_of_the_schedule_is_one_line_and_kept(begun, caplog, name, value, said):
+  run_state.RunState(str(begun)).follow(SCHEDULE, 0)
+  state = run_state.RunState(str(begun))
+  state.follow(dict(SCHEDULE, **{name: value}), 40)
+  assert [record.getMessage() for record in caplog.records] == [said]
+  kept = json.loads((begun / names.STATE_FILE).read_text())
+  assert kept['changes'] == [{'step': 40, 'name': name, 'from': SCHEDULE[name], 'to': value}]
+  run_state.RunState(str(begun)).follow(dict(SCHEDULE, **{name: value}), 41)
+  assert len(caplog.records) == 1
+
+
+def test_the_schedule_of_a_run_from_before_it_was_recorded_is_taken_as_it_is(begun, caplog):
+  state = json.loads((begun / names.STATE_FILE).read_text())
+  (begun / names.STATE_FILE).write_text(json.dumps({name: state[name] for name in (
+      'settings', 'skipped_windows', 'changes')}))
+  found = run_state.RunState(str(begun))
+  assert found.problem is None and found.settings == SETTINGS
+  found.follow(SCHEDULE, 40)
+  assert not caplog.records and run_state.RunState(str(begun)).schedule == SCHEDULE
+
+
+def _weights(folder, name, content):
+  (folder / (name + '.index')).write_text(content)
+  return str(folder / name)
+
+
+@pytest.mark.parametrize('began,given,said', [
+    ('a', 'a', None), ('a', 'copy of a', None), ('a', None, None), (None, None, None),
+    ('a', 'b', 'init_checkpoint=.*b has no effect: the run in .* began from .*a and goes on from step 40'),
+    (None, 'a', 'init_checkpoint=.*a has no effect: the run in .* began otherwise and goes on from step 40')])
+def test_weights_to_begin_from_are_told_where_the_run_is_there_already(begun, caplog, began, given, said):
+  contents = {'a': 'a', 'copy of a': 'a', 'b': 'b'}
+  prefixes = {name: _weights(begun, name, content) for name, content in contents.items()}
+  run_state.RunState(str(begun)).begin_from(prefixes.get(began), None)
+  for _ in range(2):
+    run_state.RunState(str(begun)).begin_from(prefixes.get(given), 40)
+  changes = json.loads((begun / names.STATE_FILE).read_text())['changes']
+  if said:
+    assert re.search(said, caplog.text)
+    assert changes == [{'step': 40, 'name': 'init_checkpoint', 'from': prefixes.get(began), 'to': prefixes[given],
+                        'effect': False}]
+  else:
+    assert not caplog.records and not changes
+
+
+def test_what_was_chosen_again_is_no_refusal_and_said(begun, caplog):
+  changed = dict(SETTINGS, train_batch_size=6, micro_batch_size=3, cpu_towers=1)
+  with pytest.raises(UserError, match='cpu_towers 2 .asked: 1., micro_batch_size 2 .asked: 3.; .*'
+                                      r"\['cpu_towers', 'micro_batch_size', 'train_batch_size'\]"):
+    run_state.RunState(str(begun)).agree(changed, ('train_batch_size',), 4)
+  run_state.RunState(str(begun)).agree(changed, ('train_batch_size',), 4, ('micro_batch_size', 'cpu_towers'))
+  assert 'micro_batch_size is 3, it was 2' in caplog.text and '(chosen again)' in caplog.text
+  assert run_state.RunState(str(begun)).settings == changed
 
 
 def test_windows_that_are_left_out_are_kept(begun):

@@ -2,15 +2,22 @@
 
 import logging
 import os
+import shutil
 
 import gin
+import numpy as np
 import pytest
+import tensorflow as tf
 
 import synthetic_data
+from albert.common import files
 from albert.common.errors import UserError
+from albert.dataset import contract
 from albert.device import session_options
 from albert.model.config import AlbertConfig
 from albert import npu_session
+from albert.run import checkpoints
+from albert.run import run_state
 from albert.tasks.pretraining import Pretraining
 from albert.training import planning
 from albert.training.run_options import RunOptions
@@ -71,3 +78,174 @@ def test_nothing_that_gin_bound_can_be_changed_afterwards(info, tmp_path, name):
   for attribute in vars(options):
     with pytest.raises(AttributeError):
       setattr(options, attribute, None)
+
+
+def _decide(info, tmp_path, options=None, out='out', **where):
+  return planning.decide(planning.Where(info.folder, str(tmp_path / out), **where),
+                         options or RunOptions(train_batch_size=4, eval_batch_size=2), Pretraining)
+
+
+def _begun(tmp_path, plan, step=4):
+  """A run with a checkpoint of a step that was planned so."""
+  state = run_state.RunState(plan.where.output_dir)
+  os.makedirs(plan.where.output_dir, exist_ok=True)
+  state.agree(plan.settings, (), 0)
+  temporary = checkpoints.temporary_prefix(plan.where.output_dir, step)
+  with open(temporary + '.index', 'w'):
+    checkpoints.commit(plan.where.output_dir, temporary, step, {})
+  return state
+
+
+@pytest.mark.parametrize('batch_size,allowed,micro_batch_size', [
+    (6, ('train_batch_size',), 6), (8, ('train_batch_size',), 8), (4, (), 2), (4, ('train_batch_size',), 2)])
+def test_what_was_chosen_for_another_batch_is_chosen_again(info, tmp_path, monkeypatch, batch_size, allowed,
+                                                           micro_batch_size):
+  monkeypatch.setattr(planning.memory, 'choose_micro_batch_size', lambda config, size, *unused, **also: size)
+  plan = _decide(info, tmp_path, RunOptions(train_batch_size=4, micro_batch_size=2))
+  _begun(tmp_path, plan)
+  plan = _decide(info, tmp_path, RunOptions(train_batch_size=batch_size, allow_changes=allowed))
+  assert plan.micro_batch_size == micro_batch_size and plan.micro_batch_size % plan.cores.cpu_towers == 0
+  assert ('micro_batch_size' in plan.chosen_again) == (batch_size != 4)
+  run_state.RunState(str(tmp_path / 'out')).agree(plan.settings, allowed, 4, plan.chosen_again)
+
+
+@pytest.mark.parametrize('name', ['data_set', 'packing'])
+def test_other_data_or_packing_is_a_reason_to_choose_again(info, tmp_path, monkeypatch, name):
+  monkeypatch.setattr(planning.memory, 'choose_micro_batch_size', lambda config, size, *unused, **also: size)
+  plan = _decide(info, tmp_path, RunOptions(train_batch_size=4, micro_batch_size=2))
+  state = _begun(tmp_path, plan)
+  state.agree(dict(plan.settings, **{name: 'another'}), (name,), 4)
+  assert _decide(info, tmp_path, RunOptions(train_batch_size=4)).micro_batch_size == 2  # refused by name later
+  plan = _decide(info, tmp_path, RunOptions(train_batch_size=4, allow_changes=[name]))
+  assert plan.micro_batch_size == 4 and 'micro_batch_size' in plan.chosen_again
+
+
+def test_towers_follow_a_micro_batch_size_that_was_changed_on_purpose(info, tmp_path, monkeypatch):
+  monkeypatch.setattr(planning.cores, 'available', lambda: 4)
+  plan = _decide(info, tmp_path, RunOptions(train_batch_size=8, micro_batch_size=4))
+  assert plan.cores.cpu_towers == 4
+  _begun(tmp_path, plan)
+  options = RunOptions(train_batch_size=8, micro_batch_size=2, allow_changes=['micro_batch_size'])
+  plan = _decide(info, tmp_path, options)
+  assert plan.cores.cpu_towers == 2
+  run_state.RunState(str(tmp_path / 'out')).agree(plan.settings, options.allow_changes, 4, plan.chosen_again)
+
+
+@pytest.mark.parametrize('steps,warm_up,said', [
+    (100, 3125, 'the warm-up of 3,125 steps is longer than the run of 100: the rate only reaches 0.032'),
+    (10, 10, 'longer'), (100, 99, None), (100, 0, None)])
+def test_a_warm_up_that_is_longer_than_the_run(info, tmp_path, steps, warm_up, said):
+  gin.parse_config('OptimizerOptions.num_warmup_steps = {}'.format(warm_up))
+  for is_performance in (False, True):
+    plan = _decide(info, tmp_path, RunOptions(num_train_steps=steps, performance=is_performance))
+    notes = [text for _, text in plan.notes if 'warm-up' in text]
+    assert bool(notes) == bool(said and not is_performance)
+    assert not notes or said in notes[0]
+
+
+@pytest.mark.parametrize('options,where,said', [
+    (dict(init_optimizer_slots=True), {}, 'pretrain.init_optimizer_slots=True has no effect'),
+    (dict(init_partial=True), {}, 'pretrain.init_partial=True has no effect'),
+    ({}, dict(do_eval=False, eval_input_file='data'), '--eval_input_file has no effect')])
+def test_what_was_given_without_effect_is_said(info, tmp_path, options, where, said):
+  where = {name: info.folder if value == 'data' else value for name, value in where.items()}
+  plan = _decide(info, tmp_path, RunOptions(**options), **where)
+  assert [text for _, text in plan.notes if said in text]
+
+
+@pytest.mark.parametrize('value', ['x', -1, 0.5, True, float('nan')])
+def test_a_spike_factor_that_is_none_is_refused(value):
+  with pytest.raises(UserError, match='pretrain.spike_factor: expected a number of at least 1, found'):
+    RunOptions(spike_factor=value)
+
+
+@pytest.mark.parametrize('value', ['train_batch_size', None, [3]])
+def test_changes_are_allowed_as_a_list_of_names(value):
+  with pytest.raises(UserError, match='pretrain.allow_changes: expected a list of names'):
+    RunOptions(allow_changes=value)
+
+
+@pytest.mark.parametrize('name', ['run[1]', 'run*', 'run?', 'a\\b'])
+def test_paths_that_tensorflow_takes_for_a_pattern_are_refused(info, tmp_path, name):
+  with pytest.raises(UserError, match='--output_dir .OUT.: expected a path without'):
+    _decide(info, tmp_path, out=name)
+  (tmp_path / name).mkdir()
+  (tmp_path / name / 'model.ckpt-3.index').write_text('')
+  for path in (tmp_path / name, tmp_path / name / 'model.ckpt-3'):
+    with pytest.raises(UserError, match='checkpoint: expected a path without'):
+      _decide(info, tmp_path, init_checkpoint=str(path))
+  assert not (tmp_path / 'out').exists()
+
+
+@pytest.mark.parametrize('name', ['data[1]', 'data (1)', 'data{a,b}'])
+def test_record_files_are_taken_by_their_name_before_it_is_taken_for_a_pattern(info, tmp_path, name):
+  folder = str(tmp_path / name)
+  shutil.copytree(info.folder, folder)
+  os.rename(info.paths(contract.TRAIN)[0], os.path.join(folder, 'train[0].tfrecord'))
+  os.rename(info.paths(contract.TRAIN)[1], os.path.join(folder, 'train(1).tfrecord'))
+  for file in ('', 'train[0].tfrecord', 'train(1).tfrecord', 'train-*', 'train[[]0].tfrecord'):
+    source = os.path.join(folder, file)
+    if '[1]' in name and '*' in file or ',' in name and file or '[1]' in name and '[[]' in file:
+      continue  # half a name, half a pattern
+    plan = planning.decide(planning.Where(source, str(tmp_path / 'out')), RunOptions(eval_batch_size=2), Pretraining)
+    assert plan.info.records(contract.TRAIN) > 0
+
+
+def _save(prefix, value=1.0):
+  with tf.Graph().as_default(), tf.Session() as session:
+    tf.get_variable('bert/w', initializer=np.array([1.0, value], np.float32))
+    tf.get_variable('bert/w/adam_m', initializer=np.array([1.0, np.nan], np.float32))
+    session.run(tf.global_variables_initializer())
+    return tf.train.Saver().save(session, prefix)
+
+
+def test_weights_that_are_not_finite_are_refused_before_the_graph(info, tmp_path):
+  prefix = _save(str(tmp_path / 'model.ckpt'), np.inf)
+  for do_train in (True, False):
+    with pytest.raises(UserError, match='expected finite weights, found NaN or infinity in 1 of 2 variables: bert/w;'):
+      _decide(info, tmp_path, init_checkpoint=prefix, do_train=do_train)
+  prefix = _save(str(tmp_path / 'model.ckpt'))
+  _decide(info, tmp_path, init_checkpoint=prefix)
+  with pytest.raises(UserError, match='in 1 of 2 variables: bert/w/adam_m;'):
+    _decide(info, tmp_path, RunOptions(init_optimizer_slots=True), init_checkpoint=prefix)
+
+
+@pytest.mark.parametrize('do_train', [True, False])
+def test_weights_with_another_vocabulary_of_the_same_size_are_refused(info, tmp_path, do_train):
+  prefix = _save(str(tmp_path / 'model.ckpt'))
+  files.copy_atomically(info.vocab_file, str(tmp_path / 'vocab.txt'))
+  _decide(info, tmp_path, init_checkpoint=prefix, do_train=do_train)
+  tokens = synthetic_data.VOCAB[:7] + synthetic_data.VOCAB[7:9][::-1] + synthetic_data.VOCAB[9:]
+  (tmp_path / 'vocab.txt').write_text(''.join(token + '\n' for token in tokens), encoding='utf-8')
+  with pytest.raises(UserError, match='2 tokens differ, the first in line 8'):
+    _decide(info, tmp_path, init_checkpoint=prefix, do_train=do_train)
+
+
+def test_figures_of_different_data_have_different_names(info, tmp_path):
+  other = synthetic_data.write_dataset(str(tmp_path / 'other'), heldout_count=9)
+  named = [_decide(info, tmp_path, options, eval_input_file=source).evaluated_on for options, source in [
+      (RunOptions(), None), (RunOptions(eval_batch_size=2, max_eval_steps=3), None), (RunOptions(), other.folder)]]
+  assert len(set(named)) == 3
+  # All of it is all of it; where it lies and what it is called does not matter.
+  assert _decide(info, tmp_path, RunOptions(max_eval_steps=100)).evaluated_on == named[0]
+  moved = str(tmp_path / 'moved')
+  shutil.copytree(info.folder, moved)
+  assert _decide(info, tmp_path, eval_input_file=moved).evaluated_on == named[0]
+
+
+def test_before_the_first_step_everything_is_chosen_as_for_a_new_run(info, tmp_path, monkeypatch):
+  monkeypatch.setattr(planning.memory, 'choose_micro_batch_size', lambda config, size, *unused, **also: size)
+  _begun(tmp_path, _decide(info, tmp_path, RunOptions(train_batch_size=4, micro_batch_size=4)), step=0)
+  plan = _decide(info, tmp_path, RunOptions(train_batch_size=6))
+  assert plan.micro_batch_size == 6
+  run_state.RunState(str(tmp_path / 'out')).agree(plan.settings, (), 0)
+  assert _decide(info, tmp_path, RunOptions(train_batch_size=6)).micro_batch_size == 6
+
+
+def test_a_run_goes_on_where_the_weights_that_it_began_from_are_gone(info, tmp_path):
+  with pytest.raises(UserError, match='absent/model.ckpt-3'):
+    _decide(info, tmp_path, init_checkpoint='absent/model.ckpt-3')
+  _begun(tmp_path, _decide(info, tmp_path))
+  plan = _decide(info, tmp_path, init_checkpoint='absent/model.ckpt-3')
+  assert plan.init_checkpoint is None
+  assert [text for _, text in plan.notes if '--init_checkpoint has no effect' in text and 'absent' in text]

@@ -30,6 +30,7 @@ def check_output(prefix):
   if prefix.endswith('/') or os.path.isdir(prefix):
     raise UserError('--output: expected a prefix such as {}, found the folder {}; add a name'.format(
         os.path.join(prefix, 'model.ckpt'), prefix))
+  checkpoints.check_path('--output', prefix)
   if os.path.exists(prefix + '.index'):
     raise UserError('--output: expected a new name, found a checkpoint at {}; choose another or remove it'.format(
         prefix))

@@ -1,0 +1,28 @@
+"""JSON as RFC 8259 has it, which strict readers take: a number that is not finite is null.
+
+Python's json writes NaN and Infinity, words that no other language's reader knows.
+"""
+
+import json
+import math
+
+
+def dumps(value):
+  """Text of a value, with sorted keys and a newline at its end. Numbers that are not finite become null."""
+  return json.dumps(finite(value), indent=1, sort_keys=True, allow_nan=False) + '\n'
+
+
+def finite(value):
+  """A copy of a JSON value in which every number that is not finite is None."""
+  if isinstance(value, float):
+    return value if math.isfinite(value) else None
+  if isinstance(value, dict):
+    return {key: finite(entry) for key, entry in value.items()}
+  if isinstance(value, (list, tuple)):
+    return [finite(entry) for entry in value]
+  return value
+
+
+def all_finite(values):
+  """Whether every number of an iterable is finite; None, which a file has for one that is not, is not."""
+  return all(value is not None and math.isfinite(value) for value in values)

@@ -1,0 +1,57 @@
+"""What a run may change on its way, which data its figures are of, and settings that change nothing."""
+
+import hashlib
+import json
+import logging
+import os
+
+from albert.dataset import contract
+
+
+def of(options, optimizer, heldout, placement):
+  """What a run may change on its way, a dict for RunState.follow."""
+  return dict(vars(optimizer), num_train_steps=options.num_train_steps, max_eval_steps=options.max_eval_steps,
+              save_checkpoints_steps=options.save_checkpoints_steps, spike_factor=options.spike_factor,
+              max_bad_steps=options.max_bad_steps, evaluation_set=_content(heldout), device=placement.kind)
+
+
+def evaluated_on(options, heldout):
+  """Names the data of an evaluation: figures of different data are not compared."""
+  if heldout is None:
+    return None
+  records = heldout.records(heldout_split(heldout))
+  if options.max_eval_steps is not None:
+    records = min(records, options.max_eval_steps * options.eval_batch_size)
+  return '{:.16} {} records'.format(_content(heldout), records)
+
+
+def heldout_split(heldout):
+  """The split of a data set that evaluation reads: the training records where nothing is held out of it."""
+  return contract.HELDOUT if heldout.shards[contract.HELDOUT] else contract.TRAIN
+
+
+def _content(heldout):
+  """Hex SHA-256 of held-out data, whatever its files are called, or None."""
+  if heldout is None:
+    return None
+  described = [[shard.records, shard.sha256 or os.path.basename(shard.file)]
+               for shard in heldout.shards[heldout_split(heldout)]]
+  return hashlib.sha256(json.dumps(described).encode('utf-8')).hexdigest()
+
+
+def without_effect(where, options, optimizer):
+  """Notes about settings that were given and change nothing, or not what one would think."""
+  notes = []
+  if not where.do_train:
+    return notes
+  for name in ('init_optimizer_slots', 'init_partial'):
+    if getattr(options, name) and not where.init_checkpoint:
+      notes.append('pretrain.{}=True has no effect without --init_checkpoint'.format(name))
+  if where.eval_input_file and not where.do_eval:
+    notes.append('--eval_input_file has no effect with --nodo_eval')
+  warm_up, steps = optimizer.num_warmup_steps, options.num_train_steps
+  if warm_up >= steps and not options.performance:
+    notes.append('the warm-up of {:,} steps is longer than the run of {:,}: the rate only reaches {:.2g} of '
+                 'OptimizerOptions.learning_rate={:g}; set OptimizerOptions.num_warmup_steps={}'.format(
+                     warm_up, steps, (steps - 1) / warm_up, optimizer.learning_rate, max(1, steps // 40)))
+  return [(logging.WARNING, note) for note in notes]
