@@ -75,11 +75,12 @@ train_on_ranks() {
     interrupted='' status=0
     wait -n || status=$?
     if [ -n "$interrupted" ]; then continue; fi
-    if [ "$status" = 127 ]; then break; fi  # none is left
+    if [ "$status" = 127 ] && [ -z "$(jobs -rp)" ]; then break; fi  # none is left
     if [ "$status" != 0 ] && [ "$code" = 0 ]; then
       code=$status
       # A rank that is gone leaves the others in a collective. After a signal they stop by themselves.
       if [ "$code" != 75 ]; then
+        echo "a rank ended with $code, the others are ended; its log is in $root/test/output/<rank>/" >&2
         (sleep 5; kill -TERM "${pids[@]}"; sleep 15; kill -TERM "${pids[@]}") > /dev/null 2>&1 &
         ending=$!
         disown

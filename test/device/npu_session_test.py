@@ -2,6 +2,7 @@
 
 import logging
 import os
+import re
 import subprocess
 import sys
 from unittest import mock
@@ -181,6 +182,20 @@ def test_what_several_ranks_need(release, rank_environment, tmp_path):
   by_number = dict(good, ASCEND_DEVICE_ID='', DEVICE_ID='1')
   assert npu_session.start(environ=by_number).ranks == 2
   assert "found '1.1'" in error_of(npu_session.start, environ=dict(good, ASCEND_DEVICE_ID='1.1'))
+
+
+@pytest.mark.parametrize('readme', ['README.md', 'README.zh-CN.md'])
+def test_the_rank_table_of_the_readme_is_one(readme, rank_environment, tmp_path):
+  with open(os.path.join(ROOT, readme), encoding='utf-8') as source:
+    table, = re.findall(r'```json\n(.*?)```', source.read(), re.S)
+  (tmp_path / 'table.json').write_text(table)
+  for ranks, fits in (('8', True), ('7', False)):
+    environ = dict(rank_environment(1), RANK_SIZE=ranks, RANK_TABLE_FILE=str(tmp_path / 'table.json'))
+    with installed.npu_bridge(installed.NEWEST):
+      if fits:
+        assert npu_session.start(environ=environ).ranks == 8
+      else:
+        assert 'and 8 devices' in error_of(npu_session.start, environ=environ)
 
 
 def test_two_ways_of_starting_ranks_at_once(release, rank_environment):
