@@ -10,6 +10,7 @@ import functools
 import json
 import os
 import re
+import types
 
 import gin
 
@@ -134,7 +135,7 @@ class SessionOptions:
     intra_op_parallelism_threads, inter_op_parallelism_threads: of the host; None lets the run choose.
     cpu_towers: number of parts in which a CPU computes the sequences that are in memory at a time, a core each; None
       lets the run choose, see cores. Other devices compute one.
-    npu: OrderedDict, name in NPU_PARAMETERS -> value, of those that were given; only the NPU reads them.
+    npu: read-only mapping, name in NPU_PARAMETERS -> value, of those that were given; only the NPU reads them.
   """
 
   def __init__(self, device='auto', precision_mode=None, iterations_per_loop=1, loss_scale='dynamic', fused_ops=True,
@@ -153,13 +154,16 @@ class SessionOptions:
         device=device, loss_scale=loss_scale, fused_ops=fused_ops, mixed_precision=mixed_precision,
         intra_op_parallelism_threads=intra_op_parallelism_threads,
         inter_op_parallelism_threads=inter_op_parallelism_threads, cpu_towers=cpu_towers,
-        npu=collections.OrderedDict(
-            (name, npu_parameters[name]) for name in NPU_PARAMETERS if npu_parameters.get(name) is not None))
+        npu=types.MappingProxyType(collections.OrderedDict(
+            (name, npu_parameters[name]) for name in NPU_PARAMETERS if npu_parameters.get(name) is not None)))
     self._check_values()
     self._check_combinations()
 
   def __setattr__(self, name, value):
     raise AttributeError('SessionOptions.{}: the options do not change after they are made'.format(name))
+
+  def __delattr__(self, name):
+    self.__setattr__(name, None)
 
   @staticmethod
   def _check_names(names):

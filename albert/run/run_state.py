@@ -16,7 +16,7 @@ from albert.run import small_files
 # Returns to one checkpoint before we conclude that the data is not the cause.
 MOST_RETURNS = 10
 # Settings of runs that began before there was a choice.
-_FORMERLY = {'packing': False, 'cpu_towers': 1}
+_FORMERLY = {'packing': False, 'cpu_towers': 1, 'task': 'pretraining'}
 
 _LOG = logging.getLogger('albert')
 
@@ -47,6 +47,11 @@ class RunState:
       self.settings, self.skipped_windows, self._changes = (
           found['settings'], found['skipped_windows'], found['changes'])
       self.schedule, self.origin = found.get('schedule', {}), found.get('origin')
+
+  @property
+  def task(self):
+    """Name of the task of the run; None where there is no run."""
+    return dict(_FORMERLY, **self.settings)['task'] if self.settings else None
 
   def _from_manifest(self, folder, problem):
     """(what the newest manifest has of a file that is gone or damaged, or None; the line for the log, or None)."""

@@ -69,7 +69,7 @@ def decide(where, options, make_task):
   Args:
     where: Where.
     options: RunOptions.
-    make_task: callable(AlbertConfig, contract.DatasetInfo of the training data) -> tasks.task.Task.
+    make_task: a subclass of tasks.task.Task, called with AlbertConfig and contract.DatasetInfo of the training data.
 
   Returns:
     Plan.
@@ -90,6 +90,7 @@ def decide(where, options, make_task):
   for read in {info, heldout} - {None}:
     read.vocab_size = read.vocab_size or config.vocab_size  # ids of bare files must be below it
   task = make_task(config, info)
+  _check_task(where, options, task)
   if where.do_train:
     directory.check(where.output_dir, config, info, options.performance)
   _check_weights(where, options, checkpoint or init_checkpoint, config, info, heldout)
@@ -101,6 +102,14 @@ def decide(where, options, make_task):
               schedule.evaluated_on(options, heldout), notes)
   recorded = _recorded(plan)
   return _with_cores(_with_micro_batches(plan, recorded), recorded)
+
+
+def _check_task(where, options, task):
+  """Raises UserError where the folder holds a run of another task, whose histories and best are none of this one's."""
+  theirs = RunState(where.output_dir, fresh=options.performance).task
+  if theirs not in (None, task.name):
+    raise UserError('{}: expected an empty folder or a run of the task {}, found one of {}; use another output folder '
+                    '(OUT=...)'.format(where.output_dir, task.name, theirs))
 
 
 def _heldout(info, where, notes):
@@ -267,8 +276,9 @@ def _with_cores(plan, recorded):
     followers = [name for name in cores.Cores._fields if getattr(plan.session_options, name) is None]
     plan, recorded = plan._replace(chosen_again=plan.chosen_again + tuple(followers)), {}
   chosen = cores.choose(plan.session_options, sequences_at_a_time(plan), on_cpu, recorded)
-  settings = {'train_batch_size': options.train_batch_size, 'micro_batch_size': plan.micro_batch_size,
-              'ranks': plan.placement.ranks, 'data_set': plan.info.fingerprint(), 'random_seed': options.random_seed,
+  settings = {'task': plan.task.name, 'train_batch_size': options.train_batch_size,
+              'micro_batch_size': plan.micro_batch_size, 'ranks': plan.placement.ranks,
+              'data_set': plan.info.fingerprint(), 'random_seed': options.random_seed,
               'shuffle_buffer_records': plan.input_options.shuffle_buffer_records,
               'packing': plan.input_options.packing}
   # Towers are no setting of other devices: there a run that began on a CPU has none to differ in.

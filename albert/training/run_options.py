@@ -84,6 +84,7 @@ class RunOptions:
         isinstance(name, str) for name in self.allow_changes):
       raise UserError("pretrain.allow_changes: expected a list of names such as ['train_batch_size'], found {!r}; "
                       'correct it'.format(self.allow_changes))
+    object.__setattr__(self, 'allow_changes', tuple(self.allow_changes))  # a list could be appended to
     if self.performance and self.num_train_steps <= WARMUP_STEPS:
       raise UserError('pretrain.num_train_steps: expected at least {} in a performance run, of which {} are warm-up, '
                       'found {}'.format(WARMUP_STEPS + 1, WARMUP_STEPS, self.num_train_steps))

@@ -1,5 +1,7 @@
 """A task is one file: one that the library does not know trains, is killed, goes on, and keeps its best."""
 
+import shutil
+
 import pytest
 
 import fault_client
@@ -54,3 +56,15 @@ def test_what_is_no_mean_over_batches_is_scored_on_the_host(whole):
 def test_it_can_be_evaluated_alone(fault_server, fault_data, whole):
   answer = fault_server.run(fault_data, whole, faults=[TASK], do_train=False)
   assert answer.code == 0 and 'held-out at step' in answer.log, answer.log
+
+
+@pytest.mark.parametrize('steps', [12, 16])
+def test_two_tasks_do_not_share_a_folder(fault_server, fault_data, whole, uninterrupted, tmp_path, steps):
+  for name, source, faults in (('a', whole, ()), ('b', uninterrupted[2], [TASK])):
+    out = tmp_path / name
+    shutil.copytree(str(source), str(out))
+    before = fault_runs.snapshot(out, LabelCount.criterion if name == 'a' else fault_runs.Pretraining.criterion)
+    answer = fault_server.run(fault_data, out, 'pretrain.num_train_steps = {}'.format(steps), faults=faults)
+    assert answer.code == 1 and 'expected an empty folder or a run of the task' in answer.log, answer.log
+    after = fault_runs.snapshot(out, LabelCount.criterion if name == 'a' else fault_runs.Pretraining.criterion)
+    assert fault_runs.different(before, after) == []

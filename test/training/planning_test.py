@@ -67,8 +67,8 @@ def test_the_plan_holds_what_is_recorded_with_the_run(info, tmp_path):
   plan = planning.decide(where, RunOptions(train_batch_size=6, micro_batch_size=3, eval_batch_size=2), Pretraining)
   assert plan.micro_batch_size == 3 and plan.cores.cpu_towers in (1, 3)
   assert plan.settings == dict(
-      plan.cores._asdict(), train_batch_size=6, micro_batch_size=3, ranks=1, data_set=info.fingerprint(),
-      random_seed=12345, shuffle_buffer_records=16384, packing=False)
+      plan.cores._asdict(), task='pretraining', train_batch_size=6, micro_batch_size=3, ranks=1,
+      data_set=info.fingerprint(), random_seed=12345, shuffle_buffer_records=16384, packing=False)
 
 
 @pytest.mark.parametrize('name', ['options', 'session_options', 'input_options', 'optimizer', 'config'])
@@ -78,6 +78,8 @@ def test_nothing_that_gin_bound_can_be_changed_afterwards(info, tmp_path, name):
   for attribute in vars(options):
     with pytest.raises(AttributeError):
       setattr(options, attribute, None)
+    with pytest.raises(AttributeError):
+      delattr(options, attribute)
 
 
 def _decide(info, tmp_path, options=None, out='out', **where):
