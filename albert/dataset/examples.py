@@ -95,8 +95,8 @@ class Form:
 def _expected(spec, limit):
   if limit is None:
     return 'expected at least 0'
-  sizes = {'V': ', the vocabulary of the model has {:,} tokens'.format(limit), 'S': ', the length of the sequence'}
-  return 'expected 0 to {}{}'.format(limit - 1, sizes.get(spec.below, ''))
+  name = {'V': ' (vocab_size={})', 'S': ' (max_seq_length={})'}.get(spec.below, '')
+  return 'expected 0 to {}'.format(limit - 1) + name.format(limit)
 
 
 def _problem_with_labels(columns):
@@ -117,7 +117,7 @@ def _problem_with_words(columns, sizes):
         tokens.sizes[0], words.sizes[0], _LEAST_TOKENS, sizes['S'])
   ids = tokens.data.view('<u2')
   if sizes['V'] is not None and ids.size and ids.max() >= sizes['V']:
-    return 'token_ids holds {}, expected 0 to {}, the vocabulary of the model'.format(ids.max(), sizes['V'] - 1)
+    return 'token_ids holds {}, expected 0 to {} (vocab_size={})'.format(ids.max(), sizes['V'] - 1, sizes['V'])
   ends = np.repeat(np.cumsum(words.sizes), words.sizes)
   reach = np.arange(len(words.data)) + np.where(words.data == record_format.UNMASKABLE, 0, words.data)
   if (reach > ends).any():

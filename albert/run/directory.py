@@ -77,7 +77,7 @@ def _append_command_line(output_dir, info):
   lines = [time.strftime('%Y-%m-%d %H:%M:%S ') + command, '  git commit: ' + _git_commit(),
            '  data: {} ({:,} training and {:,} held-out records, vocabulary {})'.format(
                info.folder, info.records(contract.TRAIN), info.records(contract.HELDOUT),
-               (info.vocab_sha256 or 'unknown')[:12])]
+               '{} {:.12}'.format(info.vocab_file, info.vocab_sha256) if info.vocab_sha256 else 'unknown')]
   with open(os.path.join(output_dir, names.COMMAND_LINE_FILE), 'a', encoding='utf-8') as target:
     target.write('\n'.join(lines) + '\n')
 

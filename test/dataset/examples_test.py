@@ -52,10 +52,10 @@ def test_good_compact_records_are_known_by_their_layout_alone(monkeypatch):
 
 
 @pytest.mark.parametrize('feature,place,value,words', [
-    ('input_ids', 2, 60, 'input_ids holds 60, expected 0 to 59, the vocabulary'),
+    ('input_ids', 2, 60, 'input_ids holds 60, expected 0 to 59 (vocab_size=60)'),
     ('input_ids', 2, 10**6, 'holds 1000000'),
     ('input_ids', 2, 2**40, 'holds 1099511627776'), ('masked_lm_ids', 0, 60, 'masked_lm_ids holds 60'),
-    ('masked_lm_positions', 0, S, 'masked_lm_positions holds 24, expected 0 to 23, the length'),
+    ('masked_lm_positions', 0, S, 'masked_lm_positions holds 24, expected 0 to 23 (max_seq_length=24)'),
     ('masked_lm_positions', 0, S - 1, 'holds 23, behind the'), ('segment_ids', 1, 2, 'segment_ids holds 2'),
     ('input_mask', 0, 2, 'input_mask holds 2'), ('next_sentence_labels', 0, 2, 'next_sentence_labels holds 2')])
 def test_a_number_that_leads_elsewhere_is_found(feature, place, value, words):

@@ -195,8 +195,8 @@ def test_record_files_are_taken_by_their_name_before_it_is_taken_for_a_pattern(i
 
 def _save(prefix, value=1.0):
   with tf.Graph().as_default(), tf.Session() as session:
-    tf.get_variable('bert/w', initializer=np.array([1.0, value], np.float32))
-    tf.get_variable('bert/w/adam_m', initializer=np.array([1.0, np.nan], np.float32))
+    tf.get_variable('bert/encoder/transformer/group_0/w', initializer=np.array([1.0, value], np.float32))
+    tf.get_variable('bert/encoder/transformer/group_0/w/adam_m', initializer=np.array([1.0, np.nan], np.float32))
     session.run(tf.global_variables_initializer())
     return tf.train.Saver().save(session, prefix)
 
@@ -204,23 +204,23 @@ def _save(prefix, value=1.0):
 def test_weights_that_are_not_finite_are_refused_before_the_graph(info, tmp_path):
   prefix = _save(str(tmp_path / 'model.ckpt'), np.inf)
   for do_train in (True, False):
-    with pytest.raises(UserError, match='expected finite weights, found NaN or infinity in 1 of 2 variables: bert/w;'):
+    with pytest.raises(UserError, match='expected finite weights, found NaN or infinity in 1 of 2 variables: bert/.*/w;'):
       _decide(info, tmp_path, init_checkpoint=prefix, do_train=do_train)
   prefix = _save(str(tmp_path / 'model.ckpt'))
   _decide(info, tmp_path, init_checkpoint=prefix)
-  with pytest.raises(UserError, match='in 1 of 2 variables: bert/w/adam_m;'):
+  with pytest.raises(UserError, match='in 1 of 2 variables: bert/.*/w/adam_m;'):
     _decide(info, tmp_path, RunOptions(init_optimizer_slots=True), init_checkpoint=prefix)
 
 
-@pytest.mark.parametrize('do_train', [True, False])
-def test_weights_with_another_vocabulary_of_the_same_size_are_refused(info, tmp_path, do_train):
+def test_weights_with_another_vocabulary_of_the_same_size_are_not_evaluated(info, tmp_path):
+  """Training from them is another thing: there the rows follow their tokens, see remapping."""
   prefix = _save(str(tmp_path / 'model.ckpt'))
   files.copy_atomically(info.vocab_file, str(tmp_path / 'vocab.txt'))
-  _decide(info, tmp_path, init_checkpoint=prefix, do_train=do_train)
+  _decide(info, tmp_path, init_checkpoint=prefix, do_train=False)
   tokens = synthetic_data.VOCAB[:7] + synthetic_data.VOCAB[7:9][::-1] + synthetic_data.VOCAB[9:]
   (tmp_path / 'vocab.txt').write_text(''.join(token + '\n' for token in tokens), encoding='utf-8')
   with pytest.raises(UserError, match='2 tokens differ, the first in line 8'):
-    _decide(info, tmp_path, init_checkpoint=prefix, do_train=do_train)
+    _decide(info, tmp_path, init_checkpoint=prefix, do_train=False)
 
 
 def test_figures_of_different_data_have_different_names(info, tmp_path):

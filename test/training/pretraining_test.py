@@ -298,7 +298,7 @@ def test_a_corrupt_record_stops_with_its_file_and_an_older_checkpoint_stays(tmp_
 def test_ids_beyond_the_vocabulary_stop_a_run_on_bare_records_with_their_file(tmp_path):
   path = str(tmp_path / 'a.tfrecord')
   synthetic_data.write_shard(path, range(9))  # ids below 60
-  with pytest.raises(UserError, match=r'a.tfrecord: expected input_ids of 0 to 29, .*vocab_size=30.* in record 0'):
+  with pytest.raises(UserError, match=r'a.tfrecord: .*input_ids holds \d\d, expected 0 to 29 .vocab_size=30'):
     _pretrain(path, tmp_path / 'out', 'AlbertConfig.vocab_size = 30')
 
 

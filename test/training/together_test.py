@@ -64,8 +64,7 @@ def train(environ, at):
     (('evaluating', 4), 4),  # no step may follow an evaluation that was left
     (('before', LAST), LAST)])
 @pytest.mark.parametrize('rank', [0, 1])
-def test_all_ranks_stop_after_one_step(oldest_or_newest, rank_environment, monkeypatch, at, expected, rank):
-  monkeypatch.setattr(emulator, 'TIMEOUT_SECONDS', 10.0)
+def test_all_ranks_stop_after_one_step(oldest_or_newest, rank_environment, at, expected, rank):
   found = emulator.run_ranks(2, lambda number: train(rank_environment(number), at if number == rank else None))
   assert found == [(expected, at is not None)] * 2
 

@@ -26,8 +26,8 @@ SAMPLE = os.path.join(files.ROOT, 'data', 'sample_zh.txt')
 _LENGTH = 128
 _MASKED = 0.15
 # FLOP of one forward pass, which the number of sequences is chosen by: a few seconds on two cores.
-_WORK = 4e11
-_FEWEST, _MOST = 4, 512
+_WORK = 1.5e11
+_FEWEST, _MOST = 6, 512
 _AT_ONCE = 16  # sequences, whose intermediate results stay in the cache
 _HEAD_SIZES = range(16, 257)  # of D = H / N; published models have 26 to 128
 # A form is better if its loss is lower by this, in nats, or by a smaller difference that cannot be chance.

@@ -17,6 +17,7 @@ import numpy as np
 import tensorflow as tf
 
 TIMEOUT_SECONDS = 60.0
+_PROCESS_TIMEOUT_SECONDS = 600.0  # of ranks that have TensorFlow to load first
 _LOCAL = threading.local()
 
 # One collective in a graph. kind: allreduce, allgather or broadcast. op: the operation that does it. of: the variable
@@ -77,7 +78,7 @@ class FolderWorld(World):
     with open(prefix + 'of-{}'.format(rank), 'wb') as target:
       np.save(target, value)
     os.rename(prefix + 'of-{}'.format(rank), prefix + str(rank))
-    end = time.time() + TIMEOUT_SECONDS
+    end = time.time() + _PROCESS_TIMEOUT_SECONDS
     while not all(os.path.exists(prefix + str(number)) for number in wait_for):
       if time.time() > end:
         raise RuntimeError('rank {} waits in {} for ranks {}'.format(rank, key, sorted(wait_for)))

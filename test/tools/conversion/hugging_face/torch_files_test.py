@@ -176,7 +176,7 @@ def test_random_damage_never_gives_a_traceback(tmp_path):
   path = tmp_path / 'x.bin'
   write_older(path, state(True), DATA, {'0': 12, '1': 3, '2': 5, '3': 2})
   content, random = bytearray(path.read_bytes()), np.random.RandomState(1)
-  for _ in range(300):
+  for _ in range(100):
     changed = bytearray(content)
     for place in random.randint(0, len(content), size=3):
       changed[place] = random.randint(256)
