@@ -271,7 +271,7 @@ def test_no_folder_holds_more_than_a_reader_can_hold():
     ('albert.device.hccl', 'import albert.npu_session'),
     ('albert.run.names', '"""Needs no TensorFlow."""\nimport tensorflow'),
     ('albert.device.memory', 'from albert.model import layers'),
-    ('albert.run.history', 'import gin'),
+    ('albert.run.results', 'import gin'),
     ('albert.tasks.task', 'import label_count'),
     ('albert', 'import tensorflow'),
     ('tools.text.corpus', 'from tools import create_pretraining_data'),

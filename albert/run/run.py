@@ -19,9 +19,9 @@ from albert.run.best import Best
 from albert.run import checkpoints
 from albert.run import directory
 from albert.run import event_files
-from albert.run.history import History
 from albert.run import names
 from albert.run import results
+from albert.run.results import History
 from albert.run.run_lock import NoLock
 from albert.run.run_state import RunState
 

@@ -42,7 +42,7 @@ class ProgressHook(tf.train.SessionRunHook):
       num_train_steps: the step at which training ends.
       log_every_steps: how often figures are fetched, logged and kept.
       line: callable(dict of floats) -> str, the figures in a few words.
-      history: run.history.History or None.
+      history: run.results.History or None.
       output_dir: folder of the event file for figures and throughput, or None.
       group: what the names of figures begin with in the event file.
       input_wait: float64 scalar tensor, seconds that the step waited for its batch, or None.

@@ -21,9 +21,9 @@ from albert.run import names
 from albert.run import results
 from albert.run.run import Run
 from albert.run import run_lock
+from albert.run import run_state
 from albert.run import train_log
 from albert.training import activity
-from albert.run import run_state
 from albert.training.evaluation import Evaluator
 from albert.training.guard import Guard
 from albert.training import planning

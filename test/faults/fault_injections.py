@@ -20,8 +20,8 @@ from albert.device import memory
 from albert.model import layers
 from albert import pretraining
 from albert.run import event_files
-from albert.run import history
 from albert.run import names
+from albert.run import results
 from albert.run import run
 from albert.run import run_state
 from albert.run import saver
@@ -119,7 +119,7 @@ def kill_after_step(step):
 
 def kill_before_heldout_history(step):
   """SIGKILL when an evaluation is finished, but its line not yet written."""
-  _wrap(history.History, 'add', before=lambda added, at, values: (
+  _wrap(results.History, 'add', before=lambda added, at, values: (
       at == step and added._path.endswith(names.HELDOUT_HISTORY_FILE) and _die()))
 
 
@@ -196,7 +196,7 @@ def full_disk_in_history(step):
       with open(added._path, 'a', encoding='utf-8') as target:
         target.write('{}\t1.2'.format(step))
       raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), added._path)
-  _wrap(history.History, 'add', before=write_half)
+  _wrap(results.History, 'add', before=write_half)
 
 
 def full_disk_in_best(step):
@@ -277,8 +277,8 @@ def forget_dropout_step(start):
 def forget_to_rewind(what):
   """What a killed run has written after its last checkpoint stays: a History's file, or a folder of event files."""
   if what.endswith('.tsv'):
-    forget_after = history.History.forget_after
-    history.History.forget_after = lambda self, step: self._path.endswith(what) or forget_after(self, step)
+    forget_after = results.History.forget_after
+    results.History.forget_after = lambda self, step: self._path.endswith(what) or forget_after(self, step)
   else:
     rewind = event_files.rewind
     event_files.rewind = lambda folder, keep: folder.endswith(what) or rewind(folder, keep)

@@ -4,8 +4,8 @@ import types
 
 import pytest
 
-from albert.common import files
 from albert.common.errors import UserError
+from albert.common import files
 from albert.model.config import AlbertConfig
 from albert.run import belonging
 from albert.run import checkpoints

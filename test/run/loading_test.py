@@ -10,8 +10,8 @@ import pytest
 import tensorflow as tf
 
 from albert.common.errors import UserError
-from albert.dataset import contract
 from albert.dataset.batch import Batch
+from albert.dataset import contract
 from albert.model.config import AlbertConfig
 from albert.run import loading
 from albert.tasks import pretraining

@@ -8,7 +8,6 @@ import random
 import pytest
 
 from albert.common import json_text
-from albert.run import history
 from albert.run import results
 from albert.run import small_files
 
@@ -109,7 +108,7 @@ def test_results_that_cannot_be_read_count_as_absent(tmp_path, caplog, content, 
     'x\t1.0', '4', '', '-1\t1.0', '4\tx', '4\t1.0\t2.0', '4.5\t1.0', '\0', '４\t1.0', '9' * 30 + '\t1.0'])
 def test_a_line_of_a_history_that_is_none_is_left_out(tmp_path, caplog, line):
   (tmp_path / 'h.tsv').write_bytes('step\tloss\n2\t1.5\n{}\n6\tnan\n8\t2'.format(line).encode('utf-8'))
-  kept = history.History(str(tmp_path), 'h.tsv', ['loss'])
+  kept = results.History(str(tmp_path), 'h.tsv', ['loss'])
   assert kept.steps() == [2, 6] and not caplog.records
   kept.forget_after(6)
   assert (tmp_path / 'h.tsv').read_text() == 'step\tloss\n2\t1.5\n6\tnan\n'
@@ -118,7 +117,7 @@ def test_a_line_of_a_history_that_is_none_is_left_out(tmp_path, caplog, line):
 
 def test_a_history_that_is_no_text_is_begun_again(tmp_path, caplog):
   (tmp_path / 'h.tsv').write_bytes(b'\x80\xff\n\xfe\n')
-  kept = history.History(str(tmp_path), 'h.tsv', ['loss'])
+  kept = results.History(str(tmp_path), 'h.tsv', ['loss'])
   kept.forget_after(4)
   assert (tmp_path / 'h.tsv').read_text() == 'step\tloss\n' and 'UTF-8' in caplog.text
 

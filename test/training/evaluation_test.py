@@ -7,13 +7,13 @@ import pytest
 import tensorflow as tf
 
 import synthetic_data
-from albert import npu_session
 from albert.dataset.lost_records import LostRecords
+from albert import npu_session
 from albert.tasks.pretraining import Pretraining
 from albert.training import evaluation
 from albert.training import planning
-from albert.training import stopping
 from albert.training.run_options import RunOptions
+from albert.training import stopping
 
 
 @pytest.fixture

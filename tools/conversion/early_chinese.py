@@ -19,10 +19,10 @@ from albert.model.config import AlbertConfig
 from albert.model import names
 from albert.run.names import CONFIG_FILE
 from tools.conversion import fine_tuned
-from tools.conversion import reading
-from tools.conversion import writing
 from tools.conversion.hugging_face import tokenizer_files
 from tools.conversion.hugging_face import weights
+from tools.conversion import reading
+from tools.conversion import writing
 
 POST_LN, PRE_LN = 'postln', 'preln'
 _WORDS, _WORDS_2 = 'bert/embeddings/word_embeddings', 'bert/embeddings/word_embeddings_2'

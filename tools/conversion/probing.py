@@ -18,9 +18,9 @@ from albert.model import names
 from tools.conversion import early_chinese
 from tools.conversion import fine_tuned
 from tools.conversion import numpy_albert
-from tools.conversion import reading
 from tools.conversion.numpy_albert import POST
 from tools.conversion.numpy_albert import PRE
+from tools.conversion import reading
 
 SAMPLE = os.path.join(files.ROOT, 'data', 'sample_zh.txt')
 _LENGTH = 128

@@ -9,14 +9,14 @@ from tools.conversion import averaging
 from tools.conversion import checkpoint_text
 from tools.conversion import comparing
 from tools.conversion import early_chinese
+from tools.conversion.exporting import export
 from tools.conversion import fine_tuned
+from tools.conversion.hugging_face import folder
 from tools.conversion import inspection
 from tools.conversion import probing
+from tools.conversion.reading import Checkpoint
 from tools.conversion import renaming
 from tools.conversion import writing
-from tools.conversion.exporting import export
-from tools.conversion.hugging_face import folder
-from tools.conversion.reading import Checkpoint
 
 # arguments: what follows the verb, as people write it. least, most: how many. flags: names of the flags that it takes
 # besides --json. run: function(arguments, options) -> Outcome, whose docstring is the verb's help.

@@ -9,8 +9,8 @@ from albert.common.errors import UserError
 from albert.run import checkpoints
 import named_variables
 from tools.conversion import averaging
-from tools.conversion import writing
 from tools.conversion.reading import Checkpoint
+from tools.conversion import writing
 
 
 def test_strip_keeps_weights_and_step(tmp_path):

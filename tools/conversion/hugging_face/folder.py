@@ -10,14 +10,14 @@ from albert.common.errors import UserError
 from albert.common import files
 from albert.model import names
 from tools.conversion import fine_tuned
-from tools.conversion import reading
-from tools.conversion import writing
 from tools.conversion.hugging_face import model_card
 from tools.conversion.hugging_face import safetensors_files
 from tools.conversion.hugging_face import settings
 from tools.conversion.hugging_face import tokenizer_files
 from tools.conversion.hugging_face import torch_files
 from tools.conversion.hugging_face import weights
+from tools.conversion import reading
+from tools.conversion import writing
 
 CONFIG_FILE = 'config.json'
 WEIGHTS_FILE = 'model.safetensors'

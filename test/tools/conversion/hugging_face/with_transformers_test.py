@@ -13,8 +13,8 @@ from albert.dataset.tokenization import Tokenizer
 from albert.dataset.tokenization import Vocabulary
 from albert.model import names
 import random_models
-from tools.conversion import numpy_albert
 from tools.conversion.hugging_face import folder
+from tools.conversion import numpy_albert
 from tools.conversion.reading import Checkpoint
 
 PROGRAM = os.path.join(ROOT, 'test', 'support', 'transformers_side.py')
