@@ -56,7 +56,7 @@ def main(argv):
     if not getattr(FLAGS, name):
       raise UserError('expected --{}=..., found none; see --help'.format(name))
   text = source.of_flags(FLAGS)
-  paths = source.find_files(FLAGS.input_files, text, documents_given=FLAGS.documents is not None)
+  paths = inputs.distinct(source.find_files(FLAGS.input_files, text, documents_given=FLAGS.documents is not None))
   characters, runs = count(paths, text, FLAGS.do_lower_case)
   tokens = build(characters, runs, FLAGS.vocab_size, FLAGS.min_count, FLAGS.latin_pieces, FLAGS.do_lower_case)
   write(tokens, FLAGS.output_file)

@@ -143,7 +143,7 @@ def _is_manifest_of(prefix, value):
   """Whether a JSON value is a manifest, and of this checkpoint instead of another one's under its name."""
   own = os.path.basename(prefix)
   return (small_files.is_manifest(value) and 'sha256' in value and own == '{}-{}'.format(CHECKPOINT, value['step'])
-          and all(name.startswith(own + '.') for name in value['files']))
+          and all(files.is_plain_name(name) and name.startswith(own + '.') for name in value['files']))
 
 
 def _checksum(manifest):
@@ -157,8 +157,6 @@ def problem_with(prefix):
   if manifest is None:
     return 'its manifest is damaged'
   for name, said in sorted(manifest['files'].items()):
-    if not (files.is_plain_name(name) and name.startswith(os.path.basename(prefix) + '.')):
-      return 'its manifest names {!r:.80}, which is none of its files'.format(name)
     path = os.path.join(os.path.dirname(prefix), name)
     if not os.path.exists(path):
       return '{} is missing'.format(name)

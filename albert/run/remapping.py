@@ -165,13 +165,11 @@ def tokens(source, target, vocab_init):
     Tokens; its rows are None where both are equal.
 
   Raises:
-    UserError: too little in common, a token that stands twice, or new tokens where nothing says what they are.
+    UserError: too little in common, a vocabulary that is damaged, or new tokens where nothing says what they are.
   """
   old, new = Vocabulary.load(source), Vocabulary.load(target)
   if old.tokens == new.tokens:
     return Tokens(None, {}, 'vocabulary: that of the data, {:,} tokens'.format(len(new)))
-  for path, vocabulary in ((source, old), (target, new)):
-    _check_unique(path, vocabulary, source)
   rows = np.array([old.ids.get(token, -1) for token in new.tokens])
   fresh = np.flatnonzero(rows < 0)
   kept = len(rows) - len(fresh)
@@ -198,18 +196,6 @@ def _line(rows, old, parts):
     line += '; {:,} are new: the mean of their characters or pieces'.format(len(parts))
     line += ' ({:,} without any: of all tokens)'.format(unknown) if unknown else ''
   return line + '; {:,} of the weights are not used'.format(len(old) - len(kept))
-
-
-def _check_unique(path, vocabulary, source):
-  """Raises UserError if a token stands twice. source: path of the vocabulary of the weights."""
-  if len(vocabulary.ids) == len(vocabulary):
-    return
-  first = {}
-  for row, token in enumerate(vocabulary.tokens):
-    if first.setdefault(token, row) != row:
-      raise UserError('{}: expected each token once, found {!r} in lines {} and {}, so that rows have no '
-                      'one token; make the data with the unchanged vocabulary of the weights (VOCAB={})'.format(
-                          path, token, first[token] + 1, row + 1, source))
 
 
 def _parts(token, old):

@@ -146,7 +146,7 @@ def test_stand_in_aborts_at_json_or_fails_at_a_precision_by_release(release):
 def test_stand_in_looks_for_its_device_in_the_environment(release, monkeypatch, caplog):
   monkeypatch.delenv('ASCEND_DEVICE_ID', raising=False)
   monkeypatch.delenv('DEVICE_ID', raising=False)
-  with caplog.at_level(logging.WARNING):
+  with caplog.at_level(logging.WARNING, 'tensorflow'):
     session_with()
   assert 'use default device id : 0' in caplog.text
   monkeypatch.setenv('DEVICE_ID', 'one')

@@ -15,7 +15,6 @@ from tools import build_vocab
 from tools.text import source
 
 
-
 def run(*arguments, **options):
   return subprocess.run(
       [sys.executable, '-m', 'tools.build_vocab'] + list(arguments), stdout=subprocess.PIPE, stderr=subprocess.PIPE,
@@ -48,6 +47,17 @@ def test_two_processes_give_the_same_bytes(tmp_path):
     outputs.append(path.read_bytes())
   assert outputs[0] == outputs[1]
   assert tokenization.Vocabulary.load(str(path)).tokens[:5] == list(tokenization.SPECIAL_TOKENS)
+
+
+def test_a_file_with_two_names_is_counted_once(tmp_path):
+  once = write_text(tmp_path / 'text', characters=300)
+  os.link(once, str(tmp_path / 'text_again'))
+  vocabularies = [tmp_path / 'one.txt', tmp_path / 'two.txt']
+  for names, path in zip((once, once + ',' + once + '_again'), vocabularies):
+    result = run('--input_files=' + names, '--output_file=' + str(path), '--min_count=20')
+    assert result.returncode == 0, result.stderr
+  assert 'read once' in result.stderr
+  assert vocabularies[0].read_bytes() == vocabularies[1].read_bytes()
 
 
 def test_every_frequent_han_character_is_in_it(tmp_path):

@@ -153,7 +153,12 @@ def _from_albert_zh(arguments, options):
 
 
 def _export(arguments, options):
-  """A SavedModel, a frozen graph or ONNX, compared with the checkpoint in a fresh process; see docs/export.md."""
+  """The model for programs that serve it, compared with the checkpoint in a fresh process; see docs/export.md.
+
+  --format: saved_model (the default), pb or onnx. --task: what it answers. --batch_size, --max_seq_length,
+  --max_predictions_per_seq: the sizes that --format=pb fixes. --float16: matrices in half precision. --quantize: ONNX
+  with products and embeddings in int8.
+  """
   sizes = export.Sizes(options.batch_size, options.max_seq_length, options.max_predictions_per_seq)
   chosen = export.Options(options.format, options.task, sizes, options.float16, options.quantize)
   return Outcome(export.export(arguments[0], arguments[1], chosen), export.print_report)
