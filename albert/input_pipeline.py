@@ -150,9 +150,9 @@ def training_batches(order, batch_size, used=0, options=None, features=record_fo
 
   def serialized_blocks():
     with contextlib.closing(order.reader(features)) as reader:
-      places = order.places(used)
+      units = order.units(used)
       while True:
-        block = [order.read(reader, *place) for place in itertools.islice(places, block_size)]
+        block = [order.read(reader, *unit) for unit in itertools.islice(units, block_size)]
         yield ([record for records in block for record in records],
                np.repeat(np.arange(block_size, dtype=np.int32), [len(records) for records in block]))
 

@@ -69,7 +69,7 @@ class Order:
     """How many units all ranks together have in an epoch."""
     return sum(self.counts)
 
-  def places(self, used):
+  def units(self, used):
     """Yields (shard number, number of a record or row in it) for ever: what this rank uses after `used` of them."""
     mine = [self._mine(shard) for shard in range(len(self.counts))]
     for shard, seed, skip in shuffled_shards([len(numbers) for numbers in mine], self.seed, used):
@@ -86,7 +86,7 @@ class Order:
 
   def records_at(self, used, count):
     """The (shard file, index) of the records in the `count` units after `used`, a list."""
-    return [(self._shards[shard].file, index) for shard, number in itertools.islice(self.places(used), count)
+    return [(self._shards[shard].file, index) for shard, number in itertools.islice(self.units(used), count)
             for index in self._indices(shard, number)]
 
   def reader(self, features=None):

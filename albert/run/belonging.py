@@ -86,9 +86,9 @@ def check_config(checkpoint, config, is_partial=False):
       own = AlbertConfig.from_json_file(path)
     else:
       return
-    asked = config.to_dict()
-    different = ['{} {} (asked: {})'.format(key, value, asked[key]) for key, value in own.to_dict().items()
-                 if key in _UNTOLD and asked[key] != value]
+    wanted = config.to_dict()
+    different = ['{} {} (here: {})'.format(key, value, wanted[key]) for key, value in own.to_dict().items()
+                 if key in _UNTOLD and wanted[key] != value]
     if different:
       raise UserError('{}: expected weights of the configuration asked for, found that {} says {}; use that '
                       'configuration'.format(checkpoint, path, ', '.join(different)))

@@ -65,11 +65,11 @@ def _check_same_architecture(output_dir, config):
                     'use another output folder (OUT=...)'.format(output_dir, different))
 
 
-def differences(found, asked):
+def differences(found, wanted):
   """What two AlbertConfigs differ in, in words; empty if in nothing. A vocabulary size of None fits all."""
-  asked = asked.to_dict()
-  return ', '.join('{} {} (asked: {})'.format(key, value, asked[key]) for key, value in found.to_dict().items()
-                   if asked[key] != value and not (key == 'vocab_size' and asked[key] is None))
+  wanted = wanted.to_dict()
+  return ', '.join('{} {} (here: {})'.format(key, value, wanted[key]) for key, value in found.to_dict().items()
+                   if wanted[key] != value and not (key == 'vocab_size' and wanted[key] is None))
 
 
 def _append_command_line(output_dir, info):

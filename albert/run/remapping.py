@@ -91,67 +91,67 @@ class Remapping:
     return taken
 
 
-def check_architecture(source, found, asked):
+def check_architecture(source, found, wanted):
   """Raises UserError if weights of one AlbertConfig cannot be those of another. source: names them."""
-  found, asked = found.to_dict(), asked.to_dict()
-  different = [key for key in _FIXED if found[key] != asked[key]]
+  found, wanted = found.to_dict(), wanted.to_dict()
+  different = [key for key in _FIXED if found[key] != wanted[key]]
   if different:
     raise UserError('{}: expected weights of the architecture asked for, found {}; train with {}'.format(
-        source, ', '.join('{} {} (asked: {})'.format(key, found[key], asked[key]) for key in different),
+        source, ', '.join('{} {} (here: {})'.format(key, found[key], wanted[key]) for key in different),
         'SET="{}"'.format('; '.join('AlbertConfig.{} = {!r}'.format(key, found[key]) for key in different))))
 
 
-def groups(source, shapes, found, asked):
+def groups(source, shapes, found, wanted):
   """{group of the model: group of the weights}, for weights with fewer groups; {} where each has its own.
 
   Args:
     source: names the weights in errors.
     shapes: {name: shape} of the weights.
     found: AlbertConfig of the weights, or None.
-    asked: AlbertConfig of the model.
+    wanted: AlbertConfig of the model.
 
   Raises:
     UserError: the model has fewer groups, or which layers the groups of the weights belong to is not known.
   """
   numbers = {int(match.group(2)) for match in map(_GROUP.match, shapes) if match}
   there = len(numbers)
-  if there > asked.num_hidden_groups:
+  if there > wanted.num_hidden_groups:
     raise UserError('{}: expected weights of at most {} hidden groups, found {}; train with SET="AlbertConfig.'
-                    'num_hidden_groups={}"'.format(source, asked.num_hidden_groups, there, there))
+                    'num_hidden_groups={}"'.format(source, wanted.num_hidden_groups, there, there))
   if there <= 1:
-    return {group: 0 for group in range(1, asked.num_hidden_groups)} if there else {}
-  if found is None and there == asked.num_hidden_groups:
+    return {group: 0 for group in range(1, wanted.num_hidden_groups)} if there else {}
+  if found is None and there == wanted.num_hidden_groups:
     return {}
-  if found is None or found.num_hidden_layers != asked.num_hidden_layers:
+  if found is None or found.num_hidden_layers != wanted.num_hidden_layers:
     raise UserError('{}: expected weights of {} layers, as {} groups belong to certain layers, found {}; {}'.format(
-        source, asked.num_hidden_layers, there, found.num_hidden_layers if found else 'no albert_config.json',
+        source, wanted.num_hidden_layers, there, found.num_hidden_layers if found else 'no albert_config.json',
         'train with as many' if found else 'put it beside the weights'))
   first = {}
-  for layer in range(asked.num_hidden_layers):
-    first.setdefault(asked.group_of_layer(layer), found.group_of_layer(layer))
+  for layer in range(wanted.num_hidden_layers):
+    first.setdefault(wanted.group_of_layer(layer), found.group_of_layer(layer))
   return {group: origin for group, origin in first.items() if group != origin}
 
 
-def positions(source, there, asked, position_init):
+def positions(source, there, wanted, position_init):
   """(number of position embeddings or None for as many, lines).
 
   Args:
     source: names the weights in errors.
-    there, asked: int, of the weights and of the model.
+    there, wanted: int, of the weights and of the model.
     position_init: None, or 'repeat': new positions begin as the old ones, from the first on.
 
   Raises:
     UserError: there would be new ones, and nothing says what they are.
   """
-  if there == asked:
+  if there == wanted:
     return None, []
-  if asked < there:
-    return asked, ['positions: the first {:,} of {:,}'.format(asked, there)]
+  if wanted < there:
+    return wanted, ['positions: the first {:,} of {:,}'.format(wanted, there)]
   if position_init != REPEAT:
     raise UserError('{}: expected {} position embeddings, found {}; train with SET="AlbertConfig.max_position_'
                     'embeddings={}", or let new ones repeat the old: SET="pretrain.position_init=\'repeat\'"'.format(
-                        source, asked, there, there))
-  return asked, ['positions: {:,}, and {:,} new ones that repeat them'.format(there, asked - there)]
+                        source, wanted, there, there))
+  return wanted, ['positions: {:,}, and {:,} new ones that repeat them'.format(there, wanted - there)]
 
 
 def tokens(source, target, vocab_init):

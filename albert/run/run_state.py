@@ -87,11 +87,11 @@ class RunState:
     changed = sorted(name for name, value in settings.items() if step and name in before and before[name] != value)
     refused = [name for name in changed if name not in allowed and name not in follow]
     if refused:
-      asked = sorted(set(refused) | set(changed) & set(allowed))
+      names = sorted(set(refused) | set(changed) & set(allowed))
       raise UserError('{}: expected the settings of the run so far, found {}; set them back, use another output folder '
                       '(OUT=...), or say that it is meant: pretrain.allow_changes={!r}'.format(
-                          os.path.dirname(self._path), ', '.join('{} {} (asked: {})'.format(
-                              name, _short(before[name]), _short(settings[name])) for name in refused), asked))
+                          os.path.dirname(self._path), ', '.join('{} {} (here: {})'.format(
+                              name, _short(before[name]), _short(settings[name])) for name in refused), names))
     for name in changed:
       _LOG.warning('from step %s on %s is %s, it was %s: the run is no longer the one that was begun%s',
                    '{:,}'.format(step), name, _short(settings[name]), _short(before[name]),

@@ -11,7 +11,7 @@ from albert.common.errors import UserError
 from albert.run import checkpoints
 from albert.run import event_files
 
-# Saving may take so much of the time of a run before it is worth a warning.
+# Share of a run's time above which saving is worth a warning.
 MOST_TIME = 0.01
 
 _LOG = logging.getLogger('albert')

@@ -37,7 +37,7 @@ _PUBLISHED_VOCAB_SIZE = 21128
 # The settings that a micro-batch size is chosen for.
 _SOURCES = ('train_batch_size', 'data_set', 'packing')
 
-# Where things are, and what is to be done with them: what a command line says, as against gin.
+# Where things are, and what is to be done with them: what the command line says; hyperparameters are gin's.
 # input_file: training data, see input_pipeline.open_dataset. output_dir: folder of the run. eval_input_file: held-out
 # data if it is not in input_file. init_checkpoint: published weights to start from (training), or the checkpoint to
 # evaluate (do_train=False). do_train, do_eval: what to do. max_seq_length, max_predictions_per_seq: S and P if they are

@@ -10,7 +10,7 @@ import tensorflow as tf
 # Steps whose time says nothing: the first builds caches and thread pools, the second still allocates. Nor does that of
 # a later one that is the first to fetch other tensors: TensorFlow prepares a graph of its own for each set of them.
 WARMUP_STEPS = 2
-# On a slow machine a line at least so often, whatever log_every_steps says.
+# The longest time between two lines, in seconds, whatever log_every_steps says.
 _QUIET_SECONDS = 30.0
 
 _LOG = logging.getLogger('albert')

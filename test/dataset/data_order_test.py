@@ -42,12 +42,12 @@ def test_a_position_is_reached_by_counting_not_by_reading():
 
 def test_blocks_are_shuffled_apart_and_skipped_whole():
   blocks = data_order.RecordOrder(_absent(*COUNTS), 3, block=100)
-  order = list(itertools.islice(blocks.places(0), sum(COUNTS)))
+  order = list(itertools.islice(blocks.units(0), sum(COUNTS)))
   assert sorted(order) == [(shard, index) for shard, count in enumerate(COUNTS) for index in range(count)]
   for first in range(0, 900, 100):
     assert len({index // 100 for _, index in order[first:first + 100]}) == 1
   for start in (1, 99, 100, 101, 1234):
-    assert next(blocks.places(start)) == order[start]
+    assert next(blocks.units(start)) == order[start]
 
 
 def test_reaching_a_position_opens_no_shard_before_it(tmp_path, monkeypatch):
@@ -64,7 +64,7 @@ def test_reaching_a_position_opens_no_shard_before_it(tmp_path, monkeypatch):
   monkeypatch.setattr(tfrecord.ShardFile, 'read', lambda file, index: (b'record', None))
   monkeypatch.setattr(tfrecord.ShardFile, 'report', lambda file, *unused: opened.append(os.path.basename(file.path)))
   order = data_order.RecordOrder(info, 3)
-  reader, wanted = order.reader(), list(itertools.islice(order.places(start), 2 * size))
+  reader, wanted = order.reader(), list(itertools.islice(order.units(start), 2 * size))
   for place in wanted:
     order.read(reader, *place)
   assert 2 <= len(opened) <= 3
@@ -74,7 +74,7 @@ def test_reaching_a_position_opens_no_shard_before_it(tmp_path, monkeypatch):
 @pytest.mark.parametrize('ranks', [1, 3])
 def test_ranks_share_no_record_and_leave_none_out(ranks):
   orders = [data_order.RecordOrder(_absent(70, 31), 3, rank, ranks) for rank in range(ranks)]
-  epochs = [list(itertools.islice(order.places(0), sum(len(range(rank, count, ranks)) for count in (70, 31))))
+  epochs = [list(itertools.islice(order.units(0), sum(len(range(rank, count, ranks)) for count in (70, 31))))
             for rank, order in enumerate(orders)]
   assert sorted(sum(epochs, [])) == [(shard, number) for shard, count in enumerate((70, 31)) for number in range(count)]
   assert {order.epoch_length for order in orders} == {101}

@@ -143,7 +143,7 @@ def _what_is_read(folder, packing, run):
   order = input_pipeline.training_order(info, input_pipeline.InputOptions(packing=packing), 3, lost=lost, folder=run)
   digest, count = hashlib.sha256(repr(order.epoch_length).encode('utf-8')), min(60, order.epoch_length)
   with contextlib.closing(order.reader(input_pipeline.record_format.REFERENCE_FEATURES)) as reader:
-    for place, _ in zip(order.places(0), range(count)):
+    for place, _ in zip(order.units(0), range(count)):
       digest.update(b'\0'.join(order.read(reader, *place)))
   try:
     pretraining.unigram_nats(info.token_counts_file, info.vocab_size, info.digests.get(contract.TOKEN_COUNTS_FILE))

@@ -118,12 +118,12 @@ def test_the_comparison_sees_what_is_not_restored(fault_server, fault_data, kill
 
 
 @pytest.mark.parametrize('binding,message', [
-    ('pretrain.train_batch_size = 8', 'train_batch_size 4 (asked: 8)'),
-    ('pretrain.random_seed = 1', 'random_seed 12345 (asked: 1)'),
+    ('pretrain.train_batch_size = 8', 'train_batch_size 4 (here: 8)'),
+    ('pretrain.random_seed = 1', 'random_seed 12345 (here: 1)'),
     ('SessionOptions.intra_op_parallelism_threads = 3', 'intra_op_parallelism_threads'),
     ('SessionOptions.cpu_towers = 1', 'cpu_towers'),
-    ('pretrain.micro_batch_size = 2', 'micro_batch_size 4 (asked: 2)'),
-    ('AlbertConfig.hidden_size = 12', 'hidden_size 8 (asked: 12)')])
+    ('pretrain.micro_batch_size = 2', 'micro_batch_size 4 (here: 2)'),
+    ('AlbertConfig.hidden_size = 12', 'hidden_size 8 (here: 12)')])
 @pytest.mark.fault('changed setting')
 def test_a_change_that_was_not_said_is_refused(fault_server, fault_data, killed, tmp_path, binding, message):
   before = fault_runs.snapshot(killed['far'])

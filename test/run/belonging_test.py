@@ -86,7 +86,7 @@ def test_a_configuration_that_shapes_do_not_tell(tmp_path, caplog, change, place
     (tmp_path / 'w' / place).write_text(own.to_json_string())
   belonging.check_config(weights, own)
   name, = change
-  with pytest.raises(UserError, match=r'{} {} \(asked: {}\).*pretrain.init_partial=True'.format(
+  with pytest.raises(UserError, match=r'{} {} \(here: {}\).*pretrain.init_partial=True'.format(
       name, change[name], getattr(CONFIG, name))):
     belonging.check_config(weights, CONFIG)
   belonging.check_config(weights, CONFIG, is_partial=True)

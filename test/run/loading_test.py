@@ -231,7 +231,7 @@ def test_more_groups_layers_and_positions_than_the_weights_have(tmp_path, caplog
 @pytest.mark.parametrize('published, config, tokens, message', [
     (dict(vocab_name=None), CONFIG, TOKENS + ['x'], 'expected weights of 30 tokens, found 29; put their vocab.txt'),
     (dict(tokens=TOKENS[:-1]), CONFIG, TOKENS, 'expected the vocabulary of the weights beside it, 29 tokens, found 28'),
-    ({}, dataclasses.replace(CONFIG, num_attention_heads=3), TOKENS, r'found num_attention_heads 2 \(asked: 3\)'),
+    ({}, dataclasses.replace(CONFIG, num_attention_heads=3), TOKENS, r'found num_attention_heads 2 \(here: 3\)'),
     ({}, CONFIG, TOKENS[:20] + list('abcdefghi'), 'at least 90% of the tokens'),
 ])
 def test_what_cannot_be_known_or_does_not_fit_is_refused(tmp_path, published, config, tokens, message):

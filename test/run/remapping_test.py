@@ -104,7 +104,7 @@ def test_vocabularies_that_do_not_fit_are_refused(tmp_path, new, vocab_init, mes
 
 
 def test_a_token_twice_in_the_vocabulary_of_the_weights_is_refused(tmp_path):
-  with pytest.raises(UserError, match='old.txt: expected a token per line, each once, found line 34 the same as line 6'):
+  with pytest.raises(UserError, match='old.txt: .* each once, found line 34 the same as line 6'):
     compare(tmp_path, OLD, old=OLD + ['天'])
 
 
@@ -172,5 +172,5 @@ def test_what_shapes_do_not_show_is_compared():
   with pytest.raises(UserError) as caught:
     remapping.check_architecture('w', config(), config(num_attention_heads=3, hidden_act='relu'))
   assert str(caught.value) == (
-      'w: expected weights of the architecture asked for, found num_attention_heads 2 (asked: 3), hidden_act gelu '
-      '(asked: relu); train with SET="AlbertConfig.num_attention_heads = 2; AlbertConfig.hidden_act = \'gelu\'"')
+      'w: expected weights of the architecture asked for, found num_attention_heads 2 (here: 3), hidden_act gelu '
+      '(here: relu); train with SET="AlbertConfig.num_attention_heads = 2; AlbertConfig.hidden_act = \'gelu\'"')

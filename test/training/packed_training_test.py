@@ -149,7 +149,7 @@ def test_packing_is_a_setting_that_a_run_keeps(info, trained, tmp_path):
   copy = tmp_path / 'run'
   shutil.copytree(str(trained), str(copy))
   more = 'pretrain.num_train_steps = 8'
-  with pytest.raises(UserError, match=r"packing True \(asked: False\).*allow_changes=\['packing'\]"):
+  with pytest.raises(UserError, match=r"packing True \(here: False\).*allow_changes=\['packing'\]"):
     _pretrain(info, copy, DROPOUT, more)
   _pretrain(info, copy, DROPOUT, more, "pretrain.allow_changes = ['packing']")
   rows = sum(shard.packed_rows for shard in info.shards[contract.TRAIN])
@@ -163,7 +163,7 @@ def test_a_run_from_before_there_was_packing_was_unpacked(info, tmp_path):
   state = json.loads((tmp_path / 'run_state.json').read_text())
   del state['settings']['packing']
   (tmp_path / 'run_state.json').write_text(json.dumps(state))
-  with pytest.raises(UserError, match=r'packing False \(asked: True\)'):
+  with pytest.raises(UserError, match=r'packing False \(here: True\)'):
     _pretrain(info, tmp_path, PACKING)
   assert _pretrain(info, tmp_path)['global_step'] == 6
 

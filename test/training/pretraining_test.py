@@ -229,7 +229,7 @@ def test_recomputation_with_the_dropout_of_the_npu_leaves_nothing(info, tmp_path
 
 
 def test_other_architecture_in_the_output_folder(trained, info):
-  with pytest.raises(UserError, match=r'hidden_size 8 \(asked: 10\)'):
+  with pytest.raises(UserError, match=r'hidden_size 8 \(here: 10\)'):
     _pretrain(info.folder, trained, 'AlbertConfig.hidden_size = 10', 'pretrain.num_train_steps = 9')
 
 
@@ -249,7 +249,7 @@ def test_a_performance_folder_is_not_for_a_full_run(info, tmp_path):
 
 def test_an_architecture_that_was_asked_for_must_be_that_of_the_evaluated_checkpoint(trained, info, tmp_path):
   arguments = dict(do_train=False, init_checkpoint=str(trained / 'model.ckpt-6'))
-  with pytest.raises(UserError, match=r'num_hidden_layers 2 \(asked: 7\)'):
+  with pytest.raises(UserError, match=r'num_hidden_layers 2 \(here: 7\)'):
     _pretrain(info.folder, tmp_path, 'AlbertConfig.num_hidden_layers = 7', architecture_given=True, **arguments)
   assert _pretrain(info.folder, tmp_path, 'AlbertConfig.num_hidden_layers = 7', **arguments)['heldout']
 
@@ -263,13 +263,13 @@ def test_micro_batches_train_alike_and_are_kept_on_resume(info, tmp_path):
       np.testing.assert_allclose(a[name], b[name], rtol=5e-3, atol=1e-4, err_msg=name)
   _pretrain(info.folder, tmp_path / 'a', 'pretrain.num_train_steps = 7', 'AlbertConfig.hidden_dropout_prob = 0.0')
   assert json.loads((tmp_path / 'a' / 'run_state.json').read_text())['settings']['micro_batch_size'] == 2
-  with pytest.raises(UserError, match=r'micro_batch_size 2 \(asked: 4\)'):
+  with pytest.raises(UserError, match=r'micro_batch_size 2 \(here: 4\)'):
     _pretrain(info.folder, tmp_path / 'a', 'pretrain.num_train_steps = 8', 'pretrain.micro_batch_size = 4',
               'AlbertConfig.hidden_dropout_prob = 0.0')
 
 
 def test_checkpoint_of_another_architecture(trained, info, tmp_path):
-  with pytest.raises(UserError, match=r'intermediate_size 12 \(asked: 13\)'):
+  with pytest.raises(UserError, match=r'intermediate_size 12 \(here: 13\)'):
     _pretrain(info.folder, tmp_path / 'y', 'AlbertConfig.intermediate_size = 13',
               init_checkpoint=str(trained / 'model.ckpt-6'))
   assert not (tmp_path / 'y').exists()
