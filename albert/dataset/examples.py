@@ -1,29 +1,24 @@
 """Serialized tf.train.Examples, read without TensorFlow: is each record what its features say?
 
-In protocol buffers: Example{1: Features{1: map<string, Feature>}}, and a Feature is one of {1: BytesList{1: bytes}},
-{2: FloatList{1: packed float}}, {3: Int64List{1: packed varint}}.
-
 TensorFlow 1.15's parse_example ends the whole process (SIGSEGV) where it is given something else, because it puts the
 bytes into an error message that must be UTF-8; and where a number is too large, a model reads another row than it
 should. So records are looked at before they reach it. That is done for many records at once: they have one layout,
-whose headers are read for all of them together. A block that is not surely good is looked at record by record.
+whose headers (see protobuf.py) are read for all of them together. A block that is not surely good is looked at record
+by record.
 
 Shapes: n records, S sequence, P masked predictions, V vocabulary.
 """
 
 import collections
 import hashlib
-import struct
 
 import numpy as np
 
 from albert.dataset import contract
+from albert.dataset import protobuf
+from albert.dataset.protobuf import TAGS
 from albert.dataset import record_format
 
-KIND_FIELDS = {'bytes': 1, 'float32': 2, 'int64': 3}
-
-# A field that holds bytes, by its number: the byte before its length.
-_TAGS = {number: number << 3 | 2 for number in (1, 2, 3)}
 # Bytes of a varint: no number that may be in a record needs more.
 _VARINT_BYTES = 4
 # [CLS] A [SEP] B [SEP]
@@ -67,7 +62,7 @@ class Form:
   def problem_with(self, record):
     """What is wrong with a serialized record, in words; None for a good one."""
     try:
-      values = parse(record)
+      values = protobuf.parse(record)
     except ValueError as error:
       return 'no tf.train.Example: {}'.format(error)
     columns = {}
@@ -196,7 +191,7 @@ def _spans(data, begins, ends, features):
 
   Entries may come in any order. begins, ends: of the records.
   """
-  position, good = _open(data, begins, ends, _TAGS[1])
+  position, good = _open(data, begins, ends, TAGS[1])
   found = {spec: np.full([2, len(begins)], -1) for spec in features}
   while good.all():
     rows = np.flatnonzero(position < ends)
@@ -215,24 +210,24 @@ def _read_entries(data, position, ends, rows, found):
 
   found: {FeatureSpec: [2, n]}, gets begin and end of the payloads of what is wanted.
   """
-  begins, entry_ends, fits = _header(data, position, _TAGS[1])
+  begins, entry_ends, fits = _header(data, position, TAGS[1])
   good = fits & (entry_ends <= ends)
-  names, name_ends, fits = _header(data, begins, _TAGS[1])
+  names, name_ends, fits = _header(data, begins, TAGS[1])
   good &= fits & (name_ends <= entry_ends)
-  features, feature_ends, fits = _header(data, name_ends, _TAGS[2])
+  features, feature_ends, fits = _header(data, name_ends, TAGS[2])
   good &= fits & (feature_ends == entry_ends)
   kinds = data[np.minimum(features, len(data) - 1)]
   lists, fits = _open(data, features, entry_ends, kinds)
   good &= fits
-  payloads, fits = _open(data, lists, entry_ends, _TAGS[1])
-  # A list that has its numbers one by one, or none, is left to parse().
+  payloads, fits = _open(data, lists, entry_ends, TAGS[1])
+  # A list that has its numbers one by one, or none, is left to protobuf.parse().
   good &= fits
   if good.all():
     for spec in found:
       is_it = np.flatnonzero(name_ends - names == len(spec.name))
       letters = data[names[is_it][:, None] + np.arange(len(spec.name))]
       is_it = is_it[(letters == np.frombuffer(spec.name.encode('ascii'), np.uint8)).all(axis=1)]
-      good[is_it] &= (kinds[is_it] == _TAGS[KIND_FIELDS[spec.kind]]) & (found[spec][0, rows[is_it]] < 0)
+      good[is_it] &= (kinds[is_it] == TAGS[protobuf.KIND_FIELDS[spec.kind]]) & (found[spec][0, rows[is_it]] < 0)
       found[spec][:, rows[is_it]] = payloads[is_it], entry_ends[is_it]
   return entry_ends, good
 
@@ -255,123 +250,3 @@ def _header(data, position, tag):
     sizes += np.where(open_, (byte & 127) << (7 * place), 0)
     open_ &= byte > 127
   return position + 1, position + 1 + sizes, fits & ~open_
-
-
-# One record.
-
-def parse(record):
-  """The features of a serialized tf.train.Example as TensorFlow takes them.
-
-  Returns:
-    {name: int64 or float32 array, or a list of bytes}.
-
-  Raises:
-    ValueError: bytes that TensorFlow does not take for an Example.
-  """
-  features = {}
-  if not record:
-    return features
-  try:
-    for entry in _fields(_only(record, 1), 1):
-      name, feature = _entry(entry)
-      name = bytes(name).decode('utf-8')
-      if name in features:
-        raise ValueError('{} is there twice'.format(name))
-      features[name] = _parse_feature(feature)
-  except (IndexError, struct.error):
-    raise ValueError('it ends within a value')
-  return features
-
-
-def _parse_feature(feature):
-  if not len(feature):
-    return np.zeros(0, np.int64)
-  kind = next((kind for kind, number in KIND_FIELDS.items() if feature[0] == _TAGS[number]), None)
-  if kind is None:
-    raise ValueError('a feature of no kind')
-  values = _only(feature, KIND_FIELDS[kind])
-  if kind == 'bytes':
-    return [bytes(value) for value in _fields(values, 1)]
-  if len(values) and values[0] == _TAGS[1]:
-    values = _only(values, 1)
-    if kind == 'float32':
-      return np.frombuffer(values, '<f4')
-    return _unpack_varints(values)
-  return _unpack_one_by_one(values, kind)
-
-
-def _unpack_one_by_one(values, kind):
-  """Numbers of which each has a tag of its own."""
-  numbers, position = [], 0
-  while position < len(values):
-    if values[position] != (0x08 if kind == 'int64' else 0x0d):
-      raise ValueError('a value of another kind')
-    if kind == 'int64':
-      number, position = _read_varint(values, position + 1)
-      numbers.append(number - (number >> 63 << 64))
-    else:
-      numbers += struct.unpack_from('<f', values, position + 1)
-      position += 5
-  return np.array(numbers, np.int64 if kind == 'int64' else np.float32)
-
-
-def _unpack_varints(packed):
-  """Packed varints to int64."""
-  data = np.frombuffer(packed, np.uint8)
-  ends = np.flatnonzero(data < 128)
-  if len(data) and data[-1] > 127:
-    raise ValueError('a number without end')
-  begins = np.append(0, ends[:-1] + 1)[:len(ends)]
-  places = np.arange(len(data)) - np.repeat(begins, ends - begins + 1)
-  if len(data) and places.max() > 9:
-    raise ValueError('a number of more than 64 bits')
-  groups = (data & 127).astype(np.int64) << (7 * places)
-  return np.add.reduceat(groups, begins) if len(begins) else np.zeros(0, np.int64)
-
-
-def _entry(message):
-  """(name, feature) of an entry of the map, in this order."""
-  name, end = _field_at(message, 0, 1)
-  feature, end = _field_at(message, end, 2)
-  if end != len(message):
-    raise ValueError('an entry of more than a name and a feature')
-  return name, feature
-
-
-def _only(message, number):
-  """The content of the one field of a message."""
-  content, end = _field_at(message, 0, number)
-  if end != len(message):
-    raise ValueError('{} bytes more than expected'.format(len(message) - end))
-  return content
-
-
-def _fields(message, number):
-  """The contents of all fields of a message."""
-  contents, position = [], 0
-  while position < len(message):
-    content, position = _field_at(message, position, number)
-    contents.append(content)
-  return contents
-
-
-def _field_at(message, position, number):
-  """(content, end) of the field at `position`, which must hold bytes and have this number."""
-  tag, position = _read_varint(message, position)
-  if tag != _TAGS[number]:
-    raise ValueError('another field than expected')
-  size, position = _read_varint(message, position)
-  if position + size > len(message):
-    raise ValueError('a field is longer than what it is in')
-  return message[position:position + size], position + size
-
-
-def _read_varint(message, position):
-  value = 0
-  for shift in range(0, 70, 7):
-    byte = message[position]
-    position += 1
-    value |= (byte & 127) << shift
-    if byte < 128:
-      return value & (1 << 64) - 1, position
-  raise ValueError('a number of more than 64 bits')

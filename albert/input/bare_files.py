@@ -5,7 +5,7 @@ import os
 from albert.common.errors import UserError
 from albert.common import files
 from albert.dataset import contract
-from albert.dataset import examples
+from albert.dataset import protobuf
 from albert.dataset import record_format
 from albert.dataset import tfrecord
 from albert.input import checking
@@ -57,7 +57,7 @@ def _shapes_of_first_record(path):
   try:
     if record is None:
       raise ValueError(problem)
-    values = examples.parse(record)
+    values = protobuf.parse(record)
   except ValueError as error:
     raise UserError('{}: expected TFRecords in the reference format, found bytes that cannot be read ({}); '
                     'check that it is the right file'.format(files.shown(path), error))

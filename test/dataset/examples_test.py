@@ -13,6 +13,7 @@ from albert.common.files import ROOT
 from albert.dataset import contract
 from albert.dataset import examples
 from albert.dataset import lost_records
+from albert.dataset import protobuf
 from albert.dataset import record_format
 from albert.dataset import tfrecord
 from albert import input_pipeline
@@ -42,12 +43,12 @@ def _compact(ids=(2, 7, 8, 9, 3, 10, 3), sizes=(255, 2, 0, 255, 255, 1, 255), se
 def test_good_records_are_known_by_their_layout_alone(make, monkeypatch):
   """TensorFlow's own writer has features in any order."""
   records = [make(number) for number in range(300)]
-  monkeypatch.setattr(examples, 'parse', None)
+  monkeypatch.setattr(examples.protobuf, 'parse', None)
   assert REFERENCE.misfits(records) == {}
 
 
 def test_good_compact_records_are_known_by_their_layout_alone(monkeypatch):
-  monkeypatch.setattr(examples, 'parse', None)
+  monkeypatch.setattr(examples.protobuf, 'parse', None)
   assert COMPACT.misfits([_compact(), _compact(range(2, 26), [1] * 24, 24)]) == {}
 
 
@@ -123,7 +124,7 @@ def _varint_one_by_one(record):
 def test_numbers_one_by_one_are_numbers():
   values = dict(synthetic_data.record(1), next_sentence_labels=[1])
   record = _varint_one_by_one(_written(values))
-  assert examples.parse(record)['next_sentence_labels'].tolist() == [1]
+  assert protobuf.parse(record)['next_sentence_labels'].tolist() == [1]
   assert REFERENCE.misfits([record]) == {}
 
 

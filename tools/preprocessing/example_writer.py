@@ -1,12 +1,12 @@
 """Serialized tf.train.Example records without TensorFlow, whose import costs 1.6 s and 218 MB.
 
-albert/dataset/examples.py reads them and says how they look in protocol buffers.
+albert/dataset/protobuf.py reads them and says how they look in protocol buffers.
 """
 
 import numpy as np
 
 from albert.common.errors import UserError
-from albert.dataset import examples
+from albert.dataset import protobuf
 from tools.preprocessing import ragged
 
 
@@ -72,7 +72,7 @@ class ExampleWriter:
 def _feature_header(spec, size):
   """The bytes of a map entry {name: Feature} that come before its `size` bytes of packed values."""
   packed = b'\x0a' + varint(size)
-  list_head = varint(examples.KIND_FIELDS[spec.kind] << 3 | 2) + varint(len(packed) + size) + packed
+  list_head = varint(protobuf.KIND_FIELDS[spec.kind] << 3 | 2) + varint(len(packed) + size) + packed
   value_head = b'\x12' + varint(len(list_head) + size) + list_head
   name = _field(1, spec.name.encode('ascii'))
   return b'\x0a' + varint(len(name) + len(value_head) + size) + name + value_head
@@ -102,7 +102,9 @@ def parse_example(record, path='record'):
     UserError: not a serialized Example.
   """
   try:
+    if not record:
+      raise ValueError('no byte')
     return {name: b''.join(values) if isinstance(values, list) else values
-            for name, values in examples.parse(record).items()}
+            for name, values in protobuf.parse(record).items()}
   except ValueError as error:
     raise UserError('{}: expected a tf.train.Example, found something else ({})'.format(path, error))
