@@ -19,11 +19,11 @@ import os
 
 from albert.common.errors import UserError
 from albert.common import files
+from albert.dataset import data_files
+from albert.dataset.data_files import FORMAT_VERSION
+from albert.dataset.data_files import HELDOUT  # noqa: F401, part of this module's interface
+from albert.dataset.data_files import TRAIN
 from albert.dataset.record_format import REFERENCE
-from albert.dataset import small_files
-from albert.dataset.small_files import FORMAT_VERSION
-from albert.dataset.small_files import HELDOUT  # noqa: F401, part of this module's interface
-from albert.dataset.small_files import TRAIN
 
 DATASET_FILE = 'dataset.json'
 VOCAB_FILE = 'vocab.txt'
@@ -106,7 +106,7 @@ class DatasetInfo:
                     if os.path.exists(os.path.join(self.folder, name))}
     said = self._to_json()
     with files.atomic(os.path.join(self.folder, DATASET_FILE)) as target:
-      json.dump(dict(said, sha256=small_files.description_sha256(said)), target, ensure_ascii=False, indent=1)
+      json.dump(dict(said, sha256=data_files.description_sha256(said)), target, ensure_ascii=False, indent=1)
       target.write('\n')
 
   def _to_json(self):
@@ -127,13 +127,13 @@ class DatasetInfo:
     """Reads `folder`/dataset.json.
 
     Raises:
-      UserError: absent, or anything that the data tool does not write, see small_files.read_description.
+      UserError: absent, or anything that the data tool does not write, see data_files.read_description.
     """
     path = os.path.join(folder, DATASET_FILE)
     if not os.path.lexists(path):
       raise UserError('expected a data set with {} in {}, found none; make one with "make data" '
                       'or name its folder (DATA=...)'.format(DATASET_FILE, files.shown(folder)))
-    raw = small_files.read_description(path)
+    raw = data_files.read_description(path)
     shards = {split: [Shard(**shard) for shard in entries] for split, entries in raw['shards'].items()}
     return cls(folder, raw['max_seq_length'], raw['max_predictions_per_seq'], raw['vocab_size'],
                raw['vocab_sha256'], shards, raw['settings'], raw['statistics'], raw.get('digests'))
@@ -141,5 +141,5 @@ class DatasetInfo:
   def lengths(self, number):
     """Lengths of the records of a training shard, uint16 [records, 2] of tokens and labels; None without good ones."""
     path = lengths_file(self.paths(TRAIN)[number])
-    return small_files.read_lengths(path, self.shards[TRAIN][number].records, self.max_seq_length,
+    return data_files.read_lengths(path, self.shards[TRAIN][number].records, self.max_seq_length,
                                     self.max_predictions_per_seq, self.digests.get(os.path.basename(path)))

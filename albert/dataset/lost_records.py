@@ -10,7 +10,7 @@ import os
 
 from albert.common.errors import UserError
 from albert.common import files
-from albert.dataset import small_files
+from albert.dataset import data_files
 from albert.dataset.tfrecord import FRAME_BYTES
 from albert.dataset.tfrecord import ShardFile
 
@@ -58,11 +58,11 @@ class LostRecords:
     return file_and_index in self._lost
 
   def _load(self):
-    entries, unfit = small_files.read_lost_records(
+    entries, unfit = data_files.read_lost_records(
         self._file, [shard for shards in self._info.shards.values() for shard in shards])
     # A file that was restored since has lost nothing.
     self._lost = {(file, index) for file, index, stamp in entries if stamp == self._stamp(file)}
-    self._good = small_files.read_checked_records(self._checked_file)
+    self._good = data_files.read_checked_records(self._checked_file)
     if unfit:
       _LOG.warning('%s: expected a line for each record that was lost, found %s that say something else; they are '
                    'left out', self._file, '{:,}'.format(unfit))

@@ -15,10 +15,10 @@ import tensorflow as tf
 from albert.common.errors import UserError
 from albert.common import files
 from albert.dataset import contract
+from albert.dataset import data_files
 from albert.dataset import data_order
 from albert.dataset import packing
 from albert.dataset import record_format
-from albert.dataset import small_files
 
 # In the folder of the run, where the data set has no lengths: those that were counted, for the next start.
 COUNTED_FILE = 'record_lengths-{}.npz'
@@ -127,7 +127,7 @@ class RowOrder(data_order.Order):
   def _are_possible(self, number, lengths):
     return (0 <= number < len(self._shards) and lengths.dtype == np.uint16
             and lengths.shape == (self._shards[number].records, 2)
-            and small_files.are_possible(lengths, self.info.max_seq_length, self.info.max_predictions_per_seq))
+            and data_files.are_possible(lengths, self.info.max_seq_length, self.info.max_predictions_per_seq))
 
   def _write_counted(self):
     if self._file and self._keep:

@@ -11,7 +11,7 @@ from albert.common import files
 from albert.common import json_text
 from albert.run import checkpoints
 from albert.run import names
-from albert.run import small_files
+from albert.run import run_files
 
 _LOG = logging.getLogger('albert')
 
@@ -32,12 +32,12 @@ class Best:
 
   def read(self):
     """(prefix, figures) of the best checkpoint, or (None, None) where there is none or a damaged best.json."""
-    best, _ = small_files.read_json(self._file, self._is_valid)
+    best, _ = run_files.read_json(self._file, self._is_valid)
     return (os.path.join(self._folder, best['checkpoint']), best) if best else (None, None)
 
   def _is_valid(self, value):
     """A figure that is not finite, as earlier versions kept, is none to compare with."""
-    return small_files.is_best(value) and small_files.is_number(value.get(self._criterion.metric))
+    return run_files.is_best(value) and run_files.is_number(value.get(self._criterion.metric))
 
   def keep_if_best(self, checkpoint, step, figures, evaluated_on=None):
     """Copies a checkpoint to best/ if its figures are the best of the run. Returns whether they are.
@@ -57,7 +57,7 @@ class Best:
     return True
 
   def _write(self, figures, name, step, evaluated_on):
-    small_files.write_json(self._file, dict(
+    run_files.write_json(self._file, dict(
         figures, checkpoint=name, global_step=step, **({'evaluated_on': evaluated_on} if evaluated_on else {})))
 
   def _describe(self):

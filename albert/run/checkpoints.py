@@ -27,7 +27,7 @@ from albert.run.names import MANIFEST
 from albert.run.names import POINTER_FILE
 from albert.run.names import SAVING_FOLDER
 from albert.run.names import UNFINISHED
-from albert.run import small_files
+from albert.run import run_files
 
 # The endings of a checkpoint's files, by which a person may name it.
 _ENDING = re.compile(r'\.(index|meta|data-\d{5}-of-\d{5})$')
@@ -127,7 +127,7 @@ def _candidates_in(folder):
 
 def read_manifest(prefix):
   """What the manifest of a checkpoint says, as a dict; None if it has none or a damaged one."""
-  manifest, _ = small_files.read_json(prefix + MANIFEST, lambda value: _is_manifest_of(prefix, value))
+  manifest, _ = run_files.read_json(prefix + MANIFEST, lambda value: _is_manifest_of(prefix, value))
   if manifest is None:
     return None
   said = manifest.pop('sha256')
@@ -142,7 +142,7 @@ def belongs_to(prefix):
 def _is_manifest_of(prefix, value):
   """Whether a JSON value is a manifest, and of this checkpoint instead of another one's under its name."""
   own = os.path.basename(prefix)
-  return (small_files.is_manifest(value) and 'sha256' in value and own == '{}-{}'.format(CHECKPOINT, value['step'])
+  return (run_files.is_manifest(value) and 'sha256' in value and own == '{}-{}'.format(CHECKPOINT, value['step'])
           and all(files.is_plain_name(name) and name.startswith(own + '.') for name in value['files']))
 
 

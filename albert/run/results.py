@@ -5,7 +5,7 @@ import os
 
 from albert.common import files
 from albert.run import names
-from albert.run import small_files
+from albert.run import run_files
 
 # The entry of a run that has diverged; it goes when a later evaluation is finite.
 DIVERGED = 'diverged'
@@ -16,7 +16,7 @@ _LOG = logging.getLogger('albert')
 def read(output_dir):
   """results.json as a dict, empty if there is none or a damaged one."""
   path = os.path.join(output_dir, names.RESULTS_FILE)
-  results, problem = small_files.read_json(path, small_files.is_results)
+  results, problem = run_files.read_json(path, run_files.is_results)
   if problem:
     _LOG.warning('%s counts as absent: %s; it is written again with the next results', path, problem)
   return results or {}
@@ -25,7 +25,7 @@ def read(output_dir):
 def keep_evaluation(output_dir, **figures):
   """Writes evaluation.json, and results.json unless a training with evaluation wrote it. Returns the paths written."""
   written = [os.path.join(output_dir, names.EVALUATION_FILE)]
-  small_files.write_json(written[0], figures)
+  run_files.write_json(written[0], figures)
   results = read(output_dir)
   if 'train' not in results or 'heldout' not in results:
     update(output_dir, **figures)
@@ -36,12 +36,12 @@ def keep_evaluation(output_dir, **figures):
 def update(output_dir, without=(), **figures):
   """Replaces top-level entries of results.json, and drops those whose names are in `without`."""
   results = {name: value for name, value in dict(read(output_dir), **figures).items() if name not in without}
-  small_files.write_json(os.path.join(output_dir, names.RESULTS_FILE), results)
+  run_files.write_json(os.path.join(output_dir, names.RESULTS_FILE), results)
 
 
 def write_performance(output_dir, figures):
   """Writes performance.json; figures: dict of floats."""
-  small_files.write_json(os.path.join(output_dir, names.PERFORMANCE_FILE), figures)
+  run_files.write_json(os.path.join(output_dir, names.PERFORMANCE_FILE), figures)
 
 
 class History:
@@ -78,9 +78,9 @@ class History:
 
   def _lines(self, tell=False):
     """[(step, line)], without damaged lines. tell: whether the log has these."""
-    lines, problem = small_files.read_text(self._path)
+    lines, problem = run_files.read_text(self._path)
     # A line without an end was not written to its end.
-    found = [(small_files.history_step(line, len(self._columns)), line) for line in (lines or '').split('\n')[1:-1]]
+    found = [(run_files.history_step(line, len(self._columns)), line) for line in (lines or '').split('\n')[1:-1]]
     damaged = [number for number, (step, _) in enumerate(found, 2) if step is None]
     if tell and (damaged or problem):
       _LOG.warning('%s: %s; what is damaged is left out, the checkpoints are not affected', self._path,

@@ -20,7 +20,7 @@ import uuid
 from albert.common.errors import UserError
 from albert.common import files
 from albert.run.names import LOCK_FILE
-from albert.run import small_files
+from albert.run import run_files
 
 # How often the holder touches the file, and how long without a touch until another machine may take over.
 TOUCH_SECONDS = 15.0
@@ -168,7 +168,7 @@ def _is_touched(path, age):
 
 def _read(path):
   """What the file says, a dict with host and pid; empty if it is nobody's or says nothing that can be used."""
-  return small_files.read_json(path, small_files.is_lock)[0] or {}
+  return run_files.read_json(path, run_files.is_lock)[0] or {}
 
 
 def _touch(lock, stopped):

@@ -11,7 +11,7 @@ from albert.common.errors import UserError
 from albert.common import files
 from albert.run import checkpoints
 from albert.run.names import STATE_FILE
-from albert.run import small_files
+from albert.run import run_files
 
 # Returns to one checkpoint before we conclude that the data is not the cause.
 MOST_RETURNS = 10
@@ -40,7 +40,7 @@ class RunState:
     self.problem = None
     if fresh:
       return
-    found, problem = small_files.read_json(self._path, small_files.is_run_state)
+    found, problem = run_files.read_json(self._path, run_files.is_run_state)
     if found is None:
       found, self.problem = self._from_manifest(folder, problem)
     if found:
@@ -169,7 +169,7 @@ class RunState:
 
   def save(self):
     """Writes the file."""
-    small_files.write_json(self._path, self.entries())
+    run_files.write_json(self._path, self.entries())
 
 
 def fingerprint(checkpoint):

@@ -15,7 +15,7 @@ from albert.common.errors import UserError
 from albert.dataset.batch import Batch
 from albert.dataset.batch import PackedBatch
 from albert.dataset import contract
-from albert.dataset import small_files
+from albert.dataset import data_files
 from albert.model import layers
 from albert import modeling
 from albert.tasks import heads
@@ -249,6 +249,6 @@ def unigram_nats(token_counts_file, vocab_size, sha256=None):
   Raises:
     UserError: anything else is in it.
   """
-  counts = small_files.read_token_counts(token_counts_file, vocab_size, sha256).astype(np.float64)
+  counts = data_files.read_token_counts(token_counts_file, vocab_size, sha256).astype(np.float64)
   columns = [np.log(counts.sum() + vocab_size * add) - np.log(counts + add) for add in _SMOOTHING]
   return np.stack(columns, axis=1).astype(np.float32)

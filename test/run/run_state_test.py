@@ -152,7 +152,7 @@ def test_weights_to_begin_from_are_told_where_the_run_is_there_already(begun, ca
 
 def test_what_was_chosen_again_is_no_refusal_and_said(begun, caplog):
   changed = dict(SETTINGS, train_batch_size=6, micro_batch_size=3, cpu_towers=1)
-  with pytest.raises(UserError, match='cpu_towers 2 .asked: 1., micro_batch_size 2 .asked: 3.; .*'
+  with pytest.raises(UserError, match='cpu_towers 2 .here: 1., micro_batch_size 2 .here: 3.; .*'
                                       r"\['cpu_towers', 'micro_batch_size', 'train_batch_size'\]"):
     run_state.RunState(str(begun)).agree(changed, ('train_batch_size',), 4)
   run_state.RunState(str(begun)).agree(changed, ('train_batch_size',), 4, ('micro_batch_size', 'cpu_towers'))

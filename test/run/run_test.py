@@ -47,13 +47,13 @@ def test_what_another_run_has_recorded_meanwhile_counts(begun, info):
   """Between the plan of a run and its lock, another run may have begun, changed settings or ended here."""
   late = run.Run(str(begun), Pretraining, RunOptions())
   run_state.RunState(str(begun)).agree(dict(SETTINGS, random_seed=2), ('random_seed',), 4)
-  with pytest.raises(UserError, match='random_seed 2 .asked: 1.'):
+  with pytest.raises(UserError, match='random_seed 2 .here: 1.'):
     late.begin(CONFIG, info, SETTINGS, {})
 
 
 def test_an_architecture_that_has_come_meanwhile_counts(begun, info, tmp_path):
   late = run.Run(str(begun), Pretraining, RunOptions())
-  with pytest.raises(UserError, match='num_hidden_layers 12 .asked: 3.'):
+  with pytest.raises(UserError, match='num_hidden_layers 12 .here: 3.'):
     late.begin(AlbertConfig(**dict(CONFIG.to_dict(), num_hidden_layers=3)), info, SETTINGS, {})
 
 

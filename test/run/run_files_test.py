@@ -9,7 +9,7 @@ import pytest
 
 from albert.common import json_text
 from albert.run import results
-from albert.run import small_files
+from albert.run import run_files
 
 SHA = 'a' * 64
 STATE = {'settings': {'train_batch_size': 4, 'packing': False}, 'schedule': {'learning_rate': 0.1},
@@ -24,8 +24,8 @@ MANIFEST = {'step': 8, 'files': {'model.ckpt-8.index': {'bytes': 3, 'sha256': SH
 RESULTS = {'heldout': {'masked_lm_loss': 2.5}, 'train': {'total_loss': None}, 'trained_steps': 8, 'global_step': 8}
 BEST = {'checkpoint': 'model.ckpt-8', 'global_step': 8, 'masked_lm_loss': 2.5, 'evaluated_on': 'x'}
 LOCK = {'host': 'here', 'pid': 7, 'token': 'x'}
-GOOD = [(small_files.is_manifest, MANIFEST), (small_files.is_run_state, STATE), (small_files.is_results, RESULTS),
-        (small_files.is_best, BEST), (small_files.is_lock, LOCK)]
+GOOD = [(run_files.is_manifest, MANIFEST), (run_files.is_run_state, STATE), (run_files.is_results, RESULTS),
+        (run_files.is_best, BEST), (run_files.is_lock, LOCK)]
 OTHERS = [None, True, -1, 3.5, 10**40, math.nan, '', '../x', '\0', [], [[]], {}, {'': 0}, 'x' * 1000]
 
 
@@ -57,7 +57,7 @@ def test_any_entry_replaced_by_anything_is_answered(is_valid, value):
       inner[path[-1]] = other
       assert is_valid(changed) in (True, False), (path, other)
   for other in OTHERS + [[value]]:
-    assert not is_valid(other) or isinstance(other, dict) and is_valid is small_files.is_results
+    assert not is_valid(other) or isinstance(other, dict) and is_valid is run_files.is_results
 
 
 @pytest.mark.parametrize('change', [
@@ -67,7 +67,7 @@ def test_any_entry_replaced_by_anything_is_answered(is_valid, value):
     dict(train=[]), dict(train={'train': 3}), dict(data_position={'record': 3}), dict(run_state={}),
     dict(data_position={'ranks': 0, 'data_set': SHA}), dict(belongs_to={'config': 3})])
 def test_what_no_manifest_says(change):
-  assert not small_files.is_manifest(dict(MANIFEST, **change))
+  assert not run_files.is_manifest(dict(MANIFEST, **change))
 
 
 def test_thousands_of_damaged_files_raise_nothing(tmp_path):
@@ -89,7 +89,7 @@ def test_thousands_of_damaged_files_raise_nothing(tmp_path):
         content = content or bytearray(b' ')
       with open(path, 'wb') as target:
         target.write(content)
-      found, problem = small_files.read_json(path, is_valid)
+      found, problem = run_files.read_json(path, is_valid)
       assert (found is None) == (problem is not None)
       assert '\n' not in (problem or '')
 

@@ -1,4 +1,4 @@
-"""albert.dataset.small_files: what is no dataset.json, token_counts.txt, ... is told in one line, or left out."""
+"""albert.dataset.data_files: what is no dataset.json, token_counts.txt, ... is told in one line, or left out."""
 
 import json
 import os
@@ -8,8 +8,8 @@ import pytest
 
 from albert.common.errors import UserError
 from albert.dataset import contract
+from albert.dataset import data_files
 from albert.dataset import lost_records
-from albert.dataset import small_files
 
 
 def _said(**changes):
@@ -105,7 +105,7 @@ def test_token_counts(tmp_path):
   def read(content, sha256=None):
     with open(path, 'wb') as target:
       target.write(content)
-    return small_files.read_token_counts(path, 3, sha256)
+    return data_files.read_token_counts(path, 3, sha256)
 
   counts = read(b'0\n30\n7\n')
   assert counts.dtype == np.int64 and counts.tolist() == [0, 30, 7]
@@ -116,22 +116,22 @@ def test_token_counts(tmp_path):
       read(content, sha256)
     assert '\n' not in str(caught.value)
   with pytest.raises(UserError, match='cannot be read'):
-    small_files.read_token_counts(str(tmp_path), 3)
+    data_files.read_token_counts(str(tmp_path), 3)
 
 
 def test_lengths(tmp_path):
   path, lengths = str(tmp_path / 'x.npy'), np.array([[5, 1], [24, 5]], np.uint16)
   np.save(path, lengths)
-  assert small_files.read_lengths(path, 2, 24, 5).tolist() == lengths.tolist()
-  assert small_files.read_lengths(path, 2, 24, 5, 'another') is None
-  assert small_files.read_lengths(path, 2, 23, 5) is None
+  assert data_files.read_lengths(path, 2, 24, 5).tolist() == lengths.tolist()
+  assert data_files.read_lengths(path, 2, 24, 5, 'another') is None
+  assert data_files.read_lengths(path, 2, 23, 5) is None
   for bad in (lengths.T, lengths[:1], lengths.astype(np.int64), lengths.astype(object), np.asfortranarray(lengths)):
     np.save(path, bad)
-    assert small_files.read_lengths(path, 2, 24, 5) is None
+    assert data_files.read_lengths(path, 2, 24, 5) is None
   with open(path, 'wb') as target:
     target.write(b"\x93NUMPY\x01\x00v\x00{'descr': '<u2', 'fortran_order': False, 'shape': (10**12, 2), }")
-  assert small_files.read_lengths(path, 2, 24, 5) is None
-  assert small_files.read_lengths(str(tmp_path), 2, 24, 5) is None
+  assert data_files.read_lengths(path, 2, 24, 5) is None
+  assert data_files.read_lengths(str(tmp_path), 2, 24, 5) is None
 
 
 LOST = contract.DatasetInfo('absent', 24, 5, 60, None, {
