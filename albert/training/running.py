@@ -99,7 +99,7 @@ def _train(plan, device, run, stopper):
   with _readable_errors(plan, run, [lost, heldout_lost]):
     step = trainer.train()
     if run.is_chief:
-      _report_training(plan, trainer, step)
+      _report_training(plan, trainer, step, is_left=stopper.requested)
       _print_summary(run, plan.task, results.read(run.folder))
 
 
@@ -161,15 +161,23 @@ def _readable_errors(plan, run, all_lost):
         event_files.mend(folder)
 
 
-def _report_training(plan, trainer, step):
-  """Tells how far training came and how fast; writes the results of training."""
+def _report_training(plan, trainer, step, is_left):
+  """Tells how far training came and how fast; writes the results of training.
+
+  Args:
+    plan: planning.Plan. trainer: Trainer. step: int, that it came to.
+    is_left: whether a signal came: the run goes on later, where the last evaluation may be missing.
+
+  Raises:
+    Diverged: the run is over, its last loss is not finite, and no evaluation has shown that its weights are good.
+  """
   run = trainer.run
   if step < plan.options.num_train_steps:
     _LOG.warning('stopped at step %s of %s; the same command goes on from there', '{:,}'.format(step),
                  '{:,}'.format(plan.options.num_train_steps))
-  # A loss of its last step that is not finite is all that is known of a checkpoint that was not evaluated.
   loss = {'total_loss': run.figures.get('train', {}).get('total_loss', 0.0)}
-  is_good = json_text.all_finite(loss.values()) or step in run.heldout_history.steps()
+  is_over = step >= plan.options.num_train_steps and not is_left
+  is_good = not is_over or json_text.all_finite(loss.values()) or step in run.heldout_history.steps()
   if run.figures:
     results.update(run.folder, without=[results.DIVERGED] if is_good else (), global_step=step, trained_steps=step,
                    **run.figures)
