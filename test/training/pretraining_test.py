@@ -14,6 +14,7 @@ from albert.common.errors import UserError
 from albert.common import gin_settings
 from albert import pretraining
 from albert.run.best import Best
+from albert.run.names import MANIFEST
 from albert.run import results
 from albert.tasks.pretraining import Pretraining
 from npu_stub import installed
@@ -279,6 +280,7 @@ def test_checkpoint_of_another_architecture(trained, info, tmp_path):
   with pytest.raises(UserError, match=r'intermediate/dense/kernel \[8, 12\] \(here: \[8, 13\]\)'):
     _pretrain(info.folder, tmp_path / 'z', 'AlbertConfig.intermediate_size = 13',
               init_checkpoint=str(tmp_path / 'moved' / 'model.ckpt-6'))
+  os.remove(str(tmp_path / 'moved' / ('model.ckpt-6' + MANIFEST)))  # it tells the architecture to an evaluation
   with pytest.raises(UserError, match='here:'):
     _pretrain(info.folder, tmp_path / 'x', 'AlbertConfig.hidden_size = 10', do_train=False,
               init_checkpoint=str(tmp_path / 'moved' / 'model.ckpt-6'))
