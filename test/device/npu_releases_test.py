@@ -74,7 +74,9 @@ def test_profiling_options_are_json_or_traces_by_release(release):
 
 @pytest.mark.parametrize('precision', ['allow_mix_precision', 'must_keep_origin_dtype', 'force_fp32'])
 def test_precisions_of_all_releases(release, precision):
-  open_session(start(precision_mode=precision))
+  device = start(precision_mode=precision)
+  assert installed.effective(device.session_config(), release)['precision_mode'] == precision
+  open_session(device)
 
 
 def test_defaults_that_moved_do_not_matter(release, rank_environment):

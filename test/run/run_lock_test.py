@@ -181,6 +181,7 @@ def test_a_lock_file_that_says_nothing_is_nobodys(tmp_path, content):
   (tmp_path / names.LOCK_FILE).write_bytes(content.encode('utf-8', errors='surrogateescape'))
   with run_lock.hold(str(tmp_path)) as lock:
     lock.check()
+    assert json.loads((tmp_path / names.LOCK_FILE).read_text())['pid'] == os.getpid()
 
 
 def test_looking_at_the_clock_of_the_folder_leaves_nothing(tmp_path):

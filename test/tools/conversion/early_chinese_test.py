@@ -154,6 +154,7 @@ def test_the_place_of_the_norms_must_be_said(tmp_path, said, flag, message):
 @pytest.mark.parametrize('said, flag', [('postln', None), ('postln', 'postln'), (None, 'postln')])
 def test_post_norm_is_taken_from_the_json_or_the_flag(tmp_path, said, flag):
   early_chinese.make_run(save(tmp_path / 'early', ln_type=said), str(tmp_path / 'run'), ln_type=flag)
+  assert 'albert_config.json' in os.listdir(str(tmp_path / 'run'))
 
 
 def test_variables_that_nobody_knows_need_to_be_ignored(tmp_path):
