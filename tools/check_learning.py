@@ -11,6 +11,7 @@ from absl import flags
 from albert.common import cli
 from albert.common.errors import UserError
 from albert.run import names
+from albert.tasks import unigram
 
 FLAGS = flags.FLAGS
 
@@ -34,7 +35,7 @@ def nats_gained(results):
   if missing:
     raise UserError('expected held-out figures, found none of {}; evaluate the run first: make eval'.format(
         ', '.join('heldout.' + name for name in missing)))
-  return heldout['unigram_cross_entropy'] - heldout['masked_lm_loss']
+  return unigram.better_by(heldout)
 
 
 def main(argv):

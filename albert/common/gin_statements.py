@@ -136,12 +136,12 @@ def _suggestion(name, known):
   owner = [full for full in known if full.split('.')[0] == name.split('.')[0]]
   close = difflib.get_close_matches(parameter, [full.split('.')[1] for full in owner or known], 1)
   if same:
-    found = difflib.get_close_matches(name, same, 1, cutoff=0.0)
+    meant = difflib.get_close_matches(name, same, 1, cutoff=0.0)
   elif close:
-    found = [full for full in owner or known if full.split('.')[1] == close[0]][:1]
+    meant = [full for full in owner or known if full.split('.')[1] == close[0]][:1]
   else:
-    found = []
-  return 'did you mean {}?'.format(found[0]) if found else ''
+    meant = []
+  return 'did you mean {}?'.format(meant[0]) if meant else ''
 
 
 def _did_you_mean(name, known, prefix):

@@ -7,6 +7,8 @@ TensorFlow and the files of this repository are UTF-8.
 import os
 import sys
 
+from albert.common import restart
+
 _SETTING = 'PYTHONUTF8'  # read by the interpreter when it starts: PEP 540
 
 
@@ -17,20 +19,9 @@ def start_again_in_utf8():
   """
   if sys.getfilesystemencoding() == 'utf-8' or os.environ.get(_SETTING) == '1':
     return
-  command = _command_line()
-  if command:
-    environment = dict(os.environ, **{_SETTING: '1'})
-    environment.setdefault('PYTHONIOENCODING', '{}:replace'.format(sys.stdout.encoding if sys.stdout else 'utf-8'))
-    os.execve(sys.executable, command, environment)
-
-
-def _command_line():
-  """The words that started this process, interpreter options included: list of bytes."""
-  try:
-    with open('/proc/self/cmdline', 'rb') as source:
-      return source.read().split(b'\0')[:-1]
-  except OSError:
-    return []
+  environment = dict(os.environ, **{_SETTING: '1'})
+  environment.setdefault('PYTHONIOENCODING', '{}:replace'.format(sys.stdout.encoding if sys.stdout else 'utf-8'))
+  restart.start_again(environment)
 
 
 def replace_what_cannot_be_printed():

@@ -56,8 +56,8 @@ class Form:
     columns = _columns(records, self._features, self._counts)
     if columns is not None and self._problem(columns) is None:
       return {}
-    found = ((place, self.problem_with(record)) for place, record in enumerate(records))
-    return {place: problem for place, problem in found if problem is not None}
+    problems = ((place, self.problem_with(record)) for place, record in enumerate(records))
+    return {place: problem for place, problem in problems if problem is not None}
 
   def problem_with(self, record):
     """What is wrong with a serialized record, in words; None for a good one."""
@@ -192,23 +192,23 @@ def _spans(data, begins, ends, features):
   Entries may come in any order. begins, ends: of the records.
   """
   position, good = _open(data, begins, ends, TAGS[1])
-  found = {spec: np.full([2, len(begins)], -1) for spec in features}
+  payloads = {spec: np.full([2, len(begins)], -1) for spec in features}
   while good.all():
     rows = np.flatnonzero(position < ends)
     if not len(rows):
       break
-    entry_ends, good = _read_entries(data, position[rows], ends[rows], rows, found)
+    entry_ends, good = _read_entries(data, position[rows], ends[rows], rows, payloads)
     position = position.copy()
     position[rows] = entry_ends
-  if not good.all() or any((places < 0).any() for places in found.values()):
+  if not good.all() or any((places < 0).any() for places in payloads.values()):
     return None
-  return [(spec, places[0], places[1]) for spec, places in found.items()]
+  return [(spec, places[0], places[1]) for spec, places in payloads.items()]
 
 
-def _read_entries(data, position, ends, rows, found):
+def _read_entries(data, position, ends, rows, wanted):
   """Reads an entry of each of some records: (where they end, whether each is of the usual layout).
 
-  found: {FeatureSpec: [2, n]}, gets begin and end of the payloads of what is wanted.
+  wanted: {FeatureSpec: [2, n]}, gets begin and end of the payloads of what is wanted.
   """
   begins, entry_ends, fits = _header(data, position, TAGS[1])
   good = fits & (entry_ends <= ends)
@@ -223,12 +223,12 @@ def _read_entries(data, position, ends, rows, found):
   # A list that has its numbers one by one, or none, is left to protobuf.parse().
   good &= fits
   if good.all():
-    for spec in found:
+    for spec in wanted:
       is_it = np.flatnonzero(name_ends - names == len(spec.name))
       letters = data[names[is_it][:, None] + np.arange(len(spec.name))]
       is_it = is_it[(letters == np.frombuffer(spec.name.encode('ascii'), np.uint8)).all(axis=1)]
-      good[is_it] &= (kinds[is_it] == TAGS[protobuf.KIND_FIELDS[spec.kind]]) & (found[spec][0, rows[is_it]] < 0)
-      found[spec][:, rows[is_it]] = payloads[is_it], entry_ends[is_it]
+      good[is_it] &= (kinds[is_it] == TAGS[protobuf.KIND_FIELDS[spec.kind]]) & (wanted[spec][0, rows[is_it]] < 0)
+      wanted[spec][:, rows[is_it]] = payloads[is_it], entry_ends[is_it]
   return entry_ends, good
 
 

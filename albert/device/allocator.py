@@ -7,7 +7,8 @@ own best-fit allocator keeps the memory and puts blocks together again. Needs no
 
 import importlib.util
 import os
-import sys
+
+from albert.common import restart
 
 # 'default' turns the settings off; 'tuned' marks a process that already has them.
 CHOICE = 'ALBERT_MALLOC'
@@ -26,9 +27,8 @@ def start_again_with_settings():
   command line cannot be read. A setting of the user is kept.
   """
   changed = environment(os.environ, importlib.util.find_spec('npu_bridge') is not None)
-  command = _command_line()
-  if changed is not None and command:
-    os.execve(sys.executable, command, changed)
+  if changed is not None:
+    restart.start_again(changed)
 
 
 def environment(environ, on_npu):
@@ -45,12 +45,3 @@ def describe(environ):
     return 'allocator=default'
   return 'allocator={} ({}; {}=default turns this off)'.format(environ.get(CHOICE, 'own settings'), ' '.join(settings),
                                                                CHOICE)
-
-
-def _command_line():
-  """The words that started this process, interpreter options included; empty if they cannot be read."""
-  try:
-    with open('/proc/self/cmdline', 'rb') as source:
-      return [os.fsdecode(word) for word in source.read().split(b'\0')[:-1]]
-  except OSError:
-    return []

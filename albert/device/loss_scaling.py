@@ -80,10 +80,10 @@ class _NpuScaled:
   def compute_gradients(self, loss, var_list=None):
     """[(dense gradient or None, variable)]; arguments as for tf.train.Optimizer.compute_gradients."""
     scale = self._manager.get_loss_scale()
-    found = self._optimizer.compute_gradients(loss * tf.cast(scale, loss.dtype), var_list)
+    scaled = self._optimizer.compute_gradients(loss * tf.cast(scale, loss.dtype), var_list)
     return [(None if gradient is None else tf.convert_to_tensor(gradient) * tf.cast(tf.reciprocal(scale),
                                                                                     gradient.dtype), variable)
-            for gradient, variable in found]
+            for gradient, variable in scaled]
 
   def apply_gradients(self, grads_and_vars, global_step=None):
     """Arguments as for tf.train.Optimizer.apply_gradients. Returns the operation."""

@@ -82,10 +82,10 @@ def recognise(shapes):
   early = _early_chinese_sign(shapes)
   if early:
     return Family(EARLY_CHINESE, early)
-  for sign, found in (('/transformer/group_0/', ALBERT), ('/encoder/layer_0/', BERT)):
+  for sign, family in (('/transformer/group_0/', ALBERT), ('/encoder/layer_0/', BERT)):
     signs = sorted(name for name in shapes if sign in name)
     if signs:
-      return Family(found, 'there is {}'.format(signs[0]))
+      return Family(family, 'there is {}'.format(signs[0]))
   return Family(UNKNOWN, 'there is neither .../transformer/group_0/... nor .../encoder/layer_0/...')
 
 
@@ -107,8 +107,8 @@ def part_of_model(name):
 
 def parts_in(all_names):
   """The parts that have a variable among `all_names`, in the order of the constants, slots left aside."""
-  found = {part_of_model(name) for name in all_names if not belongs_to_optimizer(name, all_names)}
-  return [part for part in (ENCODER, POOLER, MASKED_LM, SENTENCE_ORDER, CLASSIFIER, SPANS) if part in found]
+  present = {part_of_model(name) for name in all_names if not belongs_to_optimizer(name, all_names)}
+  return [part for part in (ENCODER, POOLER, MASKED_LM, SENTENCE_ORDER, CLASSIFIER, SPANS) if part in present]
 
 
 def model_shapes(config):

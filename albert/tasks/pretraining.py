@@ -15,19 +15,18 @@ from albert.common.errors import UserError
 from albert.dataset.batch import Batch
 from albert.dataset.batch import PackedBatch
 from albert.dataset import contract
-from albert.dataset import data_files
 from albert.model import layers
 from albert import modeling
 from albert.tasks import heads
 from albert.tasks.task import Criterion
 from albert.tasks.task import HeadSize
 from albert.tasks.task import Task
+from albert.tasks import unigram
 
 _LOG = logging.getLogger('albert')
 
 # Keeps the mean of no label at all from being 0 / 0, as in the reference.
 _WEIGHT_EPSILON = 1e-5
-_SMOOTHING = (1.0, 0.3, 0.1, 0.03)  # of the unigram model; the best one counts
 
 # modeling.AlbertOutputs, heads.MaskedLm, heads.SentenceOrder; total_loss float32 scalar, their unweighted sum, None
 # without labels.
@@ -123,17 +122,17 @@ class Pretraining(Task):
         'sentence_order_accuracy': tf.metrics.mean(outputs.sentence_order_hits, example_weights)}
     metrics['total_loss'] = tuple(
         masked + order for masked, order in zip(metrics['masked_lm_loss'], metrics['sentence_order_loss']))
-    unigram = self._unigram_nats()
-    if unigram is not None:
-      metrics['unigram_cross_entropy'] = _unigram_cross_entropy(unigram, batch, label_weights)
+    nats = self._unigram_nats()
+    if nats is not None:
+      metrics['unigram_cross_entropy'] = _unigram_cross_entropy(nats, batch, label_weights)
     return metrics
 
   def _unigram_nats(self):
-    """unigram_nats() of the training data, or None if they do not say how often each token occurs."""
+    """unigram.nats() of the training data, or None if they do not say how often each token occurs."""
     if self._info is None or not os.path.lexists(self._info.token_counts_file):
       return None
     try:
-      return unigram_nats(self._info.token_counts_file, self._config.vocab_size,
+      return unigram.nats(self._info.token_counts_file, self._config.vocab_size,
                           self._info.digests.get(contract.TOKEN_COUNTS_FILE))
     except UserError as error:
       _LOG.warning('%s; the cross entropy of a unigram model is left out', error)
@@ -148,7 +147,7 @@ class Pretraining(Task):
     lines = ['held-out at step {:,}: masked LM loss {:.4f} (perplexity {:,.1f}), accuracy {:.4f}; sentence order loss '
              '{:.4f}, accuracy {:.4f}'.format(step, loss, np.exp(loss), accuracy, order_loss, order_accuracy)]
     if 'unigram_cross_entropy' in figures:
-      better_by = figures['unigram_cross_entropy'] - figures['masked_lm_loss']
+      better_by = unigram.better_by(figures)
       lines.append('{:.4f} nats {} than a unigram model, whose loss is {:.4f}'.format(
           abs(better_by), 'better' if better_by > 0 else 'worse', figures['unigram_cross_entropy']))
     return lines
@@ -228,27 +227,8 @@ def model(batch, config, is_training, ops=None, divide_by=None, whole_last_layer
   return PretrainingModel(encoder, masked, order, masked.loss + order.loss if is_labelled else None)
 
 
-def _unigram_cross_entropy(unigram, batch, label_weights):
-  """The metric of the best of K unigram models. unigram: float32 [V, K], nats of each token under each."""
-  nats = tf.gather(tf.constant(unigram, tf.float32), tf.reshape(batch.masked_lm_ids, [-1]))
-  means = [tf.metrics.mean(column, label_weights) for column in tf.unstack(nats, axis=1)]
+def _unigram_cross_entropy(nats, batch, label_weights):
+  """The metric of the best of K unigram models. nats: float32 [V, K], of each token under each."""
+  of_labels = tf.gather(tf.constant(nats, tf.float32), tf.reshape(batch.masked_lm_ids, [-1]))
+  means = [tf.metrics.mean(column, label_weights) for column in tf.unstack(of_labels, axis=1)]
   return tf.reduce_min([value for value, _ in means]), tf.reduce_min([update for _, update in means])
-
-
-def unigram_nats(token_counts_file, vocab_size, sha256=None):
-  """-log p(token) with additive smoothing.
-
-  Args:
-    token_counts_file: a count per line, V lines.
-    vocab_size: V.
-    sha256: of the file, or None if it is not known.
-
-  Returns:
-    float32 array [V, 4], for add-1, 0.3, 0.1 and 0.03.
-
-  Raises:
-    UserError: anything else is in it.
-  """
-  counts = data_files.read_token_counts(token_counts_file, vocab_size, sha256).astype(np.float64)
-  columns = [np.log(counts.sum() + vocab_size * add) - np.log(counts + add) for add in _SMOOTHING]
-  return np.stack(columns, axis=1).astype(np.float32)

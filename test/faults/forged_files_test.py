@@ -22,7 +22,7 @@ from albert.common.errors import UserError
 from albert.dataset import contract
 from albert.dataset import lost_records
 from albert import input_pipeline
-from albert.tasks import pretraining
+from albert.tasks import unigram
 from tools.preprocessing import data_set
 from tools.preprocessing import stages
 from tools.workers import kept_results
@@ -146,7 +146,7 @@ def _what_is_read(folder, packing, run):
     for place, _ in zip(order.units(0), range(count)):
       digest.update(b'\0'.join(order.read(reader, *place)))
   try:
-    pretraining.unigram_nats(info.token_counts_file, info.vocab_size, info.digests.get(contract.TOKEN_COUNTS_FILE))
+    unigram.nats(info.token_counts_file, info.vocab_size, info.digests.get(contract.TOKEN_COUNTS_FILE))
   except UserError:
     pass  # a figure is left out
   return digest.hexdigest()

@@ -13,6 +13,7 @@ from albert.modeling import AlbertConfig
 from albert.tasks import heads
 from albert.tasks import pretraining
 from albert.tasks.pretraining import Pretraining
+from albert.tasks import unigram
 
 B, S, P, V, E, H = 4, 9, 3, 31, 5, 6
 CONFIG = AlbertConfig(vocab_size=V, embedding_size=E, hidden_size=H, num_hidden_layers=1, num_attention_heads=2,
@@ -103,7 +104,7 @@ def test_heldout_metrics_leave_out_filling_rows_and_pool_over_tokens(tmp_path):
   random = np.random.RandomState(5)
   batch = _batch(random, filled=3)
   (tmp_path / 'token_counts.txt').write_text(''.join('{}\n'.format(count) for count in random.randint(0, 9, V)))
-  unigram = pretraining.unigram_nats(str(tmp_path / 'token_counts.txt'), V)
+  nats = unigram.nats(str(tmp_path / 'token_counts.txt'), V)
   task = Pretraining(CONFIG, contract.DatasetInfo(str(tmp_path), S, P, V, None, {}))
   outputs = task.outputs(_tensors(batch), modeling.default_ops())
   metrics = task.metrics(_tensors(batch), outputs)
@@ -127,7 +128,7 @@ def test_heldout_metrics_leave_out_filling_rows_and_pool_over_tokens(tmp_path):
   np.testing.assert_allclose(found['sentence_order_accuracy'],
                              (values.sentence_order.logits[:3].argmax(-1) == order).mean(), rtol=1e-5)
   np.testing.assert_allclose(found['total_loss'], found['masked_lm_loss'] + found['sentence_order_loss'], rtol=1e-6)
-  expected = (unigram[labels] * weights[:, np.newaxis]).sum(0) / weights.sum()
+  expected = (nats[labels] * weights[:, np.newaxis]).sum(0) / weights.sum()
   np.testing.assert_allclose(found['unigram_cross_entropy'], expected.min(), rtol=1e-5)
 
 
@@ -161,7 +162,7 @@ def test_the_summary_says_how_it_compares_with_a_unigram_model(masked_lm_loss, w
 def test_unigram_nats_are_additive_smoothing(tmp_path):
   path = tmp_path / 'token_counts.txt'
   path.write_text('0\n3\n7\n')
-  found = pretraining.unigram_nats(str(path), 3)
+  nats = unigram.nats(str(path), 3)
   for column, add in enumerate((1.0, 0.3, 0.1, 0.03)):
     expected = [-np.log((count + add) / (10.0 + 3 * add)) for count in (0, 3, 7)]
-    np.testing.assert_allclose(found[:, column], expected, rtol=1e-6)
+    np.testing.assert_allclose(nats[:, column], expected, rtol=1e-6)
