@@ -7,6 +7,7 @@ import contextlib
 import dataclasses
 import glob
 import itertools
+import logging
 import os
 
 import gin
@@ -30,6 +31,8 @@ from albert.input import packed_rows
 # About this number of records are read and parsed together: a call from TensorFlow to Python takes as long as a record,
 # and so does a small operation.
 _BLOCK_RECORDS = 256
+
+_LOG = logging.getLogger('albert')
 
 
 @gin.configurable
@@ -61,12 +64,14 @@ class InputOptions:
       raise UserError('InputOptions.packing: expected True or False, found {!r}'.format(self.packing))
 
 
-def open_dataset(source):
+def open_dataset(source, features=record_format.REFERENCE_FEATURES, tell=_LOG.warning):
   """Finds out what a data set is.
 
   Args:
     source: a folder with dataset.json, that file, or TFRecord files in the reference format: a path, a glob, or
       several of either separated by commas.
+    features: tuple of record_format.FeatureSpec, of a record of bare files.
+    tell: callable(line), which is told what is lost of a data set.
 
   Returns:
     contract.DatasetInfo. For bare TFRecord files shapes come from the first record, records are counted, nothing
@@ -81,13 +86,13 @@ def open_dataset(source):
   if os.path.isdir(source):
     info = contract.DatasetInfo.load(source)
     checking.check_vocabulary(info)
-    lost_records.check_files(info, lost_records.LostRecords(info))
+    lost_records.check_files(info, lost_records.LostRecords(info, tell=tell))
     return info
   paths = [path for pattern in source.split(',') for path in _files_of(pattern.strip())]
   if not paths:
     raise UserError('expected a data set folder or TFRecord files, found nothing at {!r}; '
                     'make one with "make data" or correct the path'.format(source))
-  return bare_files.describe(paths)
+  return bare_files.describe(paths, features)
 
 
 def _files_of(pattern):

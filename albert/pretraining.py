@@ -7,7 +7,13 @@ from albert.training import planning
 from albert.training.run_options import RunOptions
 from albert.training import running
 
-Options = gin.external_configurable(RunOptions, 'pretrain', module='albert.pretraining')
+
+@gin.configurable('pretrain')
+class Options(RunOptions):
+  """The options of a run, as pretrain.*."""
+
+  root = 'pretrain'
+
 
 
 def pretrain(input_file, output_dir, **where):

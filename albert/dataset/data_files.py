@@ -29,6 +29,11 @@ from albert.dataset import record_format
 from albert.dataset import tfrecord
 
 FORMAT_VERSION = 1
+# What a run keeps of its data set, in its own folder. The last: lengths that were counted, where the data set has none,
+# by the beginning of its fingerprint.
+LOST_RECORDS_FILE = 'lost_records.tsv'
+CHECKED_RECORDS_FILE = 'checked_records.tsv'
+COUNTED_FILE = 'record_lengths-{}.npz'
 # The splits of a data set.
 TRAIN = 'train'
 HELDOUT = 'heldout'
@@ -107,9 +112,9 @@ def _check_description(raw):
   _check_shards(raw['shards'])
 
 
-def _expect(is_so, expected, found):
+def _expect(is_so, expected, value):
   if not is_so:
-    raise _Unfit('{} where there should be {}'.format(reprlib.repr(found), expected))
+    raise _Unfit('{} where there should be {}'.format(reprlib.repr(value), expected))
 
 
 def _expect_number(name, value, least, most=_MOST):
@@ -187,17 +192,17 @@ def read_token_counts(path, vocab_size, sha256=None):
     content = files.read_small(path)
     lines = content.split(b'\n')
     if sha256 is not None and hashlib.sha256(content).hexdigest() != sha256:
-      found = 'another content than was written'
+      problem = 'another content than was written'
     elif lines[-1] or len(lines) - 1 != vocab_size:
-      found = '{:,}'.format(len(lines) - 1)
+      problem = '{:,}'.format(len(lines) - 1)
     elif not all(re.fullmatch(rb'[0-9]{1,15}', line) for line in lines[:-1]):
-      found = 'a line that is no count'
+      problem = 'a line that is no count'
     else:
       return np.array(lines[:-1]).astype(np.int64)
   except OSError as error:
-    found = 'a file that cannot be read ({})'.format(error.strerror)
+    problem = 'a file that cannot be read ({})'.format(error.strerror)
   raise UserError('{}: expected {:,} counts, found {}; restore it or make the data set again'.format(
-      files.shown(path), vocab_size, found))
+      files.shown(path), vocab_size, problem))
 
 
 def read_lengths(path, records, max_seq_length, max_predictions_per_seq, sha256=None):

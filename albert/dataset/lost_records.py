@@ -11,11 +11,11 @@ import os
 from albert.common.errors import UserError
 from albert.common import files
 from albert.dataset import data_files
+from albert.dataset.data_files import CHECKED_RECORDS_FILE
+from albert.dataset.data_files import LOST_RECORDS_FILE
 from albert.dataset.tfrecord import FRAME_BYTES
 from albert.dataset.tfrecord import ShardFile
 
-LOST_RECORDS_FILE = 'lost_records.tsv'
-CHECKED_RECORDS_FILE = 'checked_records.tsv'
 # The largest part of a data set that may be lost. Beyond it the run would train on another data set than it names.
 MOST_LOST = 0.001
 
@@ -37,8 +37,15 @@ class LostRecords:
     remedy: how their places are filled, for the log.
   """
 
-  def __init__(self, info, folder=None):
-    """info: contract.DatasetInfo; folder: of the run, where what is found is kept across restarts, or None."""
+  def __init__(self, info, folder=None, tell=_LOG.warning):
+    """Those that are known so far.
+
+    Args:
+      info: contract.DatasetInfo.
+      folder: of the run, where what is found is kept across restarts, or None.
+      tell: callable(line), which is told what is lost.
+    """
+    self._tell = tell
     self.failure = None
     self.remedy = 'others take their place'
     self._info = info
@@ -64,8 +71,8 @@ class LostRecords:
     self._lost = {(file, index) for file, index, stamp in entries if stamp == self._stamp(file)}
     self._good = data_files.read_checked_records(self._checked_file)
     if unfit:
-      _LOG.warning('%s: expected a line for each record that was lost, found %s that say something else; they are '
-                   'left out', self._file, '{:,}'.format(unfit))
+      self._tell('{}: expected a line for each record that was lost, found {:,} that say something else; they are left '
+                 'out'.format(self._file, unfit))
 
   def _stamp(self, file):
     try:
@@ -90,7 +97,7 @@ class LostRecords:
     if len(self._lost) > self.most:
       self._fail(file, indices, reason, len(self._lost))
     if fresh:
-      _LOG.warning('lost: %s of %s (%s); %s', _ranges(fresh), file, reason, self.remedy)
+      self._tell('lost: {} of {} ({}); {}'.format(_ranges(fresh), file, reason, self.remedy))
       self._append(file, fresh, reason)
 
   def _fail(self, file, indices, reason, count):
@@ -114,9 +121,9 @@ class LostRecords:
     """
     key = '{}-{}-{}'.format(form.digest[:16], file.checksum, region)
     if key not in self._good and key not in self._misfits:
-      found = _find_misfits(file, form, range(region * _REGION, min(file.records, (region + 1) * _REGION)))
-      if found:
-        self._misfits[key] = found
+      misfits = _find_misfits(file, form, range(region * _REGION, min(file.records, (region + 1) * _REGION)))
+      if misfits:
+        self._misfits[key] = misfits
       else:
         self._good.add(key)
         if self._checked_file:
@@ -130,8 +137,8 @@ def _find_misfits(file, form, indices):
   for first in range(0, len(indices), _BLOCK):
     read = [(index, file.read(index)[0]) for index in indices[first:first + _BLOCK]]
     read = [(index, record) for index, record in read if record is not None]
-    found = form.misfits([record for _, record in read])
-    misfits.update((read[place][0], why) for place, why in found.items())
+    of_block = form.misfits([record for _, record in read])
+    misfits.update((read[place][0], why) for place, why in of_block.items())
   return misfits
 
 

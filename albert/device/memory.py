@@ -146,7 +146,7 @@ def choose_micro_batch_size(config, batch_size, max_seq_length, heads, available
 
 
 def check_fits(config, batch_size, micro_batch_size, max_seq_length, heads, available=None, recompute=False,
-               eval_batch_size=None):
+               eval_batch_size=None, root='pretrain'):
   """Compares the estimate with the free memory.
 
   Args:
@@ -157,6 +157,7 @@ def check_fits(config, batch_size, micro_batch_size, max_seq_length, heads, avai
     available: free memory in bytes; None asks the kernel.
     recompute: as for modeling.albert.
     eval_batch_size: sequences of an evaluation batch; None: nothing is evaluated.
+    root: the name that the batch sizes are bound under, for the message.
 
   Returns:
     (estimate, available) in bytes.
@@ -178,9 +179,9 @@ def check_fits(config, batch_size, micro_batch_size, max_seq_length, heads, avai
              and needed(batch_size, size) <= available]
   batches = [2 ** power for power in range(32) if 2 ** power < batch_size and needed(2 ** power, 1) <= available]
   if fitting:
-    advice = 'set pretrain.micro_batch_size={}'.format(fitting[-1])
+    advice = 'set {}.micro_batch_size={}'.format(root, fitting[-1])
   elif batches:
-    advice = 'set pretrain.train_batch_size={}'.format(batches[-1])
+    advice = 'set {}.train_batch_size={}'.format(root, batches[-1])
   else:
     advice = 'use shorter sequences or a smaller model, such as gin/model/tiny.gin'
   raise UserError('expected at most {:.1f} GB, which are free, found an estimate of {:.1f} GB for {} of {} sequences '

@@ -11,11 +11,12 @@ from albert.dataset import tfrecord
 from albert.input import checking
 
 
-def describe(paths):
+def describe(paths, features=record_format.REFERENCE_FEATURES):
   """The contract.DatasetInfo of TFRecord files, all of them for training.
 
   Args:
     paths: list of paths; the folder of the first one is that of the data set.
+    features: tuple of record_format.FeatureSpec, of a record.
 
   Raises:
     UserError: a file that cannot be read or is no TFRecord file in the reference format, or another vocabulary beside
@@ -24,7 +25,7 @@ def describe(paths):
   folder = os.path.dirname(paths[0]) or '.'
   # First, for TensorFlow takes a file that is cut off in its first record for an empty one.
   shards = [contract.Shard(os.path.relpath(path, folder), _count_records(path), None) for path in paths]
-  max_seq_length, max_predictions = _shapes_of_first_record(paths[0])
+  max_seq_length, max_predictions = _shapes_of_first_record(paths[0], features)
   vocab_size, vocab_sha256 = None, None
   if os.path.exists(os.path.join(folder, contract.DATASET_FILE)):
     beside = contract.DatasetInfo.load(folder)
@@ -47,8 +48,8 @@ def _count_records(path):
   return len(offsets)
 
 
-def _shapes_of_first_record(path):
-  """(S, P) of the first record of a TFRecord file in the reference format."""
+def _shapes_of_first_record(path, features):
+  """(S, P) of the first record of a TFRecord file; P is 0 where no feature has it."""
   file = tfrecord.ShardFile(path, 1)
   record, problem = file.read(0)
   file.close()
@@ -61,14 +62,10 @@ def _shapes_of_first_record(path):
   except ValueError as error:
     raise UserError('{}: expected TFRecords in the reference format, found bytes that cannot be read ({}); '
                     'check that it is the right file'.format(files.shown(path), error))
-  missing = [spec.name for spec in record_format.REFERENCE_FEATURES if spec.name not in values]
+  missing = [spec.name for spec in features if spec.name not in values]
   if missing:
     raise UserError('{}: expected the features of the reference format, found none named {}; '
                     'make the data set with tools.create_pretraining_data'.format(
                         files.shown(path), ', '.join(missing)))
-  return tuple(len(values[_feature_of(unit)]) for unit in ('S', 'P'))
-
-
-def _feature_of(unit):
-  """Name of a feature that has `unit` values, S or P."""
-  return next(spec.name for spec in record_format.REFERENCE_FEATURES if spec.length == unit)
+  lengths = {spec.length: len(values[spec.name]) for spec in features}
+  return lengths['S'], lengths.get('P', 0)

@@ -8,6 +8,7 @@ from albert.common import files
 from albert.dataset import contract
 from albert.dataset import examples
 from albert.dataset import lost_records
+from albert.dataset import record_format
 from albert.input import packed_rows
 
 
@@ -43,16 +44,17 @@ def check_shapes(info, max_seq_length=None, max_predictions_per_seq=None, traini
                     'with it'.format(name, expected, actual, info.folder))
 
 
-def check_readable(info, vocab_size=None):
+def check_readable(info, vocab_size=None, features=record_format.REFERENCE_FEATURES):
   """Raises UserError that names the first file and record of a data set whose content does not parse or fit.
 
   Args:
     info: contract.DatasetInfo.
     vocab_size: V; ids must be below it. None: that of the data set, or any if it does not say.
+    features: tuple of record_format.FeatureSpec, of a record that is not compact.
   """
   lost = lost_records.LostRecords(info)
   for split in (contract.TRAIN, contract.HELDOUT):
-    form = examples.Form.of(info, split, vocab_size=vocab_size)
+    form = examples.Form.of(info, split, features, vocab_size)
     with contextlib.closing(lost_records.Reader(info, split, lost)) as reader:
       for number, (shard, path) in enumerate(zip(info.shards[split], info.paths(split))):
         packed_as = info.lengths(number) if split == contract.TRAIN else None

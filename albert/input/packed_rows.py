@@ -20,9 +20,6 @@ from albert.dataset import data_order
 from albert.dataset import packing
 from albert.dataset import record_format
 
-# In the folder of the run, where the data set has no lengths: those that were counted, for the next start.
-COUNTED_FILE = 'record_lengths-{}.npz'
-
 _LOG = logging.getLogger('albert')
 
 
@@ -48,7 +45,7 @@ class RowOrder(data_order.Order):
     """
     super().__init__(info, seed, rank, ranks, lost)
     self.lost.remedy = 'rows go without them'
-    self._file = folder and os.path.join(folder, COUNTED_FILE.format(info.fingerprint()[:12]))
+    self._file = folder and os.path.join(folder, data_files.COUNTED_FILE.format(info.fingerprint()[:12]))
     self._keep = keep
     self._counted = {}  # lengths, by the number of the shard
     self._newest = None, None  # number of the shard that was read last, its row table

@@ -46,8 +46,8 @@ def prefix_of(folder, step):
 def steps_in(folder):
   """The steps that have a manifest in `folder`, ascending."""
   paths = glob.glob(os.path.join(glob.escape(folder), CHECKPOINT + '-*' + MANIFEST))
-  found = [re.search(r'-(\d+)' + re.escape(MANIFEST) + '$', os.path.basename(path)) for path in paths]
-  return sorted(int(match.group(1)) for match in found if match)
+  matches = [re.search(r'-(\d+)' + re.escape(MANIFEST) + '$', os.path.basename(path)) for path in paths]
+  return sorted(int(match.group(1)) for match in matches if match)
 
 
 def step_of(checkpoint):
@@ -63,10 +63,10 @@ def step_of(checkpoint):
 
 def check_path(name, path):
   """Raises UserError for a path that TensorFlow takes for a pattern. name: what the path was given as."""
-  found = sorted(set(_PATTERN.findall(path)))
-  if found:
+  signs = sorted(set(_PATTERN.findall(path)))
+  if signs:
     raise UserError('{}: expected a path without * ? [ ] and \\, which TensorFlow 1.15 takes for a pattern, found {} '
-                    'in {}; choose another or rename it'.format(name, ' '.join(found), path))
+                    'in {}; choose another or rename it'.format(name, ' '.join(signs), path))
 
 
 def pointed_to(folder):
@@ -99,14 +99,18 @@ def latest(folder):
   return pointed_to(folder) or next((prefix for prefix in prefixes if os.path.exists(prefix + '.index')), None)
 
 
-def find(path):
+def find(path, tell=_LOG.warning):
   """Prefix of a checkpoint: `path` itself, with or without the ending of a file, or the newest in the folder `path`.
+
+  Args:
+    path: str.
+    tell: callable(line), which is told what is damaged.
 
   Raises:
     UserError: there is none, every one is damaged, or TensorFlow cannot open a path like this.
   """
   check_path('checkpoint', path)
-  candidates = _candidates_in(path) if os.path.isdir(path) else [_ENDING.sub('', path)]
+  candidates = _candidates_in(path, tell) if os.path.isdir(path) else [_ENDING.sub('', path)]
   for candidate in candidates:
     if os.path.exists(candidate + '.index') or os.path.isfile(candidate):  # one file: the format of TensorFlow 0.x
       return candidate
@@ -114,10 +118,10 @@ def find(path):
                   'name its prefix (such as out/model.ckpt-1000) or its folder'.format(path))
 
 
-def _candidates_in(folder):
+def _candidates_in(folder, tell):
   """Prefixes to try: the newest good one with a manifest; else what TensorFlow's file names; else the only one."""
   if steps_in(folder):
-    return [newest_good(folder)]
+    return [newest_good(folder, tell)]
   pointed = pointed_to(folder)
   if pointed:
     return [pointed]
@@ -179,10 +183,14 @@ def is_good(prefix):
   return not os.path.exists(prefix + MANIFEST) or problem_with(prefix) is None
 
 
-def newest_good(folder):
+def newest_good(folder, tell=_LOG.warning):
   """Prefix of the newest checkpoint that is what its manifest says, or None if there is none at all.
 
   Changes nothing, so that every rank may ask. Where no checkpoint has a manifest, the one that TensorFlow takes.
+
+  Args:
+    folder: of the run.
+    tell: as for find().
 
   Raises:
     UserError: there are checkpoints, and every one is damaged.
@@ -193,7 +201,7 @@ def newest_good(folder):
     problem = problem_with(prefix)
     if problem is None:
       return prefix
-    _LOG.warning('DAMAGED CHECKPOINT %s: %s; looking for the one before', prefix, problem)
+    tell('DAMAGED CHECKPOINT {}: {}; looking for the one before'.format(prefix, problem))
   if steps:
     raise UserError('{}: expected a checkpoint that is what its manifest says, found {}, all damaged; restore one, or '
                     'move them away to start from the beginning'.format(folder, ', '.join(map(str, steps))))

@@ -41,11 +41,11 @@ def _check_same_vocabulary(output_dir, info):
   """The newest manifest says it; in runs from before it did, vocab.txt. prepare() writes a damaged file again."""
   own = os.path.join(output_dir, names.VOCAB_FILE)
   said = checkpoints.belongs_to(checkpoints.latest(output_dir)).get('vocabulary')
-  found = said or (files.file_sha256(own) if os.path.exists(own) else None)
-  if info.vocab_sha256 and found not in (None, info.vocab_sha256):
+  recorded = said or (files.file_sha256(own) if os.path.exists(own) else None)
+  if info.vocab_sha256 and recorded not in (None, info.vocab_sha256):
     raise UserError('{}: expected the vocabulary of the data set {} (SHA-256 {:.12}...), found another ({:.12}...); '
                     'use another output folder or the data set made with it'.format(
-                        output_dir if said else own, info.folder, info.vocab_sha256, found))
+                        output_dir if said else own, info.folder, info.vocab_sha256, recorded))
 
 
 def prepare(output_dir, config, info):
@@ -65,10 +65,10 @@ def _check_same_architecture(output_dir, config):
                     'use another output folder (OUT=...)'.format(output_dir, different))
 
 
-def differences(found, wanted):
+def differences(own, wanted):
   """What two AlbertConfigs differ in, in words; empty if in nothing. A vocabulary size of None fits all."""
   wanted = wanted.to_dict()
-  return ', '.join('{} {} (here: {})'.format(key, value, wanted[key]) for key, value in found.to_dict().items()
+  return ', '.join('{} {} (here: {})'.format(key, value, wanted[key]) for key, value in own.to_dict().items()
                    if wanted[key] != value and not (key == 'vocab_size' and wanted[key] is None))
 
 
@@ -114,7 +114,7 @@ def start_afresh(output_dir):
   os.makedirs(output_dir, exist_ok=True)
   files.write_atomically(marker, '{}\n')
   shutil.rmtree(os.path.join(output_dir, names.BEST_FOLDER), ignore_errors=True)
-  for pattern in (names.POINTER_FILE, names.CHECKPOINT + '-*', names.RESULTS_FILE, names.STATE_FILE, '*_history.tsv',
-                  names.EVENT_FILES):
+  for pattern in (names.POINTER_FILE, names.CHECKPOINT + '-*', names.RESULTS_FILE, names.STATE_FILE,
+                  names.LOSS_HISTORY_FILE, names.HELDOUT_HISTORY_FILE, names.EVENT_FILES):
     for path in glob.glob(os.path.join(output_dir, pattern)):
       os.remove(path)

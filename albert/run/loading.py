@@ -32,11 +32,12 @@ _HUGGING_FACE_FILES = ('*.safetensors', '*.safetensors.index.json', 'pytorch_mod
 _PACKED = ('.tar.gz', '.tgz', '.tar', '.zip')
 
 
-def find(path):
+def find(path, tell=_LOG.warning):
   """Published weights and what lies beside them.
 
   Args:
     path: a prefix, or a folder: of a run, best/, or a release that was unpacked.
+    tell: as for checkpoints.find.
 
   Returns:
     Weights.
@@ -51,7 +52,7 @@ def find(path):
       glob.glob(os.path.join(glob.escape(path), pattern)) for pattern in _HUGGING_FACE_FILES):
     raise UserError('{}: expected a TensorFlow checkpoint, found a Hugging Face folder; convert it first: '
                     '.venv/bin/python -m tools.checkpoints from-hf {} RUN, and name RUN'.format(path, path))
-  prefix = checkpoints.find(path)
+  prefix = checkpoints.find(path, tell)
   config_file = _beside(prefix, CONFIG_FILE, '*config*.json')
   return Weights(prefix, config_file and AlbertConfig.from_json_file(config_file),
                  _beside(prefix, VOCAB_FILE, '*vocab*.txt'))
@@ -61,9 +62,9 @@ def _beside(prefix, name, pattern):
   """Path of a file that describes a checkpoint: `name`, or the only one of a pattern, as releases have it; or None."""
   for folder in directory.description_folders(prefix):
     exact = os.path.join(folder, name)
-    found = [exact] if os.path.exists(exact) else glob.glob(os.path.join(glob.escape(folder), pattern))
-    if len(found) == 1:
-      return found[0]
+    paths = [exact] if os.path.exists(exact) else glob.glob(os.path.join(glob.escape(folder), pattern))
+    if len(paths) == 1:
+      return paths[0]
   return None
 
 
@@ -139,12 +140,12 @@ def shapes_of(checkpoint):
 
 def check_compatible(checkpoint, variables):
   """Raises UserError unless `checkpoint` holds every one of `variables` with its shape."""
-  found = shapes_of(checkpoint)
-  problems = _differences(found, variables) + [
-      '{} is missing'.format(v.op.name) for v in variables if v.op.name not in found]
+  shapes = shapes_of(checkpoint)
+  problems = _differences(shapes, variables) + [
+      '{} is missing'.format(v.op.name) for v in variables if v.op.name not in shapes]
   if problems:
     raise UserError('{}: expected a checkpoint of this architecture, found {}{}; use the configuration that it was '
-                    'trained with, or another folder'.format(checkpoint, _family(found), _first(problems)))
+                    'trained with, or another folder'.format(checkpoint, _family(shapes), _first(problems)))
 
 
 def check_finite(checkpoint, with_optimizer_slots=False):
@@ -184,8 +185,8 @@ def resume_from(checkpoint, variables):
   """
   scale = [v for v in variables if names.is_loss_scaling(v.op.name)]
   check_compatible(checkpoint, [v for v in variables if v not in scale])
-  found = shapes_of(checkpoint)
-  if all(v.op.name in found for v in scale):
+  shapes = shapes_of(checkpoint)
+  if all(v.op.name in shapes for v in scale):
     return
   _LOG.info('%s begin at their first values: the run had no such loss scale so far', ', '.join(
       v.op.name for v in scale))
@@ -223,22 +224,23 @@ def initialise_from(path, with_optimizer_slots, changes=None, is_partial=False):
   """
   checkpoint = find(path).prefix
   changes = changes or remapping.Remapping()
-  found = shapes_of(checkpoint)
+  shapes = shapes_of(checkpoint)
   wanted = [v for v in tf.global_variables() if v.op.name != names.GLOBAL_STEP
             and (with_optimizer_slots or not names.is_slot(v.op.name))]
   sources = {v.op.name: changes.source(v.op.name) for v in wanted}
-  problems = _differences(found, [v for v in wanted if not changes.has_other_rows(v.op.name)], sources)
-  loaded = [v for v in wanted if sources[v.op.name] in found]
+  problems = _differences(shapes, [v for v in wanted if not changes.has_other_rows(v.op.name)], sources)
+  loaded = [v for v in wanted if sources[v.op.name] in shapes]
   if problems or not loaded:
     raise UserError('{}: expected weights of this architecture, found {}{}; use the configuration that they were '
-                    'trained with'.format(checkpoint, _family(found), _first(problems or ['no variable of its names'])))
+                    'trained with'.format(checkpoint, _family(shapes),
+                                          _first(problems or ['no variable of its names'])))
   missing = [v.op.name for v in tf.trainable_variables()
              if v.op.name.startswith(_ENCODER) and v not in loaded]
   if missing and not is_partial:
     trained = tf.trainable_variables()
     raise UserError('{}: expected all variables of the encoder, found {} of {} variables of this model: {}{} missing; '
                     'convert the names, or say that a part will do: pretrain.init_partial=True'.format(
-                        checkpoint, len([v for v in trained if v in loaded]), len(trained), _family(found),
+                        checkpoint, len([v for v in trained if v in loaded]), len(trained), _family(shapes),
                         _first(missing)))
   for variable in loaded:
     if changes.has_other_rows(variable.op.name):
@@ -250,7 +252,7 @@ def initialise_from(path, with_optimizer_slots, changes=None, is_partial=False):
   known = set(v.op.name for v in loaded)
   trained = [v.op.name for v in tf.trainable_variables()]
   fresh = [name for name in trained if name not in known]
-  _report(checkpoint, loaded, fresh, sorted(set(found) - set(sources[name] for name in known) - {names.GLOBAL_STEP}))
+  _report(checkpoint, loaded, fresh, sorted(set(shapes) - set(sources[name] for name in known) - {names.GLOBAL_STEP}))
   slots = [v.op.name for v in wanted if names.is_slot(v.op.name) and v.op.name not in known]
   if slots:
     _LOG.warning('pretrain.init_optimizer_slots=True: the checkpoint lacks %d optimizer slots: %s; they begin at zero',
@@ -283,15 +285,15 @@ def _report(checkpoint, loaded, fresh, unused):
   _LOG.debug('in the checkpoint, not used: %s', ', '.join(others) or 'none')
 
 
-def _differences(found, variables, sources=None):
+def _differences(shapes, variables, sources=None):
   """What has another shape, in words. sources: {name of a variable: its name in the checkpoint}, if it has another."""
   pairs = [(v, (sources or {}).get(v.op.name, v.op.name)) for v in variables]
-  return ['{} {} (here: {})'.format(v.op.name, found[name], v.shape.as_list()) for v, name in pairs
-          if name in found and list(found[name]) != v.shape.as_list()]
+  return ['{} {} (here: {})'.format(v.op.name, shapes[name], v.shape.as_list()) for v, name in pairs
+          if name in shapes and list(shapes[name]) != v.shape.as_list()]
 
 
-def _family(found):
-  family = names.family(found)
+def _family(shapes):
+  family = names.family(shapes)
   return '' if family in (names.ALBERT, names.UNKNOWN) else family + '; '
 
 

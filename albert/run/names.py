@@ -10,6 +10,9 @@
     heldout_history.tsv             step and held-out figures, one line per evaluation
     results.json                    the latest figures; evaluation.json: those of `make eval`
     performance.json                throughput of a performance run, whose folder it marks
+    lost_records.tsv, checked_records.tsv, record_lengths-*.npz
+                                    of the data set: records that could not be read, files that are good, lengths
+    bad_step-<step>.json            records and norms of the last update that was not finite, where a run ended by it
     train.log                       everything that was said, of all starts
     eval_heldout/                   TensorBoard's files of the held-out figures; those of training lie in the folder
     run.lock                        who writes here
@@ -18,6 +21,9 @@
 """
 
 from albert.dataset.contract import VOCAB_FILE
+from albert.dataset.data_files import CHECKED_RECORDS_FILE  # noqa: F401, part of this module's interface
+from albert.dataset.data_files import COUNTED_FILE  # noqa: F401
+from albert.dataset.data_files import LOST_RECORDS_FILE  # noqa: F401
 
 CONFIG_FILE = 'albert_config.json'
 # What a checkpoint is of no use without.
@@ -27,6 +33,7 @@ EVALUATION_FILE = 'evaluation.json'
 PERFORMANCE_FILE = 'performance.json'
 LOSS_HISTORY_FILE = 'loss_history.tsv'
 HELDOUT_HISTORY_FILE = 'heldout_history.tsv'
+BAD_STEP_FILE = 'bad_step-{}.json'
 COMMAND_LINE_FILE = 'command_line.txt'
 STATE_FILE = 'run_state.json'
 LOCK_FILE = 'run.lock'

@@ -91,23 +91,23 @@ class Remapping:
     return taken
 
 
-def check_architecture(source, found, wanted):
+def check_architecture(source, own, wanted):
   """Raises UserError if weights of one AlbertConfig cannot be those of another. source: names them."""
-  found, wanted = found.to_dict(), wanted.to_dict()
-  different = [key for key in _FIXED if found[key] != wanted[key]]
+  own, wanted = own.to_dict(), wanted.to_dict()
+  different = [key for key in _FIXED if own[key] != wanted[key]]
   if different:
     raise UserError('{}: expected weights of the architecture asked for, found {}; train with {}'.format(
-        source, ', '.join('{} {} (here: {})'.format(key, found[key], wanted[key]) for key in different),
-        'SET="{}"'.format('; '.join('AlbertConfig.{} = {!r}'.format(key, found[key]) for key in different))))
+        source, ', '.join('{} {} (here: {})'.format(key, own[key], wanted[key]) for key in different),
+        'SET="{}"'.format('; '.join('AlbertConfig.{} = {!r}'.format(key, own[key]) for key in different))))
 
 
-def groups(source, shapes, found, wanted):
+def groups(source, shapes, own, wanted):
   """{group of the model: group of the weights}, for weights with fewer groups; {} where each has its own.
 
   Args:
     source: names the weights in errors.
     shapes: {name: shape} of the weights.
-    found: AlbertConfig of the weights, or None.
+    own: AlbertConfig of the weights, or None.
     wanted: AlbertConfig of the model.
 
   Raises:
@@ -120,15 +120,15 @@ def groups(source, shapes, found, wanted):
                     'num_hidden_groups={}"'.format(source, wanted.num_hidden_groups, there, there))
   if there <= 1:
     return {group: 0 for group in range(1, wanted.num_hidden_groups)} if there else {}
-  if found is None and there == wanted.num_hidden_groups:
+  if own is None and there == wanted.num_hidden_groups:
     return {}
-  if found is None or found.num_hidden_layers != wanted.num_hidden_layers:
+  if own is None or own.num_hidden_layers != wanted.num_hidden_layers:
     raise UserError('{}: expected weights of {} layers, as {} groups belong to certain layers, found {}; {}'.format(
-        source, wanted.num_hidden_layers, there, found.num_hidden_layers if found else 'no albert_config.json',
-        'train with as many' if found else 'put it beside the weights'))
+        source, wanted.num_hidden_layers, there, own.num_hidden_layers if own else 'no albert_config.json',
+        'train with as many' if own else 'put it beside the weights'))
   first = {}
   for layer in range(wanted.num_hidden_layers):
-    first.setdefault(wanted.group_of_layer(layer), found.group_of_layer(layer))
+    first.setdefault(wanted.group_of_layer(layer), own.group_of_layer(layer))
   return {group: origin for group, origin in first.items() if group != origin}
 
 
@@ -182,7 +182,7 @@ def tokens(source, target, vocab_init):
                     'the mean of their characters: SET="pretrain.vocab_init=\'mean\'"'.format(
                         source, target, len(old), len(fresh), ' '.join(new.tokens[row] for row in fresh[:3])))
   parts = {int(row): _parts(new.tokens[row], old) for row in fresh}
-  return Tokens(rows, {row: found or list(range(len(old))) for row, found in parts.items()},
+  return Tokens(rows, {row: known or list(range(len(old))) for row, known in parts.items()},
                 _line(rows, old, parts))
 
 
@@ -192,7 +192,7 @@ def _line(rows, old, parts):
   line = 'vocabulary: {:,} of {:,} tokens of the data are in that of the weights, {:,} of them in another row'.format(
       len(kept), len(rows), np.count_nonzero(rows[rows >= 0] != np.flatnonzero(rows >= 0)))
   if parts:
-    unknown = sum(not found for found in parts.values())
+    unknown = sum(not known for known in parts.values())
     line += '; {:,} are new: the mean of their characters or pieces'.format(len(parts))
     line += ' ({:,} without any: of all tokens)'.format(unknown) if unknown else ''
   return line + '; {:,} of the weights are not used'.format(len(old) - len(kept))

@@ -65,7 +65,7 @@ class History:
 
   def forget_after(self, step):
     """Drops lines of steps that a killed run reached after its last checkpoint, and what is no line."""
-    kept = [line for found, line in self._lines(tell=True) if found <= step]
+    kept = [line for reached, line in self._lines(tell=True) if reached <= step]
     files.write_atomically(self._path, '\n'.join(['\t'.join(['step'] + self._columns)] + kept) + '\n')
 
   def add(self, step, values):
@@ -80,9 +80,9 @@ class History:
     """[(step, line)], without damaged lines. tell: whether the log has these."""
     lines, problem = run_files.read_text(self._path)
     # A line without an end was not written to its end.
-    found = [(run_files.history_step(line, len(self._columns)), line) for line in (lines or '').split('\n')[1:-1]]
-    damaged = [number for number, (step, _) in enumerate(found, 2) if step is None]
+    parsed = [(run_files.history_step(line, len(self._columns)), line) for line in (lines or '').split('\n')[1:-1]]
+    damaged = [number for number, (step, _) in enumerate(parsed, 2) if step is None]
     if tell and (damaged or problem):
       _LOG.warning('%s: %s; what is damaged is left out, the checkpoints are not affected', self._path,
                    problem or 'no steps and figures in line ' + ', '.join(map(str, damaged[:5])))
-    return [(step, line) for step, line in found if step is not None]
+    return [(step, line) for step, line in parsed if step is not None]

@@ -18,7 +18,7 @@ from albert.run import belonging
 from albert.run.best import Best
 from albert.run import checkpoints
 from albert.run import directory
-from albert.run import event_files
+from albert.run.logs import event_files
 from albert.run import names
 from albert.run import results
 from albert.run.results import History
@@ -34,8 +34,8 @@ class Run:
   Attributes:
     folder: its path. is_chief: bool, whether this process writes there.
     state: RunState.
-    position: data_order.Position of this rank. counters: what else is counted step by step, a training.guard.Guard or
-      anything with its state() and restore(state). Both after follow().
+    position: data_order.Position of this rank. counters: what else is counted step by step, a
+      training.stability.guard.Guard or anything with its state() and restore(state). Both after follow().
     start: int, the step that training goes on from.
     figures: dict, the entries of results.json about training, of the newest checkpoint.
     loss_history, heldout_history: History. best: Best.
@@ -92,7 +92,8 @@ class Run:
     if self.state.problem:
       _LOG.warning('%s', self.state.problem)
     step, newest = self.newest_step(), self.newest()
-    self.state.agree(settings, self._options.allow_changes, step, chosen_again)
+    self.state.agree(settings, self._options.allow_changes, step, chosen_again,
+                     self._options.named('allow_changes'))
     self.state.follow(schedule, step)
     self.state.begin_from(init_checkpoint, step if newest else None)
     directory.prepare(self.folder, config, info)
@@ -240,7 +241,7 @@ class Run:
     """Notes that the data between the newest checkpoint and a loss spike is left out from now on.
 
     Args:
-      spike: training.spikes.SpikeFound.
+      spike: training.stability.spikes.SpikeFound.
       unit: what the position counts, in words.
 
     Raises:

@@ -52,9 +52,9 @@ class Lock:
       return 'that it was removed'
     if (status.st_dev, status.st_ino) != _identity(self._handle):
       return 'another file of this name'
-    found = _read(self._path)
-    if found.get('token') != self._token:
-      return 'that process {} on {} has taken over'.format(found.get('pid'), found.get('host'))
+    holder = _read(self._path)
+    if holder.get('token') != self._token:
+      return 'that process {} on {} has taken over'.format(holder.get('pid'), holder.get('host'))
     return None
 
   def touch(self):

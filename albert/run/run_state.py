@@ -40,13 +40,13 @@ class RunState:
     self.problem = None
     if fresh:
       return
-    found, problem = run_files.read_json(self._path, run_files.is_run_state)
-    if found is None:
-      found, self.problem = self._from_manifest(folder, problem)
-    if found:
+    content, problem = run_files.read_json(self._path, run_files.is_run_state)
+    if content is None:
+      content, self.problem = self._from_manifest(folder, problem)
+    if content:
       self.settings, self.skipped_windows, self._changes = (
-          found['settings'], found['skipped_windows'], found['changes'])
-      self.schedule, self.origin = found.get('schedule', {}), found.get('origin')
+          content['settings'], content['skipped_windows'], content['changes'])
+      self.schedule, self.origin = content.get('schedule', {}), content.get('origin')
 
   @property
   def task(self):
@@ -63,7 +63,7 @@ class RunState:
     return None, problem and '{}: {}; the settings of the run so far are not known, those of this start are ' \
         'taken'.format(self._path, problem)
 
-  def agree(self, settings, allowed, step, follow=()):
+  def agree(self, settings, allowed, step, follow=(), allowed_by='allow_changes'):
     """Compares the settings of this start with those of the run so far and keeps them.
 
     Args:
@@ -71,6 +71,7 @@ class RunState:
       allowed: names of settings that may be other than before.
       step: int, where the run goes on; 0 at its beginning, where nothing is to be compared.
       follow: names of settings that were chosen again because one that is allowed to has changed.
+      allowed_by: what the user gives `allowed` with, such as pretrain.allow_changes.
 
     Returns:
       The names that have changed.
@@ -80,8 +81,8 @@ class RunState:
     """
     unknown = sorted(set(allowed) - set(settings))
     if unknown:
-      raise UserError('pretrain.allow_changes: expected names among {}, found {}'.format(
-          ', '.join(sorted(settings)), ', '.join(unknown)))
+      raise UserError('{}: expected names among {}, found {}'.format(
+          allowed_by, ', '.join(sorted(settings)), ', '.join(unknown)))
     is_lost = self.problem and not self.settings
     before = {} if is_lost else dict(_FORMERLY, **self.settings)
     changed = sorted(name for name, value in settings.items() if step and name in before and before[name] != value)
@@ -89,9 +90,10 @@ class RunState:
     if refused:
       names = sorted(set(refused) | set(changed) & set(allowed))
       raise UserError('{}: expected the settings of the run so far, found {}; set them back, use another output folder '
-                      '(OUT=...), or say that it is meant: pretrain.allow_changes={!r}'.format(
+                      '(OUT=...), or say that it is meant: {}={!r}'.format(
                           os.path.dirname(self._path), ', '.join('{} {} (here: {})'.format(
-                              name, _short(before[name]), _short(settings[name])) for name in refused), names))
+                              name, _short(before[name]), _short(settings[name])) for name in refused), allowed_by,
+                          names))
     for name in changed:
       _LOG.warning('from step %s on %s is %s, it was %s: the run is no longer the one that was begun%s',
                    '{:,}'.format(step), name, _short(settings[name]), _short(before[name]),

@@ -9,7 +9,7 @@ import tensorflow as tf
 from albert.common.errors import Diverged
 from albert.common.errors import UserError
 from albert.run import checkpoints
-from albert.run import event_files
+from albert.run.logs import event_files
 
 # Share of a run's time above which saving is worth a warning.
 MOST_TIME = 0.01

@@ -1,4 +1,4 @@
-"""Held-out evaluation with a graph and a session that stay: only the weights change between two checkpoints."""
+"""Held-out evaluation: its graph and session, which stay while the weights change, and what is evaluated when."""
 
 import collections
 import logging
@@ -9,11 +9,12 @@ import tensorflow as tf
 
 from albert import input_pipeline
 from albert.run import checkpoints
-from albert.run import event_files
 from albert.run import loading
+from albert.run.logs import event_files
 from albert.run import names
 from albert.training import micro_batches
 from albert.training import schedule
+from albert.training import stopping
 from albert.training import training_step
 
 _LOG = logging.getLogger('albert')
@@ -78,10 +79,10 @@ class Evaluator:
     while True:
       self._stopper.check()
       try:
-        _, found = self._session.run([self._updates, self._predictions])
+        _, of_batch = self._session.run([self._updates, self._predictions])
       except tf.errors.OutOfRangeError:
         break
-      for name, value in found.items():
+      for name, value in of_batch.items():
         predictions[name].append(value)
     figures = self._session.run(self._values)
     figures.update(self._task.score({name: np.concatenate(values) for name, values in predictions.items()}))
@@ -114,3 +115,44 @@ class Evaluator:
     if self._session is not None:
       self._session.close()
       self._session = None
+
+
+class DueEvaluations:
+  """Which checkpoints of a run are evaluated, and when: each regular one once, and the best again on other data."""
+
+  def __init__(self, run, evaluator, evaluated_on, stopper):
+    """Decides for one run.
+
+    Args:
+      run: run.Run, which keeps the figures.
+      evaluator: Evaluator, or None: nothing is due.
+      evaluated_on: str that names the evaluation set, see schedule.evaluated_on.
+      stopper: stopping.Stopper.
+    """
+    self._run = run
+    self._evaluator = evaluator
+    self._evaluated_on = evaluated_on
+    self._stopper = stopper
+
+  def of(self, checkpoint, step):
+    """Evaluates a checkpoint that has no line in the history, unless it was only made to stop there."""
+    if self._evaluator and self._run.is_regular(step) and self._run.lacks_evaluation_of(step):
+      try:
+        self._evaluate(checkpoint, step)
+      except stopping.Stopped:
+        _LOG.warning('the evaluation at step %s was left; it is made when the run goes on', '{:,}'.format(step))
+
+  def _evaluate(self, checkpoint, step):
+    self._stopper.activity.begin('evaluating the checkpoint of step {:,}'.format(step))
+    figures = self._evaluator.evaluate(checkpoint, in_curve=step not in self._run.heldout_history.steps())
+    self._run.keep(checkpoint, step, figures, self._evaluated_on)
+
+  def of_best_if_elsewhere(self):
+    """Evaluates the best checkpoint again where the held-out data is another: else it would be compared with others."""
+    best = self._evaluator and self._run.best.measured_elsewhere(self._evaluated_on)
+    if not best:
+      return
+    try:
+      self._run.measure_best_again(self._evaluator.evaluate(best, in_curve=False), self._evaluated_on)
+    except stopping.Stopped:
+      _LOG.warning('the evaluation of the best checkpoint was left; it is made when the run goes on')

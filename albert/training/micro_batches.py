@@ -36,20 +36,20 @@ def accumulate(batch, micro_batch_size, build, compute_gradients, towers=1):
   size = micro_batch_size // towers
   count = batch[0].shape[0].value // size
   if count > layers.MOST_PARTS:
-    raise UserError('pretrain.micro_batch_size: expected at most {} parts of a batch, which dropout numbers, found {}; '
+    raise UserError('micro_batch_size: expected at most {} parts of a batch, which dropout numbers, found {}; '
                     'make it larger'.format(layers.MOST_PARTS, count))
   if count == towers:
-    found = [_sums_of_part(batch, size, tower, build, compute_gradients) for tower in range(towers)]
+    parts = [_sums_of_part(batch, size, tower, build, compute_gradients) for tower in range(towers)]
   else:
     # Makes the variables and is never run: a loop has to be told beforehand what it sums.
     _, figures = build(_part(batch, size, 0), tf.constant(0))
-    found = [(_loop(batch, size, range(tower, count, towers), build, compute_gradients, len(figures)), figures)
+    parts = [(_loop(batch, size, range(tower, count, towers), build, compute_gradients, len(figures)), figures)
              for tower in range(towers)]
   # Two at a time: the last bits of a sum of more depend on which of them is ready first.
-  sums = [functools.reduce(tf.add, values) for values in zip(*[sums for sums, _ in found])]
+  sums = [functools.reduce(tf.add, values) for values in zip(*[sums for sums, _ in parts])]
   variables = tf.trainable_variables()
   return (list(zip(sums[:len(variables)], variables)),
-          collections.OrderedDict(zip(found[0][1], sums[len(variables):])))
+          collections.OrderedDict(zip(parts[0][1], sums[len(variables):])))
 
 
 def _sums_of_part(batch, size, number, build, compute_gradients):
@@ -72,8 +72,8 @@ def _loop(batch, size, numbers, build, compute_gradients, figures):
       return copies[name]
 
     with tf.variable_scope(tf.get_variable_scope(), reuse=True, custom_getter=read_copy):
-      loss, found = build(_part(batch, size, number), number)
-    values = compute_gradients(loss, list(copies.values())) + list(found.values())
+      loss, of_part = build(_part(batch, size, number), number)
+    values = compute_gradients(loss, list(copies.values())) + list(of_part.values())
     return [number + numbers.step] + [total + value for total, value in zip(sums, values)]
 
   zeros = [tf.zeros(variable.shape) for variable in variables] + [tf.zeros([])] * figures
@@ -96,11 +96,11 @@ def side_by_side(batch, towers, build):
   """
   size = batch[0].shape[0].value
   bounds = [size * tower // min(towers, size) for tower in range(min(towers, size) + 1)]
-  found = []
+  outputs = []
   for tower, (start, end) in enumerate(zip(bounds, bounds[1:])):
     with _variables_of_first(tower):
-      found.append(build(_rows(batch, start, end - start)))
-  return found[0]._make([None if values[0] is None else tf.concat(values, axis=0) for values in zip(*found)])
+      outputs.append(build(_rows(batch, start, end - start)))
+  return outputs[0]._make([None if values[0] is None else tf.concat(values, axis=0) for values in zip(*outputs)])
 
 
 def _variables_of_first(tower):

@@ -50,7 +50,8 @@ Where = collections.namedtuple('Where', [
 
 # where: Where. options: RunOptions. task: tasks.task.Task. info: contract.DatasetInfo of the training data. heldout: of
 # the held-out data, or None. checkpoint: prefix of the one to evaluate, None if training. init_checkpoint: prefix of
-# the weights to start from, or None. config: AlbertConfig with vocab_size. optimizer: lamb.OptimizerOptions.
+# the weights to start from, or None. remapping: remapping.Remapping, how they become those of the model; None without
+# them, and in a run that goes on. config: AlbertConfig with vocab_size. optimizer: lamb.OptimizerOptions.
 # input_options: input_pipeline.InputOptions. session_options: npu_session.SessionOptions. placement:
 # npu_session.Placement. micro_batch_size: sequences that are computed at a time, None off the CPU for the whole batch.
 # cores: cores.Cores. settings: dict, what the weights of a step depend on besides architecture and optimizer; a run
@@ -58,7 +59,7 @@ Where = collections.namedtuple('Where', [
 # changed on purpose. schedule: dict, what a run may change on its way, see RunState. evaluated_on: str that names the
 # evaluation set, None without one. notes: [(level of logging, line for the log)].
 Plan = collections.namedtuple('Plan', [
-    'where', 'options', 'task', 'info', 'heldout', 'checkpoint', 'init_checkpoint', 'config', 'optimizer',
+    'where', 'options', 'task', 'info', 'heldout', 'checkpoint', 'init_checkpoint', 'remapping', 'config', 'optimizer',
     'input_options', 'session_options', 'placement', 'micro_batch_size', 'cores', 'settings', 'chosen_again',
     'schedule', 'evaluated_on', 'notes'])
 
@@ -80,12 +81,13 @@ def decide(where, options, make_task):
   checkpoints.check_path('--output_dir (OUT)', where.output_dir)
   optimizer, input_options = lamb.OptimizerOptions(), input_pipeline.InputOptions()
   session_options = npu_session.SessionOptions()
-  info = input_pipeline.open_dataset(where.input_file)
-  checking.check_shapes(info, where.max_seq_length, where.max_predictions_per_seq)
   notes = []
-  heldout = _heldout(info, where, notes)
+  info = _open(where.input_file, make_task, notes)
+  checking.check_shapes(info, where.max_seq_length, where.max_predictions_per_seq)
+  heldout = _heldout(info, where, make_task, notes)
   init_checkpoint = where.init_checkpoint and _init_checkpoint(where, options, notes)
-  checkpoint = None if where.do_train else init_checkpoint or _checkpoint_to_evaluate(where.output_dir, make_task)
+  checkpoint = None if where.do_train else init_checkpoint or _checkpoint_to_evaluate(
+      where.output_dir, make_task, notes)
   config = _model_config(info, checkpoint, where, notes)
   for read in {info, heldout} - {None}:
     read.vocab_size = read.vocab_size or config.vocab_size  # ids of bare files must be below it
@@ -93,13 +95,13 @@ def decide(where, options, make_task):
   _check_task(where, options, task)
   if where.do_train:
     directory.check(where.output_dir, config, info, options.performance)
-  _check_weights(where, options, checkpoint or init_checkpoint, config, info, heldout)
+  remapping = _check_weights(where, options, checkpoint or init_checkpoint, config, info, heldout)
   notes += schedule.without_effect(where, options, optimizer)
   placement = npu_session.choose(session_options)
   _check_device(where, options, config, session_options, placement)
-  plan = Plan(where, options, task, info, heldout, checkpoint, init_checkpoint, config, optimizer, input_options,
-              session_options, placement, None, None, None, (), schedule.of(options, optimizer, heldout, placement),
-              schedule.evaluated_on(options, heldout), notes)
+  plan = Plan(where, options, task, info, heldout, checkpoint, init_checkpoint, remapping, config, optimizer,
+              input_options, session_options, placement, None, None, None, (),
+              schedule.of(options, optimizer, heldout, placement), schedule.evaluated_on(options, heldout), notes)
   recorded = _recorded(plan)
   return _with_cores(_with_micro_batches(plan, recorded), recorded)
 
@@ -112,10 +114,20 @@ def _check_task(where, options, task):
                     '(OUT=...)'.format(where.output_dir, task.name, theirs))
 
 
-def _heldout(info, where, notes):
+def _open(source, make_task, notes):
+  """DatasetInfo of a data set with records for a task; lost ones are among the notes."""
+  return input_pipeline.open_dataset(source, make_task.features, _warner(notes))
+
+
+def _warner(notes):
+  """What is told what is lost or damaged: callable(line) that puts it among the notes."""
+  return lambda line: notes.append((logging.WARNING, line))
+
+
+def _heldout(info, where, make_task, notes):
   """DatasetInfo of the held-out records, or None with a word about it among the notes."""
   if where.eval_input_file:
-    heldout = input_pipeline.open_dataset(where.eval_input_file)
+    heldout = _open(where.eval_input_file, make_task, notes)
     checking.check_shapes(heldout, info.max_seq_length, info.max_predictions_per_seq, info.folder)
     if None not in (heldout.vocab_sha256, info.vocab_sha256) and heldout.vocab_sha256 != info.vocab_sha256:
       raise UserError('{}: expected the vocabulary of the training data {}, found another; make both with '
@@ -131,15 +143,15 @@ def _heldout(info, where, notes):
   return None
 
 
-def _checkpoint_to_evaluate(output_dir, make_task):
+def _checkpoint_to_evaluate(output_dir, make_task, notes):
   best, _ = Best(output_dir, make_task.criterion).read()
-  return best if best and os.path.exists(best + '.index') else checkpoints.find(output_dir)
+  return best if best and os.path.exists(best + '.index') else checkpoints.find(output_dir, _warner(notes))
 
 
 def _init_checkpoint(where, options, notes):
   """Prefix of the weights that were given; None where they are gone since a run has begun from them."""
   try:
-    return loading.find(where.init_checkpoint).prefix
+    return loading.find(where.init_checkpoint, _warner(notes)).prefix
   except UserError as error:
     if not _is_begun(where, options):
       raise
@@ -154,20 +166,29 @@ def _is_begun(where, options):
 
 
 def _check_weights(where, options, checkpoint, config, info, heldout):
-  """Raises UserError for weights to start from, or to evaluate, that are not finite or belong to something else.
+  """How the weights to start from become those of the model.
 
   Args:
-    checkpoint: prefix or None. config: AlbertConfig. info, heldout: contract.DatasetInfo; heldout may be None.
+    checkpoint: prefix of weights to start from, or to evaluate, or None.
+    config: AlbertConfig. info, heldout: contract.DatasetInfo; heldout may be None.
+
+  Returns:
+    remapping.Remapping; None where nothing is started from.
+
+  Raises:
+    UserError: they are not finite or belong to something else.
   """
   if checkpoint is None or _is_begun(where, options):
-    return
+    return None
+  remapping = None
   if where.do_train:
-    loading.decide(checkpoint, config, info, options)  # rows follow their tokens
+    remapping = loading.decide(checkpoint, config, info, options)  # rows follow their tokens
   else:
     belonging.check_config(checkpoint, config)
     for dataset in [info] + ([heldout] if heldout else []):
       belonging.check_vocabulary(checkpoint, dataset)
   loading.check_finite(checkpoint, where.do_train and options.init_optimizer_slots)
+  return remapping
 
 
 def _model_config(info, checkpoint, where, notes):
@@ -195,16 +216,16 @@ def _model_config(info, checkpoint, where, notes):
 def _check_device(where, options, config, session_options, placement):
   """Raises UserError where training on this device, or on several, does not go with the options."""
   if options.spike_factor is not None and placement.ranks > 1:
-    raise UserError('pretrain.spike_factor: expected None on several ranks, found {}; ranks would go back at '
-                    'different steps'.format(options.spike_factor))
+    raise UserError('{}: expected None on several ranks, found {}; ranks would go back at different steps'.format(
+        options.named('spike_factor'), options.spike_factor))
   if not where.do_train:
     return
   device = npu_session.Device(session_options, placement)
   device.check_steps(options.num_train_steps, options.save_checkpoints_steps)
   drops = config.hidden_dropout_prob or config.attention_probs_dropout_prob
   if options.recompute and device.dropout and drops:
-    raise UserError('pretrain.recompute: expected SessionOptions.fused_ops=False, found True; the dropout of the NPU '
-                    'draws other elements when it is computed again')
+    raise UserError('{}: expected SessionOptions.fused_ops=False, found True; the dropout of the NPU draws other '
+                    'elements when it is computed again'.format(options.named('recompute')))
 
 
 def _recorded(plan):
@@ -234,8 +255,8 @@ def _with_micro_batches(plan, recorded):
     size = None if changed and (on_cpu or batch_size % before) else before
     plan = plan._replace(chosen_again=plan.chosen_again + (('micro_batch_size',) if size is None else ()))
   if size is not None and (not isinstance(size, int) or size < 1 or batch_size % size):
-    raise UserError('pretrain.micro_batch_size: expected a divisor of pretrain.train_batch_size={}, found {!r}'.format(
-        batch_size, size))
+    raise UserError('{}: expected a divisor of {}={}, found {!r}'.format(
+        plan.options.named('micro_batch_size'), plan.options.named('train_batch_size'), batch_size, size))
   if on_cpu and size is None:
     towers = plan.session_options.cpu_towers or (None if plan.chosen_again else recorded.get('cpu_towers'))
     size = memory.choose_micro_batch_size(plan.config, batch_size, *_shape(plan), recompute=plan.options.recompute,
@@ -300,7 +321,7 @@ def _check_memory(plan):
   evaluates = plan.where.do_eval and plan.heldout
   estimate, available = memory.check_fits(
       plan.config, batch_size, size, *_shape(plan), recompute=plan.options.recompute,
-      eval_batch_size=plan.options.eval_batch_size if evaluates else None)
+      eval_batch_size=plan.options.eval_batch_size if evaluates else None, root=plan.options.root)
   _LOG.info('estimated memory %.1f GB of %.1f GB that are free, %s', estimate / 1e9, available / 1e9,
             'the whole batch at once' if size == batch_size else '{} sequences at a time'.format(size))
 
@@ -313,17 +334,17 @@ def log(plan):
 
 def same_on_ranks(plan):
   """OrderedDict of name to value: what all ranks that train together must have in common."""
-  found = collections.OrderedDict()
-  for label, values in (('AlbertConfig.', plan.config.to_dict()), ('OptimizerOptions.', vars(plan.optimizer)),
-                        ('', plan.settings), ('pretrain.', vars(plan.options))):
+  values = collections.OrderedDict()
+  for label, part in (('AlbertConfig.', plan.config.to_dict()), ('OptimizerOptions.', vars(plan.optimizer)),
+                      ('', plan.settings), (plan.options.named(''), vars(plan.options))):
     # Threads are those of a host, which may have others.
-    found.update((label + name, values[name]) for name in sorted(values) if not name.endswith('_parallelism_threads'))
+    values.update((label + name, part[name]) for name in sorted(part) if not name.endswith('_parallelism_threads'))
   session = plan.session_options
-  found.update([('SessionOptions.precision_mode', session.npu_precision),
-                ('SessionOptions.loss_scale', session.loss_scale), ('SessionOptions.fused_ops', session.fused_ops),
-                ('SessionOptions.iterations_per_loop', session.npu['iterations_per_loop']),
-                ('device', plan.placement.kind)])
-  return found
+  values.update([('SessionOptions.precision_mode', session.npu_precision),
+                 ('SessionOptions.loss_scale', session.loss_scale), ('SessionOptions.fused_ops', session.fused_ops),
+                 ('SessionOptions.iterations_per_loop', session.npu['iterations_per_loop']),
+                 ('device', plan.placement.kind)])
+  return values
 
 
 def config_hash(plan):

@@ -7,6 +7,8 @@ import time
 import numpy as np
 import tensorflow as tf
 
+from albert.dataset import contract
+
 # Steps whose time says nothing: the first builds caches and thread pools, the second still allocates. Nor does that of
 # a later one that is the first to fetch other tensors: TensorFlow prepares a graph of its own for each set of them.
 WARMUP_STEPS = 2
@@ -23,45 +25,60 @@ Throughput = collections.namedtuple('Throughput', [
     'tokens_per_second', 'real_tokens_per_second', 'input_wait_fraction'])
 
 
+# Tensors of a step. step: int64 scalar, the global step after the update. figures: OrderedDict of name to float32
+# scalar; fetched only when they are logged, if that may be. real_tokens, examples: int32 scalars, of this rank's batch:
+# tokens that are not padding, and examples, of which packed batches have various numbers. input_wait: float64 scalar,
+# seconds that the step waited for its batch, or None.
+Watched = collections.namedtuple('Watched', ['step', 'figures', 'real_tokens', 'examples', 'input_wait'],
+                                 defaults=[None])
+
+# ranks: how many processes train together. tokens_per_step: of all ranks together, padding included. steps_per_run:
+# updates that one Session.run makes. num_train_steps: the step at which training ends. log_every_steps: how often
+# figures are fetched, logged and kept. fetches_the_same: whether every step has to, see npu_session.Device.
+Loop = collections.namedtuple('Loop', [
+    'ranks', 'tokens_per_step', 'steps_per_run', 'num_train_steps', 'log_every_steps', 'fetches_the_same'],
+    defaults=[False])
+
+# line: callable(dict of floats) -> str, the figures in a few words. group: what the names of figures begin with in the
+# event file. history: run.results.History or None. folder: of the event file for figures and throughput, or None.
+Told = collections.namedtuple('Told', ['line', 'group', 'history', 'folder'], defaults=['', None, None])
+
+
+def announce(plan, device, order, start):
+  """Says what a step is, and what is not as usual.
+
+  Args:
+    plan: planning.Plan.
+    device: npu_session.Device.
+    order: data_order.Order of the training data.
+    start: int, the step that training goes on from.
+  """
+  info, batch_size, config = plan.info, plan.options.train_batch_size, plan.config
+  _LOG.info('step = %d rank(s) x %d sequences x %d tokens = %s tokens; from step %s to %s', device.ranks, batch_size,
+            info.max_seq_length, '{:,}'.format(device.ranks * batch_size * info.max_seq_length),
+            '{:,}'.format(start), '{:,}'.format(plan.options.num_train_steps))
+  if plan.input_options.packing:
+    _LOG.info('packing: an epoch has %s rows for %s examples', '{:,}'.format(order.epoch_length),
+              '{:,}'.format(info.records(contract.TRAIN)))
+  if device.dropout and (config.hidden_dropout_prob or config.attention_probs_dropout_prob):
+    _LOG.warning("dropout runs in the NPU's own operation: a run that is stopped and goes on draws other masks than "
+                 'one that is not; SessionOptions.fused_ops=False repeats them')
+  if not device.measures_input_wait:
+    _LOG.info('time waiting for input is not measured on this device: a step runs there without a host')
+
+
 class ProgressHook(tf.train.SessionRunHook):
   """Logs step, losses, throughput and time left; keeps the figures for results.json."""
 
-  def __init__(self, step, figures, real_tokens, examples, ranks, tokens_per_step, steps_per_run,
-               num_train_steps, log_every_steps, line, history=None, output_dir=None, group='', input_wait=None,
-               fetches_the_same=False):
-    """Watches a training loop.
-
-    Args:
-      step: int64 scalar tensor, the global step after the update.
-      figures: OrderedDict of name to float32 scalar tensor; fetched only when they are logged, if that may be.
-      real_tokens: int32 scalar tensor, tokens of this rank's batch that are not padding.
-      examples: int32 scalar tensor, examples in this rank's batch; packed batches have various numbers of them.
-      ranks: how many processes train together.
-      tokens_per_step: of all ranks together, padding included.
-      steps_per_run: updates that one Session.run makes.
-      num_train_steps: the step at which training ends.
-      log_every_steps: how often figures are fetched, logged and kept.
-      line: callable(dict of floats) -> str, the figures in a few words.
-      history: run.results.History or None.
-      output_dir: folder of the event file for figures and throughput, or None.
-      group: what the names of figures begin with in the event file.
-      input_wait: float64 scalar tensor, seconds that the step waited for its batch, or None.
-      fetches_the_same: whether every step has to fetch the same, see npu_session.Device.
-    """
-    self._fetches = {'step': step, 'real_tokens': real_tokens, 'examples': examples}
-    if input_wait is not None:
-      self._fetches['input_wait'] = input_wait
-    self._figures = figures
-    self._fetches_the_same = fetches_the_same
-    self._ranks = ranks
-    self._tokens_per_step = tokens_per_step
-    self._steps_per_run = steps_per_run
-    self._num_train_steps = num_train_steps
-    self._log_every_steps = log_every_steps
-    self._line = line
-    self._history = history
-    self._writer = output_dir and tf.summary.FileWriterCache.get(output_dir)
-    self._group = group
+  def __init__(self, watched, loop, told):
+    """Watches a training loop. watched: Watched. loop: Loop. told: Told."""
+    self._fetches = {'step': watched.step, 'real_tokens': watched.real_tokens, 'examples': watched.examples}
+    if watched.input_wait is not None:
+      self._fetches['input_wait'] = watched.input_wait
+    self._figures = watched.figures
+    self._loop = loop
+    self._told = told
+    self._writer = told.folder and tf.summary.FileWriterCache.get(told.folder)
     self._last_step = None
     self._logs = False  # whether the figures of the step under way are logged
     # One entry for each step.
@@ -81,22 +98,23 @@ class ProgressHook(tf.train.SessionRunHook):
   def before_run(self, run_context):
     self._started = time.time()
     self._logs = (not self._durations or self._started - self._logged_at >= _QUIET_SECONDS
-                  or self._is_due(self._last_step, self._last_step + self._steps_per_run))
+                  or self._is_due(self._last_step, self._last_step + self._loop.steps_per_run))
     fetches = dict(self._fetches)
-    if self._fetches_the_same or self._logs:
+    if self._loop.fetches_the_same or self._logs:
       fetches['figures'] = self._figures
     self._is_new_kind = frozenset(fetches) not in self._fetched_before
     self._fetched_before.add(frozenset(fetches))
     return tf.train.SessionRunArgs(fetches)
 
   def _is_due(self, before, after):
-    return after // self._log_every_steps > before // self._log_every_steps or after >= self._num_train_steps
+    every = self._loop.log_every_steps
+    return after // every > before // every or after >= self._loop.num_train_steps
 
   def after_run(self, run_context, run_values):
     values = run_values.results
     before, self._last_step = self._last_step, int(values['step'])
     # A step that loss scaling skipped takes its time too.
-    made = max(self._steps_per_run, self._last_step - before)
+    made = max(self._loop.steps_per_run, self._last_step - before)
     self._is_warm += [len(self._is_warm) + number >= WARMUP_STEPS and not self._is_new_kind for number in range(made)]
     self._durations += [(time.time() - self._started) / made] * made
     self._real_tokens += [int(values['real_tokens'])] * made
@@ -111,11 +129,11 @@ class ProgressHook(tf.train.SessionRunHook):
 
   def _keep(self, figures):
     """At fixed steps only, so that a run that was stopped keeps the same lines as one that was not."""
-    if self._history:
-      self._history.add(self._last_step, figures)
+    if self._told.history:
+      self._told.history.add(self._last_step, figures)
     if self._writer:
       self._writer.add_summary(tf.Summary(value=[
-          tf.Summary.Value(tag=self._group + name, simple_value=value) for name, value in figures.items()]),
+          tf.Summary.Value(tag=self._told.group + name, simple_value=value) for name, value in figures.items()]),
                                self._last_step)
 
   def _log(self, figures):
@@ -124,18 +142,18 @@ class ProgressHook(tf.train.SessionRunHook):
     self._logged_runs, self._logged_at = len(self._durations), time.time()
     seconds = _mean(self._durations, recent)
     # Counted on this rank; the others have as many on average.
-    examples = self._ranks * _mean(self._examples, recent) / seconds
-    real_tokens = self._ranks * _mean(self._real_tokens, recent) / seconds
-    left = max(0, self._num_train_steps - self._last_step) * seconds
+    examples = self._loop.ranks * _mean(self._examples, recent) / seconds
+    real_tokens = self._loop.ranks * _mean(self._real_tokens, recent) / seconds
+    left = max(0, self._loop.num_train_steps - self._last_step) * seconds
     wait = self._wait_fraction(recent)
     _LOG.info('step %s/%s  %s  %s examples/s  %s tokens/s (%s real)%s  %s left',
-              '{:,}'.format(self._last_step), '{:,}'.format(self._num_train_steps), self._line(figures),
-              _three_digits(examples), '{:,.0f}'.format(self._tokens_per_step / seconds),
+              '{:,}'.format(self._last_step), '{:,}'.format(self._loop.num_train_steps), self._told.line(figures),
+              _three_digits(examples), '{:,.0f}'.format(self._loop.tokens_per_step / seconds),
               '{:,.0f}'.format(real_tokens), '' if wait is None else '  {:.1%} waiting for input'.format(wait),
               duration(left))
     if self._writer:
       shown = {'examples_per_second': examples, 'real_tokens_per_second': real_tokens,
-               'tokens_per_second': self._tokens_per_step / seconds, 'input_wait_fraction': wait}
+               'tokens_per_second': self._loop.tokens_per_step / seconds, 'input_wait_fraction': wait}
       self._writer.add_summary(tf.Summary(value=[
           tf.Summary.Value(tag='throughput/' + name, simple_value=value)
           for name, value in sorted(shown.items()) if value is not None]), self._last_step)
@@ -160,9 +178,9 @@ class ProgressHook(tf.train.SessionRunHook):
     return Throughput(steps=len(timed), warmup_steps=len(self._durations) - len(timed), seconds=sum(self._durations),
                       mean_step_seconds=seconds,
                       median_step_seconds=float(np.median([self._durations[step] for step in timed])),
-                      examples_per_second=self._ranks * _mean(self._examples, timed) / seconds,
-                      tokens_per_second=self._tokens_per_step / seconds,
-                      real_tokens_per_second=self._ranks * _mean(self._real_tokens, timed) / seconds,
+                      examples_per_second=self._loop.ranks * _mean(self._examples, timed) / seconds,
+                      tokens_per_second=self._loop.tokens_per_step / seconds,
+                      real_tokens_per_second=self._loop.ranks * _mean(self._real_tokens, timed) / seconds,
                       input_wait_fraction=self._wait_fraction(timed))
 
 

@@ -16,9 +16,10 @@ _FLAGS = ('recompute', 'performance', 'init_optimizer_slots', 'init_partial')
 
 @dataclasses.dataclass(frozen=True)
 class RunOptions:
-  """The options of a run. A root registers them with gin under its own name, see albert/pretraining.py.
+  """The options of a run. A root binds a subclass of its own, see albert/pretraining.py.
 
   Attributes:
+    root: the name that gin binds them under, the same for all of a class; part of every error.
     train_batch_size: examples per step on one rank; with InputOptions.packing, rows of several examples.
     eval_batch_size: examples per evaluation step, never packed.
     num_train_steps: updates in all.
@@ -50,6 +51,7 @@ class RunOptions:
     UserError: a value of another type or out of range.
   """
 
+  root = 'RunOptions'
   train_batch_size: int = 32
   eval_batch_size: int = 8
   num_train_steps: int = 125000
@@ -72,19 +74,24 @@ class RunOptions:
 
   def __post_init__(self):
     for name in _POSITIVE + tuple(name for name in _POSITIVE_OR_NONE if getattr(self, name) is not None):
-      checks.whole_number('pretrain.' + name, getattr(self, name))
+      checks.whole_number(self.named(name), getattr(self, name))
     for name in _FLAGS:
-      checks.flag('pretrain.' + name, getattr(self, name))
-    checks.one_of('pretrain.vocab_init', self.vocab_init, remapping.VOCAB_INITS + (None,))
-    checks.one_of('pretrain.position_init', self.position_init, remapping.POSITION_INITS + (None,))
-    checks.whole_number('pretrain.random_seed', self.random_seed, least=-2**63, most=2**63 - 1)
+      checks.flag(self.named(name), getattr(self, name))
+    checks.one_of(self.named('vocab_init'), self.vocab_init, remapping.VOCAB_INITS + (None,))
+    checks.one_of(self.named('position_init'), self.position_init, remapping.POSITION_INITS + (None,))
+    checks.whole_number(self.named('random_seed'), self.random_seed, least=-2**63, most=2**63 - 1)
     if self.spike_factor is not None:  # below 1, ordinary losses would be spikes
-      checks.number('pretrain.spike_factor', self.spike_factor, least=1)
+      checks.number(self.named('spike_factor'), self.spike_factor, least=1)
     if not isinstance(self.allow_changes, (list, tuple)) or not all(
         isinstance(name, str) for name in self.allow_changes):
-      raise UserError("pretrain.allow_changes: expected a list of names such as ['train_batch_size'], found {!r}; "
-                      'correct it'.format(self.allow_changes))
+      raise UserError("{}: expected a list of names such as ['train_batch_size'], found {!r}; correct it".format(
+          self.named('allow_changes'), self.allow_changes))
     object.__setattr__(self, 'allow_changes', tuple(self.allow_changes))  # a list could be appended to
     if self.performance and self.num_train_steps <= WARMUP_STEPS:
-      raise UserError('pretrain.num_train_steps: expected at least {} in a performance run, of which {} are warm-up, '
-                      'found {}'.format(WARMUP_STEPS + 1, WARMUP_STEPS, self.num_train_steps))
+      raise UserError('{}: expected at least {} in a performance run, of which {} are warm-up, found {}'.format(
+          self.named('num_train_steps'), WARMUP_STEPS + 1, WARMUP_STEPS, self.num_train_steps))
+
+  @classmethod
+  def named(cls, option):
+    """An option as the user writes it, such as pretrain.train_batch_size."""
+    return '{}.{}'.format(cls.root, option)

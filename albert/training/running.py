@@ -16,17 +16,17 @@ from albert.input import checking
 from albert import input_pipeline
 from albert import npu_session
 from albert.run import checkpoints
-from albert.run import event_files
+from albert.run.logs import event_files
+from albert.run.logs import train_log
 from albert.run import names
 from albert.run import results
 from albert.run.run import Run
 from albert.run import run_lock
 from albert.run import run_state
-from albert.run import train_log
 from albert.training import activity
 from albert.training.evaluation import Evaluator
-from albert.training.guard import Guard
 from albert.training import planning
+from albert.training.stability.guard import Guard
 from albert.training import stopping
 from albert.training.trainer import Trainer
 
@@ -147,7 +147,7 @@ def _readable_errors(plan, run, all_lost):
         raise lost.failure
     if isinstance(error, (tf.errors.InvalidArgumentError, tf.errors.NotFoundError)):
       for dataset in [plan.info] + ([plan.heldout] if plan.heldout else []):
-        checking.check_readable(dataset, plan.config.vocab_size)
+        checking.check_readable(dataset, plan.config.vocab_size, plan.task.features)
     if isinstance(error, (tf.errors.DataLossError, tf.errors.ResourceExhaustedError)):
       raise UserError('expected readable files and room to write, found: {}; restore what it names or make room'.format(
           error.message.split('\n')[0]))

@@ -46,7 +46,7 @@ def without_effect(where, options, optimizer):
     return notes
   for name in ('init_optimizer_slots', 'init_partial'):
     if getattr(options, name) and not where.init_checkpoint:
-      notes.append('pretrain.{}=True has no effect without --init_checkpoint'.format(name))
+      notes.append('{}=True has no effect without --init_checkpoint'.format(options.named(name)))
   if where.eval_input_file and not where.do_eval:
     notes.append('--eval_input_file has no effect with --nodo_eval')
   warm_up, steps = optimizer.num_warmup_steps, options.num_train_steps

@@ -31,11 +31,11 @@ class SameOnRanksHook(tf.train.SessionRunHook):
     total, squares = session.run(self._sums).astype(np.int64)
     # Numbers are equal where the square of their sum is as large as it can be (Cauchy-Schwarz).
     differs = (self._collectives.ranks * squares != total ** 2).any(axis=1)
-    found = ['{} (here {})'.format(name, _short(value)) for (name, value), is_other in zip(
+    different = ['{} (here {})'.format(name, _short(value)) for (name, value), is_other in zip(
         self._values.items(), differs) if is_other]
-    if found:
+    if different:
       raise UserError('expected the same data and options on all {} ranks, found others for {}; start all ranks with '
-                      'the same command and data'.format(self._collectives.ranks, ', '.join(found)))
+                      'the same command and data'.format(self._collectives.ranks, ', '.join(different)))
 
 
 def _hash(value):

@@ -1,25 +1,21 @@
-"""The training loop of one process: model_fn for tf.estimator, and the evaluation of each new checkpoint."""
-
-import logging
+"""The training loop of one process: the model function of tf.estimator and its hooks, and what follows a checkpoint."""
 
 import gin.tf
 import tensorflow as tf
 
-from albert.dataset import contract
 from albert.input import waiting
 from albert import input_pipeline
 from albert.run import loading
 from albert.run import saver
-from albert.training import finite_updates
-from albert.training import guard
+from albert.training.evaluation import DueEvaluations
 from albert.training import planning
 from albert.training import progress
-from albert.training import spikes
+from albert.training.stability import finite_updates
+from albert.training.stability import guard
+from albert.training.stability import spikes
 from albert.training import stopping
 from albert.training import together
 from albert.training import training_step
-
-_LOG = logging.getLogger('albert')
 
 
 class Trainer:
@@ -47,7 +43,7 @@ class Trainer:
     self.run = run
     self.order = order
     self.progress = None
-    self._evaluator = evaluator
+    self._evaluations = DueEvaluations(run, evaluator, plan.evaluated_on, stopper)
     self._seconds_before = 0.0
 
   def _model_fn(self, features, labels, mode):
@@ -84,20 +80,18 @@ class Trainer:
     if own:
       loading.resume_from(own, tf.global_variables())
     elif self._plan.init_checkpoint:
-      changes = loading.decide(self._plan.init_checkpoint, self._plan.config, self._plan.info, self._options)
-      loading.initialise_from(self._plan.init_checkpoint, self._options.init_optimizer_slots, changes,
+      loading.initialise_from(self._plan.init_checkpoint, self._options.init_optimizer_slots, self._plan.remapping,
                               self._options.init_partial)
 
   def _progress_hook(self, step, figures, batch, waited):
     ranks, chief = self._device.ranks, self.run.is_chief
     examples, real_tokens = self._task.sizes(batch)
-    self.progress = progress.ProgressHook(
-        step, figures, real_tokens, examples, ranks,
-        tokens_per_step=ranks * self._options.train_batch_size * self._plan.info.max_seq_length,
-        steps_per_run=self._device.steps_per_loop, num_train_steps=self._options.num_train_steps,
-        log_every_steps=self._options.log_every_steps, line=self._task.line,
-        history=self.run.loss_history if chief else None, output_dir=self.run.folder if chief else None,
-        group=self._task.name + '/', input_wait=waited, fetches_the_same=self._device.fetches_the_same)
+    loop = progress.Loop(
+        ranks, ranks * self._options.train_batch_size * self._plan.info.max_seq_length, self._device.steps_per_loop,
+        self._options.num_train_steps, self._options.log_every_steps, self._device.fetches_the_same)
+    told = progress.Told(self._task.line, self._task.name + '/', self.run.loss_history if chief else None,
+                         self.run.folder if chief else None)
+    self.progress = progress.ProgressHook(progress.Watched(step, figures, real_tokens, examples, waited), loop, told)
     return self.progress
 
   def _stop_hook(self, step, save):
@@ -125,9 +119,9 @@ class Trainer:
       self._stopper.activity.saved()
       self._seconds_before = self.run.figures.get('train', {}).get('seconds', 0.0)
       try:
-        self._measure_best_again()
+        self._evaluations.of_best_if_elsewhere()
         if self.run.start:
-          self._evaluate_if_due(self.run.newest(), self.run.start)
+          self._evaluations.of(self.run.newest(), self.run.start)
         # Several ranks agree on it: the others may have begun.
         stops = self._stopper.requested and self._device.ranks == 1
         if self.run.start < self._options.num_train_steps and not stops:
@@ -138,7 +132,7 @@ class Trainer:
 
   def _train_from_start(self):
     """Trains until the end, a signal or a spike."""
-    self._announce()
+    progress.announce(self._plan, self._device, self.order, self.run.start)
     self._stopper.activity.begin('building the graph and loading the weights')
     hooks = [gin.tf.GinConfigSaverHook(self.run.folder, summarize_config=True)] if self.run.is_chief else []
     first = self.run.position.used
@@ -162,21 +156,6 @@ class Trainer:
     values['checkpoint to go on from'] = self.run.start
     return [together.SameOnRanksHook(self._device.collectives, values)]
 
-  def _announce(self):
-    """Says what a step is, and what is not as usual."""
-    info, batch_size, config = self._plan.info, self._options.train_batch_size, self._plan.config
-    _LOG.info('step = %d rank(s) x %d sequences x %d tokens = %s tokens; from step %s to %s', self._device.ranks,
-              batch_size, info.max_seq_length, '{:,}'.format(self._device.ranks * batch_size * info.max_seq_length),
-              '{:,}'.format(self.run.start), '{:,}'.format(self._options.num_train_steps))
-    if self._plan.input_options.packing:
-      _LOG.info('packing: an epoch has %s rows for %s examples', '{:,}'.format(self.order.epoch_length),
-                '{:,}'.format(info.records(contract.TRAIN)))
-    if self._device.dropout and (config.hidden_dropout_prob or config.attention_probs_dropout_prob):
-      _LOG.warning("dropout runs in the NPU's own operation: a run that is stopped and goes on draws other masks than "
-                   'one that is not; SessionOptions.fused_ops=False repeats them')
-    if not self._device.measures_input_wait:
-      _LOG.info('time waiting for input is not measured on this device: a step runs there without a host')
-
   def _remember(self):
     """The entries of a checkpoint's manifest."""
     return self.run.remember(self._figures(), planning.config_hash(self._plan))
@@ -196,27 +175,4 @@ class Trainer:
     self._stopper.activity.saved()
     self.run.retain(step)
     if step:
-      self._evaluate_if_due(checkpoint, step)
-
-  def _measure_best_again(self):
-    """Evaluates the best checkpoint again where the held-out data is another: else it would be compared with others."""
-    best = self._evaluator and self.run.best.measured_elsewhere(self._plan.evaluated_on)
-    if not best:
-      return
-    try:
-      self.run.measure_best_again(self._evaluator.evaluate(best, in_curve=False), self._plan.evaluated_on)
-    except stopping.Stopped:
-      _LOG.warning('the evaluation of the best checkpoint was left; it is made when the run goes on')
-
-  def _evaluate_if_due(self, checkpoint, step):
-    """Evaluates a checkpoint that has no line in the history, unless it was only made to stop there."""
-    if self._evaluator and self.run.is_regular(step) and self.run.lacks_evaluation_of(step):
-      try:
-        self._evaluate(checkpoint, step)
-      except stopping.Stopped:
-        _LOG.warning('the evaluation at step %s was left; it is made when the run goes on', '{:,}'.format(step))
-
-  def _evaluate(self, checkpoint, step):
-    self._stopper.activity.begin('evaluating the checkpoint of step {:,}'.format(step))
-    figures = self._evaluator.evaluate(checkpoint, in_curve=step not in self.run.heldout_history.steps())
-    self.run.keep(checkpoint, step, figures, self._plan.evaluated_on)
+      self._evaluations.of(checkpoint, step)

@@ -6,8 +6,8 @@ from albert import lamb
 from albert.model import cpu_ops
 from albert.model import layers
 from albert import modeling
-from albert.training import finite_updates
 from albert.training import micro_batches
+from albert.training.stability import finite_updates
 
 
 def make(task, batch, options, num_train_steps, device, random_seed=0, micro_batch_size=None, recompute=False,

@@ -82,9 +82,9 @@ def watch(device, steps=6):
   with tf.control_dependencies([total]):
     after = tf.assign_add(step, 1)
   hook = progress.ProgressHook(
-      after, collections.OrderedDict(total_loss=tf.constant(1.0)), tf.constant(6), tf.constant(2), ranks=device.ranks,
-      tokens_per_step=6, steps_per_run=1, num_train_steps=100, log_every_steps=100, line=str,
-      fetches_the_same=device.fetches_the_same)
+      progress.Watched(after, collections.OrderedDict(total_loss=tf.constant(1.0)), tf.constant(6), tf.constant(2)),
+      progress.Loop(device.ranks, tokens_per_step=6, steps_per_run=1, num_train_steps=100, log_every_steps=100,
+                    fetches_the_same=device.fetches_the_same), progress.Told(line=str))
   made, before_run = [], hook.before_run
   hook.before_run = lambda context: made.append(before_run(context)) or made[-1]
   with tf.train.MonitoredSession(tf.train.ChiefSessionCreator(config=device.session_config()),

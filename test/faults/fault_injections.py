@@ -19,16 +19,16 @@ from albert.dataset import lost_records
 from albert.device import memory
 from albert.model import layers
 from albert import pretraining
-from albert.run import event_files
+from albert.run.logs import event_files
 from albert.run import names
 from albert.run import results
 from albert.run import run
 from albert.run import run_state
 from albert.run import saver
-from albert.training import guard
 from albert.training import planning
 from albert.training import progress
-from albert.training import spikes
+from albert.training.stability import guard
+from albert.training.stability import spikes
 from albert.training import stopping
 from albert.training import trainer
 

@@ -27,6 +27,7 @@ import fault_runs
 from albert.common.errors import UserError
 from albert import npu_session
 from albert.run import saver
+from albert.training import evaluation
 from albert.training import progress
 from albert.training import stopping
 from albert.training import trainer
@@ -80,7 +81,7 @@ class Points:
     """Puts points into saving, evaluating and stepping, at every change of a file among others."""
     self.wrap(saver.SaverHook, '_save', 'save')
     self.wrap(trainer.Trainer, '_saved', 'step')
-    self.wrap(trainer.Trainer, '_evaluate', 'eval')
+    self.wrap(evaluation.DueEvaluations, '_evaluate', 'eval')
     self.wrap(tf.train.Saver, 'save', delays=(0.0005, 0.002, 0.01, 0.05))
     self.wrap(stopping.Stopper, 'check')
     for name in ('replace', 'fsync', 'remove', 'rmdir', 'mkdir'):

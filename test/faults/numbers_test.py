@@ -14,9 +14,9 @@ from albert.common import errors
 from albert.dataset import contract
 from albert.dataset import data_order
 from albert.run import checkpoints
-from albert.training import finite_updates
-from albert.training import guard
-from albert.training import spikes
+from albert.training.stability import finite_updates
+from albert.training.stability import guard
+from albert.training.stability import spikes
 
 
 def _steps(losses, gradients):

@@ -9,6 +9,7 @@ import tensorflow as tf
 import synthetic_data
 from albert.common.errors import UserError
 from albert.dataset import contract
+from albert.dataset import record_format
 from albert.input import checking
 from albert import input_pipeline
 
@@ -154,6 +155,22 @@ def test_bare_file_without_dataset_json_says_no_vocabulary(tmp_path):
   bare = input_pipeline.open_dataset(str(tmp_path / 'a.tfrecord'))
   assert (bare.max_seq_length, bare.max_predictions_per_seq, bare.vocab_size) == (30, 4, None)
   assert len(_train(bare, 3, batch_size=1)) == 3
+
+
+def test_bare_files_may_hold_the_records_of_another_task(tmp_path):
+  """Without masked words: no P."""
+  features = record_format.REFERENCE_FEATURES[:3] + (record_format.FeatureSpec('label', 'int64', 1, 3),)
+  path = str(tmp_path / 'a.tfrecord')
+  with tf.io.TFRecordWriter(path) as writer:
+    for number in range(3):
+      record = {spec.name: synthetic_data.record(number)[spec.name] for spec in features[:3]}
+      writer.write(synthetic_data.serialize(dict(record, label=[number + 1]), features))
+  with pytest.raises(UserError, match='none named masked_lm_positions'):
+    input_pipeline.open_dataset(path)
+  info = input_pipeline.open_dataset(path, features)
+  assert (info.max_seq_length, info.max_predictions_per_seq) == (24, 0)
+  with pytest.raises(UserError, match='in record 2, found label holds 3, expected 0 to 2'):
+    checking.check_readable(info, features=features)
 
 
 def test_other_shapes_than_asked_are_an_error(info):

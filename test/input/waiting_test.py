@@ -45,8 +45,9 @@ def _throughput(clock, input_seconds, step_seconds, measured=True):
       after = tf.assign_add(step, 1)
     figures = collections.OrderedDict(total_loss=tf.constant(1.0))
     hook = progress.ProgressHook(
-        after, figures, tf.constant(6), tf.constant(2), ranks=1, tokens_per_step=6, steps_per_run=1,
-        num_train_steps=6, log_every_steps=6, line=str, input_wait=batch[waiting.WAIT] if measured else None)
+        progress.Watched(after, figures, tf.constant(6), tf.constant(2), batch[waiting.WAIT] if measured else None),
+        progress.Loop(ranks=1, tokens_per_step=6, steps_per_run=1, num_train_steps=6, log_every_steps=6),
+        progress.Told(line=str))
     with tf.train.MonitoredSession(hooks=[hook]) as session:
       for _ in range(6):
         session.run(after)

@@ -28,7 +28,7 @@ def begun(tmp_path):
 def test_a_change_is_refused_by_name_and_changes_nothing(begun, name, value):
   before = (begun / names.STATE_FILE).read_text()
   with pytest.raises(UserError) as caught:
-    run_state.RunState(str(begun)).agree(dict(SETTINGS, **{name: value}), (), 4)
+    run_state.RunState(str(begun)).agree(dict(SETTINGS, **{name: value}), (), 4, (), 'pretrain.allow_changes')
   said = '{} {} (here: {})'.format(name, str(SETTINGS[name])[:12], str(value)[:12])
   assert said in str(caught.value) and str(begun) in str(caught.value)
   assert "pretrain.allow_changes=['{}']".format(name) in str(caught.value)

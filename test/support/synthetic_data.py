@@ -46,14 +46,14 @@ def tensors(count=4):
           for spec in record_format.REFERENCE_FEATURES}
 
 
-def serialize(values):
+def serialize(values, features=record_format.REFERENCE_FEATURES):
   """The tf.train.Example of such a dict, as bytes."""
   def feature(spec):
     if spec.kind == 'float32':
       return tf.train.Feature(float_list=tf.train.FloatList(value=values[spec.name]))
     return tf.train.Feature(int64_list=tf.train.Int64List(value=values[spec.name]))
   return tf.train.Example(features=tf.train.Features(
-      feature={spec.name: feature(spec) for spec in record_format.REFERENCE_FEATURES})).SerializeToString()
+      feature={spec.name: feature(spec) for spec in features})).SerializeToString()
 
 
 def write_shard(path, numbers, **shape):

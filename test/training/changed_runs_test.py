@@ -16,6 +16,7 @@ from albert import pretraining
 from albert.run import checkpoints
 from albert.run import names
 from albert.run import results
+from albert.training import progress
 
 # Starts many sessions: a minute or two in all.
 pytestmark = pytest.mark.integration
@@ -207,12 +208,12 @@ def test_a_copied_run_whose_pointer_names_another_machine_goes_on(run, info):
 
 def test_a_run_whose_lock_is_removed_stops_at_the_next_save(run, info, monkeypatch):
   before = fault_runs.snapshot(run)
-  step_after = fault_runs.pretraining.running.Trainer._announce
+  announce = progress.announce
 
-  def announce(trainer):
-    step_after(trainer)
+  def announce_and_remove(*arguments):
+    announce(*arguments)
     (run / names.LOCK_FILE).unlink()
-  monkeypatch.setattr(fault_runs.pretraining.running.Trainer, '_announce', announce)
+  monkeypatch.setattr(progress, 'announce', announce_and_remove)
   with pytest.raises(errors.UserError, match='found that it was removed'):
     _pretrain(info.folder, run, 'pretrain.num_train_steps = 6')
   after = fault_runs.snapshot(run)

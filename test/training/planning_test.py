@@ -13,9 +13,11 @@ import synthetic_data
 from albert.common.errors import UserError
 from albert.common import files
 from albert.dataset import contract
+from albert.dataset import lost_records
 from albert.device import session_options
 from albert.model.config import AlbertConfig
 from albert import npu_session
+from albert.pretraining import Options
 from albert.run import checkpoints
 from albert.run import run_state
 from albert.tasks.pretraining import Pretraining
@@ -30,7 +32,7 @@ def _check(monkeypatch, dropout, config, recompute=True):
   device = npu_session.start(options, environ={})
   device.dropout = dropout
   monkeypatch.setattr(npu_session, 'Device', lambda *unused: device)
-  planning._check_device(planning.Where('data', 'out'), RunOptions(recompute=recompute), config, options,
+  planning._check_device(planning.Where('data', 'out'), Options(recompute=recompute), config, options,
                          npu_session.choose(options, {}))
 
 
@@ -54,7 +56,7 @@ def info(tmp_path):
 def test_deciding_writes_nothing_and_says_nothing(info, tmp_path, caplog):
   caplog.set_level(logging.INFO, logger='albert')
   where = planning.Where(os.path.join(info.folder, 'train-*'), str(tmp_path / 'out'))
-  plan = planning.decide(where, RunOptions(train_batch_size=4, eval_batch_size=2), Pretraining)
+  plan = planning.decide(where, Options(train_batch_size=4, eval_batch_size=2), Pretraining)
   assert os.listdir(str(tmp_path)) == ['data']
   assert not [record for record in caplog.records if record.name == 'albert']
   assert plan.heldout is None and plan.placement.kind == 'cpu'
@@ -64,7 +66,7 @@ def test_deciding_writes_nothing_and_says_nothing(info, tmp_path, caplog):
 
 def test_the_plan_holds_what_is_recorded_with_the_run(info, tmp_path):
   where = planning.Where(info.folder, str(tmp_path / 'out'))
-  plan = planning.decide(where, RunOptions(train_batch_size=6, micro_batch_size=3, eval_batch_size=2), Pretraining)
+  plan = planning.decide(where, Options(train_batch_size=6, micro_batch_size=3, eval_batch_size=2), Pretraining)
   assert plan.micro_batch_size == 3 and plan.cores.cpu_towers in (1, 3)
   assert plan.settings == dict(
       plan.cores._asdict(), task='pretraining', train_batch_size=6, micro_batch_size=3, ranks=1,
@@ -73,7 +75,7 @@ def test_the_plan_holds_what_is_recorded_with_the_run(info, tmp_path):
 
 @pytest.mark.parametrize('name', ['options', 'session_options', 'input_options', 'optimizer', 'config'])
 def test_nothing_that_gin_bound_can_be_changed_afterwards(info, tmp_path, name):
-  plan = planning.decide(planning.Where(info.folder, str(tmp_path / 'out')), RunOptions(), Pretraining)
+  plan = planning.decide(planning.Where(info.folder, str(tmp_path / 'out')), Options(), Pretraining)
   options = getattr(plan, name)
   for attribute in vars(options):
     with pytest.raises(AttributeError):
@@ -84,7 +86,7 @@ def test_nothing_that_gin_bound_can_be_changed_afterwards(info, tmp_path, name):
 
 def _decide(info, tmp_path, options=None, out='out', **where):
   return planning.decide(planning.Where(info.folder, str(tmp_path / out), **where),
-                         options or RunOptions(train_batch_size=4, eval_batch_size=2), Pretraining)
+                         options or Options(train_batch_size=4, eval_batch_size=2), Pretraining)
 
 
 def _begun(tmp_path, plan, step=4):
@@ -103,9 +105,9 @@ def _begun(tmp_path, plan, step=4):
 def test_what_was_chosen_for_another_batch_is_chosen_again(info, tmp_path, monkeypatch, batch_size, allowed,
                                                            micro_batch_size):
   monkeypatch.setattr(planning.memory, 'choose_micro_batch_size', lambda config, size, *unused, **also: size)
-  plan = _decide(info, tmp_path, RunOptions(train_batch_size=4, micro_batch_size=2))
+  plan = _decide(info, tmp_path, Options(train_batch_size=4, micro_batch_size=2))
   _begun(tmp_path, plan)
-  plan = _decide(info, tmp_path, RunOptions(train_batch_size=batch_size, allow_changes=allowed))
+  plan = _decide(info, tmp_path, Options(train_batch_size=batch_size, allow_changes=allowed))
   assert plan.micro_batch_size == micro_batch_size and plan.micro_batch_size % plan.cores.cpu_towers == 0
   assert ('micro_batch_size' in plan.chosen_again) == (batch_size != 4)
   run_state.RunState(str(tmp_path / 'out')).agree(plan.settings, allowed, 4, plan.chosen_again)
@@ -114,20 +116,20 @@ def test_what_was_chosen_for_another_batch_is_chosen_again(info, tmp_path, monke
 @pytest.mark.parametrize('name', ['data_set', 'packing'])
 def test_other_data_or_packing_is_a_reason_to_choose_again(info, tmp_path, monkeypatch, name):
   monkeypatch.setattr(planning.memory, 'choose_micro_batch_size', lambda config, size, *unused, **also: size)
-  plan = _decide(info, tmp_path, RunOptions(train_batch_size=4, micro_batch_size=2))
+  plan = _decide(info, tmp_path, Options(train_batch_size=4, micro_batch_size=2))
   state = _begun(tmp_path, plan)
   state.agree(dict(plan.settings, **{name: 'another'}), (name,), 4)
-  assert _decide(info, tmp_path, RunOptions(train_batch_size=4)).micro_batch_size == 2  # refused by name later
-  plan = _decide(info, tmp_path, RunOptions(train_batch_size=4, allow_changes=[name]))
+  assert _decide(info, tmp_path, Options(train_batch_size=4)).micro_batch_size == 2  # refused by name later
+  plan = _decide(info, tmp_path, Options(train_batch_size=4, allow_changes=[name]))
   assert plan.micro_batch_size == 4 and 'micro_batch_size' in plan.chosen_again
 
 
 def test_towers_follow_a_micro_batch_size_that_was_changed_on_purpose(info, tmp_path, monkeypatch):
   monkeypatch.setattr(planning.cores, 'available', lambda: 4)
-  plan = _decide(info, tmp_path, RunOptions(train_batch_size=8, micro_batch_size=4))
+  plan = _decide(info, tmp_path, Options(train_batch_size=8, micro_batch_size=4))
   assert plan.cores.cpu_towers == 4
   _begun(tmp_path, plan)
-  options = RunOptions(train_batch_size=8, micro_batch_size=2, allow_changes=['micro_batch_size'])
+  options = Options(train_batch_size=8, micro_batch_size=2, allow_changes=['micro_batch_size'])
   plan = _decide(info, tmp_path, options)
   assert plan.cores.cpu_towers == 2
   run_state.RunState(str(tmp_path / 'out')).agree(plan.settings, options.allow_changes, 4, plan.chosen_again)
@@ -139,7 +141,7 @@ def test_towers_follow_a_micro_batch_size_that_was_changed_on_purpose(info, tmp_
 def test_a_warm_up_that_is_longer_than_the_run(info, tmp_path, steps, warm_up, said):
   gin.parse_config('OptimizerOptions.num_warmup_steps = {}'.format(warm_up))
   for is_performance in (False, True):
-    plan = _decide(info, tmp_path, RunOptions(num_train_steps=steps, performance=is_performance))
+    plan = _decide(info, tmp_path, Options(num_train_steps=steps, performance=is_performance))
     notes = [text for _, text in plan.notes if 'warm-up' in text]
     assert bool(notes) == bool(said and not is_performance)
     assert not notes or said in notes[0]
@@ -151,20 +153,20 @@ def test_a_warm_up_that_is_longer_than_the_run(info, tmp_path, steps, warm_up, s
     ({}, dict(do_eval=False, eval_input_file='data'), '--eval_input_file has no effect')])
 def test_what_was_given_without_effect_is_said(info, tmp_path, options, where, said):
   where = {name: info.folder if value == 'data' else value for name, value in where.items()}
-  plan = _decide(info, tmp_path, RunOptions(**options), **where)
+  plan = _decide(info, tmp_path, Options(**options), **where)
   assert [text for _, text in plan.notes if said in text]
 
 
 @pytest.mark.parametrize('value', ['x', -1, 0.5, True, float('nan')])
 def test_a_spike_factor_that_is_none_is_refused(value):
   with pytest.raises(UserError, match='pretrain.spike_factor: expected a number of at least 1, found'):
-    RunOptions(spike_factor=value)
+    Options(spike_factor=value)
 
 
 @pytest.mark.parametrize('value', ['train_batch_size', None, [3]])
 def test_changes_are_allowed_as_a_list_of_names(value):
   with pytest.raises(UserError, match='pretrain.allow_changes: expected a list of names'):
-    RunOptions(allow_changes=value)
+    Options(allow_changes=value)
 
 
 @pytest.mark.parametrize('name', ['run[1]', 'run*', 'run?', 'a\\b'])
@@ -189,7 +191,7 @@ def test_record_files_are_taken_by_their_name_before_it_is_taken_for_a_pattern(i
     source = os.path.join(folder, file)
     if '[1]' in name and '*' in file or ',' in name and file or '[1]' in name and '[[]' in file:
       continue  # half a name, half a pattern
-    plan = planning.decide(planning.Where(source, str(tmp_path / 'out')), RunOptions(eval_batch_size=2), Pretraining)
+    plan = planning.decide(planning.Where(source, str(tmp_path / 'out')), Options(eval_batch_size=2), Pretraining)
     assert plan.info.records(contract.TRAIN) > 0
 
 
@@ -212,7 +214,7 @@ def test_weights_that_are_not_finite_are_refused_before_the_graph(info, tmp_path
   prefix = _save(str(tmp_path / 'model.ckpt'))
   _decide(info, tmp_path, init_checkpoint=prefix)
   with pytest.raises(UserError, match='in 1 of 2 variables: bert/.*/w/adam_m;'):
-    _decide(info, tmp_path, RunOptions(init_optimizer_slots=True), init_checkpoint=prefix)
+    _decide(info, tmp_path, Options(init_optimizer_slots=True), init_checkpoint=prefix)
 
 
 def test_weights_with_another_vocabulary_of_the_same_size_are_not_evaluated(info, tmp_path):
@@ -229,10 +231,10 @@ def test_weights_with_another_vocabulary_of_the_same_size_are_not_evaluated(info
 def test_figures_of_different_data_have_different_names(info, tmp_path):
   other = synthetic_data.write_dataset(str(tmp_path / 'other'), heldout_count=9)
   named = [_decide(info, tmp_path, options, eval_input_file=source).evaluated_on for options, source in [
-      (RunOptions(), None), (RunOptions(eval_batch_size=2, max_eval_steps=3), None), (RunOptions(), other.folder)]]
+      (Options(), None), (Options(eval_batch_size=2, max_eval_steps=3), None), (Options(), other.folder)]]
   assert len(set(named)) == 3
   # All of it is all of it; where it lies and what it is called does not matter.
-  assert _decide(info, tmp_path, RunOptions(max_eval_steps=100)).evaluated_on == named[0]
+  assert _decide(info, tmp_path, Options(max_eval_steps=100)).evaluated_on == named[0]
   moved = str(tmp_path / 'moved')
   shutil.copytree(info.folder, moved)
   assert _decide(info, tmp_path, eval_input_file=moved).evaluated_on == named[0]
@@ -240,11 +242,11 @@ def test_figures_of_different_data_have_different_names(info, tmp_path):
 
 def test_before_the_first_step_everything_is_chosen_as_for_a_new_run(info, tmp_path, monkeypatch):
   monkeypatch.setattr(planning.memory, 'choose_micro_batch_size', lambda config, size, *unused, **also: size)
-  _begun(tmp_path, _decide(info, tmp_path, RunOptions(train_batch_size=4, micro_batch_size=4)), step=0)
-  plan = _decide(info, tmp_path, RunOptions(train_batch_size=6))
+  _begun(tmp_path, _decide(info, tmp_path, Options(train_batch_size=4, micro_batch_size=4)), step=0)
+  plan = _decide(info, tmp_path, Options(train_batch_size=6))
   assert plan.micro_batch_size == 6
   run_state.RunState(str(tmp_path / 'out')).agree(plan.settings, (), 0)
-  assert _decide(info, tmp_path, RunOptions(train_batch_size=6)).micro_batch_size == 6
+  assert _decide(info, tmp_path, Options(train_batch_size=6)).micro_batch_size == 6
 
 
 def test_a_run_goes_on_where_the_weights_that_it_began_from_are_gone(info, tmp_path):
@@ -254,3 +256,42 @@ def test_a_run_goes_on_where_the_weights_that_it_began_from_are_gone(info, tmp_p
   plan = _decide(info, tmp_path, init_checkpoint='absent/model.ckpt-3')
   assert plan.init_checkpoint is None
   assert [text for _, text in plan.notes if '--init_checkpoint has no effect' in text and 'absent' in text]
+
+
+def test_what_is_lost_or_damaged_is_part_of_the_plan(info, tmp_path, caplog, monkeypatch):
+  monkeypatch.setattr(lost_records, 'MOST_LOST', 0.5)
+  monkeypatch.setattr(planning.loading, 'check_finite', lambda *unused: None)
+  path = info.paths(contract.TRAIN)[0]
+  os.truncate(path, os.path.getsize(path) - 1)
+  for step in (4, 8):
+    _begun(tmp_path, _decide(info, tmp_path), step)
+  os.remove(str(tmp_path / 'out' / 'model.ckpt-8.index'))
+  caplog.clear()
+  plan = _decide(info, tmp_path, do_train=False)
+  assert caplog.text == ''
+  assert plan.checkpoint.endswith('model.ckpt-4')
+  said = [text for level, text in plan.notes if level == logging.WARNING]
+  assert said[0].startswith('lost: record ') and said[1].startswith('DAMAGED CHECKPOINT ')
+
+
+def test_how_rows_follow_their_tokens_is_decided_once(info, tmp_path):
+  prefix = _save(str(tmp_path / 'weights' / 'model.ckpt'))
+  plan = _decide(info, tmp_path, init_checkpoint=prefix)
+  assert plan.remapping.lines and not plan.remapping.has_other_rows(WEIGHT)
+  assert _decide(info, tmp_path).remapping is None
+  _begun(tmp_path, plan)
+  assert _decide(info, tmp_path, init_checkpoint=prefix).remapping is None
+
+
+def test_errors_have_the_name_under_which_a_root_is_bound(info, tmp_path):
+  class Finetuning(RunOptions):
+    root = 'finetune'
+
+  with pytest.raises(UserError, match='^finetune.eval_batch_size: expected'):
+    Finetuning(eval_batch_size=0)
+  with pytest.raises(UserError, match='^finetune.micro_batch_size: expected a divisor of finetune.train_batch_size=4'):
+    _decide(info, tmp_path, Finetuning(train_batch_size=4, micro_batch_size=3))
+  plan = _decide(info, tmp_path, Finetuning(train_batch_size=4, init_partial=True))
+  assert any(text.startswith('finetune.init_partial=True has no effect') for _, text in plan.notes)
+  assert planning.same_on_ranks(plan)['finetune.train_batch_size'] == 4
+  assert Options.named('recompute') == 'pretrain.recompute'

@@ -30,8 +30,9 @@ def run(clock, seconds, log_every_steps):
   """Throughput after steps that take `seconds`; the first of each kind of fetches takes 100 s more."""
   figures = collections.OrderedDict(total_loss=None)
   hook = progress.ProgressHook(
-      'step', figures, 'real_tokens', 'examples', ranks=1, tokens_per_step=8, steps_per_run=1,
-      num_train_steps=len(seconds), log_every_steps=log_every_steps, line=str)
+      progress.Watched('step', figures, 'real_tokens', 'examples'),
+      progress.Loop(ranks=1, tokens_per_step=8, steps_per_run=1, num_train_steps=len(seconds),
+                    log_every_steps=log_every_steps), progress.Told(line=str))
   with tf.Graph().as_default(), tf.Session() as session:
     tf.train.create_global_step()
     session.run(tf.global_variables_initializer())
@@ -63,3 +64,16 @@ def test_what_is_an_average_goes_together(clock):
   assert measured.examples_per_second == pytest.approx(2 / 2.0)
   assert measured.tokens_per_second == pytest.approx(8 / 2.0)
   assert measured.real_tokens_per_second == pytest.approx(6 / 2.0)
+
+
+@pytest.mark.parametrize('operation,probability,said', [
+    (object(), 0.1, True), (object(), 0.0, False), (None, 0.1, False)])
+def test_dropout_that_is_not_repeated_is_told(caplog, operation, probability, said):
+  """The NPU's own dropout draws other masks when a run goes on."""
+  plan = types.SimpleNamespace(
+      options=types.SimpleNamespace(train_batch_size=4, num_train_steps=8),
+      info=types.SimpleNamespace(max_seq_length=24), input_options=types.SimpleNamespace(packing=False),
+      config=types.SimpleNamespace(hidden_dropout_prob=probability, attention_probs_dropout_prob=0.0))
+  device = types.SimpleNamespace(ranks=1, dropout=operation, measures_input_wait=True)
+  progress.announce(plan, device, order=None, start=0)
+  assert ("dropout runs in the NPU's own operation" in caplog.text) == said

@@ -9,6 +9,7 @@ import tensorflow as tf
 
 from albert.common import files
 from albert.dataset import tfrecord
+from albert.run import names
 
 _LOG = logging.getLogger('albert')
 
@@ -48,7 +49,7 @@ def sync(folder):
 
 
 def _paths(folder):
-  return sorted(glob.glob(os.path.join(glob.escape(folder), 'events.out.tfevents.*')))
+  return sorted(glob.glob(os.path.join(glob.escape(folder), names.EVENT_FILES)))
 
 
 def _end_of_kept(path, keep):

@@ -10,8 +10,9 @@ from albert.common.errors import Diverged
 from albert.common.errors import UserError
 from albert.common import files
 from albert.common import json_text
-from albert.training.spikes import SpikeDetector
-from albert.training.spikes import SpikeFound
+from albert.run import names
+from albert.training.stability.spikes import SpikeDetector
+from albert.training.stability.spikes import SpikeFound
 
 _LOG = logging.getLogger('albert')
 
@@ -44,7 +45,7 @@ class Guard:
 class GuardHook(tf.train.SessionRunHook):
   """Counts, logs and shows skipped updates; ends the run after too many; finds spikes."""
 
-  def __init__(self, guard, position, start_step, step_after, loss, update, names, records_at, steps_per_run,
+  def __init__(self, guard, position, start_step, step_after, loss, update, variables, records_at, steps_per_run,
                log_every_steps, folder):
     """Watches a training loop.
 
@@ -55,7 +56,7 @@ class GuardHook(tf.train.SessionRunHook):
       step_after: int64 scalar tensor, the global step after the update.
       loss: float32 scalar tensor.
       update: TrainStep.
-      names: names of the trainable variables, in the order of update.norms.
+      variables: names of the trainable variables, in the order of update.norms.
       records_at: callable(used, count) -> list of (file, index), the records from a position on.
       steps_per_run: updates that one Session.run makes.
       log_every_steps: how often the counters go to TensorBoard.
@@ -67,7 +68,7 @@ class GuardHook(tf.train.SessionRunHook):
     self._fetches = {'step': step_after, 'loss': loss}
     if update.finite is not None:
       self._fetches.update(finite=update.finite, norms=update.norms)
-    self._names = names
+    self._variables = variables
     self._records_at = records_at
     self._steps_per_run = steps_per_run
     self._log_every_steps = log_every_steps
@@ -75,11 +76,11 @@ class GuardHook(tf.train.SessionRunHook):
     self._writer = folder and tf.summary.FileWriterCache.get(folder)
 
   def after_create_session(self, session, coord):
-    found = int(session.run(tf.train.get_global_step()))
-    if found != self._step:
+    step = int(session.run(tf.train.get_global_step()))
+    if step != self._step:
       # TensorFlow has made a second session from the newest checkpoint; the input would not fit it.
       raise UserError('expected to go on from step {:,}, found a session at step {:,}; start the same command again'
-                      .format(self._step, found))
+                      .format(self._step, step))
 
   def before_run(self, run_context):
     return tf.train.SessionRunArgs(self._fetches)
@@ -110,18 +111,18 @@ class GuardHook(tf.train.SessionRunHook):
     """Ends the run; leaves what there is to look at."""
     where = 'see the log'
     if self._folder:
-      where = os.path.join(self._folder, 'bad_step-{}.json'.format(self._step))
+      where = os.path.join(self._folder, names.BAD_STEP_FILE.format(self._step))
       files.write_atomically(where, json_text.dumps(self._report(first, values)))
     raise Diverged('expected finite losses and gradients, found {} steps in a row without, the last one step {:,}; '
                    'its records and norms are in {}; look at the data, lower OptimizerOptions.learning_rate or go on '
                    'from an older checkpoint'.format(self._guard.in_a_row, self._step, where))
 
   def _report(self, first, values):
-    found = self._records_at(first, self._position.used - first)
+    records = self._records_at(first, self._position.used - first)
     report = {'step': self._step, 'loss': str(values['loss']), 'skipped_in_a_row': self._guard.in_a_row,
-              'records': [{'file': file, 'index': index} for file, index in found]}
+              'records': [{'file': file, 'index': index} for file, index in records]}
     if 'norms' in values:
       gradients, weights = np.asarray(values['norms'], np.float64)
-      report['gradient_norms'] = {name: str(norm) for name, norm in zip(self._names, gradients)}
-      report['weight_norms'] = {name: str(norm) for name, norm in zip(self._names, weights)}
+      report['gradient_norms'] = {name: str(norm) for name, norm in zip(self._variables, gradients)}
+      report['weight_norms'] = {name: str(norm) for name, norm in zip(self._variables, weights)}
     return report

@@ -7,8 +7,8 @@ import stat
 import pytest
 
 from albert.common.errors import UserError
+from albert.run.logs import train_log
 from albert.run import names
-from albert.run import train_log
 
 LOG = logging.getLogger('albert')
 
