@@ -24,6 +24,13 @@ def _fresh_state():
   gin.clear_config()
 
 
+@pytest.fixture(scope='module')
+def info(tmp_path_factory):
+  """The contract.DatasetInfo of a data set of synthetic records, which all tests of a file leave as it is."""
+  import synthetic_data
+  return synthetic_data.write_dataset(str(tmp_path_factory.mktemp('data')))
+
+
 @pytest.fixture(scope='session')
 def fault_server():
   """One process that has imported TensorFlow and forks a training for each job."""

@@ -1,4 +1,4 @@
-"""Signals of a run.
+"""Signals of a run; what a training loop does with them is in stop_hooks. No TensorFlow.
 
     SIGTERM, SIGINT, SIGHUP, SIGQUIT   finish the step, save and end; a second one ends at once
     SIGUSR1                            save when the step is done and go on
@@ -12,8 +12,6 @@ import os
 import signal
 import sys
 import threading
-
-import tensorflow as tf
 
 from albert.training.activity import Activity
 
@@ -113,41 +111,3 @@ class Stopper:
     """What SAVE_SIGNAL does."""
     self.save_requested = True
     _LOG.info('%s: saving when this step is done, then going on (%s)', SAVE_SIGNAL.name, self.activity.describe())
-
-
-class StepHook(tf.train.SessionRunHook):
-  """Tells the activity which step is made. To be put before the hook that saves."""
-
-  def __init__(self, activity, start, steps_per_run):
-    """activity: Activity. start: int, the step that training goes on from. steps_per_run: updates of a Session.run."""
-    self._activity = activity
-    self._step = start
-    self._steps_per_run = steps_per_run
-
-  def before_run(self, run_context):
-    self._activity.begin_step(self._step + 1)
-
-  def after_run(self, run_context, run_values):
-    self._step += self._steps_per_run
-    self._activity.end_step()
-
-
-class StopHook(tf.train.SessionRunHook):
-  """Ends a training loop after the step in which the signal came, or before the first one; saves if asked to."""
-
-  def __init__(self, stopper, save=None):
-    """stopper: Stopper. save: callable(session) that saves unless this step is saved; None where others save."""
-    self._stopper = stopper
-    self._save = save
-
-  def after_create_session(self, session, coord):
-    if self._stopper.requested:
-      coord.request_stop()
-
-  def after_run(self, run_context, run_values):
-    if self._stopper.save_requested:
-      self._stopper.save_requested = False
-      if self._save:
-        self._save(run_context.session)
-    if self._stopper.requested:
-      run_context.request_stop()

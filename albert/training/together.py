@@ -48,7 +48,7 @@ def _short(value):
 
 
 class StopTogetherHook(tf.train.SessionRunHook):
-  """As StopHook, on several ranks: all of them end after the same step, whenever the signal reaches which of them.
+  """As stop_hooks.StopHook, on several ranks: all end after the same step, whenever the signal reaches which of them.
 
   Each step carries the sum over ranks of who has received a signal. Where rank 0 may evaluate, the ranks ask once more
   before the next step: a signal that ended the evaluation ends the training at this step.

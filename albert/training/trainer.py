@@ -13,7 +13,7 @@ from albert.training import progress
 from albert.training.stability import finite_updates
 from albert.training.stability import guard
 from albert.training.stability import spikes
-from albert.training import stopping
+from albert.training import stop_hooks
 from albert.training import together
 from albert.training import training_step
 
@@ -58,7 +58,7 @@ class Trainer:
     self._initialise()
     with tf.control_dependencies([update.train_op]):
       step_after = tf.identity(global_step)
-    hooks = [stopping.StepHook(self._stopper.activity, self.run.start, self._device.steps_per_loop),
+    hooks = [stop_hooks.StepHook(self._stopper.activity, self.run.start, self._device.steps_per_loop),
              self._progress_hook(step_after, figures, batch, waited),
              self._guard_hook(step_after, figures['total_loss'], update)]
     saves = None
@@ -96,7 +96,7 @@ class Trainer:
 
   def _stop_hook(self, step, save):
     if self._device.ranks == 1:
-      return stopping.StopHook(self._stopper, save)
+      return stop_hooks.StopHook(self._stopper, save)
     return together.StopTogetherHook(
         self._stopper, self._device.collectives, step,
         lambda step: step < self._options.num_train_steps and self.run.is_regular(step))

@@ -29,6 +29,7 @@ from albert.training import planning
 from albert.training import progress
 from albert.training.stability import guard
 from albert.training.stability import spikes
+from albert.training import stop_hooks
 from albert.training import stopping
 from albert.training import trainer
 
@@ -76,7 +77,7 @@ def signal_after_step(step, name):
 
 def signal_within_step(step, name):
   """A signal while a step is computed."""
-  _wrap(stopping.StepHook, 'before_run', after=lambda hook, *unused: hook._step + 1 == step and _send(name))
+  _wrap(stop_hooks.StepHook, 'before_run', after=lambda hook, *unused: hook._step + 1 == step and _send(name))
 
 
 def signal_in_evaluation(name):

@@ -4,17 +4,15 @@ import glob
 import json
 import os
 
-import gin
 import numpy as np
 import tensorflow as tf
 
+import small_runs
 import synthetic_data
-from albert.common import gin_settings
 from albert.dataset import contract
 from albert.dataset import data_order
 from albert.dataset import lost_records
 from albert.dataset import tfrecord
-from albert import pretraining
 from albert.run.best import Best
 from albert.run import checkpoints
 from albert.run import names
@@ -90,10 +88,7 @@ def flip_bit(path, index):
 
 def train(data, out, *bindings, **arguments):
   """One start of the program, in this process. Returns its exit code."""
-  tf.reset_default_graph()
-  gin.clear_config()
-  gin_settings.parse([], BINDINGS + list(bindings))
-  return pretraining.pretrain(str(data), str(out), **arguments)
+  return small_runs.pretrain(data, out, BINDINGS + list(bindings), **arguments)
 
 
 def weights(prefix):

@@ -3,35 +3,24 @@
 import os
 import shutil
 
-import gin
 import numpy as np
 import pytest
 import tensorflow as tf
 
+import small_runs
 import synthetic_data
 from albert.common.errors import UserError
-from albert.common import gin_settings
-from albert import pretraining
 
 pytestmark = pytest.mark.integration
 
-SMALL = ['AlbertConfig.embedding_size = 6', 'AlbertConfig.hidden_size = 8', 'AlbertConfig.num_hidden_layers = 2',
-         'AlbertConfig.num_attention_heads = 2', 'AlbertConfig.intermediate_size = 12',
-         "SessionOptions.device = 'cpu'", 'pretrain.train_batch_size = 4', 'pretrain.num_train_steps = 3',
-         'pretrain.save_checkpoints_steps = 3', 'OptimizerOptions.num_warmup_steps = 0']
+SMALL = list(small_runs.BINDINGS) + [
+    'pretrain.train_batch_size = 4', 'pretrain.num_train_steps = 3', 'pretrain.save_checkpoints_steps = 3',
+    'OptimizerOptions.num_warmup_steps = 0']
 WORDS, BIAS = 'bert/embeddings/word_embeddings', 'cls/predictions/output_bias'
 
 
 def _pretrain(data, out, *bindings, **arguments):
-  tf.reset_default_graph()
-  gin.clear_config()
-  gin_settings.parse([], SMALL + list(bindings))
-  pretraining.pretrain(data, str(out), do_eval=False, **arguments)
-
-
-@pytest.fixture(scope='module')
-def info(tmp_path_factory):
-  return synthetic_data.write_dataset(str(tmp_path_factory.mktemp('data')))
+  small_runs.pretrain(data, out, SMALL + list(bindings), do_eval=False, **arguments)
 
 
 @pytest.fixture(scope='module')

@@ -4,15 +4,11 @@ import json
 import os
 import shutil
 
-import gin
 import pytest
-import tensorflow as tf
 
 import fault_runs
-import synthetic_data
+import small_runs
 from albert.common import errors
-from albert.common import gin_settings
-from albert import pretraining
 from albert.run import checkpoints
 from albert.run import names
 from albert.run import results
@@ -21,25 +17,16 @@ from albert.training import progress
 # Starts many sessions: a minute or two in all.
 pytestmark = pytest.mark.integration
 
-SMALL = ['AlbertConfig.embedding_size = 6', 'AlbertConfig.hidden_size = 8', 'AlbertConfig.num_hidden_layers = 1',
-         'AlbertConfig.num_attention_heads = 2', 'AlbertConfig.intermediate_size = 12',
-         'OptimizerOptions.learning_rate = 0.01', 'OptimizerOptions.num_warmup_steps = 2',
-         "SessionOptions.device = 'cpu'", 'SessionOptions.fused_ops = False',
-         'pretrain.train_batch_size = 4', 'pretrain.eval_batch_size = 4', 'pretrain.num_train_steps = 4',
-         'pretrain.save_checkpoints_steps = 2', 'pretrain.log_every_steps = 1']
+SMALL = list(small_runs.BINDINGS) + [
+    'AlbertConfig.num_hidden_layers = 1', 'OptimizerOptions.learning_rate = 0.01',
+    'OptimizerOptions.num_warmup_steps = 2', 'SessionOptions.fused_ops = False', 'pretrain.train_batch_size = 4',
+    'pretrain.eval_batch_size = 4', 'pretrain.num_train_steps = 4', 'pretrain.save_checkpoints_steps = 2',
+    'pretrain.log_every_steps = 1']
 HUGE = ['OptimizerOptions.learning_rate = 1e30', 'pretrain.num_train_steps = 10']
 
 
-@pytest.fixture(scope='module')
-def info(tmp_path_factory):
-  return synthetic_data.write_dataset(str(tmp_path_factory.mktemp('data')))
-
-
 def _pretrain(data, out, *bindings, **arguments):
-  tf.reset_default_graph()
-  gin.clear_config()
-  gin_settings.parse([], SMALL + list(bindings))
-  return pretraining.pretrain(str(data), str(out), **arguments)
+  return small_runs.pretrain(data, out, SMALL + list(bindings), **arguments)
 
 
 @pytest.fixture(scope='module')

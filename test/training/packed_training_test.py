@@ -1,22 +1,19 @@
 """Training with InputOptions.packing: going on, the same loss as the same examples apart, figures that count right."""
 
 import json
-import os
 import shutil
 
-import gin
 import numpy as np
 import pytest
 import tensorflow as tf
 
+import small_runs
 import synthetic_data
 from albert.common.errors import UserError
-from albert.common import gin_settings
 from albert.dataset import contract
 from albert.dataset import packing
 from albert import input_pipeline
 from albert.model.config import AlbertConfig
-from albert import pretraining
 from albert.run.best import Best
 from albert.run import results
 from albert.tasks.pretraining import model as model_of
@@ -45,10 +42,7 @@ def info(tmp_path_factory):
 
 
 def _pretrain(info, out, *bindings):
-  tf.reset_default_graph()
-  gin.clear_config()
-  gin_settings.parse([], BINDINGS + list(bindings))
-  pretraining.pretrain(info.folder, str(out))
+  small_runs.pretrain(info.folder, out, BINDINGS + list(bindings))
   return results.read(str(out))
 
 
@@ -57,11 +51,6 @@ def trained(info, tmp_path_factory):
   out = tmp_path_factory.mktemp('out')
   _pretrain(info, out, PACKING, DROPOUT)
   return out
-
-
-def _weights(folder, step):
-  reader = tf.train.load_checkpoint(os.path.join(str(folder), 'model.ckpt-{}'.format(step)))
-  return {name: reader.get_tensor(name) for name in reader.get_variable_to_shape_map()}
 
 
 def _batches(info, count):
@@ -105,9 +94,9 @@ def test_a_stopped_run_goes_on_to_the_same_weights(info, trained, tmp_path):
   shutil.rmtree(str(tmp_path / 'best'))
   tf.train.update_checkpoint_state(str(tmp_path), 'model.ckpt-2')
   _pretrain(info, tmp_path, PACKING, DROPOUT)
-  expected = _weights(trained, 6)
-  assert sorted(_weights(tmp_path, 6)) == sorted(expected)
-  for name, value in _weights(tmp_path, 6).items():
+  expected = small_runs.weights(trained, 6)
+  assert sorted(small_runs.weights(tmp_path, 6)) == sorted(expected)
+  for name, value in small_runs.weights(tmp_path, 6).items():
     np.testing.assert_array_equal(value, expected[name], name)
   for name in ('loss_history.tsv', 'heldout_history.tsv'):
     assert (tmp_path / name).read_text() == (trained / name).read_text()
@@ -116,13 +105,11 @@ def test_a_stopped_run_goes_on_to_the_same_weights(info, trained, tmp_path):
 def test_it_learns_and_is_evaluated_unpacked(info, trained):
   assert _figures(trained, 6, 'total_loss') < _figures(trained, 1, 'total_loss')
   heldout = results.read(str(trained))['heldout']
-  tf.reset_default_graph()
-  gin.clear_config()
-  gin_settings.parse([], BINDINGS + [DROPOUT])
   copy = str(trained) + '-copy'
   shutil.copytree(str(trained), copy)
   best, _ = Best(copy, Pretraining.criterion).read()
-  pretraining.pretrain(info.folder, copy, do_train=False, init_checkpoint=str(trained / 'model.ckpt-6'))
+  small_runs.pretrain(info.folder, copy, BINDINGS + [DROPOUT], do_train=False,
+                      init_checkpoint=str(trained / 'model.ckpt-6'))
   again = results.read(copy)['heldout']
   assert best and again == pytest.approx(heldout, rel=1e-6)
 

@@ -4,15 +4,13 @@ import json
 import os
 import shutil
 
-import gin
 import numpy as np
 import pytest
 import tensorflow as tf
 
+import small_runs
 import synthetic_data
 from albert.common.errors import UserError
-from albert.common import gin_settings
-from albert import pretraining
 from albert.run.best import Best
 from albert.run.names import MANIFEST
 from albert.run import results
@@ -22,30 +20,15 @@ from npu_stub import installed
 # Starts many sessions: some minutes in all.
 pytestmark = pytest.mark.integration
 
-SMALL = ['AlbertConfig.embedding_size = 6', 'AlbertConfig.hidden_size = 8', 'AlbertConfig.num_hidden_layers = 2',
-         'AlbertConfig.num_attention_heads = 2', 'AlbertConfig.intermediate_size = 12',
-         'AlbertConfig.hidden_dropout_prob = 0.1', 'OptimizerOptions.learning_rate = 0.01',
-         'OptimizerOptions.num_warmup_steps = 2', "SessionOptions.device = 'cpu'",
-         'pretrain.train_batch_size = 4', 'pretrain.eval_batch_size = 3', 'pretrain.num_train_steps = 6',
-         'pretrain.save_checkpoints_steps = 2', 'pretrain.log_every_steps = 2']
-
-
-@pytest.fixture(scope='module')
-def info(tmp_path_factory):
-  return synthetic_data.write_dataset(str(tmp_path_factory.mktemp('data')))
+SMALL = list(small_runs.BINDINGS) + [
+    'AlbertConfig.hidden_dropout_prob = 0.1', 'OptimizerOptions.learning_rate = 0.01',
+    'OptimizerOptions.num_warmup_steps = 2', 'pretrain.train_batch_size = 4', 'pretrain.eval_batch_size = 3',
+    'pretrain.num_train_steps = 6', 'pretrain.save_checkpoints_steps = 2', 'pretrain.log_every_steps = 2']
 
 
 def _pretrain(data, out, *bindings, **arguments):
-  tf.reset_default_graph()
-  gin.clear_config()
-  gin_settings.parse([], SMALL + list(bindings))
-  pretraining.pretrain(str(data), str(out), **arguments)
+  small_runs.pretrain(data, out, SMALL + list(bindings), **arguments)
   return results.read(str(out))
-
-
-def _weights(folder, step):
-  reader = tf.train.load_checkpoint(os.path.join(str(folder), 'model.ckpt-{}'.format(step)))
-  return {name: reader.get_tensor(name) for name in reader.get_variable_to_shape_map()}
 
 
 def _assert_same_weights(first, second):
@@ -112,7 +95,7 @@ def test_best_checkpoint_has_the_lowest_heldout_loss_and_can_be_evaluated(traine
   prefix, best = Best(str(trained), Pretraining.criterion).read()
   assert best['global_step'] == step
   assert best['masked_lm_loss'] == pytest.approx(loss, abs=1e-5)
-  _assert_same_weights(_weights(os.path.dirname(prefix), step), _weights(trained, step))
+  _assert_same_weights(small_runs.weights(os.path.dirname(prefix), step), small_runs.weights(trained, step))
   assert tf.train.latest_checkpoint(str(trained / 'best')) == prefix
   copy = str(trained) + '-copy'
   shutil.copytree(str(trained), copy)
@@ -151,7 +134,7 @@ def test_a_stopped_run_goes_on_to_the_same_weights(trained, info, tmp_path):
   shutil.rmtree(str(tmp_path / 'best'))
   tf.train.update_checkpoint_state(str(tmp_path), 'model.ckpt-4')
   _pretrain(info.folder, tmp_path)
-  _assert_same_weights(_weights(tmp_path, 6), _weights(trained, 6))
+  _assert_same_weights(small_runs.weights(tmp_path, 6), small_runs.weights(trained, 6))
   for name in ('loss_history.tsv', 'heldout_history.tsv'):
     assert (tmp_path / name).read_text() == (trained / name).read_text()
 
@@ -175,7 +158,7 @@ def test_starting_from_published_weights(trained, info, tmp_path, caplog, with_s
   caplog.set_level('DEBUG', logger='albert')
   _pretrain(info.folder, tmp_path, 'pretrain.num_train_steps = 1', 'OptimizerOptions.num_warmup_steps = 1',
             'pretrain.init_optimizer_slots = {}'.format(with_slots), init_checkpoint=str(trained / 'model.ckpt-6'))
-  start, source = _weights(tmp_path, 0), _weights(trained, 6)
+  start, source = small_runs.weights(tmp_path, 0), small_runs.weights(trained, 6)
   for name in source:
     if name.endswith(('/adam_m', '/adam_v')):
       assert (start[name] == source[name]).all() == (with_slots or not source[name].any()), name
@@ -186,7 +169,7 @@ def test_starting_from_published_weights(trained, info, tmp_path, caplog, with_s
 
 
 def test_missing_heads_are_initialised_and_named(trained, info, tmp_path, caplog):
-  source = {name: value for name, value in _weights(trained, 6).items() if name.startswith('bert/')}
+  source = {name: value for name, value in small_runs.weights(trained, 6).items() if name.startswith('bert/')}
   with tf.Graph().as_default(), tf.Session() as session:
     for name, value in source.items():
       tf.get_variable(name, initializer=value)
@@ -258,7 +241,7 @@ def test_an_architecture_that_was_asked_for_must_be_that_of_the_evaluated_checkp
 def test_micro_batches_train_alike_and_are_kept_on_resume(info, tmp_path):
   _pretrain(info.folder, tmp_path / 'a', 'pretrain.micro_batch_size = 2', 'AlbertConfig.hidden_dropout_prob = 0.0')
   _pretrain(info.folder, tmp_path / 'b', 'AlbertConfig.hidden_dropout_prob = 0.0')
-  a, b = _weights(tmp_path / 'a', 6), _weights(tmp_path / 'b', 6)
+  a, b = small_runs.weights(tmp_path / 'a', 6), small_runs.weights(tmp_path / 'b', 6)
   for name in b:
     if 'key/bias' not in name:
       np.testing.assert_allclose(a[name], b[name], rtol=5e-3, atol=1e-4, err_msg=name)

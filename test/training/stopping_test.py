@@ -66,12 +66,18 @@ WAITS = """
 import logging, os, signal, sys, threading
 sys.path.insert(0, {root!r})
 from albert.training import stopping
-logging.basicConfig(format='%(message)s', level=logging.INFO)
+said = threading.Event()
+class Handler(logging.StreamHandler):
+  def emit(self, record):
+    super().emit(record)
+    said.set()
+logging.getLogger('albert').addHandler(Handler())
+logging.getLogger('albert').setLevel(logging.INFO)
 with stopping.Stopper(may_leave_a_step={leave}) as stopper:
   {doing}
   for name in {names!r}:
     os.kill(os.getpid(), getattr(signal, name))
-    while not stopper.requested and {caught}:
+    while not (stopper.requested and said.is_set()) and {caught}:
       threading.Event().wait(0.01)
   {then}
 """
