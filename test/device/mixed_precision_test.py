@@ -1,6 +1,8 @@
 """Mixed precision on a GPU: what is switched on, and what loss scaling does to a step. TensorFlow without a GPU leaves
 the graph in float32, so the numbers here are those of loss scaling alone."""
 
+from unittest import mock
+
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -22,6 +24,13 @@ CONFIG = AlbertConfig(vocab_size=len(synthetic_data.VOCAB), embedding_size=6, hi
                       num_attention_heads=2, intermediate_size=12)
 OPTIONS = lamb.OptimizerOptions(learning_rate=0.05, num_warmup_steps=0)
 SCALE = 'current_loss_scale'
+
+
+@pytest.fixture(scope='module')
+def plain():
+  """Two steps without loss scaling."""
+  with mock.patch.object(tf.config.experimental, 'list_physical_devices', lambda kind: ['gpu:0']):
+    return _train(_device(fused_ops=False), [_values()] * 2)
 
 
 @pytest.fixture
@@ -110,9 +119,9 @@ def _train(device, batches, micro_batch_size=None):
 
 
 @pytest.mark.parametrize('loss_scale, micro_batch_size', [('dynamic', 2), (1024, None)])
-def test_a_step_is_that_without_loss_scaling(gpu, loss_scale, micro_batch_size):
+def test_a_step_is_that_without_loss_scaling(gpu, plain, loss_scale, micro_batch_size):
   """Gradients are clipped after they were divided by the scale: at norm 1, which theirs exceeds."""
-  expected_norms, expected = _train(_device(fused_ops=False), [_values()] * 2)
+  expected_norms, expected = plain
   norms, states = _train(_device(mixed_precision=True, loss_scale=loss_scale), [_values()] * 2, micro_batch_size)
   assert expected_norms[0] > 1.0
   np.testing.assert_allclose(norms, expected_norms, rtol=1e-3)
