@@ -20,8 +20,10 @@ ROOMS = {
     'albert.device': set(),
     'albert.lamb': set(),
     'albert.input': {'albert.dataset'},
+    'albert.labelled': {'albert.dataset'},
     'albert.tasks': {'albert.dataset', 'albert.model'},
     'albert.run': {'albert.dataset', 'albert.model'},
+    'albert.scoring': set(),
     'albert.training': {'albert.dataset', 'albert.device', 'albert.input', 'albert.lamb', 'albert.model',
                         'albert.run'},
     # What gin binds: names a task and hands it on.
@@ -45,7 +47,8 @@ MEASURED = {'tools.benchmarks.stopwatch': 'tools.create_pretraining_data'}
 # What the packages themselves import: the check of address space has to come before numpy.
 FIRST = {'albert': 'albert.common.address_space', 'tools': 'albert'}
 # Where TensorFlow never gets loaded, besides each module that says so in its docstring.
-NEVER_TENSORFLOW = ('albert.common', 'albert.dataset', 'tools.text', 'tools.workers', 'tools.preprocessing')
+NEVER_TENSORFLOW = ('albert.common', 'albert.dataset', 'albert.labelled', 'albert.scoring', 'tools.text',
+                    'tools.workers', 'tools.preprocessing')
 _SAYS_SO = re.compile('[Nn]o TensorFlow')
 # Options are bound here; everything below gets plain arguments.
 GIN = {'albert.common.gin_settings', 'albert.common.gin_statements', 'albert.device.session_options',

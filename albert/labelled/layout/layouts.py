@@ -1,0 +1,191 @@
+"""Which layout a file has, and its examples: the one place that reads labelled text."""
+
+import collections
+
+from albert.common.errors import UserError
+from albert.common import files
+from albert.labelled.example import BadLine
+from albert.labelled.example import EMPTY_LINE
+from albert.labelled.example import Example
+from albert.labelled.example import Tags
+from albert.labelled.layout import columns as columns_lib
+from albert.labelled.layout import forms
+from albert.labelled.layout import label_values
+from albert.labelled.layout import lines
+from albert.labelled.layout import questions
+from albert.labelled.layout import tagged
+from albert.labelled.options import check_kind
+from albert.labelled.options import CLASSIFY
+from albert.labelled.options import READ
+from albert.labelled.options import TAG
+
+Layout = collections.namedtuple('Layout', ['path', 'kind', 'form', 'names', 'has_header', 'columns'])
+Layout.__doc__ = """How a file is read.
+
+form: one of forms.FORMS; names: list of str, the columns of a table or the fields of JSON; has_header: whether the
+first row of a table has them; columns: `columns.Columns`, None if the form has none.
+"""
+
+
+def recognise(path, kind, options, known_labels=()):
+  """The `Layout` of a file.
+
+  Args:
+    path: str.
+    kind: one of options.KINDS.
+    options: LabelledOptions.
+    known_labels: the labels of the model, if there is one: they tell the label of a table without a header.
+
+  Raises:
+    UserError: the file cannot be read, or has not the columns that are needed.
+  """
+  check_kind(kind)
+  form = forms.form_of(path, tagged=kind == TAG)
+  if kind == READ and form not in (forms.JSON, forms.JSON_LINES):
+    raise UserError('{}: expected JSON as of CMRC 2018 or SQuAD, or an object with "context" and "question" in each '
+                    'line, found {}; convert it'.format(files.shown(path), form))
+  if kind == READ or form == forms.CONLL:
+    return Layout(path, kind, form, [], False, None)
+  if form in (forms.JSON, forms.JSON_LINES):
+    names = _fields(path, form)
+    return Layout(path, kind, form, names, False, columns_lib.find_columns(path, kind, options, names))
+  table = columns_lib.read_table(path, form, options)
+  if table.has_header:
+    columns = columns_lib.find_columns(path, kind, options, table.names)
+  else:
+    columns = columns_lib.guess_columns(path, kind, options, table, known_labels)
+  return Layout(path, kind, form, table.names, table.has_header, columns)
+
+
+def _fields(path, form):
+  names = {}
+  for count, (_, record, _) in enumerate(forms.records(path, form)):
+    if count == forms.SAMPLE:
+      break
+    names.update(dict.fromkeys(record or ()))
+  return list(names)
+
+
+def describe(layout):
+  """A layout in words, such as 'JSON lines, text `sentence`, label `label_desc`'."""
+  if layout.columns is None:
+    return layout.form + (', questions and contexts' if layout.kind == READ else ', a character and its tag per line')
+  parts = [layout.form]
+  if layout.form in (forms.CSV, forms.TSV) and not layout.has_header:
+    parts.append('no header')
+  marks = '`{}`' if layout.has_header or layout.form not in forms.TABLES else 'column {}'
+  for role, name in zip(('text', 'second text', 'label', 'id'), layout.columns):
+    if name and layout.form != forms.LINES and (role, name) != ('id', 'id'):
+      parts.append(role + ' ' + marks.format(name))
+  return ', '.join(parts)
+
+
+def read_examples(layout, options, labelled=True):
+  """Yields the `Example`s and `BadLine`s of a file, in order; it is never held.
+
+  Labels are those of the file, of `tag` `Tags` or a tuple of `Entity`, see there; if not `labelled` they are None, and
+  mistakes in them are not looked for.
+
+  Raises:
+    UserError: the file as a whole cannot be read.
+  """
+  number = 0
+  if layout.columns and not labelled:
+    layout = layout._replace(columns=layout.columns._replace(label=None))
+  for found in _READERS.get(layout.kind if layout.columns is None else '', _records)(layout, options, labelled):
+    if isinstance(found, BadLine):
+      yield found
+    elif not all(map(lines.is_text, [found.text_a, found.text_b or ''] + _names(found.label))):
+      yield BadLine(found.line, found.id if _is_name(found.id) else None,
+                    'expected UTF-8, found bytes or a \\u escape that are no character; convert the file')
+    else:
+      yield found._replace(number=number)
+      number += 1
+
+
+def _names(label):
+  """The names of classes, tags or types in a label: list of str."""
+  if isinstance(label, str):
+    return [label]
+  if isinstance(label, Tags):
+    return list(set(label.tags))
+  return [getattr(entry, 'type', entry) for entry in label] if type(label) is tuple else []
+
+
+def _is_name(value):
+  return isinstance(value, int) or isinstance(value, str) and lines.is_text(value)
+
+
+def _records(layout, options, labelled):
+  columns, convert = layout.columns, _CONVERT.get(layout.kind, _number_label)
+  only_text = columns.text_a if columns.text_b is None else None
+  for line, record, error in forms.records(layout.path, layout.form, layout.names, layout.has_header, only_text):
+    if record is None:
+      yield BadLine(line, None, error or EMPTY_LINE)
+      continue
+    identity = record.get(columns.id) if columns.id else None
+    identity = identity if _is_name(identity) and not isinstance(identity, bool) else None
+    try:
+      text_a = _text(record, columns.text_a)
+      text_b = _text(record, columns.text_b) if columns.text_b else None
+      text_a, label = convert(text_a, record.get(columns.label) if columns.label else None, line, layout, options)
+      if layout.kind == CLASSIFY and text_b is not None and label == label_values.NO_LABEL:
+        label = None
+    except ValueError as problem:
+      yield BadLine(line, identity, str(problem))
+    else:
+      yield Example(0, identity, layout.path, line, text_a, text_b, label)
+
+
+def _text(record, name):
+  value = record.get(name)
+  if isinstance(value, str):
+    return value
+  if isinstance(value, list) and all(isinstance(part, str) for part in value):
+    return ' '.join(value)
+  if isinstance(value, int) and not isinstance(value, bool):
+    return str(value)
+  raise ValueError('expected the text "{}", found {}'.format(
+      name, '{!r:.40}'.format(value) if name in record else ', '.join(map(str, record)) or 'an empty object'))
+
+
+def _class_label(text, value, line, layout, options):
+  return text, label_values.classes_of(value, options.multi_label, options.label_separator)
+
+
+def _number_label(text, value, line, layout, options):
+  return text, label_values.number_of(value)
+
+
+def _tags_label(text, value, line, layout, options):
+  if isinstance(value, dict):
+    return text, tagged.entities_of(text, value)
+  if isinstance(value, (str, list)) or layout.form in (forms.CSV, forms.TSV) and layout.has_header:
+    return tagged.joined_by_blanks(text, value or None, line)
+  if value is not None:
+    raise ValueError('expected tags, found {!r:.40}'.format(value))
+  return text, None
+
+
+def _sentences(layout, options, labelled):
+  for line, text, tags, error in tagged.sentences(layout.path):
+    if error and labelled:
+      yield BadLine(line, None, error)
+    else:
+      yield Example(0, None, layout.path, line, text, None, tags if labelled else None)
+
+
+def _questions(layout, options, labelled):
+  for line, value, error in forms.records(layout.path, layout.form):
+    if value is None:
+      yield BadLine(line, None, error or EMPTY_LINE)
+      continue
+    try:
+      for identity, question, context, reading in questions.questions(value, labelled):
+        yield Example(0, identity, layout.path, line, question, context, reading)
+    except ValueError as problem:
+      yield BadLine(line, None, str(problem))
+
+
+_CONVERT = {CLASSIFY: _class_label, TAG: _tags_label}
+_READERS = {TAG: _sentences, READ: _questions}

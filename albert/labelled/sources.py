@@ -1,0 +1,281 @@
+"""The splits of a folder of labelled text."""
+
+import collections
+import hashlib
+import itertools
+
+from albert.common.errors import UserError
+from albert.common import files
+from albert.labelled.example import BadLine
+from albert.labelled.example import EMPTY_LINE
+from albert.labelled.example import Reading
+from albert.labelled.example import Tags
+from albert.labelled.labels import as_classes
+from albert.labelled.labels import Labels
+from albert.labelled.layout import forms
+from albert.labelled.layout import layouts
+from albert.labelled.layout import questions
+from albert.labelled.options import check_kind
+from albert.labelled.options import CLASSIFY
+from albert.labelled.options import READ
+from albert.labelled.options import SKIP
+from albert.labelled.options import TAG
+from albert.labelled import split_files
+from albert.labelled import tag_schemes
+
+Splits = collections.namedtuple('Splits', ['train', 'dev', 'test', 'labels', 'notes', 'counts', 'sha256', 'files'])
+Splits.__doc__ = """The text to learn from.
+
+train, dev: lists of Example with labels that `labels` has; those without are left out, and counted.
+test: the same with a label of None where there is none, or None without a test file.
+labels: labels.Labels of train.
+notes: list of str, lines for the log: layouts, counts, what was left out, texts that are in two splits.
+counts: OrderedDict of numbers for results.json.
+sha256: hex, of the contents of the files and their roles.
+files: {split: path}; dev is train's path if it was taken from train.
+"""
+
+# Without a dev file, one text of train in this many.
+_DEV_ONE_IN = 10
+
+
+def open_splits(folder, kind, options):
+  """Reads the splits of a folder as `Splits`.
+
+  Raises:
+    UserError: no train, a file that cannot be read as this kind, a label that train has not.
+  """
+  check_kind(kind)
+  paths = split_files.find(folder, options)
+  return _Reader(kind, options).read(paths)
+
+
+def read_labelled(path, kind, options, labels=None, labelled=True):
+  """Yields the `Example`s and `BadLine`s of a file, in order, without holding it. For prediction and evaluation.
+
+  Args:
+    path: str.
+    kind: one of options.KINDS.
+    options: LabelledOptions.
+    labels: labels.Labels of the model, by which a table without a header is understood; of `tag`, its entities are
+      those of the file's own scheme, which is recognised in its first lines.
+    labelled: whether labels are read; if not they are None. A label that `labels` has not is a BadLine.
+
+  Raises:
+    UserError: the file as a whole cannot be read.
+  """
+  layout = layouts.recognise(path, kind, options, labels.names if labels and kind == CLASSIFY else ())
+  if not labelled:
+    yield from layouts.read_examples(layout, options, labelled=False)
+    return
+  sample = itertools.islice(layouts.read_examples(layout, options), forms.SAMPLE) if kind == TAG else ()
+  scheme, _ = tag_schemes.recognise([found.label.tags for found in sample if _has_tags(found)])
+  for found in layouts.read_examples(layout, options):
+    if isinstance(found, BadLine):
+      yield found
+      continue
+    try:
+      example = with_entities(found, scheme)
+    except tag_schemes.TagError as error:
+      yield BadLine(found.label.lines[error.place], found.id, str(error))
+      continue
+    unknown = [] if labels is None else unknown_labels(example, labels)
+    if unknown and options.unknown_labels != SKIP:
+      yield BadLine(found.line, found.id, 'expected a label of the model, found {}'.format(unknown[0]))
+    else:
+      yield without_labels(example, unknown)
+
+
+def _has_tags(found):
+  return not isinstance(found, BadLine) and isinstance(found.label, Tags)
+
+
+def with_entities(example, scheme):
+  """An `Example` of `tag` with entities that do not overlap instead of `Tags`; others as they are. Raises TagError."""
+  label = example.label
+  if isinstance(label, Tags):
+    tag_schemes.check(label.tags, scheme)
+    label = tag_schemes.entities_of(label.tags, label.starts, label.ends, example.text_a)
+  elif not (isinstance(label, tuple) and label and hasattr(label[0], 'start')):
+    return example
+  return example._replace(label=tag_schemes.without_overlaps(label))
+
+
+def unknown_labels(example, labels):
+  """Those labels of an example that `labels` has not: list of str."""
+  if example.label is None or not labels.names:
+    return []
+  names = [entity.type for entity in example.label] if labels.kind == TAG else as_classes(example.label)
+  return [name for name in names if not labels.knows(name)]
+
+
+class _Reader:
+  """Reads splits, and notes and counts what there is to say about them."""
+
+  def __init__(self, kind, options):
+    self._kind, self._options = kind, options
+    self._notes, self._counts = [], collections.OrderedDict()
+    self._train_layout, self._train_classes = None, set()
+
+  def read(self, paths):
+    """The `Splits` of {split: path}."""
+    splits = collections.OrderedDict((split, self._read_file(split, path)) for split, path in paths.items())
+    scheme = self._recognise_scheme(splits.values()) if self._kind == TAG else None
+    for split in splits:
+      splits[split] = self._with_labels(split, [self._with_entities(split, example, scheme)
+                                                for example in splits[split]])
+    labels = Labels.of(splits['train'], self._kind, self._options, scheme)
+    for split in splits:
+      splits[split] = self._known(split, splits[split], labels)
+    files_of = dict(paths)
+    if 'dev' not in splits:
+      splits['train'], splits['dev'] = self._divide(splits['train'], paths['train'])
+      files_of['dev'] = paths['train']
+    for split in ('train', 'dev', 'test'):
+      if split in splits:
+        splits[split] = [example._replace(number=number) for number, example in enumerate(splits[split])]
+        self._count_examples(split, splits[split])
+    self._count_shared(splits)
+    return Splits(splits['train'], splits['dev'], splits.get('test'), labels, self._notes, self._counts,
+                  split_files.digest(paths), files_of)
+
+  def _read_file(self, split, path):
+    layout = layouts.recognise(path, self._kind, self._options, self._train_classes)
+    if split == 'train':
+      self._train_layout = layout
+    elif not layout.has_header and (layout.form, layout.names) == (self._train_layout.form, self._train_layout.names):
+      layout = layout._replace(columns=self._train_layout.columns)
+    if split != 'test' and layout.columns and layout.columns.label is None:
+      raise UserError('{}: expected a label{}, found {}; name the column with FinetuneData.label'.format(
+          files.shown(path), ' "{}"'.format(self._options.label) if self._options.label else '',
+          'the columns ' + ', '.join(map(str, layout.names)) if layout.names else 'no record'))
+    examples = []
+    for found in layouts.read_examples(layout, self._options):
+      if not isinstance(found, BadLine):
+        examples.append(found)
+      elif found.error != EMPTY_LINE:
+        raise UserError('{}:{}: {}; correct the line, or leave it out'.format(
+            files.shown(path), found.line, found.error))
+    self._notes.append('{}: {}, {:,} examples'.format(files.shown(path), layouts.describe(layout), len(examples)))
+    if split == 'train' and self._kind == CLASSIFY:
+      self._train_classes = {name for example in examples if example.label for name in as_classes(example.label)}
+    return examples
+
+  def _recognise_scheme(self, splits):
+    tagged = [example for examples in splits for example in examples if _has_tags(example)]
+    scheme, fault = tag_schemes.recognise([example.label.tags for example in tagged])
+    if fault:
+      number, error = fault
+      raise _tag_error(tagged[number], error)
+    if tagged:
+      self._notes.append('tags: {}{}'.format(
+          scheme, '' if scheme == tag_schemes.training_scheme(scheme) else ', learned as BIO'))
+    return scheme
+
+  def _with_entities(self, split, example, scheme):
+    if self._kind != TAG:
+      return example
+    try:
+      flat = with_entities(example, scheme)
+    except tag_schemes.TagError as error:
+      raise _tag_error(example, error)
+    if not _has_tags(example) and example.label:
+      self._add(split, 'overlapping_entities', len(example.label) - len(flat.label))
+    return flat
+
+  def _with_labels(self, split, examples):
+    """Those with a label; all of test."""
+    labelled = [example for example in examples if example.label is not None]
+    without = len(examples) - len(labelled)
+    self._add(split, 'without_label', without)
+    if split == 'test':
+      return examples
+    if not labelled:
+      raise UserError('{}: expected examples with labels, found {:,} without; check which column is the label '
+                      '(FinetuneData.label)'.format(
+                          files.shown(examples[0].file) if examples else split, len(examples)))
+    if without:
+      self._notes.append('{}: {:,} examples without a label are left out'.format(split, without))
+    return labelled
+
+  def _known(self, split, examples, labels):
+    """The examples whose labels `labels` has; of others an error, or what is left of them."""
+    kept = []
+    for example in examples:
+      unknown = unknown_labels(example, labels)
+      if unknown and self._options.unknown_labels != SKIP:
+        raise labels.unknown(unknown[0], example)
+      self._add(split, 'unknown_labels', len(unknown))
+      example = without_labels(example, unknown)
+      if example.label is not None or split == 'test':
+        kept.append(example)
+    if self._counts.get(split + '_unknown_labels'):
+      self._notes.append('{}: {:,} labels that train has not are left out'.format(
+          split, self._counts[split + '_unknown_labels']))
+    return kept
+
+  def _divide(self, examples, path):
+    """(train, dev): a tenth of the texts, by their hash, so that the same text is in one of them only."""
+    digests = [_digest_of_text(example) for example in examples]
+    chosen = {digest for digest in digests if digest % _DEV_ONE_IN == 0} or {min(digests)}
+    chosen -= {max(digests)}
+    train = [example for example, digest in zip(examples, digests) if digest not in chosen]
+    dev = [example for example, digest in zip(examples, digests) if digest in chosen]
+    if not dev:
+      raise UserError('{}: expected two different texts or more, one of them for dev, found {}; add examples'.format(
+          files.shown(path), len(set(digests))))
+    self._notes.append('dev: no file, {:,} of the {:,} examples of train, by the hash of their text'.format(
+        len(dev), len(examples)))
+    return train, dev
+
+  def _count_examples(self, split, examples):
+    self._counts[split + '_examples'] = len(examples)
+    if self._kind == READ:
+      readings = [(example, example.label) for example in examples if example.label]
+      self._add(split, 'unanswerable', sum(reading.impossible for _, reading in readings))
+      self._add(split, 'answers_moved', sum(reading.moved for _, reading in readings))
+      lost = sum(reading.span is None and not reading.impossible for _, reading in readings)
+      self._add(split, 'answers_not_found', lost)
+      self._add(split, 'answers_not_as_written', sum(
+          any(text not in example.text_b for text in reading.answers) for example, reading in readings))
+      self._add(split, 'answers_several_times', sum(
+          any(questions.occurrences(example.text_b, text) > 1 for text in reading.answers)
+          for example, reading in readings))
+      if lost:
+        self._notes.append('{}: {:,} answers are not in their text{}'.format(
+            split, lost, ', these questions are left out of training' if split == 'train' else ''))
+
+  def _count_shared(self, splits):
+    seen = {(example.text_a, example.text_b) for example in splits['train']}
+    for split in ('dev', 'test'):
+      shared = sum((example.text_a, example.text_b) in seen for example in splits.get(split, ()))
+      self._add(split, 'also_in_train', shared)
+      if shared:
+        self._notes.append('{}: {:,} of {:,} texts are in train too: its figures will be too good'.format(
+            split, shared, len(splits[split])))
+
+  def _add(self, split, what, number):
+    if number:
+      key = '{}_{}'.format(split, what)
+      self._counts[key] = self._counts.get(key, 0) + number
+
+
+def without_labels(example, names):
+  """An `Example` without those of its labels; with a label of None if no class is left."""
+  if not names:
+    return example
+  if example.label and isinstance(example.label, tuple):
+    label = tuple(entry for entry in example.label if getattr(entry, 'type', entry) not in names)
+    return example._replace(label=label)
+  return example._replace(label=None)
+
+
+def _tag_error(example, error):
+  return UserError('{}:{}: {}; correct the tags'.format(
+      files.shown(example.file), example.label.lines[error.place], error))
+
+
+def _digest_of_text(example):
+  """int: of the text, or of the context, whose questions stay together."""
+  text = example.text_b if isinstance(example.label, Reading) else '{}\0{}'.format(example.text_a, example.text_b or '')
+  return int.from_bytes(hashlib.sha256(text.encode('utf-8')).digest()[:8], 'big')

@@ -1,0 +1,1 @@
+"""Figures of what was predicted against what is right. No TensorFlow."""
