@@ -25,7 +25,7 @@ FORCE ?=## FORCE=1: data: make the records again even if they are there
 OUT ?= $(here)out## folder of the run [out; train-perf: out/perf]
 GIN ?= $(here)gin/1p.gin## experiment [gin/1p.gin; train-perf: gin/perf_1p.gin]
 SET ?=## hyperparameters, such as "pretrain.num_train_steps=100; SessionOptions.device='cpu'"
-INIT ?=## train-full: weights to start from: a run, its best/, a prefix or a release that was unpacked
+INIT ?=## train-full: weights to start from: a run, its best/, a prefix, a release or its archive, a Hugging Face folder
 ARGS ?=## more flags for training, evaluation, export and conversion, such as "--format=onnx --task=masked_lm"
 CKPT ?=## eval, export, to-hf: checkpoint to take [the best of OUT]
 EXPORT ?= $(OUT)/export## export: new folder of the export [OUT/export]

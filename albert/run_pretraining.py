@@ -15,6 +15,7 @@ from albert.common.errors import UserError
 from albert.common import gin_settings
 from albert.model.config import AlbertConfig
 from albert import pretraining
+from tools.conversion import published
 
 FLAGS = flags.FLAGS
 
@@ -22,8 +23,9 @@ flags.DEFINE_string('input_file', None, 'Training data: a folder with dataset.js
                     'separated by commas, in the reference format.')
 flags.DEFINE_string('eval_input_file', None, 'Held-out data, if it is not in --input_file.')
 flags.DEFINE_string('output_dir', './out', 'Folder of the run; a run found there is continued.')
-flags.DEFINE_string('init_checkpoint', None, 'Published weights to start from; with --nodo_train the checkpoint to '
-                    'evaluate. Empty means none.')
+flags.DEFINE_string('init_checkpoint', None, 'Published weights to start from; a folder of transformers or an '
+                    'archive is made ready in OUTPUT_DIR/init. With --nodo_train the checkpoint to evaluate. Empty '
+                    'means none.')
 flags.DEFINE_string('albert_config_file', None, 'JSON that replaces every AlbertConfig binding.')
 flags.DEFINE_bool('do_train', True, 'Train.')
 flags.DEFINE_bool('do_eval', True, 'Evaluate on held-out data.')
@@ -70,9 +72,12 @@ def main(argv):
     raise UserError('expected --do_train, --do_eval or both, found neither; leave out --nodo_train or --nodo_eval')
   bindings = bindings_from_flags()
   gin_settings.parse(FLAGS.gin_file or ['gin/1p.gin'], bindings)
+  init_checkpoint = FLAGS.init_checkpoint or None
+  if init_checkpoint and FLAGS.do_train:
+    init_checkpoint = published.ready(init_checkpoint, FLAGS.output_dir)
   return pretraining.pretrain(
       FLAGS.input_file, FLAGS.output_dir, eval_input_file=FLAGS.eval_input_file or None,
-      init_checkpoint=FLAGS.init_checkpoint or None, do_train=FLAGS.do_train, do_eval=FLAGS.do_eval,
+      init_checkpoint=init_checkpoint, do_train=FLAGS.do_train, do_eval=FLAGS.do_eval,
       max_seq_length=FLAGS.max_seq_length, max_predictions_per_seq=FLAGS.max_predictions_per_seq,
       architecture_given=any(binding.startswith('AlbertConfig.') for binding in bindings))
 

@@ -26,6 +26,23 @@ def limit():
   return None if most == resource.RLIM_INFINITY else most
 
 
+def room():
+  """Bytes that this process may still reserve under its limit, or None without one."""
+  most = limit()
+  if most is None:
+    return None
+  with open('/proc/self/statm', encoding='ascii') as source:
+    return max(0, most - int(source.read().split()[0]) * resource.getpagesize())
+
+
+def note():
+  """One line for the log of a program that has to live with a limit, or None without one."""
+  most = limit()
+  return None if most is None else (
+      'address space is limited to {:,.0f} MB (ulimit -v): where TensorFlow gets none it ends this process at '
+      'once, with its own words; the same command goes on from the newest checkpoint'.format(most / 1e6))
+
+
 def remedy():
   """What to do where memory ran out: a clause for the end of a message."""
   most = limit()

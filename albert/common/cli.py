@@ -103,6 +103,8 @@ def run(main, prints_result=False):
   handler.setFormatter(logging.Formatter('%(asctime)s %(message)s', '%H:%M:%S'))
   logging.getLogger('albert').addHandler(handler)
   logging.getLogger('albert').propagate = False
+  if 'tensorflow' in sys.modules and address_space.note():
+    logging.getLogger('albert').warning('%s', address_space.note())
   app.run(_guarded(main), flags_parser=_parse_flags)
 
 

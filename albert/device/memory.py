@@ -2,6 +2,7 @@
 
 import os
 
+from albert.common import address_space
 from albert.common.errors import UserError
 from albert.device import cores
 
@@ -25,6 +26,10 @@ _MOST_BYTES = 5 * 10**9
 # The same for an evaluation, whose layers keep nothing for a backward pass. Fitted to the peaks of memory_test.
 _EVALUATION_HIDDEN_TENSORS = 4.0
 _EVALUATION_INTERMEDIATE_TENSORS = 3.0
+# Address space that threads reserve: a stack of 8 MB and a heap of glibc's of 64 MB each. Fitted on two cores, where a
+# tiny run comes to 22 threads and grows by 1.6 GB of address space from here on.
+_THREAD_BYTES = 72 << 20
+_THREADS, _THREADS_OF_A_CORE = 10, 6
 # weight, gradient, two moments and their next values
 _COPIES_OF_PARAMETERS = 8
 
@@ -85,8 +90,8 @@ def evaluation_bytes(config, eval_batch_size, max_seq_length, heads):
 
 
 def available_bytes():
-  """Memory that this process can still get: MemAvailable, or less if its control group has a limit."""
-  free = [_meminfo_available()]
+  """Memory that this process can still get: MemAvailable, or less if its control group or address space has a limit."""
+  free = [_meminfo_available()] + [_in_address_space()] * (_in_address_space() is not None)
   for limit, used, stat, cache in (
       ('memory.max', 'memory.current', 'memory.stat', 'inactive_file'),
       ('memory/memory.limit_in_bytes', 'memory/memory.usage_in_bytes', 'memory/memory.stat', 'total_inactive_file')):
@@ -95,6 +100,15 @@ def available_bytes():
       # What is used includes the page cache, which the kernel gives back when memory runs short.
       free.append(max(0, limit - max(0, used - _read_entry(stat, cache))))
   return min(free)
+
+
+def _in_address_space():
+  """Bytes of address space that tensors can have, or None where it has no limit."""
+  room = address_space.room()
+  if room is None:
+    return None
+  # What the estimate counts for the libraries is there already.
+  return max(0, room + _BASE_BYTES - (_THREADS + _THREADS_OF_A_CORE * cores.available()) * _THREAD_BYTES)
 
 
 def _meminfo_available():
@@ -182,8 +196,11 @@ def check_fits(config, batch_size, micro_batch_size, max_seq_length, heads, avai
     advice = 'set {}.micro_batch_size={}'.format(root, fitting[-1])
   elif batches:
     advice = 'set {}.train_batch_size={}'.format(root, batches[-1])
+  elif address_space.limit() is not None:
+    advice = address_space.remedy()
   else:
     advice = 'use shorter sequences or a smaller model, such as gin/model/tiny.gin'
-  raise UserError('expected at most {:.1f} GB, which are free, found an estimate of {:.1f} GB for {} of {} sequences '
-                  'of {} tokens at a time; {}'.format(available / 1e9, estimate / 1e9, micro_batch_size, batch_size,
-                                                   max_seq_length, advice))
+  limited = '' if address_space.limit() is None else ' under the limit of address space (ulimit -v)'
+  raise UserError('expected at most {:.1f} GB, which are free{}, found an estimate of {:.1f} GB for {} of {} sequences '
+                  'of {} tokens at a time; {}'.format(available / 1e9, limited, estimate / 1e9, micro_batch_size,
+                                                   batch_size, max_seq_length, advice))

@@ -14,6 +14,7 @@ import logging
 import os
 import re
 import shutil
+import uuid
 
 from google.protobuf import text_format
 import tensorflow as tf
@@ -242,36 +243,41 @@ def _point_to(folder, prefix):
 
 def temporary_prefix(folder, step):
   """Where the files of a checkpoint are to be written before commit()."""
-  saving = os.path.join(folder, SAVING_FOLDER)
-  shutil.rmtree(saving, ignore_errors=True)
+  saving = os.path.join(folder, SAVING_FOLDER.format(uuid.uuid4().hex))
   os.mkdir(saving)
   return os.path.join(saving, '{}-{}'.format(CHECKPOINT, step))
 
 
-def commit(folder, temporary, step, entries):
+def commit(folder, temporary, step, entries, check_writer=lambda: None):
   """Makes the files of a temporary prefix the newest checkpoint. Returns its prefix.
+
+  A process that was suspended in here while another one took the folder over finds its files gone: recover() of the
+  other has removed them, and what that one writes has other names until it is complete.
 
   Args:
     folder: of the run.
     temporary: what temporary_prefix() gave, with the files written.
     step: int.
     entries: dict, what else the manifest is to say.
+    check_writer: callable() that raises where this process may not write any more; asked before a name is given.
   """
   prefix = prefix_of(folder, step)
-  if os.path.exists(prefix + MANIFEST):  # of a damaged checkpoint of the same step
-    os.replace(prefix + MANIFEST, prefix + UNFINISHED)
   described = {}
   for path in sorted(glob.glob(glob.escape(temporary) + '.*')):
     files.sync(path)
     described[os.path.basename(path)] = {'bytes': os.path.getsize(path), 'sha256': files.file_sha256(path)}
   manifest = json_text.finite(dict(entries, step=step, files=described))
   manifest['sha256'] = _checksum(manifest)
+  check_writer()
+  if os.path.exists(prefix + MANIFEST):  # of a damaged checkpoint of the same step
+    os.replace(prefix + MANIFEST, prefix + UNFINISHED)
   files.write_synced(prefix + UNFINISHED, json.dumps(manifest, indent=1, sort_keys=True) + '\n')
   for name in described:
     os.replace(os.path.join(os.path.dirname(temporary), name), os.path.join(folder, name))
   files.sync(folder)
   os.replace(prefix + UNFINISHED, prefix + MANIFEST)
   files.sync(folder)
+  check_writer()
   _point_to(folder, prefix)
   os.rmdir(os.path.dirname(temporary))
   return prefix
@@ -279,9 +285,14 @@ def commit(folder, temporary, step, entries):
 
 def discard_unfinished(folder):
   """Removes what an attempt to write or to remove a checkpoint left."""
-  shutil.rmtree(os.path.join(folder, SAVING_FOLDER), ignore_errors=True)
+  for path in glob.glob(os.path.join(glob.escape(folder), SAVING_FOLDER.format('*'))):
+    shutil.rmtree(path, ignore_errors=True)
   for path in glob.glob(os.path.join(glob.escape(folder), CHECKPOINT + '-*' + UNFINISHED)):
-    _remove_files(path[:-len(UNFINISHED)])
+    prefix = path[:-len(UNFINISHED)]
+    if os.path.exists(prefix + MANIFEST):  # of a process that came too late, see commit()
+      files.remove(path)
+    else:
+      _remove_files(prefix)
 
 
 def _remove_files(prefix):

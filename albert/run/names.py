@@ -52,5 +52,6 @@ POINTER_FILE = 'checkpoint'
 MANIFEST = '.manifest.json'
 # The manifest's name until its checkpoint is complete, and again while it is removed.
 UNFINISHED = MANIFEST + '.tmp'
-# Here a checkpoint is written; what a killed process left in it is removed at the next start.
-SAVING_FOLDER = 'saving.tmp'
+# Where a checkpoint is written, each process in a folder of its own name; what a killed one left is removed at the next
+# start, so that a process from before has nothing left to rename.
+SAVING_FOLDER = 'saving-{}.tmp'

@@ -163,6 +163,7 @@ class Run:
 
   def retain(self, newest):
     """Removes the checkpoints that are too many, when that of step `newest` was committed."""
+    self.lock.check()
     every = self._options.keep_every_steps
     checkpoints.retain(self.folder, newest, self._options.keep_checkpoint_max,
                        lambda step: bool(every) and self._has_crossed(step, every), self.is_regular)

@@ -87,8 +87,9 @@ class SaverHook(tf.train.CheckpointSaverHook):
       self._get_saver().save(session, temporary, write_state=False)
       self._summary_writer.flush()
       event_files.sync(self._folder)
-      prefix = checkpoints.commit(self._folder, temporary, step, self._describe())
+      prefix = checkpoints.commit(self._folder, temporary, step, self._describe(), self._check_writer)
     except (OSError, tf.errors.OpError) as error:
+      self._check_writer()  # another run's files are not there to be tidied
       checkpoints.discard_unfinished(self._folder)
       raise UserError('{}: expected to write the checkpoint of step {:,}, found {}; make room or make the folder '
                       'writable and start again: the run goes on from {}'.format(

@@ -5,6 +5,7 @@ import sys
 
 import pytest
 
+import synthetic_data
 from albert.common.files import ROOT
 
 
@@ -35,6 +36,28 @@ def test_too_little_for_tensorflow(kilobytes):
   assert 'ulimit -v unlimited' in words
 
 
+@pytest.mark.integration
+@pytest.mark.fault('limit of address space')
+def test_too_little_for_training(tmp_path):
+  """TensorFlow starts and would end the process in the middle of the first steps."""
+  synthetic_data.write_dataset(str(tmp_path / 'data'))
+  code, words = _run(2300000, '-m', 'albert.run_pretraining', '--input_file=' + str(tmp_path / 'data'),
+                     '--output_dir=' + str(tmp_path / 'out'), '--gin_file=gin/smoke.gin')
+  last = words.split('\n')[-2]
+  assert code == 1 and last.startswith('error: expected ') and last.endswith('(ulimit -v unlimited)'), words
+  assert 'Traceback' not in words and 'Fatal' not in words and not (tmp_path / 'out').exists()
+
+
+@pytest.mark.fault('limit of address space')
+def test_what_is_left_of_a_limit():
+  program = ('import albert.common.address_space as a, mmap; before = a.room(); kept = mmap.mmap(-1, 1 << 30); '
+             'print(before - a.room() >> 20, a.room() < a.limit()); print(a.note())')
+  limited = 'ulimit -v 8000000; exec "$@"'
+  said = subprocess.check_output(['bash', '-c', limited, 'bash', sys.executable, '-c', program], cwd=ROOT,
+                                 universal_newlines=True).split('\n')
+  assert said[0] == '1024 True' and said[1].startswith('address space is limited to 8,192 MB (ulimit -v)')
+
+
 @pytest.mark.fault('limit of address space')
 def test_memory_that_ends_later():
   program = 'from albert.common import cli; cli.run(lambda argv: bytearray(1 << 40))'
@@ -44,5 +67,5 @@ def test_memory_that_ends_later():
 
 def test_without_a_limit_nothing_is_tried():
   program = ('import subprocess; subprocess.call = None; import albert.common.address_space as a; '
-             'a.check("tensorflow"); print(a.limit())')
-  assert subprocess.check_output([sys.executable, '-c', program], cwd=ROOT) == b'None\n'
+             'a.check("tensorflow"); print(a.limit(), a.room(), a.note())')
+  assert subprocess.check_output([sys.executable, '-c', program], cwd=ROOT) == b'None None None\n'

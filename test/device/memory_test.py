@@ -110,5 +110,19 @@ def test_the_page_cache_of_the_control_group_counts_as_free(files, tmp_path, mon
   assert memory.available_bytes() == 1000000
 
 
+def test_a_limit_of_address_space_counts_less_what_threads_reserve(monkeypatch):
+  monkeypatch.setattr(memory.address_space, 'room', lambda: 2 << 30)
+  assert memory.available_bytes() == (2 << 30) + (300 << 20) - 22 * (72 << 20)  # two cores
+  monkeypatch.setattr(memory.address_space, 'room', lambda: 1 << 29)
+  assert memory.available_bytes() == 0
+  monkeypatch.setattr(memory.address_space, 'limit', lambda: 3 << 30)
+  config = AlbertConfig(**CONFIG)
+  with pytest.raises(UserError, match='free under the limit of address space .*raise or remove the limit'):
+    memory.check_fits(config, 1, 1, 128, head_size(config, 20))
+  with pytest.raises(UserError, match='free under the limit of address space .* set pretrain.micro_batch_size=1$'):
+    memory.check_fits(config, 2, 2, 128, head_size(config, 20), available=memory.training_bytes(
+        config, 1, 128, head_size(config, 20)) + memory.input_bytes(2, 128, head_size(config, 20)))
+
+
 def test_available_memory_is_a_sensible_number():
   assert 10**7 < memory.available_bytes() < 10**14

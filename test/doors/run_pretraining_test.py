@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 
@@ -10,11 +11,14 @@ import pytest
 from absl import flags
 from absl.testing import flagsaver
 
+import random_models
 import synthetic_data
 from albert.common.errors import UserError
 from albert.common.files import ROOT
 from albert.common import gin_settings
 from albert import run_pretraining
+from tools.conversion.hugging_face import folder
+from tools.conversion.reading import Checkpoint
 
 
 
@@ -174,3 +178,20 @@ def test_the_program_from_another_directory_and_its_errors(tmp_path):
     code, out, err = _run(tmp_path, *arguments)
     assert code == 1
     assert err.count('\n') == 1 and err.startswith('error: ') and message in err, err
+
+
+@pytest.mark.integration
+def test_a_folder_of_transformers_is_trained_on_and_the_same_command_goes_on(tmp_path):
+  synthetic_data.write_dataset(str(tmp_path / 'data'))
+  config = random_models.config(vocab_size=len(synthetic_data.VOCAB), max_position_embeddings=24)
+  random_models.save(tmp_path / 'published', config, random_models.weights(config))
+  (tmp_path / 'published' / 'vocab.txt').write_text('\n'.join(synthetic_data.VOCAB) + '\n', encoding='utf-8')
+  folder.write(Checkpoint(str(tmp_path / 'published')), str(tmp_path / 'theirs'))
+  words = ['--input_file=data', '--gin_file={}/gin/smoke.gin'.format(ROOT), '--init_checkpoint=theirs',
+           '--albert_config_file=published/albert_config.json', '--num_train_steps=2', '--train_batch_size=2']
+  code, _, err = _run(tmp_path, *words)
+  assert code == 0 and 'theirs: a folder of transformers (AlbertForPreTraining), converted into ./out/init' in err, err
+  assert 'variables from ./out/init/model.ckpt-0; not in it, so initialised at random: 0' in err
+  shutil.rmtree(str(tmp_path / 'theirs'))
+  code, out, err = _run(tmp_path, *words[:-2] + ['--num_train_steps=3'] + words[-1:])
+  assert code == 0 and 'from step 2 to 3' in err and 'converted' not in err, err

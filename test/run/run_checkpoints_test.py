@@ -16,13 +16,23 @@ CRITERION = Criterion('masked_lm_loss', lowest=True)
 ENDINGS = ('.data-00000-of-00001', '.index', '.meta')
 
 
-def save(folder, step, content='weights'):
+def save(folder, step, content='weights', check_writer=lambda: None):
   """Commits a checkpoint of three small files, as the saver's hook does."""
+  return commit(folder, write(folder, step, content), step, check_writer)
+
+
+def write(folder, step, content):
+  """The first half of save(). Returns the temporary prefix."""
   temporary = checkpoints.temporary_prefix(str(folder), step)
   for ending in ENDINGS:
     with open(temporary + ending, 'w') as target:
       target.write('{} {} {}'.format(content, step, ending))
-  return checkpoints.commit(str(folder), temporary, step, {'guard': {'record': 4 * step}})
+  return temporary
+
+
+def commit(folder, temporary, step, check_writer=lambda: None):
+  """The second half."""
+  return checkpoints.commit(str(folder), temporary, step, {'guard': {'record': 4 * step}}, check_writer)
 
 
 @pytest.fixture
@@ -152,6 +162,83 @@ def test_killed_at_any_change_of_a_file(tmp_path, monkeypatch, action, found):
     results.add(checkpoints.step_of(good))
     place += 1
   assert place > 4 and results == found
+
+
+class TakenOver(Exception):
+  """The lock is another's."""
+
+
+def _suspended_at(place, monkeypatch, takes_over, act):
+  """Calls takes_over() before change number `place` of a file in act(check_writer). Returns whether act came there."""
+  changes, away = [], []
+
+  def counted(whole):
+    def call(*args, **kwargs):
+      changes.append(whole)
+      if len(changes) == place and not away:
+        away.append(True)
+        with monkeypatch.context() as inner:
+          for name, plain in plains.items():
+            inner.setattr(os, name, plain)
+          takes_over()
+      return whole(*args, **kwargs)
+    return call
+
+  def check():
+    if away:
+      raise TakenOver()
+  plains = {name: getattr(os, name) for name in ('replace', 'remove', 'unlink', 'open', 'rmdir', 'mkdir', 'fsync')}
+  with monkeypatch.context() as patch:
+    for name, plain in plains.items():
+      patch.setattr(os, name, counted(plain))
+    try:
+      act(check)
+    except OSError:
+      with pytest.raises(TakenOver):
+        check()
+    except TakenOver:
+      pass
+  return bool(away)
+
+
+@pytest.mark.parametrize('is_saving', [False, True])
+@pytest.mark.parametrize('others', [(), (12,), (12, 16), (16,)])
+@pytest.mark.fault('suspended while saving, folder taken over')
+def test_a_process_that_comes_too_late_harms_nothing_of_the_other(tmp_path, monkeypatch, others, is_saving):
+  """Suspended at any change of a file in commit(), while another run saves these steps; then it goes on.
+
+  is_saving: whether the other one is just in the middle of a save of step 12.
+  """
+  place, came = 1, True
+  while came:
+    folder = tmp_path / str(place)
+    folder.mkdir()
+    save(folder, 8)
+    begun = []
+
+    def takes_over(folder=folder, begun=begun):
+      checkpoints.recover(str(folder))
+      for step in others:
+        save(folder, step, 'of the other')
+      if is_saving:
+        begun.append(write(folder, 12, 'of the other'))
+    came = _suspended_at(place, monkeypatch, takes_over, lambda check, folder=folder: save(
+        folder, 12, check_writer=check))
+    if not came:
+      break
+    for temporary in begun:
+      commit(folder, temporary, 12)
+    others_steps = set(others) | ({12} if is_saving else set())
+    for step in others_steps:
+      assert checkpoints.problem_with(str(folder / 'model.ckpt-{}'.format(step))) is None, place
+      assert 'of the other' in (folder / 'model.ckpt-{}.index'.format(step)).read_text(), place
+    good = checkpoints.recover(str(folder))
+    steps = checkpoints.steps_in(str(folder))
+    assert {8} | others_steps <= set(steps) <= {8, 12} | others_steps
+    assert good == str(folder / 'model.ckpt-{}'.format(steps[-1]))
+    assert _names(folder) == _files_of(*steps), place
+    place += 1
+  assert place > 10
 
 
 def test_a_checkpoint_that_cannot_be_finished_leaves_nothing(folder, monkeypatch):

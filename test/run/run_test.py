@@ -90,7 +90,7 @@ def test_a_run_that_has_lost_its_lock_writes_nothing_that_counts(begun, info):
   figures = dict.fromkeys(Pretraining.heldout_columns, 1.0)
   before = sorted(path.name for path in begun.iterdir())
   for write in (lambda: made.keep(str(begun / 'model.ckpt-4'), 4, figures), lambda: made.remember({}, 'x'),
-                lambda: made.loss_history.add(4, {'total_loss': 1.0}),
+                lambda: made.retain(4), lambda: made.loss_history.add(4, {'total_loss': 1.0}),
                 lambda: made.measure_best_again(figures, 'x')):
     with pytest.raises(UserError, match='gone'):
       write()

@@ -188,29 +188,59 @@ def _is_better(a, b):
   return mean >= CLEARLY or mean >= max(_AT_LEAST, _STANDARD_ERRORS * error)
 
 
-def _simplest_best(loss, given):
+def _lowest(loss, given):
   """Of the Forms that are as good as the best one, that with the fewest changes. loss: {Form: float}."""
   lowest = min(loss.values())
   good = [form for form in loss if loss[form] <= lowest + _NOTABLE]
-  return min(good, key=lambda form: (sum(a != b for a, b in zip(form, given)), loss[form]))
+  # The erf form of gelu is as good as the tanh form, and nothing that could be configured.
+  return min(good, key=lambda form: (sum(a != b for a, b in zip(form, given)), form.activation == 'gelu erf',
+                                     loss[form]))
+
+
+def _surest(tried, given, lowest):
+  """The Form with those changes that cannot be chance: `lowest` with what was given where that is no worse."""
+  if not _is_better(tried[lowest], tried[given]):
+    return given
+  chosen = lowest
+  for field in given._fields:
+    simpler = chosen._replace(**{field: getattr(given, field)})
+    if simpler in tried and not _is_better(tried[chosen], tried[simpler]) and _is_better(tried[simpler], tried[given]):
+      chosen = simpler
+  return chosen
 
 
 def _verdict(tried, given, unigram):
   """(problems, notes): lines that say which key to change, or that nothing helps."""
   loss = {form: float(np.mean(nats)) for form, nats in tried.items()}
-  best, problems, notes = _simplest_best(loss, given), [], []
-  gain = loss[given] - loss[best]
-  changes = ' and '.join('{} to {}'.format(_KEYS[field], _value(field, getattr(best, field)))
-                         for field in given._fields if getattr(best, field) != getattr(given, field))
-  if changes and _is_better(tried[best], tried[given]):
+  lowest = _lowest(loss, given)
+  if not loss[lowest] < unigram:  # then the differences of forms mean nothing
+    return ['vocabulary or weights: no form is better than a unigram model ({:.4f} against {:.4f} nats); the '
+            'vocab.txt is that of other weights, or these learned nothing'.format(loss[lowest], unigram)], []
+  chosen, problems, notes = _surest(tried, given, lowest), [], []
+  if chosen != given:
     problems.append('configuration: {:.4f} nats better with another form ({:.4f} instead of {:.4f}); change {}'.format(
-        gain, loss[best], loss[given], changes))
-  elif changes and gain >= _NOTABLE:
-    notes.append('configuration: {:.4f} nats better, too little to be sure, after a change of {}'.format(gain, changes))
-  if not loss[best] < unigram:
-    problems.append('vocabulary or weights: no form is better than a unigram model ({:.4f} against {:.4f} nats); the '
-                    'vocab.txt is that of other weights, or these learned nothing'.format(loss[best], unigram))
-  return problems, notes
+        loss[given] - loss[chosen], loss[chosen], loss[given], _changes(given, chosen)))
+  gain = loss[chosen] - loss[lowest]
+  if gain >= _NOTABLE and lowest._replace(activation=chosen.activation) != chosen:
+    notes.append('configuration: {:.4f} nats better, too little to be sure, after a change of {}'.format(
+        gain, _changes(chosen, lowest)))
+  return problems, notes + _cannot_tell(tried, chosen)
+
+
+def _cannot_tell(tried, chosen):
+  """A line where the losses do not show whether the activation is relu or gelu; the two forms of gelu never do."""
+  other = chosen._replace(activation='gelu tanh' if chosen.activation == 'relu' else 'relu')
+  if other not in tried or _is_better(tried[chosen], tried[other]) or _is_better(tried[other], tried[chosen]):
+    return []
+  worse = float(np.mean(tried[other]) - np.mean(tried[chosen]))
+  return ['activation: gelu and relu cannot be told apart: {} is {:.4f} nats {} than {}, too little to be sure; what '
+          'the source of these weights says counts'.format(
+              other.activation, abs(worse), 'worse' if worse >= 0 else 'better', chosen.activation)]
+
+
+def _changes(before, after):
+  return ' and '.join('{} to {}'.format(_KEYS[field], _value(field, getattr(after, field)))
+                      for field in before._fields if getattr(after, field) != getattr(before, field))
 
 
 def _value(field, value):

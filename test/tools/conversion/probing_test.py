@@ -110,6 +110,38 @@ def test_what_is_said_of_a_difference(gain, problems, notes):
   assert (len(found[0]), len(found[1])) == (problems, notes)
 
 
+@pytest.mark.parametrize('difference, told', [(-0.01, True), (0.0, True), (0.004, True), (0.2, False), (-0.2, False)])
+@pytest.mark.parametrize('given', ['gelu tanh', 'relu'])
+def test_where_relu_and_gelu_cannot_be_told_apart_it_says_so(given, difference, told):
+  right = GIVEN._replace(activation=given)
+  other = right._replace(activation='relu' if given == 'gelu tanh' else 'gelu tanh')
+  tried = losses_of({right: 4.0, other: 4.0 + difference, right._replace(heads=8): 4.3})
+  problems, notes = probing._verdict(tried, right, 6.0)
+  assert len(notes) == told and (not told or notes[0].startswith('activation: gelu and relu cannot be told '))
+  assert len(problems) == (difference == -0.2)
+  assert not told or '{:.4f} nats {} than {},'.format(
+      abs(difference), 'better' if difference < 0 else 'worse', given) in notes[0]
+
+
+def test_only_what_is_sure_is_to_be_changed():
+  """Heads show, the activation does not; the erf form is never proposed where the tanh form is as good."""
+  given = GIVEN._replace(heads=8, activation='relu')
+  tried = losses_of({given: 4.3, given._replace(heads=4): 4.005, GIVEN: 4.0001,
+                     GIVEN._replace(activation='gelu erf'): 4.0})
+  problems, notes = probing._verdict(tried, given, 6.0)
+  assert len(problems) == 1 and problems[0].endswith('change num_attention_heads to 4')
+  assert notes == ['activation: gelu and relu cannot be told apart: gelu tanh is 0.0049 nats better than relu, too '
+                   'little to be sure; what the source of these weights says counts']
+  tried[given._replace(heads=4)] = tried[given._replace(heads=4)] + 0.2
+  problems, notes = probing._verdict(tried, given, 6.0)
+  assert problems[0].endswith('change num_attention_heads to 4 and hidden_act to gelu (tanh form)') and not notes
+
+
+def test_where_nothing_helps_no_form_is_proposed():
+  problems, notes = probing._verdict(losses_of({GIVEN: 7.4, OTHER: 7.2}), GIVEN, 6.5)
+  assert len(problems) == 1 and problems[0].startswith('vocabulary or weights: ') and not notes
+
+
 def test_half_a_nat_counts_however_noisy():
   tried = losses_of({GIVEN: 4.0, OTHER: 3.4}, count=10)
   tried[OTHER] = tried[OTHER] + np.linspace(-3, 3, 10)

@@ -1,6 +1,7 @@
 """A folder of transformers as a whole: from a checkpoint, and to a run's folder."""
 
 import collections
+import glob
 import os
 import time
 
@@ -26,6 +27,20 @@ CARD_FILE = 'README.md'
 _WEIGHTS = ((WEIGHTS_FILE, safetensors_files.read), ('pytorch_model.bin', torch_files.read))
 _INDEX = '.index.json'
 _OTHER_WEIGHTS = ('tf_model.h5', 'flax_model.msgpack')
+# Patterns of the names of all files that are read of a folder.
+FILES = (CONFIG_FILE,) + tokenizer_files.READ + ('*.safetensors', 'pytorch_model*.bin', '*' + _INDEX)
+
+
+def is_one(path):
+  """Whether a path is a folder of transformers with weights, whatever is in them."""
+  return os.path.isfile(os.path.join(path, CONFIG_FILE)) and any(
+      glob.glob(os.path.join(glob.escape(path), pattern)) for pattern in FILES[-3:])
+
+
+def files_of(folder):
+  """Paths of the files that read() reads, sorted."""
+  found = [path for pattern in FILES for path in glob.glob(os.path.join(glob.escape(folder), pattern))]
+  return sorted(path for path in set(found) if os.path.isfile(path))
 
 
 def write(checkpoint, folder, task=None, ignore=None, dedupe=False):
@@ -118,7 +133,7 @@ def read(folder, run, hidden_act=None, ignore=None, dedupe=False, drop_segment_r
   """
   writing.check_new_folder(run)
   values = _config_values(folder)
-  tensors, widened, paths = _read_weights(folder)
+  tensors, widened = _read_weights(folder)
   notes = ['{} tensors widened from {} to float32'.format(count, kind) for kind, count in sorted(widened.items())]
   if drop_segment_row is not None:
     notes.append(_drop_segment_row(tensors, values, drop_segment_row, folder))
@@ -140,7 +155,7 @@ def read(folder, run, hidden_act=None, ignore=None, dedupe=False, drop_segment_r
           os.path.abspath(folder))), ('class', kind), ('do_lower_case', lower_case),
       ('labels', settings.labels_in(values) if names.CLASSIFIER in parts else None),
       ('task', _task_of_class(kind, values)), ('problem_type', values.get('problem_type')),
-      ('sha256', {os.path.basename(path): files.file_sha256(path) for path in paths}),
+      ('sha256', {os.path.basename(path): files.file_sha256(path) for path in files_of(folder)}),
       ('left_out', report['left_out']), ('notes', notes)])
   writing.write_run(run, converted.tensors, config, vocabulary, note)
   return report
@@ -162,7 +177,7 @@ def _config_values(folder):
 
 
 def _read_weights(folder):
-  """({name: array}, {type: count} of widened ones, paths of the files)."""
+  """({name: array}, {type: count} of widened ones)."""
   for name, read_file in _WEIGHTS:
     path = os.path.join(folder, name)
     paths = [path] if os.path.isfile(path) else _shards(path + _INDEX)
@@ -172,7 +187,7 @@ def _read_weights(folder):
         found, kinds = read_file(path)
         tensors.update(found)
         widened.update(kinds)
-      return tensors, widened, paths
+      return tensors, widened
   others = [name for name in _OTHER_WEIGHTS if os.path.exists(os.path.join(folder, name))]
   raise UserError('{}: expected {}, found {}; {}'.format(
       folder, ' or '.join(name for name, _ in _WEIGHTS), others[0] if others else 'neither',

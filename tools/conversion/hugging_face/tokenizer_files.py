@@ -16,6 +16,8 @@ CONFIG_FILE = 'tokenizer_config.json'
 TOKENS_FILE = 'special_tokens_map.json'
 _WHOLE_FILE = 'tokenizer.json'  # what transformers 5 writes instead of vocab.txt
 _SENTENCE_PIECE = 'spiece.model'
+# Names of the files that are read.
+READ = (VOCAB_FILE, CONFIG_FILE, _WHOLE_FILE)
 _SPECIAL = collections.OrderedDict([
     ('pad_token', tokenization.PAD), ('unk_token', tokenization.UNK), ('cls_token', tokenization.CLS),
     ('sep_token', tokenization.SEP), ('mask_token', tokenization.MASK)])

@@ -1,7 +1,9 @@
 """The graph that is exported: its operations, its types, and that it answers as a graph that shares nothing with it."""
 
 import collections
+import json
 import os
+import re
 
 import numpy as np
 import pytest
@@ -190,6 +192,31 @@ def test_a_weight_too_large_for_half_precision_is_refused(tmp_path):
   prefix = _without(tmp_path, ('global_step',), word_embeddings=np.full([211, CONFIG.embedding_size], 1e5, np.float32))
   with pytest.raises(UserError, match='word_embeddings: expected values up to 65,504.*found 1e[+]05'):
     frozen(['features'], FREE, prefix, float16=True)
+
+
+def _documented():
+  """(request, answer) of docs/export.md, as their JSON says."""
+  with open(os.path.join(ROOT, 'docs', 'export.md'), encoding='utf-8') as source:
+    text = source.read()
+  request = re.search(r"curl \S+:predict -d '(.*?)'\n", text, re.DOTALL).group(1)
+  return json.loads(request), json.loads(re.search(r'^[{]"predictions": .*[}]$', text, re.MULTILINE).group())
+
+
+def test_the_documented_request_fits_the_signature_and_its_answer_the_outputs(tmp_path):
+  request, answer = _documented()
+  graph_def, signatures = frozen(list(TASK.signatures), FREE)
+  formats.write_saved_model(str(tmp_path / '1'), graph_def, signatures, 'features')
+  with tf.Graph().as_default(), tf.Session() as session:
+    definition = tf.saved_model.load(session, ['serve'], str(tmp_path / '1')).signature_def[request['signature_name']]
+    instances = request['instances']
+    assert all(set(instance) == set(definition.inputs) for instance in instances)
+    assert all(type(number) is int for instance in instances for row in instance.values() for number in row)
+    feeds = {info.name: np.array([instance[key] for instance in instances]) for key, info in definition.inputs.items()}
+    assert len({value.shape for value in feeds.values()}) == 1
+    feeds = {name: value % CONFIG.vocab_size for name, value in feeds.items()}
+    (output,) = definition.outputs.values()  # with a single output a prediction is its row, not a dict
+    assert session.run(output.name, feeds).shape == np.shape(answer['predictions'])
+    assert np.sum(answer['predictions']) == pytest.approx(len(instances))
 
 
 def test_a_rest_request_is_answered(tmp_path):
