@@ -5,7 +5,7 @@ SHELL := bash
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
 .PHONY: help env vocab data bench-data bench-input bench bench-packing bench-memory bench-growth soak train-full \
-  train-perf eval export tb to-hf from-hf smoke check test test-unit test-spark test-faults clean
+  train-perf eval fill-mask embed report export tb to-hf from-hf smoke check test test-unit test-spark test-faults clean
 
 # Works as `make`, `make -C folder` and `make -f folder/Makefile`: defaults lie in the folder of this file, given
 # paths are relative to where make runs.
@@ -25,7 +25,13 @@ FORCE ?=## FORCE=1: data: make the records again even if they are there
 OUT ?= $(here)out## folder of the run [out; train-perf: out/perf]
 GIN ?= $(here)gin/1p.gin## experiment [gin/1p.gin; train-perf: gin/perf_1p.gin]
 SET ?=## hyperparameters, such as "pretrain.num_train_steps=100; SessionOptions.device='cpu'"
-INIT ?=## train-full: weights to start from: a run, its best/, a prefix, a release or its archive, a Hugging Face folder
+INIT ?=## weights to start from: a run, its best/, a prefix, a release or its archive, a Hugging Face folder; fill-mask, embed: model [OUT]
+TEXT ?=## fill-mask: a text with [MASK] in it, such as "中国的首都是[MASK]京"
+INPUT ?=## fill-mask, embed: file of texts, one in each line; - is the standard input
+OUTPUT ?=## embed: .npy file to write
+CANDIDATES ?=## fill-mask: the only tokens to choose from, such as 北,南
+TOP ?= 5## fill-mask: how many tokens of each mask [5]
+POOL ?= mean## embed: mean, cls or pooler [mean]
 ARGS ?=## more flags for training, evaluation, export and conversion, such as "--format=onnx --task=masked_lm"
 CKPT ?=## eval, export, to-hf: checkpoint to take [the best of OUT]
 EXPORT ?= $(OUT)/export## export: new folder of the export [OUT/export]
@@ -38,7 +44,7 @@ BENCH_ARGS ?=## bench-*: more flags, such as --steps=3
 TEST_ARGS ?=## test: more flags for pytest, such as "-k lamb -x"
 
 # Values reach the programs as they were written: `$` is not make's. What is no default is `given` below.
-variables := CORPUS VOCAB DATA DATA_ARGS FORCE OUT GIN SET INIT ARGS CKPT EXPORT HF PORT HOST PYTHON BENCH_ARGS TEST_ARGS
+variables := CORPUS VOCAB DATA DATA_ARGS FORCE OUT GIN SET INIT TEXT INPUT OUTPUT CANDIDATES TOP POOL ARGS CKPT EXPORT HF PORT HOST PYTHON BENCH_ARGS TEST_ARGS
 given := $(foreach name,$(variables),$(if $(filter-out file,$(origin $(name))),$(name)))
 on_command_line := $(foreach name,$(variables),$(if $(filter command override,$(origin $(name))),$(name)))
 $(foreach name,$(given),$(eval override $(name) := $$(value $(name))))
@@ -140,6 +146,22 @@ eval: quiet-env ## evaluate the best checkpoint of OUT, or CKPT, on the held-out
 	  --output_dir=$(call quote,$(OUT)) --init_checkpoint=$(call quote,$(CKPT)) --gin_file=$(call quote,$(GIN)) \
 	  --gin_param=$(call quote,$(SET))
 
+##@ See what it has learned
+report_data = $(if $(filter DATA,$(given)),$(call quote,--input_file=$(DATA)))
+model = $(or $(INIT),$(OUT))
+fill-mask: quiet-env ## what INIT puts where TEXT, or each line of INPUT, says [MASK]; ARGS=--json
+	@$(call with,ARGS) $(run) tools.fill_mask --init=$(call quote,$(model)) --text=$(call quote,$(TEXT)) \
+	  --input_file=$(call quote,$(INPUT)) --candidates=$(call quote,$(CANDIDATES)) --top=$(call quote,$(TOP)) \
+	  --gin_param=$(call quote,$(SET))
+
+embed: quiet-env ## vectors of the lines of INPUT from INIT into OUTPUT, a .npy file
+	@$(call with,ARGS) $(run) tools.embed --init=$(call quote,$(model)) --input_file=$(call quote,$(INPUT)) \
+	  --output_file=$(call quote,$(OUTPUT)) --pool=$(call quote,$(POOL)) --gin_param=$(call quote,$(SET))
+
+report: quiet-env ## report.html in OUT: curves, figures in words, predictions, settings; also of a run in progress
+	@$(call with,ARGS) $(run) tools.report $(call quote,--output_dir=$(OUT)) \
+	  $(report_data)
+
 # The checkpoint that is converted: CKPT, else the best of OUT, else its newest.
 define choose_checkpoint
 @source=$(call quote,$(CKPT)); best=$(call quote,$(OUT))/best; \
@@ -191,6 +213,7 @@ smoke: quiet-env ## the whole path in minutes: vocabulary, records, a small ALBE
 	$(build_data)
 	$(train)
 	@$(run) tools.check_learning $(call quote,--output_dir=$(OUT))
+	@$(run) tools.fill_mask $(call quote,--init=$(OUT)) $(call quote,--heldout=$(DATA))
 
 check: quiet-env ## lint, layering and configurations
 	@cd $(call quote,$(root)) && $(run) ruff check .

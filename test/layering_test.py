@@ -26,11 +26,14 @@ ROOMS = {
     'albert.scoring': set(),
     'albert.training': {'albert.dataset', 'albert.device', 'albert.input', 'albert.lamb', 'albert.model',
                         'albert.run'},
+    'albert.prediction': {'albert.dataset', 'albert.model', 'albert.run'},
     # What gin binds: names a task and hands it on.
     'roots': {'albert.tasks', 'albert.training'},
     'tools.text': {'albert.dataset'},
     'tools.workers': set(),
     'tools.preprocessing': {'albert.dataset', 'tools.text', 'tools.workers'},
+    'tools.prediction': {'albert.dataset', 'tools.text'},
+    'tools.reporting': {'albert.dataset', 'albert.model', 'albert.run', 'tools.prediction', 'tools.preprocessing'},
     'tools.conversion': {'albert.dataset', 'albert.model', 'albert.run', 'albert.tasks'},
     'tools.benchmarks': {'albert.dataset', 'albert.device', 'albert.input', 'albert.lamb', 'albert.model',
                          'albert.tasks', 'albert.training', 'tools.preprocessing', 'tools.text'},
@@ -40,7 +43,7 @@ ROOMS = {
 # Files at the root of albert/ and where they belong: the names that users know are the front rooms of folders.
 FRONT_ROOMS = {
     'albert.modeling': 'albert.model', 'albert.input_pipeline': 'albert.input', 'albert.npu_session': 'albert.device',
-    'albert.lamb': 'albert.lamb', 'albert.pretraining': 'roots',
+    'albert.lamb': 'albert.lamb', 'albert.prediction': 'albert.prediction', 'albert.pretraining': 'roots',
 }
 # A program under a stopwatch is imported by it.
 MEASURED = {'tools.benchmarks.stopwatch': 'tools.create_pretraining_data'}
@@ -268,6 +271,8 @@ def test_no_folder_holds_more_than_a_reader_can_hold():
     ('albert.modeling', 'import albert.tasks.heads'),
     ('albert.lamb', 'def f():\n  from albert.model.config import AlbertConfig'),
     ('albert.pretraining', 'from albert import run_pretraining'),
+    ('albert.prediction', 'from albert.training import trainer'),
+    ('tools.prediction.masked', 'from tools import fill_mask'),
     ('albert.training.trainer', 'from albert import pretraining'),
     ('albert.model.layers', 'from albert import modeling'),
     ('albert.input.packed_rows', 'from albert import input_pipeline'),

@@ -118,6 +118,11 @@ class Vocabulary:
             and not _SPECIAL_PATTERN.fullmatch(token)]
 
 
+def guessed_lower_case(tokens):
+  """Whether a vocabulary is for text in lower case: no token but special ones has a capital letter."""
+  return not any(token != token.lower() for token in tokens if not token.startswith(('[', '<')))
+
+
 def _check_lines(tokens, path):
   """Raises UserError for blank lines and repeated tokens: each would be an id that nothing gets."""
   first, faults = {}, []

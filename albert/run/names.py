@@ -10,6 +10,7 @@
     heldout_history.tsv             step and held-out figures, one line per evaluation
     results.json                    the latest figures; evaluation.json: those of `make eval`
     performance.json                throughput of a performance run, whose folder it marks
+    report.html                     what tools.report made of all this, to read
     lost_records.tsv, checked_records.tsv, record_lengths-*.npz
                                     of the data set: records that could not be read, files that are good, lengths
     bad_step-<step>.json            records and norms of the last update that was not finite, where a run ended by it
@@ -41,6 +42,7 @@ SOURCE_FILE = 'source.json'
 LABELS_FILE = 'labels.json'
 TASK_FILE = 'task.json'
 LOG_FILE = 'train.log'
+REPORT_FILE = 'report.html'
 HELDOUT_FOLDER = 'eval_heldout'
 EVENT_FILES = 'events.out.tfevents.*'
 

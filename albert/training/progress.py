@@ -7,6 +7,7 @@ import time
 import numpy as np
 import tensorflow as tf
 
+from albert.common import durations
 from albert.dataset import contract
 
 # Steps whose time says nothing: the first builds caches and thread pools, the second still allocates. Nor does that of
@@ -14,6 +15,8 @@ from albert.dataset import contract
 WARMUP_STEPS = 2
 # The longest time between two lines, in seconds, whatever log_every_steps says.
 _QUIET_SECONDS = 30.0
+# A first step that took so long says enough of the run, whatever its preparations took; else the first timed one does.
+_TELLING_SECONDS = 20.0
 
 _LOG = logging.getLogger('albert')
 
@@ -34,10 +37,11 @@ Watched = collections.namedtuple('Watched', ['step', 'figures', 'real_tokens', '
 
 # ranks: how many processes train together. tokens_per_step: of all ranks together, padding included. steps_per_run:
 # updates that one Session.run makes. num_train_steps: the step at which training ends. log_every_steps: how often
-# figures are fetched, logged and kept. fetches_the_same: whether every step has to, see npu_session.Device.
+# figures are fetched, logged and kept. fetches_the_same: whether every step has to, see npu_session.Device. remaining:
+# remaining.Remaining.
 Loop = collections.namedtuple('Loop', [
-    'ranks', 'tokens_per_step', 'steps_per_run', 'num_train_steps', 'log_every_steps', 'fetches_the_same'],
-    defaults=[False])
+    'ranks', 'tokens_per_step', 'steps_per_run', 'num_train_steps', 'log_every_steps', 'fetches_the_same',
+    'remaining'])
 
 # line: callable(dict of floats) -> str, the figures in a few words. group: what the names of figures begin with in the
 # event file. history: run.results.History or None. folder: of the event file for figures and throughput, or None.
@@ -89,6 +93,8 @@ class ProgressHook(tf.train.SessionRunHook):
     self._is_warm = []  # whether its time counts
     self._fetched_before = set()  # the names that a step fetched, a frozenset for each kind of step
     self._logged_runs = 0
+    self._ended = None  # (time, step before, step after) of the last step
+    self._has_told_estimate = False
     self.last_figures = {}
 
   def after_create_session(self, session, coord):
@@ -97,6 +103,9 @@ class ProgressHook(tf.train.SessionRunHook):
 
   def before_run(self, run_context):
     self._started = time.time()
+    if self._ended:
+      ended, before, after = self._ended
+      self._loop.remaining.between_steps(before, after, self._started - ended)
     self._logs = (not self._durations or self._started - self._logged_at >= _QUIET_SECONDS
                   or self._is_due(self._last_step, self._last_step + self._loop.steps_per_run))
     fetches = dict(self._fetches)
@@ -126,6 +135,17 @@ class ProgressHook(tf.train.SessionRunHook):
       self._log(figures)
       if self._is_due(before, self._last_step):
         self._keep(figures)
+    self._tell_estimate()
+    self._ended = time.time(), before, self._last_step
+
+  def _is_speed_known(self):
+    return any(self._is_warm) or max(self._durations) >= _TELLING_SECONDS
+
+  def _tell_estimate(self):
+    """Says once how long the run takes, as soon as that is known."""
+    if self._is_speed_known() and not self._has_told_estimate and self._last_step < self._loop.num_train_steps:
+      self._has_told_estimate = True
+      _LOG.info('%s', self._loop.remaining.estimate(self._last_step, _mean(self._durations, self._counting(0))))
 
   def _keep(self, figures):
     """At fixed steps only, so that a run that was stopped keeps the same lines as one that was not."""
@@ -144,13 +164,14 @@ class ProgressHook(tf.train.SessionRunHook):
     # Counted on this rank; the others have as many on average.
     examples = self._loop.ranks * _mean(self._examples, recent) / seconds
     real_tokens = self._loop.ranks * _mean(self._real_tokens, recent) / seconds
-    left = max(0, self._loop.num_train_steps - self._last_step) * seconds
+    left = '  {} left'.format(duration(self._loop.remaining.seconds(
+        self._last_step, seconds))) if self._is_speed_known() else ''
     wait = self._wait_fraction(recent)
-    _LOG.info('step %s/%s  %s  %s examples/s  %s tokens/s (%s real)%s  %s left',
+    _LOG.info('step %s/%s  %s  %s examples/s  %s tokens/s (%s real)%s%s',
               '{:,}'.format(self._last_step), '{:,}'.format(self._loop.num_train_steps), self._told.line(figures),
               _three_digits(examples), '{:,.0f}'.format(self._loop.tokens_per_step / seconds),
               '{:,.0f}'.format(real_tokens), '' if wait is None else '  {:.1%} waiting for input'.format(wait),
-              duration(left))
+              left)
     if self._writer:
       shown = {'examples_per_second': examples, 'real_tokens_per_second': real_tokens,
                'tokens_per_second': self._loop.tokens_per_step / seconds, 'input_wait_fraction': wait}
@@ -189,7 +210,9 @@ def _mean(values, steps):
 
 
 def duration(seconds):
-  """Seconds as 1:02:03."""
+  """Seconds as 1:02:03, days as 69 days."""
+  if seconds >= 48 * 3600:
+    return durations.in_words(seconds)
   seconds = int(round(seconds))
   return '{}:{:02d}:{:02d}'.format(seconds // 3600, seconds // 60 % 60, seconds % 60)
 

@@ -19,10 +19,17 @@ def evaluated_on(options, heldout):
   """Names the data of an evaluation: figures of different data are not compared."""
   if heldout is None:
     return None
+  return '{:.16} {} records'.format(_content(heldout), evaluated_records(options, heldout))
+
+
+def evaluated_records(options, heldout):
+  """How many records an evaluation reads, 0 without held-out data."""
+  if heldout is None:
+    return 0
   records = heldout.records(heldout_split(heldout))
   if options.max_eval_steps is not None:
     records = min(records, options.max_eval_steps * options.eval_batch_size)
-  return '{:.16} {} records'.format(_content(heldout), records)
+  return records
 
 
 def heldout_split(heldout):

@@ -10,6 +10,9 @@ from albert.run import saver
 from albert.training.evaluation import DueEvaluations
 from albert.training import planning
 from albert.training import progress
+from albert.training.remaining import Checkpoints
+from albert.training.remaining import Remaining
+from albert.training import schedule
 from albert.training.stability import finite_updates
 from albert.training.stability import guard
 from albert.training.stability import spikes
@@ -88,11 +91,17 @@ class Trainer:
     examples, real_tokens = self._task.sizes(batch)
     loop = progress.Loop(
         ranks, ranks * self._options.train_batch_size * self._plan.info.max_seq_length, self._device.steps_per_loop,
-        self._options.num_train_steps, self._options.log_every_steps, self._device.fetches_the_same)
+        self._options.num_train_steps, self._options.log_every_steps, self._device.fetches_the_same, self._remaining())
     told = progress.Told(self._task.line, self._task.name + '/', self.run.loss_history if chief else None,
                          self.run.folder if chief else None)
     self.progress = progress.ProgressHook(progress.Watched(step, figures, real_tokens, examples, waited), loop, told)
     return self.progress
+
+  def _remaining(self):
+    options, heldout = self._options, self._plan.heldout if self._plan.where.do_eval else None
+    return Remaining(options.num_train_steps, Checkpoints(
+        options.save_checkpoints_steps, schedule.evaluated_records(options, heldout), options.train_batch_size,
+        self._device.kind == 'cpu'))
 
   def _stop_hook(self, step, save):
     if self._device.ranks == 1:

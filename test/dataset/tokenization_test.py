@@ -168,3 +168,8 @@ def test_replacements_are_real_whole_tokens():
   vocabulary = tokenization.Vocabulary(['[PAD]', '[unused1]', '[UNK]', '[CLS]', '[SEP]', '[MASK]', '<S>', '<T>', '',
                                         '中', '##中', 'the', '##s', '[', ']', '<', '##'])
   assert [vocabulary.tokens[index] for index in vocabulary.replacement_ids()] == ['中', 'the', '[', ']', '<']
+
+
+def test_a_vocabulary_with_capital_letters_is_not_for_lower_case():
+  assert tokenization.guessed_lower_case(['[PAD]', '[UNK]', '<S>', 'dna', '中'])
+  assert not tokenization.guessed_lower_case(['[PAD]', '##A'])

@@ -237,6 +237,19 @@ def test_conversion_takes_the_best_checkpoint_or_the_one_given(checkout):
       ['tools.checkpoints', 'from-hf', 'theirs', "it's mine", '--hidden_act=gelu']]
 
 
+def test_what_a_model_has_learned_is_seen_of_the_run_or_of_weights_that_are_named(checkout):
+  checkout.make('fill-mask', 'OUT=run', 'TEXT=首都是[MASK]京', 'CANDIDATES=北,南', 'TOP=10', 'ARGS=--json')
+  checkout.make('embed', 'INIT=weights/best', 'INPUT=a.txt', 'OUTPUT=v.npy', 'POOL=cls', "SET=a.b='c'")
+  checkout.make('report', 'OUT=run')
+  checkout.make('report', 'OUT=run', 'DATA=there')
+  filled, vectors, own, given = checkout.calls()
+  assert filled == ['tools.fill_mask', '--init=run', '--text=首都是[MASK]京', '--input_file=', '--candidates=北,南',
+                    '--top=10', '--gin_param=', '--json']
+  assert vectors == ['tools.embed', '--init=weights/best', '--input_file=a.txt', '--output_file=v.npy', '--pool=cls',
+                     "--gin_param=a.b='c'"]
+  assert own == ['tools.report', '--output_dir=run'] and given == own + ['--input_file=there']
+
+
 def test_tensorboard_is_for_this_machine_unless_the_command_line_says_otherwise(checkout):
   checkout.make('tb', HOST='the name that a shell has set')
   checkout.make('tb', 'PORT=7007', 'OUT=run', 'HOST=0.0.0.0')
@@ -246,7 +259,8 @@ def test_tensorboard_is_for_this_machine_unless_the_command_line_says_otherwise(
 
 # The variables whose value is one word, with a target that uses them.
 ONE_WORD = [('CORPUS', 'vocab'), ('VOCAB', 'vocab'), ('DATA', 'train-full'), ('OUT', 'train-full'),
-            ('GIN', 'train-perf'), ('CKPT', 'eval'), ('PORT', 'tb')]
+            ('GIN', 'train-perf'), ('CKPT', 'eval'), ('PORT', 'tb'), ('INIT', 'fill-mask'), ('TEXT', 'fill-mask'),
+            ('CANDIDATES', 'fill-mask'), ('INPUT', 'embed'), ('OUTPUT', 'embed'), ('DATA', 'report')]
 HOSTILE = '$(shell touch pwned)`touch pwned`; touch pwned #a$b $$ ${HOME}* ~ a\\b "'
 # Several words, their quotes, and what the program is to get.
 WORDS = ("--first  '--second=a $(shell touch pwned)`touch pwned`*' \"--third=b's; touch pwned\" "
@@ -312,19 +326,21 @@ def test_what_make_says_may_go_unread(checkout):
 
 def test_what_is_given_on_the_command_line_wins_for_smoke_too(checkout):
   checkout.make('smoke', 'OUT=there', 'DATA_ARGS=--max_seq_length=64')
-  assert checkout.calls()[-1][-1] == '--output_dir=there' and '--max_seq_length=64' in checkout.calls()[2]
+  assert checkout.calls()[-2][-1] == '--output_dir=there' and '--max_seq_length=64' in checkout.calls()[2]
+  assert checkout.calls()[-1][1] == '--init=there'
 
 
 def test_smoke_has_its_own_folders_whatever_the_environment_says(checkout):
   checkout.write('data/news_zh_1.txt', '')
   checkout.make('smoke', OUT='elsewhere', CORPUS='other.txt', DATA_ARGS='--max_seq_length=512')
-  _, vocab, data, train, learned = checkout.calls()
+  _, vocab, data, train, learned, seen = checkout.calls()
   assert vocab == ['tools.build_vocab', '--input_files=data/sample_zh.txt', '--output_file=data/smoke/vocab.txt']
   assert data[1:4] == ['--input_files=data/sample_zh.txt', '--output_dir=data/smoke/records',
                        '--vocab_file=data/smoke/vocab.txt']
   assert '--max_seq_length=128' in data
   assert train[1:4] == ['--input_file=data/smoke/records', '--output_dir=out/smoke', '--gin_file=gin/smoke.gin']
   assert learned == ['tools.check_learning', '--output_dir=out/smoke']
+  assert seen == ['tools.fill_mask', '--init=out/smoke', '--heldout=data/smoke/records']
 
 
 def test_make_from_another_folder(checkout, tmp_path):

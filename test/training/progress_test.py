@@ -1,12 +1,16 @@
 """albert.training.progress: which steps are timed, and that averages stand beside averages."""
 
 import collections
+import logging
 import types
 
 import pytest
 import tensorflow as tf
 
 from albert.training import progress
+from albert.training import remaining
+from albert.training.remaining import Checkpoints
+from albert.training.remaining import Remaining
 
 
 class Clock:
@@ -26,13 +30,19 @@ def clock(monkeypatch):
   return made
 
 
-def run(clock, seconds, log_every_steps):
-  """Throughput after steps that take `seconds`; the first of each kind of fetches takes 100 s more."""
+def run(clock, seconds, log_every_steps, num_train_steps=None, preparing=100.0, saves=(100, 0.0)):
+  """Throughput after steps that take `seconds`; the first of each kind of fetches takes `preparing` s more.
+
+  saves: (every so many steps, seconds): after these steps a checkpoint takes time.
+  """
+  num_train_steps = num_train_steps or len(seconds)
   figures = collections.OrderedDict(total_loss=None)
   hook = progress.ProgressHook(
       progress.Watched('step', figures, 'real_tokens', 'examples'),
-      progress.Loop(ranks=1, tokens_per_step=8, steps_per_run=1, num_train_steps=len(seconds),
-                    log_every_steps=log_every_steps), progress.Told(line=str))
+      progress.Loop(ranks=1, tokens_per_step=8, steps_per_run=1, num_train_steps=num_train_steps,
+                    log_every_steps=log_every_steps, fetches_the_same=False, remaining=Remaining(
+                        num_train_steps, Checkpoints(every=saves[0], heldout=30, batch_size=2, on_cpu=True))),
+      progress.Told(line=lambda figures: 'loss'))
   with tf.Graph().as_default(), tf.Session() as session:
     tf.train.create_global_step()
     session.run(tf.global_variables_initializer())
@@ -40,12 +50,13 @@ def run(clock, seconds, log_every_steps):
   kinds = set()
   for step, duration in enumerate(seconds, 1):
     fetched = frozenset(hook.before_run(None).fetches)
-    clock.now += duration + (0.0 if fetched in kinds else 100.0)
+    clock.now += duration + (0.0 if fetched in kinds else preparing)
     kinds.add(fetched)
     values = {'step': step, 'real_tokens': 6, 'examples': 2}
     if 'figures' in fetched:
       values['figures'] = {'total_loss': 1.0}
     hook.after_run(None, types.SimpleNamespace(results=values))
+    clock.now += saves[1] if step % saves[0] == 0 else 0.0
   return hook.throughput()
 
 
@@ -64,6 +75,48 @@ def test_what_is_an_average_goes_together(clock):
   assert measured.examples_per_second == pytest.approx(2 / 2.0)
   assert measured.tokens_per_second == pytest.approx(8 / 2.0)
   assert measured.real_tokens_per_second == pytest.approx(6 / 2.0)
+
+
+def lines_of(caplog):
+  return [record.getMessage() for record in caplog.records]
+
+
+def test_the_whole_run_is_estimated_once_as_soon_as_a_step_was_timed(clock, caplog):
+  caplog.set_level(logging.INFO, 'albert')
+  run(clock, [1.0] * 30, 5, num_train_steps=200, preparing=3.0)
+  told = [line for line in lines_of(caplog) if 'at this speed' in line]
+  # The third step is timed; 30 records take as long as five steps of two examples, which are two checkpoints.
+  assert told == ['at this speed: 3 min for the 197 steps to go, evaluation and saving included']
+  assert lines_of(caplog)[0].startswith('step 1/200') and ' left' not in lines_of(caplog)[0], 'no guess by the warm-up'
+
+
+def test_a_slow_first_step_tells_at_once(clock, caplog):
+  caplog.set_level(logging.INFO, 'albert')
+  run(clock, [45.0], 100, num_train_steps=125000, preparing=2.0)
+  assert lines_of(caplog)[-1].startswith('at this speed: 71 days for the 124,999 steps to go')
+  assert lines_of(caplog)[0].endswith('  71 days left')
+
+
+def test_what_is_left_counts_checkpoints_as_long_as_they_took(clock, caplog):
+  caplog.set_level(logging.INFO, 'albert')
+  run(clock, [1.0] * 25, 5, num_train_steps=35, preparing=0.0, saves=(10, 60.0))
+  left = {line.split(' ')[1]: line.rsplit('  ', 1)[-1] for line in lines_of(caplog) if line.startswith('step')}
+  # At 10: its own checkpoint, those of 20 and 30, and that of the end, each of an estimated 5 s.
+  assert left['10/35'] == '0:00:45 left'
+  assert left['15/35'] == '0:03:20 left'  # three of 60 s: 20, 30, 35
+  assert left['25/35'] == '0:02:10 left'
+
+
+@pytest.mark.parametrize('on_cpu, step_seconds, there, said', [
+    (True, 45.0, True, True), (False, 45.0, True, False), (True, 0.1, True, False), (True, 45.0, False, False)])
+def test_a_recipe_is_named_where_a_cpu_would_take_days(tmp_path, monkeypatch, on_cpu, step_seconds, there, said):
+  monkeypatch.setattr(remaining.files, 'ROOT', str(tmp_path))
+  if there:
+    (tmp_path / 'gin').mkdir()
+    (tmp_path / 'gin' / 'tiny_hour.gin').write_text('')
+  line = Remaining(125000, Checkpoints(5000, 1000, 32, on_cpu)).estimate(1, step_seconds)
+  assert ('; on a CPU, GIN=gin/tiny_hour.gin takes one hour' in line) == said
+  assert 'small_night' not in line
 
 
 @pytest.mark.parametrize('operation,probability,said', [

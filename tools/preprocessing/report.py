@@ -10,12 +10,13 @@ from albert.dataset import tfrecord
 from tools.preprocessing import example_writer
 from tools.preprocessing import readable
 
-_STYLE = """body{font:15px/1.5 sans-serif;max-width:56em;margin:2em auto;padding:0 1em;color:#222}
+_STYLE = """body{font:15px/1.5 system-ui,"PingFang SC","Microsoft YaHei","Noto Sans CJK SC",sans-serif;
+max-width:56em;margin:2em auto;padding:0 1em;color:#222}
 table{border-collapse:collapse}td,th{padding:.1em 1.2em .1em 0;text-align:left;vertical-align:top}
 td.n{text-align:right}h2{margin-top:1.6em}rect{fill:#4a7db5}text{font:11px sans-serif;fill:#444}
 mark{background:#ffe9a8}.example{border-left:3px solid #ccc;padding-left:1em;margin:1em 0}
 .unknown span{margin-right:1.2em;white-space:nowrap}small{color:#777}"""
-_BAR_WIDTH, _HEIGHT = 22, 140
+_BAR_WIDTH, _WIDE_BAR, _HEIGHT = 22, 32, 140
 _EXAMPLES = 3
 
 # What is worth a hint: records that are filled less, masked less than asked for, fewer held-out documents.
@@ -75,7 +76,7 @@ def make(info, histograms, vocabulary):
   powers[-1] = _short(1 << len(powers) - 1) + '+'
   return '\n'.join([
       '<!DOCTYPE html>', '<html lang="en"><head><meta charset="utf-8"><title>Data report</title>',
-      '<style>{}</style></head><body>'.format(_STYLE), '<h1>Data report</h1>', _overview(info), _hints(info),
+      '<style>{}</style></head><body>'.format(_STYLE), '<h1>Data report</h1>', _table(overview(info)), _hints(info),
       '<h2>Tokens of a training record</h2>',
       '<p>Fill rate: {:.1%} of the positions hold a token, the rest is padding.</p>'.format(_fill_rate(info)),
       bars(steps, histograms['lengths']), '<h2>Tokens of a document, below ...</h2>',
@@ -86,16 +87,17 @@ def make(info, histograms, vocabulary):
       '</body></html>', ''])
 
 
-def _overview(info):
+def overview(info):
+  """The main figures, a list of (what, figure). info: contract.DatasetInfo."""
   counts = info.statistics
   inputs = [entry['file'] for entry in info.settings['inputs']]
-  return _table([
+  return [
       ('Text', ', '.join(inputs[:10] + ['and {:,} more'.format(len(inputs) - 10)] * (len(inputs) > 10))),
       ('Training records', info.records(contract.TRAIN)), ('Held-out records', info.records(contract.HELDOUT)),
       ('Documents', counts['documents']), ('of these held out', counts['heldout_documents']),
       ('Sentences', counts['sentences']), ('Words', counts['words']), ('Tokens', counts['tokens']),
-      ('of the training tokens in a record', '{:.2%}'.format(1 - counts['train_unused_tokens'] / max(
-          1, info.settings['dupe_factor'] * counts['train_document_tokens'])))])
+      ('Training tokens that are in a record', '{:.2%}'.format(1 - counts['train_unused_tokens'] / max(
+          1, info.settings['dupe_factor'] * counts['train_document_tokens'])))]
 
 
 def _fill_rate(info):
@@ -215,14 +217,15 @@ def bars(labels, values):
   largest = max(1, max(values))
   total = max(1, sum(values))
   parts = []
+  # Few bars are wide, so that the labels do not touch; of many every second has one.
+  width = _WIDE_BAR if len(labels) <= 20 else _BAR_WIDTH
   for number, (label, value) in enumerate(zip(labels, values)):
     height = _HEIGHT * value / largest
-    x = number * _BAR_WIDTH
+    x = number * width
     parts.append('<rect x="{}" y="{:.1f}" width="{}" height="{:.1f}"><title>{}: {:,} ({:.1%})</title></rect>'.format(
-        x, _HEIGHT - height, _BAR_WIDTH - 3, height, html.escape(label), value, value / total))
-    # Every second label where they are many, so that they do not touch.
+        x, _HEIGHT - height, width - 3, height, html.escape(label), value, value / total))
     if len(labels) <= 20 or number % 2:
       parts.append('<text x="{}" y="{}" text-anchor="middle">{}</text>'.format(
-          x + _BAR_WIDTH / 2, _HEIGHT + 14, html.escape(label)))
+          x + width / 2, _HEIGHT + 14, html.escape(label)))
   return '<svg width="{}" height="{}" role="img">{}</svg>'.format(
-      len(labels) * _BAR_WIDTH, _HEIGHT + 20, ''.join(parts))
+      len(labels) * width, _HEIGHT + 20, ''.join(parts))

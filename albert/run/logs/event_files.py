@@ -64,3 +64,24 @@ def _end_of_kept(path, keep):
   finally:
     file.close()
   return end
+
+
+def series(folder):
+  """{tag: [(step, value)]} of the scalars in the event files of a folder, by step; what is damaged is left out.
+
+  A step that several starts have told counts as the last one told it.
+  """
+  found = {}
+  for path in _paths(folder):
+    offsets, _ = tfrecord.find_frames(path)
+    file = tfrecord.ShardFile(path, len(offsets))
+    try:
+      for index in range(len(offsets)):
+        content, _ = file.read(index)
+        event = tf.Event.FromString(content) if content is not None else tf.Event()
+        for value in event.summary.value:
+          if value.HasField('simple_value'):
+            found.setdefault(value.tag, {})[event.step] = value.simple_value
+    finally:
+      file.close()
+  return {tag: sorted(values.items()) for tag, values in found.items()}

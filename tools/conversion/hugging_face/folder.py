@@ -9,6 +9,7 @@ import numpy as np
 
 from albert.common.errors import UserError
 from albert.common import files
+from albert.dataset import tokenization
 from albert.model import names
 from tools.conversion import fine_tuned
 from tools.conversion.hugging_face import model_card
@@ -76,7 +77,7 @@ def write(checkpoint, folder, task=None, ignore=None, dedupe=False):
     problem_type = 'regression'
   lower_case = fine_tuned.do_lower_case_of(checkpoint)
   if lower_case is None:
-    lower_case = tokenizer_files.guessed_lower_case(vocabulary.tokens)
+    lower_case = tokenization.guessed_lower_case(vocabulary.tokens)
     notes.append('do_lower_case {}: {} token of the vocabulary has a capital letter'.format(
         lower_case, 'no' if lower_case else 'a'))
   with writing.new_folder(folder) as new:

@@ -110,8 +110,3 @@ def checked(tokens, vocab_size, dedupe, where):
     raise UserError('{}: expected {} tokens, the rows of the word embeddings, found {}; use the vocabulary of these '
                     'weights'.format(where, vocab_size, len(tokens)))
   return tokenization.Vocabulary(tokens, name=where), notes
-
-
-def guessed_lower_case(tokens):
-  """Whether a vocabulary is for text in lower case: no token but special ones has a capital letter."""
-  return not any(token != token.lower() for token in tokens if not token.startswith(('[', '<')))

@@ -107,11 +107,6 @@ def test_tokenizer_files(theirs):
   assert Vocabulary.load(os.path.join(theirs, 'vocab.txt')).tokens == random_models.tokens(53)
 
 
-def test_a_vocabulary_with_capital_letters_is_not_for_lower_case(tmp_path):
-  assert tokenizer_files.guessed_lower_case(['[PAD]', '[UNK]', '<S>', 'dna', '中'])
-  assert not tokenizer_files.guessed_lower_case(['[PAD]', '##A'])
-
-
 def test_relu_and_a_line_separator_in_the_vocabulary(tmp_path):
   config = random_models.config(hidden_act='relu')
   random_models.save(tmp_path / 'run', config, WEIGHTS)

@@ -1,0 +1,218 @@
+"""Answers of a task from a checkpoint: the model is loaded once, rows stream through one session in their order.
+
+    model = prediction.find('out')
+    with prediction.Predictor(Pretraining(model.config), 'features', model, device) as predictor:
+      for vector in predictor.answers(rows, read):
+        ...
+
+Shapes: B batch, S sequence, P places that a row asks about; those of a batch are as long as its longest row. An NPU,
+which compiles a graph for each shape, sees a few lengths only.
+"""
+
+import collections
+import itertools
+import os
+
+import numpy as np
+import tensorflow as tf
+
+from albert.common.errors import UserError
+from albert.dataset import tokenization
+from albert import modeling
+from albert.model import names as model_names
+from albert.run import checkpoints
+from albert.run import directory
+from albert.run import loading
+from albert.run import names
+from albert.run import run_files
+
+# Rows that are sorted by length together: batches of similar lengths hold little padding, and the order of what comes
+# out is kept in little memory.
+_BATCHES_AT_ONCE = 16
+# Lengths and places where shapes are static, besides the longest.
+_LENGTHS = (32, 128)
+_PLACES = (8, 64)
+
+# A checkpoint that can answer. prefix: str. config: AlbertConfig. vocabulary: tokenization.Vocabulary. tokenizer:
+# tokenization.Tokenizer, whose letters are those of the training data.
+Model = collections.namedtuple('Model', ['prefix', 'config', 'vocabulary', 'tokenizer'])
+
+
+def find(path):
+  """The Model at a path, with what lies beside it.
+
+  Args:
+    path: the folder of a run, of which the best checkpoint is taken, else the newest; best/, a prefix, or a release
+      that was unpacked.
+
+  Raises:
+    UserError: no such checkpoint, weights of another family or not finite, or no configuration or vocabulary.
+  """
+  best = os.path.join(path, names.BEST_FOLDER)
+  weights = loading.find(best if checkpoints.latest(best) else path)
+  family = model_names.recognise(loading.shapes_of(weights.prefix))
+  if family.name != model_names.ALBERT:
+    raise UserError('{}: expected weights of ALBERT, found {} ({}); name others, or convert them: docs/'
+                    'conversion.md'.format(weights.prefix, family.name.rstrip(': '), family.reason))
+  for found, name in ((weights.config, names.CONFIG_FILE), (weights.vocab_file, names.VOCAB_FILE)):
+    if found is None:
+      raise UserError('{}: expected {} beside the weights, found none; copy the one that they were trained with '
+                      'there'.format(weights.prefix, name))
+  vocabulary = tokenization.Vocabulary.load(weights.vocab_file)
+  size = weights.config.vocab_size
+  if size not in (None, len(vocabulary)):
+    raise UserError('{}: expected the {:,} tokens of the weights, found {:,}; put the vocabulary that they were '
+                    'trained with there'.format(weights.vocab_file, size, len(vocabulary)))
+  trained_with = checkpoints.belongs_to(weights.prefix).get('vocabulary')
+  if trained_with not in (None, vocabulary.sha256):
+    raise UserError('{}: expected the vocabulary that {} was trained with (SHA-256 {:.12}...), found another ({:.12}...'
+                    '); restore it'.format(weights.vocab_file, weights.prefix, trained_with, vocabulary.sha256))
+  loading.check_finite(weights.prefix)
+  lower = _said_lower_case(weights.prefix)
+  lower = tokenization.guessed_lower_case(vocabulary.tokens) if lower is None else lower
+  return Model(weights.prefix, weights.config.with_vocab_size(len(vocabulary), weights.vocab_file), vocabulary,
+               tokenization.Tokenizer(vocabulary, lower))
+
+
+def _said_lower_case(prefix):
+  """Whether a checkpoint's texts are in lower case, or None if nothing beside it says so."""
+  for folder in directory.description_folders(prefix):
+    for name in (names.TASK_FILE, names.SOURCE_FILE):
+      said, _ = run_files.read_json(os.path.join(folder, name), lambda value: isinstance(value, dict))
+      if said and isinstance(said.get('do_lower_case'), bool):
+        return said['do_lower_case']
+  return None
+
+
+class Predictor:
+  """What a task answers under one of its signatures.
+
+  Attributes:
+    longest: int, the most tokens of a row.
+  """
+
+  def __init__(self, task, signature, model, device, outputs=None, batch_size=32):
+    """Builds the graph and loads the weights.
+
+    Args:
+      task: tasks.task.Task. signature: str, one of task.signatures.
+      model: Model. device: npu_session.Device.
+      outputs: names of what is wanted of task.serve(); None: everything. Weights that only others need may be absent.
+      batch_size: rows at a time.
+
+    Raises:
+      UserError: the checkpoint lacks weights that the outputs need.
+    """
+    self.longest = model.config.max_position_embeddings
+    self._task, self._signature, self._model, self._device = task, signature, model, device
+    self._outputs = outputs
+    self._batch_size = batch_size
+    lengths = {spec.name: spec.length for spec in task.features}
+    # A task whose records are made otherwise still reads tokens.
+    self._fields = collections.OrderedDict((name, lengths.get(name, 'S')) for name in task.signatures[signature])
+    self._programs = {}
+    self._graph = tf.Graph()
+    first = self._program(self._shape(1, 1))
+    self._session = tf.Session(graph=self._graph, config=device.session_config())
+    self._restore(first)
+
+  def __enter__(self):
+    return self
+
+  def __exit__(self, *unused):
+    self._session.close()
+
+  def answers(self, rows, read, is_prompt=False):
+    """Yields what `read` makes of each row, in order.
+
+    Args:
+      rows: iterable of (item, fields). item: anything. fields: {name: list of ints} for the fields of the signature,
+        without padding; None for a row that has no answer.
+      read: callable(item, answer). answer: {output: array of this row, which may be padded}, or None. What it gives
+        stays in memory until its turn, a copy of a whole row of logits is too much.
+      is_prompt: whether each row is answered before the next one is asked for, as somebody who types wants it.
+    """
+    rows = iter(rows)
+    while True:
+      taken = list(itertools.islice(rows, 1 if is_prompt else self._batch_size * _BATCHES_AT_ONCE))
+      if not taken:
+        return
+      answers = [None] * len(taken)
+      asked = sorted((self._longest([fields], 'S'), number) for number, (_, fields) in enumerate(taken)
+                     if fields is not None)
+      for start in range(0, len(asked), self._batch_size):
+        numbers = [number for _, number in asked[start:start + self._batch_size]]
+        found = self._run([taken[number][1] for number in numbers])
+        for place, number in enumerate(numbers):
+          answers[number] = read(taken[number][0], {name: values[place] for name, values in found.items()})
+      for (item, fields), answer in zip(taken, answers):
+        yield read(item, None) if fields is None else answer
+
+  def _run(self, rows):
+    """{output: array [B, ...]} of at most a batch of rows."""
+    length, places = self._longest(rows, 'S'), self._longest(rows, 'P')
+    if length > self.longest:
+      raise UserError('expected texts of at most {} tokens (AlbertConfig.max_position_embeddings), found {}; shorten '
+                      'them'.format(self.longest, length))
+    shape = self._shape(length, places)
+    batch_size, length, places = [known or own for known, own in zip(shape, (len(rows), length, places))]
+    inputs, outputs = self._program(shape)
+    padded = rows + rows[-1:] * (batch_size - len(rows))
+    return self._session.run(outputs, {
+        inputs[name]: _padded([fields[name] for fields in padded], _width(kind, length, places))
+        for name, kind in self._fields.items()})
+
+  def _longest(self, rows, kind):
+    """The most values of a field of this kind, 'S' or 'P'; at least 1."""
+    return max([len(fields[name]) for fields in rows for name, own in self._fields.items() if own == kind] + [1])
+
+  def _shape(self, length, places):
+    """(B, S, P) of the graph that rows of these sizes are given to; None for what a session finds out."""
+    if self._device.kind != 'npu':
+      return None, None, None
+    def rounded(size, sizes):
+      return next((known for known in sizes if size <= known), self.longest)
+    return self._batch_size, min(rounded(length, _LENGTHS), self.longest), rounded(places, _PLACES)
+
+  def _program(self, shape):
+    """({field: placeholder}, {output: tensor}) for a shape, of _shape(). Built once; all share the variables."""
+    if shape not in self._programs:
+      batch_size, length, places = shape
+      with self._graph.as_default(), tf.compat.v1.variable_scope(
+          tf.compat.v1.get_variable_scope(), reuse=tf.compat.v1.AUTO_REUSE):
+        inputs = {name: tf.compat.v1.placeholder(tf.int32, [batch_size, _width(kind, length, places)])
+                  for name, kind in self._fields.items()}
+        batch = self._task.batch(dict({spec.name: None for spec in self._task.features}, **inputs))
+        ops = modeling.default_ops()
+        answers = self._task.serve(self._signature, batch, ops._replace(gelu=self._device.gelu or ops.gelu))
+      self._programs[shape] = inputs, {name: tensor for name, tensor in answers.items()
+                                       if self._outputs is None or name in self._outputs}
+    return self._programs[shape]
+
+  def _restore(self, program):
+    """Loads the weights that the outputs of a program depend on."""
+    nodes = [tensor.op.name for tensor in program[1].values()]
+    reached = {node.name for node in tf.compat.v1.graph_util.extract_sub_graph(
+        self._graph.as_graph_def(), nodes).node}
+    with self._graph.as_default():
+      needed = [v for v in tf.compat.v1.global_variables() if v.op.name in reached]
+      shapes = loading.shapes_of(self._model.prefix)
+      missing = [v.op.name for v in needed if v.op.name not in shapes]
+      if missing and not any(name.startswith('bert/') and '/pooler/' not in name for name in missing):
+        raise UserError('{}: expected the head that answers {}, found no {}; name the checkpoint that still has '
+                        'it'.format(self._model.prefix, self._signature.replace('_', ' '), ', '.join(missing[:3])))
+      loading.check_compatible(self._model.prefix, needed)
+      tf.compat.v1.train.Saver(needed).restore(self._session, self._model.prefix)
+
+
+def _width(kind, length, places):
+  """How many values a field has: S, P, or as many as it says."""
+  return {'S': length, 'P': places}.get(kind, kind)
+
+
+def _padded(rows, width):
+  """int32 [len(rows), width]: lists of ints with zeros behind them."""
+  filled = np.zeros([len(rows), width], np.int32)
+  for number, row in enumerate(rows):
+    filled[number, :len(row)] = row
+  return filled
