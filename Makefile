@@ -5,7 +5,8 @@ SHELL := bash
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
 .PHONY: help env vocab data bench-data bench-input bench bench-packing bench-memory bench-growth soak train-full \
-  train-perf eval fill-mask embed report export tb to-hf from-hf smoke check test test-unit test-spark test-faults clean
+  train-perf eval fill-mask embed report export tb to-hf from-hf smoke check test test-unit test-spark test-horovod \
+  test-faults env-horovod bench-ranks clean
 
 # Works as `make`, `make -C folder` and `make -f folder/Makefile`: defaults lie in the folder of this file, given
 # paths are relative to where make runs.
@@ -32,6 +33,7 @@ OUTPUT ?=## embed: .npy file to write
 CANDIDATES ?=## fill-mask: the only tokens to choose from, such as 北,南
 TOP ?= 5## fill-mask: how many tokens of each mask [5]
 POOL ?= mean## embed: mean, cls or pooler [mean]
+RANKS ?=## train-full: processes of this machine that divide each batch, a GPU or cores each; needs make env-horovod [1]
 ARGS ?=## more flags for training, evaluation, export and conversion, such as "--format=onnx --task=masked_lm"
 CKPT ?=## eval, export, to-hf: checkpoint to take [the best of OUT]
 EXPORT ?= $(OUT)/export## export: new folder of the export [OUT/export]
@@ -44,7 +46,7 @@ BENCH_ARGS ?=## bench-*: more flags, such as --steps=3
 TEST_ARGS ?=## test: more flags for pytest, such as "-k lamb -x"
 
 # Values reach the programs as they were written: `$` is not make's. What is no default is `given` below.
-variables := CORPUS VOCAB DATA DATA_ARGS FORCE OUT GIN SET INIT TEXT INPUT OUTPUT CANDIDATES TOP POOL ARGS CKPT EXPORT HF PORT HOST PYTHON BENCH_ARGS TEST_ARGS
+variables := CORPUS VOCAB DATA DATA_ARGS FORCE OUT GIN SET INIT RANKS TEXT INPUT OUTPUT CANDIDATES TOP POOL ARGS CKPT EXPORT HF PORT HOST PYTHON BENCH_ARGS TEST_ARGS
 given := $(foreach name,$(variables),$(if $(filter-out file,$(origin $(name))),$(name)))
 on_command_line := $(foreach name,$(variables),$(if $(filter command override,$(origin $(name))),$(name)))
 $(foreach name,$(given),$(eval override $(name) := $$(value $(name))))
@@ -96,6 +98,9 @@ help: ## this text
 env: ## make the environment .venv, or say what is there
 	@$(setup)
 
+env-horovod: ## build Horovod in .venv, for RANKS; needs a C++ compiler and some minutes
+	@bash $(call quote,$(root)/tools/env_horovod.sh)
+
 # Every target that runs Python makes the environment if need be, silently if it is there.
 .PHONY: quiet-env
 quiet-env:
@@ -121,9 +126,10 @@ data: quiet-env ## make the records DATA from CORPUS and VOCAB
 
 ##@ Train and evaluate
 define train
-@$(call with,ARGS) $(run) albert.run_pretraining --input_file=$(call quote,$(DATA)) \
+@$(call with,ARGS) $(run) $(launch) albert.run_pretraining --input_file=$(call quote,$(DATA)) \
   --output_dir=$(call quote,$(OUT)) --gin_file=$(call quote,$(GIN)) --gin_param=$(call quote,$(performance) $(SET)) $(init)
 endef
+train-full: launch = $(if $(filter-out 1,$(RANKS)),tools.launch --ranks=$(call quote,$(RANKS)) --)
 train-full: init = $(if $(INIT),--init_checkpoint=$(call quote,$(INIT)))
 
 # The default data set is made if it is not there; one that was named must be there.
@@ -204,6 +210,9 @@ bench-memory: quiet-env ## base at 32 x 512 in micro-batches of 4: time against 
 bench-growth: quiet-env ## how the time and memory of a base step grow with sequence length, batch and layers
 	@$(call with,BENCH_ARGS) $(run) tools.benchmark --grow
 
+bench-ranks: quiet-env ## two ranks with a core each against one with a core, and against one with two towers
+	@$(call with,BENCH_ARGS) $(run) tools.benchmarks.ranks
+
 soak: quiet-env ## does a run grow? memory and descriptors of a tiny one after each of 60 evaluations
 	@$(call with,BENCH_ARGS) $(run) tools.benchmarks.soak
 
@@ -231,6 +240,9 @@ test: test-unit ## all tests: the fast ones, then those that start whole program
 
 test-spark: ## the tests of --engine=spark on local[2], where Java is there; installs requirements-spark.txt in .venv
 	@$(call with,TEST_ARGS) bash $(call quote,$(root)/tools/test_spark.sh)
+
+test-horovod: ## the tests of RANKS=2 on this machine; makes env-horovod
+	@$(call with,TEST_ARGS) bash $(call quote,$(root)/tools/test_horovod.sh)
 
 clean: ## remove the smoke run, the performance run and caches; not data/records, full runs or .venv
 	@cd $(call quote,$(root)) && rm -rf out/smoke out/perf data/smoke .pytest_cache .ruff_cache .hypothesis

@@ -107,7 +107,7 @@ def training_order(info, options, seed, rank=0, ranks=1, lost=None, folder=None,
     info: contract.DatasetInfo.
     options: InputOptions.
     seed: Python int.
-    rank, ranks: this process reads record (or row) i of a shard where i % ranks == rank, so ranks share none.
+    rank, ranks: this process among those that train together: it reads its part of each batch.
     lost: lost_records.LostRecords of the data set.
     folder: of the run, where lengths that packing had to count are kept, or None.
     keep: whether this process writes them there.
@@ -116,7 +116,7 @@ def training_order(info, options, seed, rank=0, ranks=1, lost=None, folder=None,
     data_order.Order: of its subclasses RecordOrder or packed_rows.RowOrder.
 
   Raises:
-    UserError: compact records with packing, or no shard with a training record (or row) for each rank.
+    UserError: compact records with packing, or fewer training records (or rows) than ranks.
   """
   if not options.packing:
     order = data_order.RecordOrder(info, seed, rank, ranks, lost, options.shuffle_buffer_records)
@@ -125,10 +125,9 @@ def training_order(info, options, seed, rank=0, ranks=1, lost=None, folder=None,
                     '--record_format=reference or leave packing out'.format(info.folder))
   else:
     order = packed_rows.RowOrder(info, seed, rank, ranks, lost, folder, keep)
-  most = max(order.counts, default=0)
-  if most < ranks:
-    raise UserError('{}: expected a shard with at least one training {} for each of {} ranks, found {}; use more text'
-                    .format(info.folder, order.unit, ranks, most))
+  if order.epoch_length < ranks:
+    raise UserError('{}: expected at least one training {} for each of {} ranks, found {}; use more text'.format(
+        info.folder, order.unit, ranks, order.epoch_length))
   return order
 
 
@@ -140,8 +139,8 @@ def training_batches(order, batch_size, used=0, options=None, features=record_fo
 
   Args:
     order: data_order.Order, from training_order().
-    batch_size: B of one rank: records, or packed rows.
-    used: how many records, or rows, this rank has used before. They are not read.
+    batch_size: B of this rank: records, or packed rows.
+    used: how many records, or rows, all ranks together have used before. They are not read.
     options: InputOptions.
     features: tuple of record_format.FeatureSpec, of a record that is neither compact nor packed.
 
@@ -155,24 +154,26 @@ def training_batches(order, batch_size, used=0, options=None, features=record_fo
 
   def serialized_blocks():
     with contextlib.closing(order.reader(features)) as reader:
-      units = order.units(used)
+      units = order.units_of_rank(used, batch_size)
       while True:
         block = [order.read(reader, *unit) for unit in itertools.islice(units, block_size)]
         yield ([record for records in block for record in records],
                np.repeat(np.arange(block_size, dtype=np.int32), [len(records) for records in block]))
 
   blocks = tf.data.Dataset.from_generator(serialized_blocks, (tf.string, tf.int32), ([None], [None]))
-  tensors = _to_tensors(blocks, order, block_size, used, options, features)
+  tensors = _to_tensors(blocks, order, block_size, lambda number: order.position_of(number, used, batch_size), options,
+                        features)
   return _divide(tensors, batch_size).prefetch(options.prefetch_batches)
 
 
-def _to_tensors(blocks, order, block_size, used, options, features):
+def _to_tensors(blocks, order, block_size, position_of, options, features):
   """The blocks of an order, parsed and masked or packed: a tf.data.Dataset of dicts of [block_size, ...].
 
   Args:
     blocks: tf.data.Dataset of (serialized records string [n], numbers of their rows in the block int32 [n]).
-    order, used, options, features: as for training_batches.
+    order, options, features: as for training_batches.
     block_size: int.
+    position_of: function of the numbers of records among those of this rank, int64, to their positions among all.
   """
   parse = parser(order.info, features)
   if isinstance(order, packed_rows.RowOrder):
@@ -180,8 +181,7 @@ def _to_tensors(blocks, order, block_size, used, options, features):
                       options.num_parallel_calls)
   serialized = blocks.map(lambda serialized, _: tf.ensure_shape(serialized, [block_size]))
   if order.info.record_format == record_format.COMPACT:
-    return dynamic_masking.masked_batches(serialized, order.info, order.seed, used, order.rank, order.ranks,
-                                          options.num_parallel_calls)
+    return dynamic_masking.masked_batches(serialized, order.info, order.seed, position_of, options.num_parallel_calls)
   return serialized.map(parse, options.num_parallel_calls)
 
 

@@ -22,6 +22,7 @@ from tensorflow.core.protobuf import rewriter_config_pb2
 from albert.common.errors import UserError
 from albert.device.alone import Alone
 from albert.device import hccl
+from albert.device import horovod
 from albert.device.loss_scaling import LossScaling
 from albert.device.session_options import NEWER_PARAMETERS
 from albert.device.session_options import NPU_PARAMETERS
@@ -38,8 +39,9 @@ _OFF = rewriter_config_pb2.RewriterConfig.OFF
 _ON = rewriter_config_pb2.RewriterConfig.ON
 
 # kind: 'npu', 'gpu' or 'cpu'. reason: str, why this one. rank, ranks: int, this process among those that train
-# together. bridge: namespace of the modules of npu_bridge, None off the NPU.
-Placement = collections.namedtuple('Placement', ['kind', 'reason', 'rank', 'ranks', 'bridge'])
+# together. bridge: namespace of the modules of npu_bridge, None off the NPU. launched: horovod.Launched where Horovod
+# connects the ranks, else None.
+Placement = collections.namedtuple('Placement', ['kind', 'reason', 'rank', 'ranks', 'bridge', 'launched'])
 
 
 def choose(options, environ=None):
@@ -47,7 +49,8 @@ def choose(options, environ=None):
 
   Args:
     options: SessionOptions.
-    environ: mapping with RANK_SIZE, RANK_ID, JOB_ID, RANK_TABLE_FILE and ASCEND_DEVICE_ID; None is os.environ.
+    environ: mapping with RANK_SIZE, RANK_ID, JOB_ID, RANK_TABLE_FILE and ASCEND_DEVICE_ID, or with what horovodrun
+      sets; None is os.environ.
 
   Returns:
     Placement.
@@ -57,11 +60,14 @@ def choose(options, environ=None):
       them, or the environment of the ranks is incomplete.
   """
   environ = os.environ if environ is None else environ
-  rank, ranks = hccl.read_ranks(environ)
+  launched = horovod.read_launched(environ)
+  rank, ranks = launched[:2] if launched else hccl.read_ranks(environ)
   kind, reason, bridge = _choose_kind(options.device)
-  if ranks > 1 and kind != 'npu':
-    raise UserError('RANK_SIZE={}: expected an NPU, found device={} ({}); {}, or unset RANK_SIZE'.format(
-        ranks, kind, reason, _INSTALL))
+  if launched:
+    horovod.check_device(launched, kind, len(_gpus()))
+  elif ranks > 1 and kind != 'npu':
+    raise UserError('RANK_SIZE={}: expected an NPU, found device={} ({}); {}, or unset RANK_SIZE (horovodrun starts '
+                    'ranks on CPUs and GPUs)'.format(ranks, kind, reason, _INSTALL))
   if options.mixed_precision and kind != 'gpu':
     raise UserError('SessionOptions.mixed_precision: expected a GPU, where alone TensorFlow rewrites graphs for it, '
                     'found device={} ({}); {}'.format(kind, reason, 'use SessionOptions.precision_mode' if
@@ -70,7 +76,7 @@ def choose(options, environ=None):
     options.check_files()
     options.check_release(_unknown_parameters(bridge), takes_json=hasattr(bridge.npu_init, 'npu_config_proto'))
     hccl.check_environment(environ, ranks)
-  return Placement(kind, reason, rank, ranks, bridge)
+  return Placement(kind, reason, rank, ranks, bridge, launched)
 
 
 def start(options=None, placement=None, threads=None, environ=None):
@@ -87,6 +93,7 @@ def start(options=None, placement=None, threads=None, environ=None):
   """
   options = options or SessionOptions()
   device = Device(options, placement or choose(options, environ), threads)
+  device.collectives.connect()
   _LOG.info('%s', device.describe())
   if device.without_effect:
     _LOG.warning('unknown to this release of npu_bridge, without effect: %s', ', '.join(
@@ -115,7 +122,7 @@ class Device:
     self.kind = placement.kind
     self.precision = (options.npu_precision if on_npu else
                       'mixed_float16' if options.mixed_precision else 'fp32')
-    self.collectives = hccl.Hccl(bridge, placement.rank, placement.ranks) if placement.ranks > 1 else Alone()
+    self.collectives = _collectives(placement)
     self.loss_scaling = LossScaling(options.npu_loss_scale if on_npu else
                                     options.loss_scale if options.mixed_precision else None, placement)
     self.steps_per_loop = options.npu['iterations_per_loop'] if on_npu else 1
@@ -127,6 +134,7 @@ class Device:
     self._threads = threads or options
     self._reason = placement.reason
     self._bridge = bridge
+    self._launched = placement.launched
     self._dropouts = weakref.WeakKeyDictionary()  # tf.Graph -> how many there are in it
 
   @property
@@ -165,7 +173,9 @@ class Device:
     if self.kind == 'npu':
       words += ['rank={}/{}'.format(self.rank, self.ranks), 'loss_scale={}'.format(self.loss_scaling.scale),
                 'fused_ops={}'.format('gelu,dropout' if self.gelu else 'none')]
-    elif self._options.mixed_precision:
+    elif self.ranks > 1:
+      words += ['rank={}/{} (Horovod)'.format(self.rank, self.ranks)]
+    if self.kind != 'npu' and self._options.mixed_precision:
       words += ['loss_scale={}'.format(self.loss_scaling.scale)]
     for label, names in (('ignored off the NPU', self._ignored_off_the_npu()),
                          ('ignored off the CPU', self._ignored_off_the_cpu())):
@@ -189,6 +199,8 @@ class Device:
     # What tf.estimator sets itself when it is given no configuration.
     config.graph_options.rewrite_options.meta_optimizer_iterations = rewriter_config_pb2.RewriterConfig.ONE
     config.gpu_options.allow_growth = True
+    if self._launched and self.kind == 'gpu':
+      config.gpu_options.visible_device_list = str(self._launched.local_rank)
     if self.kind == 'cpu':
       # Both make sums of three and more, which are added in the order in which they are ready: a run would not repeat
       # its last bits. A step takes as long without them.
@@ -260,6 +272,20 @@ class Device:
     return self._bridge.npu_ops.dropout(x, keep_prob=1.0 - rate, seed=number * self.ranks + self.rank)
 
 
+def _collectives(placement):
+  """The collectives.Collectives of a Placement."""
+  if placement.ranks == 1:
+    return Alone()
+  if placement.launched:
+    return horovod.Horovod(placement.launched)
+  return hccl.Hccl(placement.bridge, placement.rank, placement.ranks)
+
+
+def _gpus():
+  """The GPUs that TensorFlow sees, a list; only lists them, tf.test.is_gpu_available would take their memory."""
+  return tf.config.experimental.list_physical_devices('GPU')
+
+
 def _choose_kind(wanted):
   """Returns (kind, the reason in words, the modules of npu_bridge or None). wanted: of session_options.DEVICES."""
   why = '' if wanted == 'auto' else 'as asked'
@@ -273,8 +299,7 @@ def _choose_kind(wanted):
                       "device='auto'".format(_INSTALL))
     why = 'npu_bridge not installed'
   if wanted in ('auto', 'gpu'):
-    # Lists them without initialising them; tf.test.is_gpu_available would take their memory.
-    if tf.config.experimental.list_physical_devices('GPU'):
+    if _gpus():
       return 'gpu', why, None
     if wanted == 'gpu':
       raise UserError("SessionOptions.device='gpu': expected a GPU that TensorFlow sees, found none; install "

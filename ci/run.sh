@@ -6,7 +6,15 @@ cd "$(dirname "${BASH_SOURCE[0]}")/.."
 make check
 make test
 make smoke
-# Last: from then on .venv/ holds PySpark, which is optional.
+# Optional, so built and tested last.
+if make env-horovod; then
+  make test-horovod
+else
+  echo 'ci: skipped make test-horovod: Horovod cannot be built here, for the reason above'
+fi
+# The same for PySpark.
 if command -v java > /dev/null; then
   make test-spark
+else
+  echo 'ci: skipped make test-spark: no Java here'
 fi

@@ -83,11 +83,11 @@ def test_the_check_for_unused_bindings_can_fail():
   assert _bindings(gin.config_str()) - _bindings(gin.operative_config_str()) == {'UNUSED_MACRO = 3'}
 
 
-@pytest.mark.parametrize('name,steps,rate,warmup', [
-    ('1p.gin', 125000, 1.375e-5, 3125), ('8p.gin', 15625, 1.1e-4, 390)])
-def test_published_hyperparameters_of_the_flagship(name, steps, rate, warmup):
+@pytest.mark.parametrize('name,batch_size,steps,rate,warmup', [
+    ('1p.gin', 32, 125000, 1.375e-5, 3125), ('8p.gin', 8 * 32, 15625, 1.1e-4, 390)])
+def test_published_hyperparameters_of_the_flagship(name, batch_size, steps, rate, warmup):
   expected = {
-      'pretrain.num_train_steps': steps, 'pretrain.train_batch_size': 32, 'pretrain.eval_batch_size': 8,
+      'pretrain.num_train_steps': steps, 'pretrain.train_batch_size': batch_size, 'pretrain.eval_batch_size': 8,
       'pretrain.save_checkpoints_steps': 5000, 'OptimizerOptions.optimizer': 'lamb',
       'OptimizerOptions.learning_rate': rate, 'OptimizerOptions.num_warmup_steps': warmup,
       'OptimizerOptions.poly_power': 1.0, 'OptimizerOptions.weight_decay_rate': 0.01,

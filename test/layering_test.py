@@ -36,7 +36,7 @@ ROOMS = {
     'tools.reporting': {'albert.dataset', 'albert.model', 'albert.run', 'tools.prediction', 'tools.preprocessing'},
     'tools.conversion': {'albert.dataset', 'albert.model', 'albert.run', 'albert.tasks'},
     'tools.benchmarks': {'albert.dataset', 'albert.device', 'albert.input', 'albert.lamb', 'albert.model',
-                         'albert.tasks', 'albert.training', 'tools.preprocessing', 'tools.text'},
+                         'albert.run', 'albert.tasks', 'albert.training', 'tools.preprocessing', 'tools.text'},
     # They may import every room; nobody imports them.
     'programs': None,
 }
@@ -58,6 +58,8 @@ GIN = {'albert.common.gin_settings', 'albert.common.gin_statements', 'albert.dev
        'albert.input_pipeline', 'albert.lamb', 'albert.model.config', 'albert.pretraining', 'albert.training.trainer'}
 _FLAG_LIBRARIES = ('absl.flags', 'argparse', 'optparse')
 SEGMENTERS = {'jieba', 'rjieba'}
+# What connects ranks, and what starts them.
+HOROVOD = {'albert.device.horovod', 'tools.launch'}
 
 
 class Module:
@@ -199,14 +201,17 @@ def _import_faults(name, module):
       yield '{} imports {}: only tools/ segments text'.format(name, imported)
     if _top(imported) == 'npu_bridge' and name != 'albert.npu_session':
       yield '{} imports {}: only albert.npu_session does'.format(name, imported)
+    if _top(imported) == 'horovod' and name not in HOROVOD:
+      yield '{} imports {}: only {} do'.format(name, imported, ' and '.join(sorted(HOROVOD)))
     if imported in _FLAG_LIBRARIES and name != 'albert.common.cli' and not module.is_entry_point:
       yield '{} imports {}: only programs, which end in cli.run(main), have flags'.format(name, imported)
     if imported.startswith('gin.tf.external_configurables'):
       yield '{} imports {}: it needs names that TensorFlow 1.15 lacks'.format(name, imported)
     if _top(imported) == 'gin' and name not in GIN:
       yield '{} imports {}: gin binds options elsewhere'.format(name, imported)
-  if any(_top(imported) == 'npu_bridge' for imported in module.top_imports):
-    yield '{} imports npu_bridge outside a function: nothing would run without it'.format(name)
+  for package in ('npu_bridge', 'horovod'):
+    if any(_top(imported) == package for imported in module.top_imports):
+      yield '{} imports {} outside a function: nothing would run without it'.format(name, package)
   if module.decorates and module.is_entry_point:
     yield '{} has a gin.configurable and runs as __main__: it would be registered twice'.format(name)
 
@@ -300,6 +305,8 @@ def test_no_folder_holds_more_than_a_reader_can_hold():
     ('albert.modeling', 'def f():\n  importlib.import_module("npu_bridge.npu_init")'),
     ('albert.npu_session', 'import npu_bridge'),
     ('albert.npu_session', 'class C:\n  from npu_bridge.npu_init import NPUEstimator'),
+    ('albert.npu_session', 'def f():\n  import horovod.tensorflow as hvd'),
+    ('tools.launch', 'import horovod'),
     ('albert.modeling', 'from absl import flags'),
     ('tools.text.corpus', 'from absl import flags\nif __name__ == "__main__":\n  main()'),
     ('tools.text.corpus', 'import argparse'),
@@ -327,6 +334,7 @@ def test_tensorflow_is_found_behind_another_module():
 @pytest.mark.parametrize('name, source', [
     ('albert.npu_session', 'def f():\n  from npu_bridge.npu_init import NPUEstimator'),
     ('tools.text.segmentation', 'def f():\n  import jieba'),
+    ('albert.device.horovod', 'def f():\n  importlib.import_module("horovod.tensorflow")'),
     ('tools.text.corpus', 'from absl import flags\nfrom albert.common import cli\n'
                           'if __name__ == "__main__":\n  cli.run(main)'),
 ])

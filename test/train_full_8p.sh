@@ -5,7 +5,7 @@
 # data_path: a folder with dataset.json, with data/dataset.json, or with the original's TFRecord file in data/.
 # Any other --flag=value goes to albert.run_pretraining. Figures: test/output/0/; logs: test/output/<rank>/.
 
-batch_size=32
+batch_size=32  # of each card
 train_steps=15625
 learning_rate=1.1e-4
 data_path=""

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # What train_full_1p.sh, train_full_8p.sh and train_performance_1p.sh share:
-#   train_on_cards.sh acc|perf GIN_FILE BATCH_SIZE TRAIN_STEPS LEARNING_RATE DATA_PATH [--flag=value ...]
+#   train_on_cards.sh acc|perf GIN_FILE BATCH_SIZE_OF_A_CARD TRAIN_STEPS LEARNING_RATE DATA_PATH [--flag=value ...]
 # Trains on one card or, with RANKS above 1, on so many of this server, a process each. Then writes the original
 # release's log files from the run's own results.
 set -euo pipefail
@@ -120,7 +120,8 @@ losses=$output/train_${case_name}_loss.txt
 rm -f "$losses" "$output/$case_name.log"  # of an earlier run: should this one fail, they would pass for its own
 
 started=$(date +%s)
-"$train" --input_file="$input" --output_dir="$run_dir" --gin_file="$experiment" --train_batch_size="$batch_size" \
+"$train" --input_file="$input" --output_dir="$run_dir" --gin_file="$experiment" \
+  --train_batch_size="$((batch_size * ranks))" \
   --num_train_steps="$train_steps" --learning_rate="$learning_rate" ${passed_on[@]+"${passed_on[@]}"} ||
   exit $?  # its last line says why
 seconds=$(($(date +%s) - started))

@@ -108,6 +108,13 @@ def run(main, prints_result=False):
   app.run(_guarded(main), flags_parser=_parse_flags)
 
 
+def say_only_warnings():
+  """From now on nothing is said of what is as usual: another process says it."""
+  for handler in logging.getLogger('albert').handlers:
+    if type(handler) is logging.StreamHandler:  # not what writes to files
+      handler.setLevel(logging.WARNING)
+
+
 def no_positional_arguments(argv):
   """Raises UserError if anything but flags was given: absl itself accepts leftovers silently."""
   if len(argv) > 1:

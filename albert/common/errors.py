@@ -2,6 +2,8 @@
 
 # Beside 75 of stopping.py, which says "start the same command again": 76 says that the same command would not help.
 DIVERGED_EXIT_CODE = 76
+# sysexits.h, EX_UNAVAILABLE: nothing is wrong here, but with another process. The same command goes on.
+RANKS_LOST_EXIT_CODE = 69
 
 
 class UserError(Exception):
@@ -17,3 +19,9 @@ class Diverged(UserError):
   """Training has left the numbers that a computer has: losses, gradients, weights or held-out figures not finite."""
 
   exit_code = DIVERGED_EXIT_CODE
+
+
+class RanksLost(UserError):
+  """Another of the processes that train together is gone: this one ends too."""
+
+  exit_code = RANKS_LOST_EXIT_CODE

@@ -1,7 +1,8 @@
 """Which record comes when: a pure function of seed and position, so nothing is kept that could be lost.
 
-A position is how many records, or with packing rows, one rank has used. Whole epochs and shards before it are passed
-by their counts, without reading.
+There is one sequence, however many ranks train together: a step takes the next batch of it, and the ranks divide the
+batch among them. A position is how many records, or with packing rows, all ranks together have used. Whole epochs and
+shards before it are passed by their counts, without reading.
 """
 
 import itertools
@@ -19,7 +20,7 @@ def shuffled_shards(counts, seed, used):
   """Yields (shard number, seed of its shuffle, how much of it is used) for ever, after `used` in all.
 
   Args:
-    counts: how many records or rows each shard has for this rank.
+    counts: how many records or rows each shard has.
     seed: Python int.
     used: int; whole epochs and whole shards within it are skipped.
   """
@@ -35,14 +36,16 @@ def shuffled_shards(counts, seed, used):
 
 
 class Order:
-  """The order in which one rank uses the training data. Subclasses say in which units it is counted: records or rows.
+  """The order in which the training data is used. Subclasses say in which units it is counted: records or rows.
 
-  Rank r has number n of a shard where n % ranks == r, so ranks share nothing and leave nothing out.
+  Of each batch of the one sequence rank r has part r, so ranks share nothing, leave nothing out, and see together what
+  one rank alone would see.
 
   Attributes:
     unit: 'record' or 'row', for messages.
     info: contract.DatasetInfo.
-    seed, rank, ranks: int.
+    seed: int.
+    rank, ranks: int, this process among those that train together.
     lost: lost_records.LostRecords, which counts what cannot be read.
     counts: how many units each shard has, a list.
   """
@@ -66,23 +69,31 @@ class Order:
 
   @property
   def epoch_length(self):
-    """How many units all ranks together have in an epoch."""
+    """How many units there are in an epoch."""
     return sum(self.counts)
 
   def units(self, used):
-    """Yields (shard number, number of a record or row in it) for ever: what this rank uses after `used` of them."""
-    mine = [self._mine(shard) for shard in range(len(self.counts))]
-    for shard, seed, skip in shuffled_shards([len(numbers) for numbers in mine], self.seed, used):
-      numbers = mine[shard]
-      size = self._block or len(numbers)
-      for first in range(skip // size * size, len(numbers), size):
-        order = np.random.RandomState([seed, first // size]).permutation(min(size, len(numbers) - first))
+    """Yields (shard number, number of a record or row in it) for ever: what all ranks use after `used` of them."""
+    for shard, seed, skip in shuffled_shards(self.counts, self.seed, used):
+      count = self.counts[shard]
+      size = self._block or count
+      for first in range(skip // size * size, count, size):
+        order = np.random.RandomState([seed, first // size]).permutation(min(size, count - first))
         for place in order[max(0, skip - first):]:
-          yield shard, numbers[first + int(place)]
+          yield shard, first + int(place)
 
-  def _mine(self, shard):
-    """The numbers of this rank's units in a shard."""
-    return range(self.rank, self.counts[shard], self.ranks)
+  def units_of_rank(self, used, batch_size):
+    """As units(), but of each batch of all ranks only the part of this one. batch_size: int, units in this part."""
+    return (unit for place, unit in enumerate(self.units(used)) if place // batch_size % self.ranks == self.rank)
+
+  def position_of(self, number, used, batch_size):
+    """The position of a unit in the one sequence.
+
+    Args:
+      number: int, or int64 tensor: how many units_of_rank() yields before it.
+      used, batch_size: int, as for units_of_rank.
+    """
+    return used + (number // batch_size * self.ranks + self.rank) * batch_size + number % batch_size
 
   def records_at(self, used, count):
     """The (shard file, index) of the records in the `count` units after `used`, a list."""
@@ -125,13 +136,14 @@ class Order:
         os.path.dirname(self.info.paths(contract.TRAIN)[shard])))
 
   def _other_places(self, shard, number):
-    """Yields this rank's other places: the rest of the shard, its beginning, then the shards after it in turn."""
-    mine = self._mine(shard)
-    place = mine.index(number)
-    for other in itertools.chain(mine[place + 1:], mine[:place]):
+    """Yields the other places: the rest of the shard, its beginning, then the shards after it in turn.
+
+    Those of all ranks: what takes the place of a lost record is the same on any number of them.
+    """
+    for other in itertools.chain(range(number + 1, self.counts[shard]), range(number)):
       yield shard, other
     for other_shard in itertools.chain(range(shard + 1, len(self.counts)), range(shard)):
-      for other in self._mine(other_shard):
+      for other in range(self.counts[other_shard]):
         yield other_shard, other
 
 
@@ -159,19 +171,19 @@ class RecordOrder(Order):
 
 
 class Position:
-  """Where a rank is in the training data.
+  """Where a run is in the training data, the same on all ranks.
 
   Attributes:
-    used: how many records, or with packing rows, this rank has used.
-    ranks: int. batch_size: of this rank.
-    epoch_length: how many records, or rows, all ranks together have in an epoch.
+    used: how many records, or with packing rows, all ranks together have used.
+    batch_size: of all ranks together.
+    epoch_length: how many records, or rows, there are in an epoch.
     data_set: fingerprint of the data set.
   """
 
   def __init__(self, order, batch_size):
-    """At the beginning. order: Order."""
+    """At the beginning. order: Order. batch_size: as the attribute."""
     self.used = 0
-    self.ranks, self.epoch_length = order.ranks, order.epoch_length
+    self.epoch_length = order.epoch_length
     self.data_set = order.info.fingerprint()
     self.batch_size = batch_size
     self._records = order.info.records(contract.TRAIN)
@@ -182,7 +194,8 @@ class Position:
 
   def entries(self):
     """What a checkpoint's manifest says of it, a dict for JSON."""
-    return {'record': self.used, 'ranks': self.ranks, 'epoch_length': self.epoch_length, 'data_set': self.data_set}
+    # ranks: how many sequences are counted. Once each rank had its own.
+    return {'record': self.used, 'ranks': 1, 'epoch_length': self.epoch_length, 'data_set': self.data_set}
 
   def restore(self, entries, start_step, guard_record):
     """Goes to the position of a checkpoint; at the beginning of another data set.
@@ -192,14 +205,21 @@ class Position:
       start_step: the step of the checkpoint.
       guard_record: `used` as the manifest's 'guard' has it, or None without a manifest: then each step has used one
         batch.
+
+    Raises:
+      UserError: it is of a version in which each rank had a sequence, and a batch size, of its own.
     """
     self.used = start_step * self.batch_size if guard_record is None else guard_record
     if not entries:
       return
+    if entries['ranks'] > 1:
+      raise UserError('expected a checkpoint whose train_batch_size is that of all ranks, found one of {} ranks by an '
+                      'earlier version, in which it was that of each; begin from it in another output folder '
+                      '(OUT=... --init_checkpoint=...)'.format(entries['ranks']))
     if entries['data_set'] != self.data_set:
       self.used = 0
       return
     # The same part of the epoch, also where packing was switched and rows are counted instead of records. Manifests
     # without a length are from before there was packing.
     epoch_length = entries.get('epoch_length') or self._records
-    self.used = entries['ranks'] * self.used * self.epoch_length // (epoch_length * self.ranks)
+    self.used = self.used * self.epoch_length // epoch_length

@@ -1,4 +1,7 @@
-"""What the processes that train together exchange. A form for each way in which they are connected: alone, hccl."""
+"""What the processes that train together exchange.
+
+A form for each way in which they are connected: alone, hccl, horovod.
+"""
 
 import tensorflow as tf
 
@@ -21,6 +24,13 @@ class Collectives:
     """Whether this is rank 0, the only one that saves, evaluates and summarises."""
     return self.rank == 0
 
+  def connect(self):
+    """Called once, before anything else: connects the ranks, where that is not done elsewhere.
+
+    Raises:
+      UserError: it is not possible.
+    """
+
   def all_reduce_sum(self, tensor, name='all_reduce_sum'):
     """The sum of a tensor over ranks.
 
@@ -41,8 +51,13 @@ class Collectives:
     """
     raise NotImplementedError
 
+  def explain(self, error):
+    """A UserError for an exception that says that another rank is gone; None for any other exception."""
+    del error
+    return None
+
   def average_gradients(self, grads_and_vars):
-    """Makes gradients dense and averages them over ranks, one all-reduce each. Call it before they are clipped.
+    """Makes gradients dense and averages them over ranks. Call it before they are clipped.
 
     Args:
       grads_and_vars: list of (gradient, variable) as compute_gradients returns it: a tensor, IndexedSlices or None.

@@ -50,9 +50,6 @@ def _check_job(environ, ranks, device):
     raise UserError('RANK_SIZE={}: expected JOB_ID, RANK_TABLE_FILE and ASCEND_DEVICE_ID (or DEVICE_ID) in the '
                     'environment, found no {}; set what is missing, as test/train_full_8p.sh does'.format(
                         ranks, ' and no '.join(missing)))
-  if environ.get('HOROVOD_RANK') or environ.get('HOROVOD_SIZE'):
-    raise UserError('RANK_SIZE={}: expected one launcher, found the variables of Horovod (HOROVOD_RANK, HOROVOD_SIZE) '
-                    'beside those of HCCL; unset one kind'.format(ranks))
   _check_rank_table(environ['RANK_TABLE_FILE'], ranks)
 
 

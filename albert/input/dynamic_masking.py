@@ -38,24 +38,23 @@ def masking_options(info):
                                info.settings['masked_lm_prob'], info.settings.get('max_ngram', 1))
 
 
-def masked_batches(batches, info, seed, start_record=0, rank=0, ranks=1, num_parallel_calls=None):
+def masked_batches(batches, info, seed, position_of, num_parallel_calls=None):
   """Compact records to batches as input_pipeline.Batch describes them.
 
   Args:
     batches: tf.data.Dataset of serialized records, string [B], each with B static.
     info: contract.DatasetInfo.
     seed: Python int.
-    start_record: how many records of this rank come before the first one.
-    rank, ranks: this process has record i of a shard where i % ranks == rank.
+    position_of: function of int64 [B], numbers of records as they come in these batches, to their positions in the
+      sequence of all ranks, int64 [B].
     num_parallel_calls: threads that mask.
   """
-  epoch_records = sum(len(range(rank, shard.records, ranks)) for shard in info.shards[contract.TRAIN])
+  epoch_records = info.records(contract.TRAIN)
   mask = masker(masking_options(info), seed)
 
   def numbered(number, serialized):
     size = tf.shape(serialized, out_type=tf.int64)[0]
-    positions = start_record + number * size + tf.range(size)
-    return mask(serialized, positions // epoch_records)
+    return mask(serialized, position_of(number * size + tf.range(size)) // epoch_records)
 
   return batches.apply(tf.data.experimental.enumerate_dataset()).map(numbered, num_parallel_calls)
 

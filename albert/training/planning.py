@@ -35,7 +35,10 @@ _LOG = logging.getLogger('albert')
 # A bare TFRecord file of the original release says nothing of its vocabulary.
 _PUBLISHED_VOCAB_SIZE = 21128
 # The settings that a micro-batch size is chosen for.
-_SOURCES = ('train_batch_size', 'data_set', 'packing')
+_SOURCES = ('train_batch_size', 'ranks', 'data_set', 'packing')
+
+# Settings that follow from the cores and the memory of a host: others may have others.
+_OF_A_HOST = cores.Cores._fields + ('micro_batch_size',)
 
 # Where things are, and what is to be done with them: what the command line says; hyperparameters are gin's.
 # input_file: training data, see input_pipeline.open_dataset. output_dir: folder of the run. eval_input_file: held-out
@@ -53,7 +56,7 @@ Where = collections.namedtuple('Where', [
 # the weights to start from, or None. remapping: remapping.Remapping, how they become those of the model; None without
 # them, and in a run that goes on. config: AlbertConfig with vocab_size. optimizer: lamb.OptimizerOptions.
 # input_options: input_pipeline.InputOptions. session_options: npu_session.SessionOptions. placement:
-# npu_session.Placement. micro_batch_size: sequences that are computed at a time, None off the CPU for the whole batch.
+# npu_session.Placement. micro_batch_size: sequences that a rank computes at a time, None off the CPU: all of its batch.
 # cores: cores.Cores. settings: dict, what the weights of a step depend on besides architecture and optimizer; a run
 # keeps it, see RunState. chosen_again: names of settings that were chosen anew because what they follow from was
 # changed on purpose. schedule: dict, what a run may change on its way, see RunState. evaluated_on: str that names the
@@ -248,26 +251,31 @@ def _with_micro_batches(plan, recorded):
   """
   if not plan.where.do_train:
     return plan
-  size, batch_size, on_cpu = plan.options.micro_batch_size, plan.options.train_batch_size, plan.placement.kind == 'cpu'
+  size, batch_size, on_cpu = plan.options.micro_batch_size, rank_batch_size(plan), plan.placement.kind == 'cpu'
   before = recorded.get('micro_batch_size')
   if size is None and before is not None:
     changed = _differs(plan, recorded, _SOURCES, plan.options.allow_changes)
     size = None if changed and (on_cpu or batch_size % before) else before
     plan = plan._replace(chosen_again=plan.chosen_again + (('micro_batch_size',) if size is None else ()))
   if size is not None and (not isinstance(size, int) or size < 1 or batch_size % size):
-    raise UserError('{}: expected a divisor of {}={}, found {!r}'.format(
-        plan.options.named('micro_batch_size'), plan.options.named('train_batch_size'), batch_size, size))
+    ranks = plan.placement.ranks
+    raise UserError('{}: expected a divisor of {}={}{}, found {!r}'.format(
+        plan.options.named('micro_batch_size'), plan.options.named('train_batch_size'), batch_size * ranks,
+        ' / {} ranks'.format(ranks) if ranks > 1 else '', size))
   if on_cpu and size is None:
     towers = plan.session_options.cpu_towers or (None if plan.chosen_again else recorded.get('cpu_towers'))
-    size = memory.choose_micro_batch_size(plan.config, batch_size, *_shape(plan), recompute=plan.options.recompute,
-                                          towers=towers)
+    processes = _processes(plan)
+    size = memory.choose_micro_batch_size(
+        plan.config, batch_size, *_shape(plan), available=memory.available_bytes() // processes,
+        recompute=plan.options.recompute, towers=towers or cores.available(processes))
   return plan._replace(micro_batch_size=size)
 
 
 def _differs(plan, recorded, settings, allowed=None):
   """Whether one of these settings, of those that are allowed to, is other than in the run so far. Arguments: names."""
   options = plan.options
-  now = {'train_batch_size': options.train_batch_size, 'micro_batch_size': plan.micro_batch_size,
+  now = {'train_batch_size': options.train_batch_size, 'ranks': plan.placement.ranks,
+         'micro_batch_size': plan.micro_batch_size,
          'data_set': plan.info.fingerprint(), 'packing': plan.input_options.packing,
          'cpu_towers': plan.session_options.cpu_towers}
   return any(name in recorded and recorded[name] != now[name] for name in settings
@@ -281,22 +289,40 @@ def _shape(plan):
       packing.max_predictions(labels) if plan.input_options.packing else labels)
 
 
+def rank_batch_size(plan):
+  """int, the part of a batch that each rank computes.
+
+  Raises:
+    UserError: the ranks do not divide the batch.
+  """
+  batch_size, ranks = plan.options.train_batch_size, plan.placement.ranks
+  if batch_size % ranks:
+    raise UserError('{}: expected a multiple of {} ranks, which divide each batch, found {}; change it or the number '
+                    'of ranks'.format(plan.options.named('train_batch_size'), ranks, batch_size))
+  return batch_size // ranks
+
+
+def _processes(plan):
+  """How many processes of this machine train together, and share its cores and its memory."""
+  return plan.placement.launched.local_ranks if plan.placement.launched else 1
+
+
 def sequences_at_a_time(plan):
   """int, the sequences whose activations are in memory together."""
   if not plan.where.do_train:
     return plan.options.eval_batch_size
-  return plan.micro_batch_size or plan.options.train_batch_size
+  return plan.micro_batch_size or rank_batch_size(plan)
 
 
 def _with_cores(plan, recorded):
   """The plan with cores and settings. The sums of an evaluation need not be those of the run: it has no `recorded`."""
   options, on_cpu = plan.options, plan.placement.kind == 'cpu'
-  if plan.chosen_again or _differs(plan, recorded, ('train_batch_size', 'micro_batch_size', 'cpu_towers'),
+  if plan.chosen_again or _differs(plan, recorded, ('train_batch_size', 'ranks', 'micro_batch_size', 'cpu_towers'),
                                    options.allow_changes):
     # Towers and threads follow from how many sequences are computed at a time.
     followers = [name for name in cores.Cores._fields if getattr(plan.session_options, name) is None]
     plan, recorded = plan._replace(chosen_again=plan.chosen_again + tuple(followers)), {}
-  chosen = cores.choose(plan.session_options, sequences_at_a_time(plan), on_cpu, recorded)
+  chosen = cores.choose(plan.session_options, sequences_at_a_time(plan), on_cpu, recorded, _processes(plan))
   settings = {'task': plan.task.name, 'train_batch_size': options.train_batch_size,
               'micro_batch_size': plan.micro_batch_size, 'ranks': plan.placement.ranks,
               'data_set': plan.info.fingerprint(), 'random_seed': options.random_seed,
@@ -311,17 +337,18 @@ def check_resources(plan):
   """Says what a step takes of memory and cores; raises UserError if it does not fit into the memory of a CPU."""
   if plan.placement.kind == 'cpu' and plan.where.do_train:
     _check_memory(plan)
-  line = cores.describe(plan.cores, sequences_at_a_time(plan))
+  line = cores.describe(plan.cores, sequences_at_a_time(plan), _processes(plan))
   if line:
     _LOG.info('%s', line)
 
 
 def _check_memory(plan):
-  batch_size, size = plan.options.train_batch_size, plan.micro_batch_size
+  batch_size, size = rank_batch_size(plan), plan.micro_batch_size
   evaluates = plan.where.do_eval and plan.heldout
   estimate, available = memory.check_fits(
-      plan.config, batch_size, size, *_shape(plan), recompute=plan.options.recompute,
-      eval_batch_size=plan.options.eval_batch_size if evaluates else None, root=plan.options.root)
+      plan.config, batch_size, size, *_shape(plan), available=memory.available_bytes() // _processes(plan),
+      recompute=plan.options.recompute, eval_batch_size=plan.options.eval_batch_size if evaluates else None,
+      root=plan.options.root)
   _LOG.info('estimated memory %.1f GB of %.1f GB that are free, %s', estimate / 1e9, available / 1e9,
             'the whole batch at once' if size == batch_size else '{} sequences at a time'.format(size))
 
@@ -337,8 +364,7 @@ def same_on_ranks(plan):
   values = collections.OrderedDict()
   for label, part in (('AlbertConfig.', plan.config.to_dict()), ('OptimizerOptions.', vars(plan.optimizer)),
                       ('', plan.settings), (plan.options.named(''), vars(plan.options))):
-    # Threads are those of a host, which may have others.
-    values.update((label + name, part[name]) for name in sorted(part) if not name.endswith('_parallelism_threads'))
+    values.update((label + name, part[name]) for name in sorted(part) if name not in _OF_A_HOST)
   session = plan.session_options
   values.update([('SessionOptions.precision_mode', session.npu_precision),
                  ('SessionOptions.loss_scale', session.loss_scale), ('SessionOptions.fused_ops', session.fused_ops),

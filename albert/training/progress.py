@@ -58,8 +58,8 @@ def announce(plan, device, order, start):
     start: int, the step that training goes on from.
   """
   info, batch_size, config = plan.info, plan.options.train_batch_size, plan.config
-  _LOG.info('step = %d rank(s) x %d sequences x %d tokens = %s tokens; from step %s to %s', device.ranks, batch_size,
-            info.max_seq_length, '{:,}'.format(device.ranks * batch_size * info.max_seq_length),
+  _LOG.info('step = %d rank(s) x %d sequences x %d tokens = %s tokens; from step %s to %s', device.ranks,
+            batch_size // device.ranks, info.max_seq_length, '{:,}'.format(batch_size * info.max_seq_length),
             '{:,}'.format(start), '{:,}'.format(plan.options.num_train_steps))
   if plan.input_options.packing:
     _LOG.info('packing: an epoch has %s rows for %s examples', '{:,}'.format(order.epoch_length),

@@ -20,7 +20,7 @@ class RunOptions:
 
   Attributes:
     root: the name that gin binds them under, the same for all of a class; part of every error.
-    train_batch_size: examples per step on one rank; with InputOptions.packing, rows of several examples.
+    train_batch_size: examples per step, of all ranks together; with InputOptions.packing, rows of several examples.
     eval_batch_size: examples per evaluation step, never packed.
     num_train_steps: updates in all.
     save_checkpoints_steps: steps between checkpoints, each of which is evaluated; there is one at the end as well.
@@ -42,7 +42,7 @@ class RunOptions:
     spike_factor: a training loss above this multiple of its running mean (of at least 100 steps) makes the run go
       back to the checkpoint before and leave out the data since; None: never. One rank only.
     allow_changes: names of settings in run_state.json that may be other than when the run began.
-    micro_batch_size: sequences that are computed at a time; a step and its result stay the same. None: the whole
+    micro_batch_size: sequences that a rank computes at a time; a step and its result stay the same. None: all of its
       batch, on a CPU a number that suits the free memory.
     recompute: whether the backward pass computes each layer again instead of keeping what is in it: the same step in
       less memory and less than a third more time.

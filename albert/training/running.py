@@ -6,6 +6,7 @@ import os
 
 import tensorflow as tf
 
+from albert.common import cli
 from albert.common.errors import Diverged
 from albert.common.errors import UserError
 from albert.common import json_text
@@ -54,7 +55,10 @@ def _carry_out(where, options, make_task, log, doing):
   """carry_out with its log, a train_log.TrainLog, and what it is doing, an activity.Activity."""
   doing.begin('reading the data set and the run so far')
   plan = planning.decide(where, options, make_task)
-  planning.log(plan)
+  if plan.placement.launched and plan.placement.rank:
+    cli.say_only_warnings()  # ranks share a terminal, and would say everything at once
+  else:
+    planning.log(plan)
   device = npu_session.start(plan.session_options, plan.placement, plan.cores)
   run = Run(where.output_dir, plan.task, options, device.is_chief, device.steps_per_loop)
   if where.do_train and not options.performance and run.is_finished(evaluates=bool(where.do_eval and plan.heldout)):
@@ -96,7 +100,7 @@ def _train(plan, device, run, stopper):
   evaluates = plan.where.do_eval and plan.heldout and run.is_chief
   evaluator = Evaluator(plan, device, heldout_lost, stopper) if evaluates else None
   trainer = Trainer(plan, device, run, order, stopper, evaluator)
-  with _readable_errors(plan, run, [lost, heldout_lost]):
+  with _readable_errors(plan, run, [lost, heldout_lost], device.collectives.explain):
     step = trainer.train()
     if run.is_chief:
       _report_training(plan, trainer, step, is_left=stopper.requested)
@@ -108,7 +112,7 @@ def _evaluate(plan, device, run, stopper):
   if not (plan.where.do_eval and run.is_chief):
     return
   lost = LostRecords(plan.heldout, run.folder if plan.heldout is plan.info else None)
-  with _readable_errors(plan, run, [lost]):
+  with _readable_errors(plan, run, [lost], device.collectives.explain):
     step = checkpoints.step_of(plan.checkpoint)
     figures = Evaluator(plan, device, lost, stopper).evaluate(plan.checkpoint, in_curve=False)
     run.lock.check()
@@ -132,16 +136,19 @@ def _readable_file_errors(output_dir):
 
 
 @contextlib.contextmanager
-def _readable_errors(plan, run, all_lost):
-  """Turns what broken files and full disks make TensorFlow raise into one line; mends event files.
+def _readable_errors(plan, run, all_lost, explain):
+  """Turns what broken files, full disks and lost ranks make TensorFlow raise into one line; mends event files.
 
   Args:
     plan: planning.Plan. run: Run.
     all_lost: list of the LostRecords of what is read.
+    explain: collectives.Collectives.explain.
   """
   try:
     yield
   except tf.errors.OpError as error:
+    if explain(error):
+      raise explain(error)
     for lost in all_lost:
       if lost.failure:  # raised in a thread of the input pipeline
         raise lost.failure

@@ -90,7 +90,7 @@ class Trainer:
     ranks, chief = self._device.ranks, self.run.is_chief
     examples, real_tokens = self._task.sizes(batch)
     loop = progress.Loop(
-        ranks, ranks * self._options.train_batch_size * self._plan.info.max_seq_length, self._device.steps_per_loop,
+        ranks, self._options.train_batch_size * self._plan.info.max_seq_length, self._device.steps_per_loop,
         self._options.num_train_steps, self._options.log_every_steps, self._device.fetches_the_same, self._remaining())
     told = progress.Told(self._task.line, self._task.name + '/', self.run.loss_history if chief else None,
                          self.run.folder if chief else None)
@@ -147,7 +147,7 @@ class Trainer:
     first = self.run.position.used
 
     def input_fn():
-      batches = input_pipeline.training_batches(self.order, self._options.train_batch_size, first,
+      batches = input_pipeline.training_batches(self.order, planning.rank_batch_size(self._plan), first,
                                                 self._plan.input_options, self._task.features)
       return waiting.timed_batch(batches) if self._device.measures_input_wait else batches
 

@@ -37,6 +37,7 @@ def make(task, batch, options, num_train_steps, device, random_seed=0, micro_bat
 
   size = micro_batch_size or batch.input_ids.shape[0].value
   grads_and_vars, figures = micro_batches.accumulate(batch, size, build, update.gradients, towers)
+  figures = _of_all_ranks(figures, device.collectives)
   step = update.apply(grads_and_vars, figures['total_loss'])
   figures.update(learning_rate=step.rate, gradient_norm=step.norm)
   with tf.control_dependencies([step.train_op]):
@@ -44,6 +45,15 @@ def make(task, batch, options, num_train_steps, device, random_seed=0, micro_bat
   if scale is not None:
     figures.update(loss_scale=scale)
   return step, figures
+
+
+def _of_all_ranks(figures, collectives):
+  """The figures of the whole batch. figures: OrderedDict of name to float32 scalar, of a rank's part of it."""
+  if collectives.ranks == 1:
+    return figures
+  sums = collectives.all_reduce_sum(tf.stack(list(figures.values())), 'figures')
+  # Each was divided by a rank's share of what the whole batch is divided by.
+  return type(figures)(zip(figures, tf.unstack(sums / float(collectives.ranks))))
 
 
 def model_ops(device, random_seed=0, step=None, micro_batch=0):
@@ -91,7 +101,7 @@ class Update:
     return self._device.loss_scaling.current(self._optimizer)
 
   def apply(self, grads_and_vars, total_loss):
-    """Averages, clips and applies. total_loss: float32 scalar. Returns finite_updates.TrainStep."""
+    """Averages, clips and applies. total_loss: float32 scalar, of all ranks. Returns finite_updates.TrainStep."""
     device, optimizer = self._device, self._optimizer
     averaged = device.collectives.average_gradients(grads_and_vars)
     gradients, norm = lamb.clip_by_global_norm([gradient for gradient, _ in averaged], self._options.clip_norm)
@@ -101,7 +111,7 @@ class Update:
       train_op = device.wrap_train_op(optimizer.apply_gradients(clipped, self._global_step))
       return finite_updates.TrainStep(self._rate, norm, train_op, finite=None, norms=None)
     train_op, finite = finite_updates.apply_if_finite(
-        device.collectives.all_reduce_sum(total_loss), norm, lambda: optimizer.apply_gradients(clipped),
+        total_loss, norm, lambda: optimizer.apply_gradients(clipped),
         self._global_step, self._rate)
     norms = finite_updates.norms_if_not_finite(finite, [gradient for gradient, _ in averaged], variables)
     return finite_updates.TrainStep(self._rate, norm, device.wrap_train_op(train_op), finite, norms)

@@ -21,8 +21,8 @@ def _absent(*counts):
   return contract.DatasetInfo('absent', 24, 5, 60, None, {contract.TRAIN: shards, contract.HELDOUT: []})
 
 
-def _position(info, batch_size=4, ranks=1):
-  return data_order.Position(data_order.RecordOrder(info, 3, ranks=ranks), batch_size)
+def _position(info, batch_size=4):
+  return data_order.Position(data_order.RecordOrder(info, 3), batch_size)
 
 
 def test_a_position_is_reached_by_counting_not_by_reading():
@@ -71,13 +71,25 @@ def test_reaching_a_position_opens_no_shard_before_it(tmp_path, monkeypatch):
   assert opened == [name for name, _ in itertools.groupby(shards[shard].file for shard, _ in wanted)]
 
 
-@pytest.mark.parametrize('ranks', [1, 3])
-def test_ranks_share_no_record_and_leave_none_out(ranks):
-  orders = [data_order.RecordOrder(_absent(70, 31), 3, rank, ranks) for rank in range(ranks)]
-  epochs = [list(itertools.islice(order.units(0), sum(len(range(rank, count, ranks)) for count in (70, 31))))
-            for rank, order in enumerate(orders)]
-  assert sorted(sum(epochs, [])) == [(shard, number) for shard, count in enumerate((70, 31)) for number in range(count)]
-  assert {order.epoch_length for order in orders} == {101}
+@pytest.mark.parametrize('ranks, batch_size', [(1, 12), (2, 6), (3, 4), (4, 3)])
+@pytest.mark.parametrize('used', [0, 60, 96, 108])
+def test_ranks_divide_each_batch_of_one_sequence(ranks, batch_size, used):
+  """101 records: the batches lie across blocks, shards and epochs."""
+  info, steps = _absent(70, 31), 10
+  alone = list(itertools.islice(data_order.RecordOrder(info, 3, block=16).units(used), 12 * steps))
+  parts = [list(itertools.islice(data_order.RecordOrder(info, 3, rank, ranks, block=16).units_of_rank(used, batch_size),
+                                 batch_size * steps)) for rank in range(ranks)]
+  together = [unit for step in range(steps) for part in parts
+              for unit in part[step * batch_size:(step + 1) * batch_size]]
+  assert together == alone
+
+
+@pytest.mark.parametrize('rank', [0, 1, 2])
+def test_the_position_of_each_unit_is_that_in_the_sequence(rank):
+  order = data_order.RecordOrder(_absent(70, 31), 3, rank, 3)
+  alone = list(itertools.islice(order.units(0), 100))
+  for number, unit in enumerate(itertools.islice(order.units_of_rank(24, 4), 20)):
+    assert alone[order.position_of(number, 24, 4)] == unit
 
 
 class _Reader:
@@ -91,12 +103,13 @@ class _Reader:
     return b'%d %d' % (shard, index) if (shard, index) in self.readable else None
 
 
-def test_the_next_readable_record_of_the_rank_takes_the_place_of_a_lost_one():
-  order = data_order.RecordOrder(_absent(6, 5, 4), 3, rank=1, ranks=2)
+@pytest.mark.parametrize('rank', [0, 1])
+def test_the_next_readable_record_takes_the_place_of_a_lost_one_on_any_rank(rank):
+  order = data_order.RecordOrder(_absent(3, 5, 2), 3, rank=rank, ranks=2)
   assert order.read(_Reader({(1, 3)}), 1, 3) == [b'1 3']
-  reader = _Reader({(0, 3)})
-  assert order.read(reader, 1, 3) == [b'0 3']
-  assert reader.tried == [(1, 3), (1, 1), (2, 1), (2, 3), (0, 1), (0, 3)]
+  reader = _Reader({(0, 2)})
+  assert order.read(reader, 1, 3) == [b'0 2']
+  assert reader.tried == [(1, 3), (1, 4), (1, 0), (1, 1), (1, 2), (2, 0), (2, 1), (0, 0), (0, 1), (0, 2)]
   with pytest.raises(UserError, match='^absent: expected records, found none that can be read'):
     order.read(_Reader(set()), 1, 3)
 
@@ -128,11 +141,11 @@ def test_another_data_set_is_read_from_its_beginning():
   assert position.used == 0
 
 
-def test_another_number_of_ranks_goes_on_at_the_same_part_of_the_epoch():
+def test_a_position_of_when_each_rank_had_a_sequence_of_its_own_is_refused():
   info = _absent(70, 31)
-  two = _position(info, ranks=2)
-  two.restore(_position(info, ranks=3).entries(), 7, 28)
-  assert two.used == 3 * 28 // 2
+  before = dict(_position(info).entries(), ranks=3)
+  with pytest.raises(UserError, match='found one of 3 ranks by an earlier version, in which it was that of each'):
+    _position(info).restore(before, 7, 28)
 
 
 def test_rows_instead_of_records_go_on_at_the_same_part_of_the_epoch():

@@ -115,7 +115,7 @@ def _numbers(info, count, used=0, **arguments):
 @pytest.mark.parametrize('ranks', [1, 2])
 @pytest.mark.fault('rotten data: others keep their place')
 def test_a_lost_record_moves_no_other(info, intact, ranks, caplog):
-  count = 2 * sum(COUNTS) // ranks // 7 + 1
+  count = 6 * sum(COUNTS) // ranks // 7 + 1
   expected = _numbers(intact, count, ranks=ranks)
   _change(info, 1, _flip_payload(100))
   numbers = _numbers(info, count, ranks=ranks, lost=lost_records.LostRecords(info))
@@ -124,7 +124,7 @@ def test_a_lost_record_moves_no_other(info, intact, ranks, caplog):
   assert set(np.flatnonzero(np.array(numbers) != expected)) == {
       place for place, number in enumerate(expected) if number == COUNTS[0] + 100}
   assert COUNTS[0] + 100 not in numbers
-  later = _numbers(info, 5, used=7 * (count - 5), ranks=ranks)
+  later = _numbers(info, 5, used=7 * ranks * (count - 5), ranks=ranks)
   assert later == numbers[-35:]
 
 

@@ -258,6 +258,30 @@ def test_tensorboard_is_for_this_machine_unless_the_command_line_says_otherwise(
 
 
 # The variables whose value is one word, with a target that uses them.
+@pytest.mark.parametrize('ranks', ['', '1', '4'])
+def test_ranks_are_started_by_the_launcher(checkout, ranks):
+  checkout.make('train-full', 'DATA=elsewhere', 'RANKS=' + ranks)
+  call, = checkout.calls()
+  launcher = ['tools.launch', '--ranks=4', '--'] if ranks == '4' else []
+  assert call[:len(launcher) + 1] == launcher + ['albert.run_pretraining']
+
+
+@pytest.mark.parametrize('missing', ['c++', 'make'])
+def test_without_a_compiler_env_horovod_says_what_to_install(checkout, missing):
+  for name in ('requirements-horovod.txt', 'tools/env_horovod.sh'):
+    shutil.copy(os.path.join(ROOT, name), os.path.join(checkout.folder, name))
+  checkout.write_program('.venv/bin/python', '#!/usr/bin/env bash\n[ "$1" = -S ]\n')
+  for program in ('bash', 'dirname', 'sed', 'sha256sum', 'cut', 'cmake'):
+    os.makedirs(os.path.join(checkout.folder, 'bin'), exist_ok=True)
+    os.symlink(shutil.which(program) or '/bin/true', os.path.join(checkout.folder, 'bin', program))
+  for program in {'c++', 'make'} - {missing}:
+    checkout.write_program('bin/' + program, '#!/usr/bin/env bash\n')
+  said = checkout.run(['bash', os.path.join(checkout.folder, 'tools/env_horovod.sh')], code=1,
+                      PATH=os.path.join(checkout.folder, 'bin'))
+  assert said.startswith('error: expected a C++ compiler and make, which build Horovod, found no {}'.format(missing))
+  assert said.count('\n') == 1
+
+
 ONE_WORD = [('CORPUS', 'vocab'), ('VOCAB', 'vocab'), ('DATA', 'train-full'), ('OUT', 'train-full'),
             ('GIN', 'train-perf'), ('CKPT', 'eval'), ('PORT', 'tb'), ('INIT', 'fill-mask'), ('TEXT', 'fill-mask'),
             ('CANDIDATES', 'fill-mask'), ('INPUT', 'embed'), ('OUTPUT', 'embed'), ('DATA', 'report')]
@@ -399,15 +423,19 @@ def test_clean_keeps_data_runs_and_the_environment(checkout):
                          'data/sample_zh.txt', 'out/model.ckpt-1.index', 'data/records/x'])
 
 
-@pytest.mark.parametrize('java', [True, False])
-def test_continuous_integration_is_check_test_smoke_and_spark_with_java(checkout, tmp_path, java):
-  checkout.write_program('bin/make', '#!/usr/bin/env bash\necho "$PWD $*" >> "$CALLS"\n')
+@pytest.mark.parametrize('java, horovod', [(True, True), (False, True), (True, False)])
+def test_continuous_integration_is_check_test_smoke_then_what_is_optional(checkout, tmp_path, java, horovod):
+  checkout.write_program('bin/make', '#!/usr/bin/env bash\necho "$PWD $*" >> "$CALLS"\n'
+                                     '[ "$*" != env-horovod ] || exit {}\n'.format(int(not horovod)))
   if java:
     checkout.write_program('bin/java', '#!/usr/bin/env bash\n')
   for program in ('bash', 'dirname'):  # all that it needs, and no Java of this machine
     os.symlink(shutil.which(program), os.path.join(checkout.folder, 'bin', program))
-  checkout.run(['bash', os.path.join(checkout.folder, '.ci/run')], cwd=str(tmp_path),
+  said = checkout.run(['bash', os.path.join(checkout.folder, '.ci/run')], cwd=str(tmp_path),
                PATH=os.path.join(checkout.folder, 'bin'))
   with open(checkout.calls_file) as source:
     assert source.read().splitlines() == [
-        checkout.folder + ' ' + name for name in ['check', 'test', 'smoke'] + ['test-spark'] * java]
+        checkout.folder + ' ' + name for name in ['check', 'test', 'smoke', 'env-horovod'] + ['test-horovod'] * horovod
+        + ['test-spark'] * java]
+  assert ('ci: skipped make test-horovod: ' in said) == (not horovod)
+  assert ('ci: skipped make test-spark: ' in said) == (not java)

@@ -90,19 +90,17 @@ def test_the_position_follows_from_the_step(info, start):
   assert _train(info, 4, used=2 * start) == _train(info, 32)[2 * start:2 * start + 8]
 
 
-def test_ranks_share_no_record_and_leave_none_out(info):
-  """Each rank's epoch is its own; the union of both epochs is the data set."""
-  sizes = [sum(len(range(rank, count, 2)) for count in COUNTS) for rank in (0, 1)]
-  first, second = [_train(info, size, batch_size=1, rank=rank, ranks=2) for rank, size in enumerate(sizes)]
-  assert not set(first) & set(second)
-  assert sorted(first + second) == list(range(TOTAL))
-  later = _train(info, 6, batch_size=1, rank=1, ranks=2, used=4)
-  assert later == _train(info, 10, batch_size=1, rank=1, ranks=2)[4:]
+@pytest.mark.parametrize('used', [0, 12])
+def test_ranks_divide_the_batches_of_one(info, used):
+  alone = _train(info, 10, batch_size=6, used=used)
+  parts = [_train(info, 10, batch_size=2, rank=rank, ranks=3, used=used) for rank in range(3)]
+  assert alone == [number for step in range(10) for part in parts for number in part[2 * step:2 * step + 2]]
 
 
 def test_more_ranks_than_records_is_an_error(info):
-  with pytest.raises(UserError, match='22 ranks'):
-    _order(info, ranks=22)
+  _order(info, ranks=TOTAL)
+  with pytest.raises(UserError, match='training record for each of 22 ranks, found 21; use more text'):
+    _order(info, ranks=TOTAL + 1)
 
 
 @pytest.mark.parametrize('batch_size', [1, 3, 8, 11, 20])

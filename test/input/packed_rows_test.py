@@ -63,8 +63,8 @@ def _numbers(rows):
   return sorted(number for row in rows for number in row)
 
 
-def _total(info, rank=0, ranks=1):
-  return sum(len(range(rank, shard.packed_rows, ranks)) for shard in info.shards[contract.TRAIN])
+def _total(info):
+  return sum(shard.packed_rows for shard in info.shards[contract.TRAIN])
 
 
 def test_an_epoch_has_every_record_once(info):
@@ -117,15 +117,14 @@ def test_long_and_short_examples_are_mixed(info):
   assert max(lengths) < 1.1 * min(lengths)
 
 
-def test_ranks_share_no_record_and_leave_none_out(info):
-  parts = [_rows(_batches(info, 1, batch_size=_total(info, rank, 3), rank=rank, ranks=3)) for rank in range(3)]
-  assert _numbers(parts[0] + parts[1] + parts[2]) == list(range(sum(COUNTS)))
-  later = _rows(_batches(info, 4, batch_size=1, start=9, rank=1, ranks=3))
-  assert later == parts[1][9:13]
+def test_ranks_divide_the_batches_of_one(info):
+  alone = _rows(_batches(info, 40, batch_size=12, start=24))
+  parts = [_rows(_batches(info, 40, batch_size=4, start=24, rank=rank, ranks=3)) for rank in range(3)]
+  assert alone == [row for step in range(40) for part in parts for row in part[4 * step:4 * step + 4]]
 
 
-def test_more_ranks_than_rows_in_any_shard_is_an_error(info):
-  most = max(shard.packed_rows for shard in info.shards[contract.TRAIN])
+def test_more_ranks_than_rows_is_an_error(info):
+  most = _total(info)
   _order(info, ranks=most)
   with pytest.raises(UserError, match='training row for each of {} ranks, found {}'.format(most + 1, most)):
     _order(info, ranks=most + 1)
@@ -222,10 +221,10 @@ def _damage(info, shard, index):
 @pytest.mark.fault('rotten data: packed')
 def test_a_row_goes_without_a_record_that_is_lost(own, info, ranks, caplog):
   gone = 300
-  total = _total(info, 0, ranks)
+  size = -(-_total(info) // ranks)
 
   def epoch(data):
-    return [row for rank in range(ranks) for row in _rows(_batches(data, 1, batch_size=total, rank=rank, ranks=ranks))]
+    return [row for rank in range(ranks) for row in _rows(_batches(data, 1, batch_size=size, rank=rank, ranks=ranks))]
 
   expected = epoch(info)
   _damage(own, 1, gone - COUNTS[0])

@@ -125,7 +125,7 @@ def test_other_data_or_packing_is_a_reason_to_choose_again(info, tmp_path, monke
 
 
 def test_towers_follow_a_micro_batch_size_that_was_changed_on_purpose(info, tmp_path, monkeypatch):
-  monkeypatch.setattr(planning.cores, 'available', lambda: 4)
+  monkeypatch.setattr(planning.cores, 'available', lambda *_: 4)
   plan = _decide(info, tmp_path, Options(train_batch_size=8, micro_batch_size=4))
   assert plan.cores.cpu_towers == 4
   _begun(tmp_path, plan)
