@@ -5,7 +5,7 @@ SHELL := bash
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
 .PHONY: help env vocab data bench-data bench-input bench bench-packing bench-memory bench-growth soak train-full \
-  train-perf eval fill-mask embed report export tb to-hf from-hf smoke check test test-unit test-spark test-horovod \
+  train-perf eval finetune fill-mask embed report export tb to-hf from-hf smoke check test test-unit test-spark test-horovod \
   test-faults env-horovod bench-ranks clean
 
 # Works as `make`, `make -C folder` and `make -f folder/Makefile`: defaults lie in the folder of this file, given
@@ -34,6 +34,7 @@ CANDIDATES ?=## fill-mask: the only tokens to choose from, such as 北,南
 TOP ?= 5## fill-mask: how many tokens of each mask [5]
 POOL ?= mean## embed: mean, cls or pooler [mean]
 RANKS ?=## train-full: processes of this machine that divide each batch, a GPU or cores each; needs make env-horovod [1]
+TASK ?=## finetune: what is learned: a file of gin/finetune, such as classify, pair, tag, read or tnews
 ARGS ?=## more flags for training, evaluation, export and conversion, such as "--format=onnx --task=masked_lm"
 CKPT ?=## eval, export, to-hf: checkpoint to take [the best of OUT]
 EXPORT ?= $(OUT)/export## export: new folder of the export [OUT/export]
@@ -46,7 +47,7 @@ BENCH_ARGS ?=## bench-*: more flags, such as --steps=3
 TEST_ARGS ?=## test: more flags for pytest, such as "-k lamb -x"
 
 # Values reach the programs as they were written: `$` is not make's. What is no default is `given` below.
-variables := CORPUS VOCAB DATA DATA_ARGS FORCE OUT GIN SET INIT RANKS TEXT INPUT OUTPUT CANDIDATES TOP POOL ARGS CKPT EXPORT HF PORT HOST PYTHON BENCH_ARGS TEST_ARGS
+variables := CORPUS VOCAB DATA DATA_ARGS FORCE OUT GIN SET INIT TASK RANKS TEXT INPUT OUTPUT CANDIDATES TOP POOL ARGS CKPT EXPORT HF PORT HOST PYTHON BENCH_ARGS TEST_ARGS
 given := $(foreach name,$(variables),$(if $(filter-out file,$(origin $(name))),$(name)))
 on_command_line := $(foreach name,$(variables),$(if $(filter command override,$(origin $(name))),$(name)))
 $(foreach name,$(given),$(eval override $(name) := $$(value $(name))))
@@ -174,6 +175,13 @@ define choose_checkpoint
   if [ -z "$$source" ]; then source=$(call quote,$(OUT)); if [ -d "$$best" ]; then source=$$best; fi; fi; \
 
 endef
+
+finetune: quiet-env ## train TASK on the labelled text in DATA from INIT into OUT, or continue; keeps the best on dev
+	@$(call with,ARGS) $(run) albert.run_finetuning --task=$(call quote,$(TASK)) \
+	  --data_dir=$(call quote,$(if $(filter DATA,$(given)),$(DATA))) --init=$(call quote,$(INIT)) \
+	  --output_dir=$(call quote,$(if $(filter OUT,$(given)),$(OUT))) \
+	  --vocab_file=$(call quote,$(if $(filter VOCAB,$(given)),$(VOCAB))) \
+	  $(if $(filter GIN,$(given)),--gin_file=$(call quote,$(GIN))) --gin_param=$(call quote,$(SET))
 
 export: quiet-env ## write CKPT as a SavedModel, a frozen graph or ONNX into EXPORT: docs/export.md
 	$(choose_checkpoint) $(call with,ARGS) $(run) tools.checkpoints export "$$source" $(call quote,$(EXPORT))

@@ -17,16 +17,20 @@ import tensorflow as tf
 from albert.common import checks
 from albert.common.errors import UserError
 from albert.dataset.batch import Batch  # noqa: F401, part of this module's interface
+from albert.dataset import batch_order
 from albert.dataset import contract
 from albert.dataset import data_order
 from albert.dataset import examples
 from albert.dataset import lost_records
+from albert.dataset import packing
+from albert.dataset import protobuf
 from albert.dataset import record_format
 from albert.input import bare_files
 from albert.input import checking
 from albert.input import dynamic_masking
 from albert.input import packed_batches
 from albert.input import packed_rows
+from albert.input import packed_windows
 
 # About this number of records are read and parsed together: a call from TensorFlow to Python takes as long as a record,
 # and so does a small operation.
@@ -100,8 +104,14 @@ def _files_of(pattern):
   return [pattern] if os.path.isfile(pattern) else sorted(glob.glob(pattern))
 
 
-def training_order(info, options, seed, rank=0, ranks=1, lost=None, folder=None, keep=True):
-  """The order of records, or with options.packing of packed rows, for training_batches().
+def is_labelled(info):
+  """Whether a data set holds windows of labelled text, whose batches are packed anew in each epoch."""
+  return info.record_format == record_format.LABELLED
+
+
+def training_order(info, options, seed, rank=0, ranks=1, lost=None, folder=None, keep=True, batch_size=None,
+                   layout=None):
+  """The order of records, with options.packing of packed rows, of labelled text of batches, for training_batches().
 
   Args:
     info: contract.DatasetInfo.
@@ -111,14 +121,17 @@ def training_order(info, options, seed, rank=0, ranks=1, lost=None, folder=None,
     lost: lost_records.LostRecords of the data set.
     folder: of the run, where lengths that packing had to count are kept, or None.
     keep: whether this process writes them there.
+    batch_size, layout: of labelled text, see batch_order.BatchOrder.
 
   Returns:
-    data_order.Order: of its subclasses RecordOrder or packed_rows.RowOrder.
+    data_order.Order: of its subclasses RecordOrder, packed_rows.RowOrder or batch_order.BatchOrder.
 
   Raises:
     UserError: compact records with packing, or fewer training records (or rows) than ranks.
   """
-  if not options.packing:
+  if is_labelled(info):
+    order = batch_order.BatchOrder(info, seed, batch_size, layout, lost)
+  elif not options.packing:
     order = data_order.RecordOrder(info, seed, rank, ranks, lost, options.shuffle_buffer_records)
   elif info.record_format == record_format.COMPACT:
     raise UserError('{}: expected reference records with InputOptions.packing, found compact ones; make the data with '
@@ -149,6 +162,8 @@ def training_batches(order, batch_size, used=0, options=None, features=record_fo
     of PackedBatch) and static shapes.
   """
   options = options or InputOptions()
+  if isinstance(order, batch_order.BatchOrder):
+    return _labelled_batches(order, used, features).prefetch(options.prefetch_batches)
   # A row has several records, so that a batch of them is a block.
   block_size = batch_size * (1 if isinstance(order, packed_rows.RowOrder) else max(1, _BLOCK_RECORDS // batch_size))
 
@@ -164,6 +179,19 @@ def training_batches(order, batch_size, used=0, options=None, features=record_fo
   tensors = _to_tensors(blocks, order, block_size, lambda number: order.position_of(number, used, batch_size), options,
                         features)
   return _divide(tensors, batch_size).prefetch(options.prefetch_batches)
+
+
+def _labelled_batches(order, used, features):
+  """Batches of a BatchOrder; a record that cannot be read is counted, and its batch goes without it."""
+  def batches():
+    with contextlib.closing(order.reader(features)) as reader:
+      for epoch, number in order.units(used):
+        rows = [[protobuf.parse(record) for record in (reader.read(*place) for place in row) if record is not None]
+                for row in order.rows(epoch, number)]
+        yield packed_windows.pack(rows, features, order.layout, order.info.max_seq_length)
+
+  types, shapes = packed_windows.types_and_shapes(features, order.layout, order.info.max_seq_length)
+  return tf.data.Dataset.from_generator(batches, types, shapes)
 
 
 def _to_tensors(blocks, order, block_size, position_of, options, features):
@@ -210,6 +238,9 @@ def heldout_batches(info, batch_size, split=contract.HELDOUT, max_batches=None, 
   """
   lost = lost_records.LostRecords(info) if lost is None else lost
   form = examples.Form.of(info, split, features)
+  if is_labelled(info):
+    batches = _labelled_heldout_batches(info, batch_size, split, lost, features, form)
+    return batches.take(-1 if max_batches is None else max_batches).prefetch(2)
 
   def serialized_batches():
     with contextlib.closing(lost_records.Reader(info, split, lost, form)) as reader:
@@ -228,6 +259,25 @@ def heldout_batches(info, batch_size, split=contract.HELDOUT, max_batches=None, 
 
   batches = tf.data.Dataset.from_generator(serialized_batches, tf.string, [None]).map(parser(info, features)).map(fill)
   return batches.take(-1 if max_batches is None else max_batches).prefetch(2)
+
+
+def _labelled_heldout_batches(info, batch_size, split, lost, features, form):
+  """Every record once, several in each of the B rows of a batch; the last batch is filled with rows without any."""
+  ends = batch_order.shard_ends(info, split)
+  lengths = batch_order.record_lengths(info, split)[:, 0]
+  table = packing.fill_rows(lengths, np.zeros(len(lengths), np.int64), info.max_seq_length, 1, batch_order.MAX_EXAMPLES)
+  layout = batch_order.Layout(batch_size, max(map(len, table)))
+
+  def batches():
+    with contextlib.closing(lost_records.Reader(info, split, lost, form)) as reader:
+      for first in range(0, len(table), batch_size):
+        rows = [[reader.read(*batch_order.place_of(record, ends)) for record in row]
+                for row in table[first:first + batch_size]]
+        yield packed_windows.pack([[protobuf.parse(record) for record in row if record is not None] for row in rows],
+                                  features, layout, info.max_seq_length)
+
+  return tf.data.Dataset.from_generator(batches, *packed_windows.types_and_shapes(
+      features, layout, info.max_seq_length))
 
 
 def parser(info, features=record_format.REFERENCE_FEATURES):

@@ -47,7 +47,7 @@ _Weights = collections.namedtuple('_Weights', [
 
 
 def albert(input_ids, input_mask, segment_ids, config, is_training, ops=None, read_positions=None, packing=None,
-           recompute=False, scope='bert'):
+           recompute=False, scope='bert', pooled=True):
   """Encodes a batch of token sequences.
 
   Args:
@@ -63,6 +63,7 @@ def albert(input_ids, input_mask, segment_ids, config, is_training, ops=None, re
     recompute: Python bool, whether the backward pass computes each layer again from its input instead of keeping its
       intermediate results. The last layer is never recomputed: its backward pass begins at once.
     scope: variable scope.
+    pooled: Python bool, whether the pooler is there; without it pooled_output is None.
 
   Returns:
     AlbertOutputs.
@@ -82,6 +83,8 @@ def albert(input_ids, input_mask, segment_ids, config, is_training, ops=None, re
     sequence_output = tf.reshape(hidden, [layers.size(input_ids, 0), -1, config.hidden_size])
     # An unknown batch size would hide a known number of rows.
     sequence_output.set_shape([None, (input_ids if read_positions is None else read_positions).shape[1], None])
+    if not pooled:
+      return AlbertOutputs(embedding_output, sequence_output, None, embedding_table)
     with tf.variable_scope('pooler'):
       pooler = layers.dense_variables('dense', config.hidden_size, config.hidden_size, config.initializer_range)
     pooled_output = tf.tanh(layers.dense(_cls_output(sequence_output, read_positions, packing), pooler))

@@ -8,8 +8,10 @@ import gin
 import pytest
 import tensorflow as tf
 
+import labelled_text
 from albert.common.files import ROOT
 from albert.common import gin_settings
+from albert import finetuning
 from albert import input_pipeline
 from albert import lamb
 from albert.modeling import AlbertConfig
@@ -19,6 +21,7 @@ from albert.tasks.pretraining import Pretraining
 from albert.training import training_step
 
 EXPERIMENTS = sorted(os.path.basename(path) for path in glob.glob(os.path.join(ROOT, 'gin', '*.gin')))
+FINETUNING = sorted(os.path.basename(path) for path in glob.glob(os.path.join(ROOT, 'gin', 'finetune', '*.gin')))
 MODELS = sorted(os.path.basename(path) for path in glob.glob(os.path.join(ROOT, 'gin', 'model', '*.gin')))
 B, S, P = 2, 16, 3
 
@@ -61,6 +64,27 @@ def test_builds_a_graph_and_leaves_no_binding_unused(name, monkeypatch):
   unused = _bindings(gin.config_str()) - _bindings(gin.operative_config_str())
   assert not unused
   assert tf.trainable_variables()
+
+
+@pytest.mark.parametrize('name', FINETUNING)
+def test_a_file_of_fine_tuning_leaves_no_binding_unused(name, monkeypatch, tmp_path):
+  gin_settings.parse([os.path.join(ROOT, 'gin', 'finetune', name)], [])
+  monkeypatch.setattr(finetuning.sources, 'open_splits', lambda *unused: _stop(None))
+  with pytest.raises(_Stopped):
+    finetuning.finetune('data', str(tmp_path / 'out'), vocab_file=labelled_text.write_vocabulary(tmp_path))
+  assert finetuning.Options().adapt(lamb.OptimizerOptions()).bias_correction
+  assert not _bindings(gin.config_str()) - _bindings(gin.operative_config_str())
+  assert not (tmp_path / 'out').exists()
+
+
+@pytest.mark.parametrize('name, kind, length', [
+    ('tnews.gin', 'classify', 128), ('ocnli.gin', 'classify', 128), ('chnsenticorp.gin', 'classify', 256),
+    ('msra_ner.gin', 'tag', 128), ('cmrc2018.gin', 'read', 512), ('regress.gin', 'regress', 128)])
+def test_a_shipped_task_is_of_its_kind(name, kind, length):
+  gin_settings.parse([os.path.join(ROOT, 'gin', 'finetune', name)], [])
+  options, data = finetuning.Options(), finetuning.DataOptions()
+  assert (options.kind, data.max_seq_length) == (kind, length)
+  assert (options.head_dropout, options.warmup_proportion, options.train_batch_size) == (0.1, 0.1, 32)
 
 
 class _Stopped(Exception):

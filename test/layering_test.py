@@ -21,14 +21,14 @@ ROOMS = {
     'albert.lamb': set(),
     'albert.input': {'albert.dataset'},
     'albert.labelled': {'albert.dataset'},
-    'albert.tasks': {'albert.dataset', 'albert.model'},
+    'albert.tasks': {'albert.dataset', 'albert.input', 'albert.labelled', 'albert.model', 'albert.scoring'},
     'albert.run': {'albert.dataset', 'albert.model'},
     'albert.scoring': set(),
-    'albert.training': {'albert.dataset', 'albert.device', 'albert.input', 'albert.lamb', 'albert.model',
-                        'albert.run'},
+    'albert.training': {'albert.dataset', 'albert.device', 'albert.input', 'albert.labelled', 'albert.lamb',
+                        'albert.model', 'albert.run'},
     'albert.prediction': {'albert.dataset', 'albert.model', 'albert.run'},
     # What gin binds: names a task and hands it on.
-    'roots': {'albert.tasks', 'albert.training'},
+    'roots': {'albert.device', 'albert.labelled', 'albert.model', 'albert.run', 'albert.tasks', 'albert.training'},
     'tools.text': {'albert.dataset'},
     'tools.workers': set(),
     'tools.preprocessing': {'albert.dataset', 'tools.text', 'tools.workers'},
@@ -44,6 +44,7 @@ ROOMS = {
 FRONT_ROOMS = {
     'albert.modeling': 'albert.model', 'albert.input_pipeline': 'albert.input', 'albert.npu_session': 'albert.device',
     'albert.lamb': 'albert.lamb', 'albert.prediction': 'albert.prediction', 'albert.pretraining': 'roots',
+    'albert.finetuning': 'roots',
 }
 # A program under a stopwatch is imported by it.
 MEASURED = {'tools.benchmarks.stopwatch': 'tools.create_pretraining_data'}
@@ -55,7 +56,8 @@ NEVER_TENSORFLOW = ('albert.common', 'albert.dataset', 'albert.labelled', 'alber
 _SAYS_SO = re.compile('[Nn]o TensorFlow')
 # Options are bound here; everything below gets plain arguments.
 GIN = {'albert.common.gin_settings', 'albert.common.gin_statements', 'albert.device.session_options',
-       'albert.input_pipeline', 'albert.lamb', 'albert.model.config', 'albert.pretraining', 'albert.training.trainer'}
+       'albert.finetuning', 'albert.input_pipeline', 'albert.lamb', 'albert.model.config', 'albert.pretraining',
+       'albert.training.trainer'}
 _FLAG_LIBRARIES = ('absl.flags', 'argparse', 'optparse')
 SEGMENTERS = {'jieba', 'rjieba'}
 # What connects ranks, and what starts them.

@@ -15,11 +15,11 @@ from albert.common import cli
 from albert.common.errors import UserError
 from albert.common import files
 from albert.dataset import contract
+from albert.dataset import example_writer
 from albert.dataset import examples
 from albert.dataset import record_format
 from albert.dataset import tfrecord
 from albert.dataset import tokenization
-from tools.preprocessing import example_writer
 from tools.preprocessing import readable
 
 FLAGS = flags.FLAGS

@@ -21,7 +21,7 @@ from albert.common.errors import UserError
 from albert.common import files
 from albert.dataset import data_files
 from albert.dataset.data_files import FORMAT_VERSION
-from albert.dataset.data_files import HELDOUT  # noqa: F401, part of this module's interface
+from albert.dataset.data_files import HELDOUT
 from albert.dataset.data_files import TRAIN
 from albert.dataset.record_format import REFERENCE
 
@@ -36,7 +36,7 @@ def shard_name(split, index, count):
 
 
 def lengths_file(shard_path):
-  """Path of the lengths of a training shard's records."""
+  """Path of the lengths of a shard's records; pre-training has none of held-out ones."""
   return shard_path + '.lengths.npy'
 
 
@@ -101,7 +101,8 @@ class DatasetInfo:
 
   def save(self):
     """Writes `dataset.json`, which exists only when it is complete; notes digests of the small files that are there."""
-    names = [TOKEN_COUNTS_FILE] + [os.path.basename(lengths_file(path)) for path in self.paths(TRAIN)]
+    names = [TOKEN_COUNTS_FILE] + [os.path.basename(lengths_file(path)) for split in (TRAIN, HELDOUT)
+                                   for path in self.paths(split)]
     self.digests = {name: files.file_sha256(os.path.join(self.folder, name)) for name in names
                     if os.path.exists(os.path.join(self.folder, name))}
     said = self._to_json()
@@ -138,8 +139,8 @@ class DatasetInfo:
     return cls(folder, raw['max_seq_length'], raw['max_predictions_per_seq'], raw['vocab_size'],
                raw['vocab_sha256'], shards, raw['settings'], raw['statistics'], raw.get('digests'))
 
-  def lengths(self, number):
-    """Lengths of the records of a training shard, uint16 [records, 2] of tokens and labels; None without good ones."""
-    path = lengths_file(self.paths(TRAIN)[number])
-    return data_files.read_lengths(path, self.shards[TRAIN][number].records, self.max_seq_length,
+  def lengths(self, number, split=TRAIN):
+    """Lengths of the records of a shard, uint16 [records, 2] of tokens and labels; None without good ones."""
+    path = lengths_file(self.paths(split)[number])
+    return data_files.read_lengths(path, self.shards[split][number].records, self.max_seq_length,
                                     self.max_predictions_per_seq, self.digests.get(os.path.basename(path)))

@@ -42,7 +42,7 @@ class Order:
   one rank alone would see.
 
   Attributes:
-    unit: 'record' or 'row', for messages.
+    unit: 'record', 'row' or 'batch', for messages. plural: of it.
     info: contract.DatasetInfo.
     seed: int.
     rank, ranks: int, this process among those that train together.
@@ -51,6 +51,10 @@ class Order:
   """
 
   unit = None
+
+  @property
+  def plural(self):
+    return self.unit + 's'
 
   def __init__(self, info, seed, rank=0, ranks=1, lost=None, block=None):
     """Reads nothing. block: a shard's units are shuffled within blocks of this size; None: across the whole shard."""
@@ -71,6 +75,10 @@ class Order:
   def epoch_length(self):
     """How many units there are in an epoch."""
     return sum(self.counts)
+
+  def units_in(self, batch_size):
+    """How many units a batch of this size is."""
+    return batch_size
 
   def units(self, used):
     """Yields (shard number, number of a record or row in it) for ever: what all ranks use after `used` of them."""
@@ -174,18 +182,18 @@ class Position:
   """Where a run is in the training data, the same on all ranks.
 
   Attributes:
-    used: how many records, or with packing rows, all ranks together have used.
-    batch_size: of all ranks together.
-    epoch_length: how many records, or rows, there are in an epoch.
+    used: how many records, or with packing rows, or batches of labelled text, all ranks together have used.
+    batch_size: units of a batch of all ranks together.
+    epoch_length: how many records, or rows, or batches, there are in an epoch.
     data_set: fingerprint of the data set.
   """
 
   def __init__(self, order, batch_size):
-    """At the beginning. order: Order. batch_size: as the attribute."""
+    """At the beginning. order: Order. batch_size: as the options of the run have it."""
     self.used = 0
     self.epoch_length = order.epoch_length
     self.data_set = order.info.fingerprint()
-    self.batch_size = batch_size
+    self.batch_size = order.units_in(batch_size)
     self._records = order.info.records(contract.TRAIN)
 
   def advance(self, batches):

@@ -1,8 +1,8 @@
 """Sequence packing: which examples share one row of S tokens. Needs no TensorFlow.
 
 Krell et al. 2021, "Efficient Sequence Packing without Cross-contamination". Best fit, longest first: each example goes
-to the fullest row that still has room for it. A row holds at most MAX_EXAMPLES examples and max_predictions(P) labels,
-so that shapes stay static.
+to the fullest row that still has room for it. A row of pre-training holds at most MAX_EXAMPLES examples and
+max_predictions(P) labels, so that shapes stay static; for fine-tuning see batch_order.py.
 """
 
 import numpy as np
@@ -16,7 +16,7 @@ def max_predictions(max_predictions_per_seq):
   return max_predictions_per_seq + MAX_EXAMPLES
 
 
-def fill_rows(lengths, labels, max_seq_length, max_predictions_per_seq):
+def fill_rows(lengths, labels, max_seq_length, max_predictions_per_seq, max_examples=MAX_EXAMPLES):
   """Distributes examples over rows.
 
   Args:
@@ -24,6 +24,7 @@ def fill_rows(lengths, labels, max_seq_length, max_predictions_per_seq):
     labels: int array [N], masked tokens of each, at most max_predictions_per_seq.
     max_seq_length: S.
     max_predictions_per_seq: P.
+    max_examples: of a row.
 
   Returns:
     A list of lists of example numbers, each number once. It depends on the arguments only.
@@ -45,7 +46,7 @@ def fill_rows(lengths, labels, max_seq_length, max_predictions_per_seq):
     rows[row].append(example)
     labels_of[row] += count
     left = room - length
-    if left and len(rows[row]) < MAX_EXAMPLES:
+    if left and len(rows[row]) < max_examples:
       open_rows[left].append(row)
       occupied |= 1 << left
   return rows

@@ -25,9 +25,9 @@ TOKEN_BOUNDARY = FeatureSpec('token_boundary', 'int64', 'S')
 WRITTEN_FEATURES = REFERENCE_FEATURES + (TOKEN_BOUNDARY,)
 
 # The formats of training records. Compact ones are not masked: albert/input/dynamic_masking.py masks them anew in each
-# epoch.
-REFERENCE, COMPACT = 'reference', 'compact'
-RECORD_FORMATS = (REFERENCE, COMPACT)
+# epoch. Labelled ones are windows of a labelled data set, see labelled_features().
+REFERENCE, COMPACT, LABELLED = 'reference', 'compact', 'labelled'
+RECORD_FORMATS = (REFERENCE, COMPACT, LABELLED)
 # kind 'bytes': little-endian numbers, one for each token of [CLS] A [SEP] B [SEP], no padding.
 COMPACT_FEATURES = (
     FeatureSpec('token_ids', 'bytes', 'uint16'),
@@ -41,6 +41,39 @@ COMPACT_FEATURES = (
 UNMASKABLE = 255
 # The ids must fit into uint16.
 MAX_COMPACT_VOCABULARY = 1 << 16
+
+
+# What every labelled record has: a window of text, [CLS] A [SEP] or [CLS] A [SEP] B [SEP], and its number in its split.
+WINDOW_FEATURES = (
+    FeatureSpec('input_ids', 'int64', 'S', 'V'),
+    FeatureSpec('input_mask', 'int64', 'S', 2),
+    FeatureSpec('segment_ids', 'int64', 'S', 2),
+    FeatureSpec('window', 'int64', 1),
+)
+# What a labelled record is of.
+CLASSIFY, REGRESS, TAG, READ = 'classify', 'regress', 'tag', 'read'
+
+
+def labelled_features(kind, classes=1, multi_label=False):
+  """The features of a labelled record.
+
+  Args:
+    kind: CLASSIFY: label_ids, the class, or with multi_label 0 or 1 for each class. REGRESS: label_values. TAG: for
+      each token tag_ids, and tag_mask, 1 where it is scored. READ: the tokens of answer_start and answer_end,
+      inclusive, both 0 where there is no answer in the window.
+    classes: C, number of classes or tags.
+    multi_label: whether an example may have several classes.
+
+  Returns:
+    tuple of FeatureSpec.
+  """
+  classes = max(1, classes)
+  return WINDOW_FEATURES + {
+      CLASSIFY: (FeatureSpec('label_ids', 'int64', *((classes, 2) if multi_label else (1, classes))),),
+      REGRESS: (FeatureSpec('label_values', 'float32', 1),),
+      TAG: (FeatureSpec('tag_ids', 'int64', 'S', classes), FeatureSpec('tag_mask', 'int64', 'S', 2)),
+      READ: (FeatureSpec('answer_start', 'int64', 1, 'S'), FeatureSpec('answer_end', 'int64', 1, 'S')),
+  }[kind]
 
 
 def feature_length(spec, max_seq_length, max_predictions_per_seq):

@@ -7,6 +7,7 @@ import collections
 import re
 
 GLOBAL_STEP = 'global_step'
+WORD_EMBEDDINGS = 'bert/embeddings/word_embeddings'
 
 # Slots hang below their weight: bert/pooler/dense/kernel/adam_m.
 _SLOTS = frozenset(['adam_m', 'adam_v', 'lamb_m', 'lamb_v'])  # of this library and of the published checkpoints
@@ -103,6 +104,14 @@ def _early_chinese_sign(shapes):
 def part_of_model(name):
   """ENCODER, POOLER, MASKED_LM, SENTENCE_ORDER, SPANS or CLASSIFIER; None for a variable of none of them."""
   return next((part for prefix, part in _PREFIXES if name.startswith(prefix)), None)
+
+
+def rate_part(name):
+  """The part that a weight belongs to as lamb.PARTS names them: 'embeddings', 'encoder', 'pooler' or 'head'."""
+  for prefix, part in (('bert/embeddings/', 'embeddings'), ('bert/pooler/', 'pooler'), ('bert/', 'encoder')):
+    if name.startswith(prefix):
+      return part
+  return 'head'
 
 
 def parts_in(all_names):

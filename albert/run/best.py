@@ -62,7 +62,7 @@ class Best:
 
   def _describe(self):
     """Makes best/ complete: what its checkpoint is of no use without."""
-    for name in names.DESCRIPTION:
+    for name in names.DESCRIPTION + names.TASK_DESCRIPTION:
       own, copy = os.path.join(self._output_dir, name), os.path.join(self._folder, name)
       if os.path.exists(own) and not (os.path.exists(copy) and files.file_sha256(copy) == files.file_sha256(own)):
         files.copy_atomically(own, copy)

@@ -207,7 +207,7 @@ class _SaverOfTheRest(tf.train.Saver):
     sess.run(self._first_values)
 
 
-def initialise_from(path, with_optimizer_slots, changes=None, is_partial=False):
+def initialise_from(path, with_optimizer_slots, changes=None, is_partial=False, new_parts=()):
   """Makes the initial values of this graph's variables those of a published checkpoint.
 
   Heads that the checkpoint does not have are initialised at random, as those of a new task are; the encoder must be
@@ -218,6 +218,8 @@ def initialise_from(path, with_optimizer_slots, changes=None, is_partial=False):
     with_optimizer_slots: whether the optimizer's moments are taken too.
     changes: remapping.Remapping, what decide() gave; None: every row is where it was.
     is_partial: whether an encoder of which variables are missing will do.
+    new_parts: those of names.rate_part() that begin anew, whatever the checkpoint has under their names: a head that
+      was fine-tuned before has learned other labels.
 
   Raises:
     UserError: shapes differ, nothing fits, or the encoder is not all there.
@@ -226,7 +228,8 @@ def initialise_from(path, with_optimizer_slots, changes=None, is_partial=False):
   changes = changes or remapping.Remapping()
   shapes = shapes_of(checkpoint)
   wanted = [v for v in tf.global_variables() if v.op.name != names.GLOBAL_STEP
-            and (with_optimizer_slots or not names.is_slot(v.op.name))]
+            and (with_optimizer_slots or not names.is_slot(v.op.name))
+            and names.rate_part(v.op.name) not in new_parts]
   sources = {v.op.name: changes.source(v.op.name) for v in wanted}
   problems = _differences(shapes, [v for v in wanted if not changes.has_other_rows(v.op.name)], sources)
   loaded = [v for v in wanted if sources[v.op.name] in shapes]
@@ -235,7 +238,7 @@ def initialise_from(path, with_optimizer_slots, changes=None, is_partial=False):
                     'trained with'.format(checkpoint, _family(shapes),
                                           _first(problems or ['no variable of its names'])))
   missing = [v.op.name for v in tf.trainable_variables()
-             if v.op.name.startswith(_ENCODER) and v not in loaded]
+             if v.op.name.startswith(_ENCODER) and v not in loaded and names.rate_part(v.op.name) not in new_parts]
   if missing and not is_partial:
     trained = tf.trainable_variables()
     raise UserError('{}: expected all variables of the encoder, found {} of {} variables of this model: {}{} missing; '

@@ -41,6 +41,8 @@ LOCK_FILE = 'run.lock'
 SOURCE_FILE = 'source.json'
 LABELS_FILE = 'labels.json'
 TASK_FILE = 'task.json'
+# What a fine-tuned checkpoint is of no use without, besides.
+TASK_DESCRIPTION = (LABELS_FILE, TASK_FILE)
 LOG_FILE = 'train.log'
 REPORT_FILE = 'report.html'
 HELDOUT_FOLDER = 'eval_heldout'

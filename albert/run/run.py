@@ -230,20 +230,32 @@ class Run:
                  '%.4f', '{:,}'.format(before['global_step']), metric.replace('_', ' '), figures[metric],
                  before[metric])
 
+  def is_over(self, step):
+    """Whether a run that came to this step makes no more of them: all were made, or it gets no better."""
+    return step >= self._options.num_train_steps or self.stands_still()
+
+  def stands_still(self):
+    """Whether as many evaluations since the best one as options.early_stopping_evals were no better."""
+    _, best = self.best.read()
+    if self._options.early_stopping_evals is None or not best:
+      return False
+    later = [step for step in self.heldout_history.steps() if step > best['global_step']]
+    return len(later) >= self._options.early_stopping_evals
+
   def is_finished(self, evaluates):
-    """Whether all steps were made, their results written, and, if it `evaluates`, the last checkpoint evaluated."""
+    """Whether the run is over, its results written, and, if it `evaluates`, the last checkpoint evaluated."""
     step = self.newest_step()
     missing = evaluates and step not in self.heldout_history.steps()
-    if step < self._options.num_train_steps or missing or results.read(self.folder).get('trained_steps') != step:
+    if not self.is_over(step) or missing or results.read(self.folder).get('trained_steps') != step:
       return False
     return checkpoints.is_good(self.newest()) and not self.best.is_damaged()
 
-  def leave_out(self, spike, unit):
+  def leave_out(self, spike, units):
     """Notes that the data between the newest checkpoint and a loss spike is left out from now on.
 
     Args:
       spike: training.stability.spikes.SpikeFound.
-      unit: what the position counts, in words.
+      units: what the position counts, in words: 'records', say.
 
     Raises:
       UserError: the run has gone back to this checkpoint too often.
@@ -251,8 +263,8 @@ class Run:
     checkpoint = self.newest()
     step = checkpoints.step_of(checkpoint)
     first = self.state.position_after(step, checkpoints.read_manifest(checkpoint)['guard']['record'])
-    _LOG.warning('LOSS SPIKE at step %s: %.4f, mean %.4f; going back to step %s and leaving out %ss %s to %s',
-                 '{:,}'.format(spike.step), spike.loss, spike.mean, '{:,}'.format(step), unit,
+    _LOG.warning('LOSS SPIKE at step %s: %.4f, mean %.4f; going back to step %s and leaving out %s %s to %s',
+                 '{:,}'.format(spike.step), spike.loss, spike.mean, '{:,}'.format(step), units,
                  '{:,}'.format(first), '{:,}'.format(self.position.used))
     self.state.skip_window({'checkpoint_step': step, 'spike_step': spike.step, 'loss': spike.loss, 'mean': spike.mean,
                             'from_record': first, 'to_record': self.position.used})

@@ -26,6 +26,7 @@ class Task:
     name: what its figures are grouped under in TensorBoard, 'name/figure', for training and held-out data alike.
     criterion: Criterion.
     heldout_columns: names of the figures in heldout_history.tsv. loss_columns: of those in loss_history.tsv.
+    settings: dict of name to str, number or None: what the weights depend on besides the settings of every run.
     signatures: dict of what an export offers: name to the fields of the batch that it is given, int32 [B, ...]. The
       first one is that of the task.
   """
@@ -35,6 +36,7 @@ class Task:
   criterion = None
   heldout_columns = ()
   loss_columns = ('total_loss',)
+  settings = {}
   signatures = {}
 
   def head_size(self, max_predictions_per_seq):

@@ -12,6 +12,7 @@ import logging
 import os
 
 from albert.common.errors import UserError
+from albert.dataset.batch_order import Layout
 from albert.dataset import contract
 from albert.dataset import packing
 from albert.device import cores
@@ -45,26 +46,36 @@ _OF_A_HOST = cores.Cores._fields + ('micro_batch_size',)
 # data if it is not in input_file. init_checkpoint: published weights to start from (training), or the checkpoint to
 # evaluate (do_train=False). do_train, do_eval: what to do. max_seq_length, max_predictions_per_seq: S and P if they are
 # to be checked; they come with the data. architecture_given: whether the user has given an architecture: a checkpoint
-# to evaluate must then have it.
+# to evaluate must then have it. config: AlbertConfig, in fine-tuning that of the weights to start from; None: what gin
+# binds.
 Where = collections.namedtuple('Where', [
     'input_file', 'output_dir', 'eval_input_file', 'init_checkpoint', 'do_train', 'do_eval', 'max_seq_length',
-    'max_predictions_per_seq', 'architecture_given'],
-    defaults=[None, None, True, True, None, None, False])
+    'max_predictions_per_seq', 'architecture_given', 'config'],
+    defaults=[None, None, True, True, None, None, False, None])
 
 # where: Where. options: RunOptions. task: tasks.task.Task. info: contract.DatasetInfo of the training data. heldout: of
 # the held-out data, or None. checkpoint: prefix of the one to evaluate, None if training. init_checkpoint: prefix of
 # the weights to start from, or None. remapping: remapping.Remapping, how they become those of the model; None without
 # them, and in a run that goes on. config: AlbertConfig with vocab_size. optimizer: lamb.OptimizerOptions.
 # input_options: input_pipeline.InputOptions. session_options: npu_session.SessionOptions. placement:
-# npu_session.Placement. micro_batch_size: sequences that a rank computes at a time, None off the CPU: all of its batch.
+# npu_session.Placement. layout: batch_order.Layout of a batch of labelled text, None in pre-training, where a batch has
+# as many rows as its size. micro_batch_size: sequences that a rank computes at a time, None off the CPU: all.
 # cores: cores.Cores. settings: dict, what the weights of a step depend on besides architecture and optimizer; a run
 # keeps it, see RunState. chosen_again: names of settings that were chosen anew because what they follow from was
 # changed on purpose. schedule: dict, what a run may change on its way, see RunState. evaluated_on: str that names the
 # evaluation set, None without one. notes: [(level of logging, line for the log)].
-Plan = collections.namedtuple('Plan', [
+class Plan(collections.namedtuple('Plan', [
     'where', 'options', 'task', 'info', 'heldout', 'checkpoint', 'init_checkpoint', 'remapping', 'config', 'optimizer',
-    'input_options', 'session_options', 'placement', 'micro_batch_size', 'cores', 'settings', 'chosen_again',
-    'schedule', 'evaluated_on', 'notes'])
+    'input_options', 'session_options', 'placement', 'layout', 'micro_batch_size', 'cores', 'settings', 'chosen_again',
+    'schedule', 'evaluated_on', 'notes'])):
+  """The value that running carries out; its fields are told above."""
+
+  __slots__ = ()
+
+  @property
+  def rows_per_step(self):
+    """int, the sequences of a step, of all ranks together."""
+    return self.layout.rows if self.layout else self.options.train_batch_size
 
 
 def decide(where, options, make_task):
@@ -82,7 +93,7 @@ def decide(where, options, make_task):
     UserError: something that does not fit together.
   """
   checkpoints.check_path('--output_dir (OUT)', where.output_dir)
-  optimizer, input_options = lamb.OptimizerOptions(), input_pipeline.InputOptions()
+  optimizer, input_options = options.adapt(lamb.OptimizerOptions()), input_pipeline.InputOptions()
   session_options = npu_session.SessionOptions()
   notes = []
   info = _open(where.input_file, make_task, notes)
@@ -103,10 +114,10 @@ def decide(where, options, make_task):
   placement = npu_session.choose(session_options)
   _check_device(where, options, config, session_options, placement)
   plan = Plan(where, options, task, info, heldout, checkpoint, init_checkpoint, remapping, config, optimizer,
-              input_options, session_options, placement, None, None, None, (),
+              input_options, session_options, placement, None, None, None, None, (),
               schedule.of(options, optimizer, heldout, placement), schedule.evaluated_on(options, heldout), notes)
   recorded = _recorded(plan)
-  return _with_cores(_with_micro_batches(plan, recorded), recorded)
+  return _with_cores(_with_micro_batches(_with_layout(plan, recorded), recorded), recorded)
 
 
 def _check_task(where, options, task):
@@ -198,7 +209,7 @@ def _model_config(info, checkpoint, where, notes):
   """The architecture: of the checkpoint to evaluate if its folder or the run's tells, else what gin binds."""
   own = checkpoint and (directory.config_of(checkpoint)
                         or directory.config_beside(os.path.join(where.output_dir, names.CHECKPOINT)))
-  config = AlbertConfig()
+  config = where.config or AlbertConfig()
   if own and where.architecture_given and directory.differences(own, config):
     raise UserError('{}: expected a checkpoint of the architecture asked for, found another: {}; leave the setting '
                     'out'.format(checkpoint, directory.differences(own, config)))
@@ -239,6 +250,24 @@ def _recorded(plan):
   # Before the first step everything may change, and is chosen as for a new run.
   is_new = not checkpoints.step_of(checkpoints.latest(plan.where.output_dir))
   return {} if is_new and _differs(plan, recorded, _SOURCES) else recorded
+
+
+def _with_layout(plan, recorded):
+  """The plan with the layout of labelled batches: that of the run so far where they fit into it."""
+  if not (plan.where.do_train and input_pipeline.is_labelled(plan.info)):
+    return plan
+  options = plan.options
+  order = input_pipeline.training_order(plan.info, plan.input_options, options.random_seed,
+                                        batch_size=options.train_batch_size)
+  towers = plan.session_options.cpu_towers or (min(2, cores.available()) if plan.placement.kind == 'cpu' else 1)
+  # Whole epochs, and one more: a spike makes a run leave out batches.
+  batches = (options.num_train_steps // order.epoch_length + 2) * order.epoch_length
+  needed = order.plan_layout(batches, options.micro_batch_size or towers)
+  before = Layout(recorded.get('rows_per_step', 0), recorded.get('examples_per_row', 0))
+  if all(had >= needs for had, needs in zip(before, needed)):
+    return plan._replace(layout=before)
+  changed = ('rows_per_step', 'examples_per_row', 'micro_batch_size') if any(before) else ()
+  return plan._replace(layout=needed, chosen_again=plan.chosen_again + changed)
 
 
 def _with_micro_batches(plan, recorded):
@@ -295,7 +324,7 @@ def rank_batch_size(plan):
   Raises:
     UserError: the ranks do not divide the batch.
   """
-  batch_size, ranks = plan.options.train_batch_size, plan.placement.ranks
+  batch_size, ranks = plan.rows_per_step, plan.placement.ranks
   if batch_size % ranks:
     raise UserError('{}: expected a multiple of {} ranks, which divide each batch, found {}; change it or the number '
                     'of ranks'.format(plan.options.named('train_batch_size'), ranks, batch_size))
@@ -328,6 +357,9 @@ def _with_cores(plan, recorded):
               'data_set': plan.info.fingerprint(), 'random_seed': options.random_seed,
               'shuffle_buffer_records': plan.input_options.shuffle_buffer_records,
               'packing': plan.input_options.packing}
+  settings.update(plan.task.settings)
+  if plan.layout:
+    settings.update(rows_per_step=plan.layout.rows, examples_per_row=plan.layout.slots)
   # Towers are no setting of other devices: there a run that began on a CPU has none to differ in.
   settings.update((name, value) for name, value in chosen._asdict().items() if name != 'cpu_towers' or on_cpu)
   return plan._replace(cores=chosen, settings=settings)

@@ -57,11 +57,14 @@ def announce(plan, device, order, start):
     order: data_order.Order of the training data.
     start: int, the step that training goes on from.
   """
-  info, batch_size, config = plan.info, plan.options.train_batch_size, plan.config
+  info, batch_size, config = plan.info, plan.rows_per_step, plan.config
   _LOG.info('step = %d rank(s) x %d sequences x %d tokens = %s tokens; from step %s to %s', device.ranks,
             batch_size // device.ranks, info.max_seq_length, '{:,}'.format(batch_size * info.max_seq_length),
             '{:,}'.format(start), '{:,}'.format(plan.options.num_train_steps))
-  if plan.input_options.packing:
+  if plan.layout:
+    _LOG.info('packing: the %s examples of a step, never more than %s of them in a row', '{:,}'.format(
+        plan.options.train_batch_size), plan.layout.slots)
+  elif plan.input_options.packing:
     _LOG.info('packing: an epoch has %s rows for %s examples', '{:,}'.format(order.epoch_length),
               '{:,}'.format(info.records(contract.TRAIN)))
   if device.dropout and (config.hidden_dropout_prob or config.attention_probs_dropout_prob):

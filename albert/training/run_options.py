@@ -52,6 +52,13 @@ class RunOptions:
   """
 
   root = 'RunOptions'
+  # Parts of the model that begin anew whatever weights are loaded, see loading.initialise_from.
+  new_parts = ()
+  # Length of an adversarial step, see training_step.make.
+  fgm_epsilon = 0.0
+  # Evaluations without a better one that end a run, see Run.stands_still.
+  early_stopping_evals = None
+
   train_batch_size: int = 32
   eval_batch_size: int = 8
   num_train_steps: int = 125000
@@ -71,6 +78,10 @@ class RunOptions:
   vocab_init: typing.Optional[str] = None
   position_init: typing.Optional[str] = None
   init_partial: bool = False
+
+  def adapt(self, optimizer):
+    """The lamb.OptimizerOptions of a run with these options, given those that gin binds."""
+    return optimizer
 
   def __post_init__(self):
     for name in _POSITIVE + tuple(name for name in _POSITIVE_OR_NONE if getattr(self, name) is not None):

@@ -94,7 +94,8 @@ def _train(plan, device, run, stopper):
   lost = LostRecords(plan.info, run.folder if run.is_chief else None)
   heldout_lost = lost if plan.heldout in (plan.info, None) else LostRecords(plan.heldout)
   order = input_pipeline.training_order(plan.info, plan.input_options, plan.options.random_seed, device.rank,
-                                        device.ranks, lost, run.folder, keep=run.is_chief)
+                                        device.ranks, lost, run.folder, run.is_chief, plan.options.train_batch_size,
+                                        plan.layout)
   run.follow(Position(order, plan.options.train_batch_size), Guard(
       plan.options.max_bad_steps + device.loss_scaling.most_overflows, plan.options.spike_factor))
   evaluates = plan.where.do_eval and plan.heldout and run.is_chief
@@ -179,11 +180,15 @@ def _report_training(plan, trainer, step, is_left):
     Diverged: the run is over, its last loss is not finite, and no evaluation has shown that its weights are good.
   """
   run = trainer.run
-  if step < plan.options.num_train_steps:
+  is_ended = run.is_over(step)
+  if run.stands_still():
+    _LOG.info('ended at step %s of %s: the last %d evaluations were no better', '{:,}'.format(step),
+              '{:,}'.format(plan.options.num_train_steps), plan.options.early_stopping_evals)
+  elif not is_ended:
     _LOG.warning('stopped at step %s of %s; the same command goes on from there', '{:,}'.format(step),
                  '{:,}'.format(plan.options.num_train_steps))
   loss = {'total_loss': run.figures.get('train', {}).get('total_loss', 0.0)}
-  is_over = step >= plan.options.num_train_steps and not is_left
+  is_over = is_ended and not is_left
   is_good = not is_over or json_text.all_finite(loss.values()) or step in run.heldout_history.steps()
   if run.figures:
     results.update(run.folder, without=[results.DIVERGED] if is_good else (), global_step=step, trained_steps=step,

@@ -10,7 +10,9 @@ from albert.dataset import contract
 
 def of(options, optimizer, heldout, placement):
   """What a run may change on its way, a dict for RunState.follow."""
-  return dict(vars(optimizer), num_train_steps=options.num_train_steps, max_eval_steps=options.max_eval_steps,
+  # run_state.json holds plain values.
+  plain = {name: str(value) if isinstance(value, dict) else value for name, value in vars(optimizer).items()}
+  return dict(plain, num_train_steps=options.num_train_steps, max_eval_steps=options.max_eval_steps,
               save_checkpoints_steps=options.save_checkpoints_steps, spike_factor=options.spike_factor,
               max_bad_steps=options.max_bad_steps, evaluation_set=_content(heldout), device=placement.kind)
 

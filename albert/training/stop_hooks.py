@@ -23,10 +23,17 @@ class StepHook(tf.train.SessionRunHook):
 class StopHook(tf.train.SessionRunHook):
   """Ends a training loop after the step in which the signal came, or before the first one; saves if asked to."""
 
-  def __init__(self, stopper, save=None):
-    """stopper: Stopper. save: callable(session) that saves unless this step is saved; None where others save."""
+  def __init__(self, stopper, save=None, is_over=lambda: False):
+    """Watches a training loop.
+
+    Args:
+      stopper: stopping.Stopper.
+      save: callable(session) that saves unless this step is saved; None where others save.
+      is_over: callable() -> bool, whether the run has come to its end before its last step.
+    """
     self._stopper = stopper
     self._save = save
+    self._is_over = is_over
 
   def after_create_session(self, session, coord):
     if self._stopper.requested:
@@ -37,5 +44,5 @@ class StopHook(tf.train.SessionRunHook):
       self._stopper.save_requested = False
       if self._save:
         self._save(run_context.session)
-    if self._stopper.requested:
+    if self._stopper.requested or self._is_over():
       run_context.request_stop()

@@ -48,6 +48,7 @@ class Trainer:
     self.progress = None
     self._evaluations = DueEvaluations(run, evaluator, plan.evaluated_on, stopper)
     self._seconds_before = 0.0
+    self._stands_still = False
 
   def _model_fn(self, features, labels, mode):
     """The model function of tf.estimator, for training."""
@@ -57,7 +58,8 @@ class Trainer:
     global_step = tf.train.get_or_create_global_step()
     update, figures = training_step.make(
         self._task, batch, self._plan.optimizer, self._options.num_train_steps, self._device,
-        self._options.random_seed, self._plan.micro_batch_size, self._options.recompute, self._plan.cores.cpu_towers)
+        self._options.random_seed, self._plan.micro_batch_size, self._options.recompute, self._plan.cores.cpu_towers,
+        self._options.fgm_epsilon)
     self._initialise()
     with tf.control_dependencies([update.train_op]):
       step_after = tf.identity(global_step)
@@ -84,13 +86,13 @@ class Trainer:
       loading.resume_from(own, tf.global_variables())
     elif self._plan.init_checkpoint:
       loading.initialise_from(self._plan.init_checkpoint, self._options.init_optimizer_slots, self._plan.remapping,
-                              self._options.init_partial)
+                              self._options.init_partial, self._options.new_parts)
 
   def _progress_hook(self, step, figures, batch, waited):
     ranks, chief = self._device.ranks, self.run.is_chief
     examples, real_tokens = self._task.sizes(batch)
     loop = progress.Loop(
-        ranks, self._options.train_batch_size * self._plan.info.max_seq_length, self._device.steps_per_loop,
+        ranks, self._plan.rows_per_step * self._plan.info.max_seq_length, self._device.steps_per_loop,
         self._options.num_train_steps, self._options.log_every_steps, self._device.fetches_the_same, self._remaining())
     told = progress.Told(self._task.line, self._task.name + '/', self.run.loss_history if chief else None,
                          self.run.folder if chief else None)
@@ -105,7 +107,7 @@ class Trainer:
 
   def _stop_hook(self, step, save):
     if self._device.ranks == 1:
-      return stop_hooks.StopHook(self._stopper, save)
+      return stop_hooks.StopHook(self._stopper, save, lambda: self._stands_still)
     return together.StopTogetherHook(
         self._stopper, self._device.collectives, step,
         lambda step: step < self._options.num_train_steps and self.run.is_regular(step))
@@ -113,7 +115,7 @@ class Trainer:
   def _guard_hook(self, step_after, loss, update):
     return guard.GuardHook(
         self.run.counters, self.run.position, self.run.start, step_after, loss, update,
-        [v.op.name for v in tf.trainable_variables()], self.order.records_at, self._device.steps_per_loop,
+        update.variables, self.order.records_at, self._device.steps_per_loop,
         self._options.log_every_steps, self.run.folder if self.run.is_chief else None)
 
   def train(self):
@@ -133,11 +135,11 @@ class Trainer:
           self._evaluations.of(self.run.newest(), self.run.start)
         # Several ranks agree on it: the others may have begun.
         stops = self._stopper.requested and self._device.ranks == 1
-        if self.run.start < self._options.num_train_steps and not stops:
+        if not self.run.is_over(self.run.start) and not stops:
           self._train_from_start()
         return self.run.newest_step()
       except spikes.SpikeFound as spike:
-        self.run.leave_out(spike, self.order.unit)
+        self.run.leave_out(spike, self.order.plural)
 
   def _train_from_start(self):
     """Trains until the end, a signal or a spike."""
@@ -185,3 +187,4 @@ class Trainer:
     self.run.retain(step)
     if step:
       self._evaluations.of(checkpoint, step)
+      self._stands_still = self.run.stands_still()

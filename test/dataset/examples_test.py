@@ -8,16 +8,16 @@ import sys
 import numpy as np
 import pytest
 
-import synthetic_data
 from albert.common.files import ROOT
 from albert.dataset import contract
+from albert.dataset import example_writer
 from albert.dataset import examples
 from albert.dataset import lost_records
 from albert.dataset import protobuf
 from albert.dataset import record_format
 from albert.dataset import tfrecord
 from albert import input_pipeline
-from tools.preprocessing import example_writer
+import synthetic_data
 
 S, P, V = synthetic_data.MAX_SEQ_LENGTH, synthetic_data.MAX_PREDICTIONS, len(synthetic_data.VOCAB)
 REFERENCE = examples.Form(record_format.REFERENCE_FEATURES, S, P, V)

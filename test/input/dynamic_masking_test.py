@@ -10,6 +10,7 @@ import tensorflow as tf
 
 from albert.common.errors import UserError
 from albert.dataset import contract
+from albert.dataset import example_writer
 from albert.dataset import lost_records
 from albert.dataset import random_bits
 from albert.dataset import record_format
@@ -19,7 +20,6 @@ from albert.input import dynamic_masking
 from albert import input_pipeline
 from tools.preprocessing import compact
 from tools.preprocessing import data_set
-from tools.preprocessing import example_writer
 from tools.preprocessing import masking
 
 import fault_runs

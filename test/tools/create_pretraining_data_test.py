@@ -12,11 +12,11 @@ import tensorflow as tf
 
 from albert.common.files import ROOT
 from albert.dataset import contract
+from albert.dataset import example_writer
 from albert.dataset import record_format
 from albert.dataset import tfrecord
 from albert.dataset import tokenization
 from tools.preprocessing import data_set
-from tools.preprocessing import example_writer
 from tools.text import segmentation
 
 import small_corpus

@@ -9,12 +9,12 @@ import pytest
 
 from albert.common.errors import UserError
 from albert.common.files import ROOT
+from albert.dataset import example_writer
 from albert.dataset import record_format
 from albert.dataset import tfrecord
 from albert.dataset import tokenization
 from tools import inspect_records
 from tools.preprocessing import data_set
-from tools.preprocessing import example_writer
 from tools.preprocessing import readable
 
 import small_corpus

@@ -153,3 +153,47 @@ def test_options_cannot_be_changed(name):
   with pytest.raises(AttributeError):
     setattr(options, name, 1.0)
   assert options == lamb.OptimizerOptions(learning_rate=0.5)
+
+
+@pytest.mark.parametrize('kind', ['lamb', 'adamw'])
+def test_bias_correction_and_rates_by_variable_against_numpy(kind):
+  """Kingma and Ba 2014, algorithm 1, with decoupled decay; the first step has the length of the rate."""
+  random = np.random.RandomState(0)
+  weights = {name: random.randn(*shape) for name, shape in SHAPES.items() if name != 'zero/kernel'}
+  moments = {name: [np.zeros(value.shape), np.zeros(value.shape)] for name, value in weights.items()}
+  variables = {name: tf.get_variable(name, initializer=tf.constant(value, tf.float32))
+               for name, value in weights.items()}
+  feeds = {name: tf.placeholder(tf.float32, value.shape) for name, value in weights.items()}
+  step = tf.train.get_or_create_global_step()
+  options = lamb.OptimizerOptions(optimizer=kind, bias_correction=True)
+  optimizer = lamb.create_optimizer(0.1, options, step, lambda name: 3.0 if name == 'dense/bias' else 1.0)
+  train = optimizer.apply_gradients([(feeds[name], variables[name]) for name in weights], step)
+  with tf.Session() as session:
+    session.run(tf.global_variables_initializer())
+    for t in range(1, 6):
+      gradients = {name: random.randn(*value.shape) for name, value in weights.items()}
+      session.run(train, {feeds[name]: gradients[name] for name in weights})
+      for name, w in weights.items():
+        m, v = moments[name]
+        m[...] = 0.9 * m + 0.1 * gradients[name]
+        v[...] = 0.999 * v + 0.001 * gradients[name] ** 2
+        u = m / (1 - 0.9 ** t) / (np.sqrt(v / (1 - 0.999 ** t)) + 1e-6)
+        ratio = 1.0
+        if name == 'dense/kernel':
+          u = u + 0.01 * w
+          ratio = np.linalg.norm(w) / np.linalg.norm(u) if kind == 'lamb' else 1.0
+        w -= 0.1 * (3.0 if name == 'dense/bias' else 1.0) * ratio * u
+      for name, w in weights.items():
+        np.testing.assert_allclose(session.run(variables[name]), w, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize('bad', [{'heads': 2}, {'head': -1}, 'head', {'head': '2'}, dict.fromkeys(lamb.PARTS, 0)])
+def test_rates_by_part_that_cannot_be_meant(bad):
+  with pytest.raises(UserError, match='rate_multipliers'):
+    lamb.OptimizerOptions(rate_multipliers=bad)
+
+
+def test_a_part_that_is_not_named_has_the_rate_itself():
+  options = lamb.OptimizerOptions(rate_multipliers={'head': 10, 'pooler': 0})
+  assert [options.multiplier_of(part) for part in lamb.PARTS] == [1.0, 1.0, 0.0, 10.0]
+  assert lamb.OptimizerOptions().multiplier_of('head') == 1.0

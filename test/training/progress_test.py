@@ -126,6 +126,7 @@ def test_dropout_that_is_not_repeated_is_told(caplog, operation, probability, sa
   plan = types.SimpleNamespace(
       options=types.SimpleNamespace(train_batch_size=4, num_train_steps=8),
       info=types.SimpleNamespace(max_seq_length=24), input_options=types.SimpleNamespace(packing=False),
+      rows_per_step=4, layout=None,
       config=types.SimpleNamespace(hidden_dropout_prob=probability, attention_probs_dropout_prob=0.0))
   device = types.SimpleNamespace(ranks=1, dropout=operation, measures_input_wait=True)
   progress.announce(plan, device, order=None, start=0)

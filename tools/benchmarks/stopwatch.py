@@ -8,12 +8,12 @@ import functools
 import time
 
 from albert.common import cli
+from albert.dataset import example_writer
 from albert.dataset import tfrecord
 from tools import create_pretraining_data
 from tools.preprocessing import assembly
 from tools.preprocessing import compact
 from tools.preprocessing import encoding
-from tools.preprocessing import example_writer
 from tools.preprocessing import masking
 from tools.preprocessing import shuffle
 from tools.preprocessing import stages

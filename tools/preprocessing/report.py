@@ -5,9 +5,9 @@ import itertools
 import re
 
 from albert.dataset import contract
+from albert.dataset import example_writer
 from albert.dataset import record_format
 from albert.dataset import tfrecord
-from tools.preprocessing import example_writer
 from tools.preprocessing import readable
 
 _STYLE = """body{font:15px/1.5 system-ui,"PingFang SC","Microsoft YaHei","Noto Sans CJK SC",sans-serif;

@@ -17,6 +17,7 @@ import numpy as np
 
 from albert.common import files
 from albert.dataset import contract
+from albert.dataset import example_writer
 from albert.dataset import masking_rules
 from albert.dataset import packing
 from albert.dataset import random_bits
@@ -26,7 +27,6 @@ from albert.dataset import tokenization
 from tools.preprocessing import assembly
 from tools.preprocessing import compact
 from tools.preprocessing import encoding
-from tools.preprocessing import example_writer
 from tools.preprocessing import masking
 from tools.preprocessing import shuffle
 from tools.text import cleaning

@@ -7,8 +7,9 @@ import tensorflow as tf
 # What training_step makes. rate, norm: float32 scalars, the learning rate and the global norm of the gradients before
 # clipping. train_op: the operation. finite: bool scalar, whether the update was made; None where the NPU's loss scaling
 # decides. norms: float32 [2, number of trainable variables], of gradients and weights, zeros unless the update was
-# skipped; None with finite.
-TrainStep = collections.namedtuple('TrainStep', ['rate', 'norm', 'train_op', 'finite', 'norms'])
+# skipped; None with finite. variables: names of those that are trained, in this order.
+TrainStep = collections.namedtuple('TrainStep', ['rate', 'norm', 'train_op', 'finite', 'norms', 'variables'],
+                                   defaults=[None])
 
 
 def apply_if_finite(loss, norm, apply, global_step, rate):

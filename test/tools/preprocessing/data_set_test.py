@@ -11,13 +11,13 @@ import pytest
 from albert.common.errors import UserError
 from albert.common import files
 from albert.dataset import contract
+from albert.dataset import example_writer
 from albert.dataset import packing
 from albert.dataset import record_format
 from albert.dataset import tfrecord
 from tools.preprocessing import assembly
 from tools.preprocessing import data_set
 from tools.preprocessing import encoding
-from tools.preprocessing import example_writer
 from tools.preprocessing import inputs
 from tools.preprocessing import pipeline
 from tools.preprocessing import stages

@@ -6,10 +6,10 @@ from xml.etree import ElementTree
 import numpy as np
 import pytest
 
+from albert.dataset import example_writer
 from albert.dataset import tfrecord
 from albert.dataset import tokenization
 from tools.preprocessing import data_set
-from tools.preprocessing import example_writer
 from tools.preprocessing import readable
 from tools.preprocessing import report
 

@@ -5,9 +5,9 @@ import pytest
 import tensorflow as tf
 
 from albert.common.errors import UserError
+from albert.dataset import example_writer
 from albert.dataset import record_format
 from albert.dataset import tfrecord
-from tools.preprocessing import example_writer
 
 SPECS = (record_format.FeatureSpec('ids', 'int64', 5), record_format.FeatureSpec('flags', 'int64', 300),
          record_format.FeatureSpec('weights', 'float32', 3), record_format.FeatureSpec('label', 'int64', 1))

@@ -1,0 +1,160 @@
+"""The root that gin binds as `finetune`, and `FinetuneData` for its text: from weights and labelled text to a run.
+
+    DATA --labelled.sources, encoding--> OUT/records --training.running--> checkpoints, the best on dev
+
+What is particular about fine-tuning is decided here; the run itself is that of every task.
+"""
+
+import dataclasses
+import json
+import logging
+import os
+
+import gin
+
+from albert.common.errors import UserError
+from albert.common import files
+from albert import npu_session
+from albert.labelled import options as labelled
+from albert.labelled import preparing
+from albert.labelled import sources
+from albert.model.config import AlbertConfig
+from albert.run import checkpoints
+from albert.run import loading
+from albert.run import names
+from albert.run import results
+from albert.run import run_lock
+from albert.run.run_state import RunState
+from albert.run import starting_weights
+from albert.tasks import labelled_tasks
+from albert.training.finetune_options import FinetuneOptions
+from albert.training import planning
+from albert.training import running
+
+_LOG = logging.getLogger('albert')
+
+DataOptions = gin.external_configurable(labelled.LabelledOptions, 'FinetuneData', module='albert.finetuning')
+
+
+@gin.configurable('finetune')
+class Options(FinetuneOptions):
+  """The options of a run, as finetune.*."""
+
+  root = 'finetune'
+
+
+def finetune(data_dir, output_dir, init=None, vocab_file=None):
+  """Trains a task on labelled text, evaluates it on dev, keeps the best; goes on where a former call stopped.
+
+  Args:
+    data_dir: folder of train, dev and test, see labelled.sources.
+    output_dir: folder of the run.
+    init: weights to start from: a run's folder, best/, a prefix or a release; None: random ones.
+    vocab_file: path of a vocabulary: of random weights, or to be compared with that of the weights.
+
+  Returns:
+    None, or stopping.EXIT_CODE if a signal came: the same call goes on.
+
+  Raises:
+    UserError: anything that does not fit together, raised before the graph is built where possible.
+  """
+  options, data = Options(), DataOptions()
+  checkpoints.check_path('--output_dir (OUT)', output_dir)
+  _check_alone()
+  weights, notes = _weights(init, vocab_file, output_dir)
+  config = _config(weights, options, data)
+  kind = labelled_tasks.KINDS[options.kind]
+  if weights.prefix:
+    loaded = starting_weights.describe(weights, config, not kind.of_tokens, options.new_pooler)
+    notes.append('weights of {}: {}'.format(weights.prefix, loaded))
+  splits = sources.open_splits(data_dir, options.kind, data)
+  head = labelled_tasks.head_options(options, splits.labels)
+  _check_folder(output_dir, options.kind)
+  is_begun = checkpoints.latest(output_dir) is not None
+  with run_lock.hold(output_dir) as lock:
+    prepared = preparing.prepare(splits, options.kind, data, weights.vocab_file, output_dir, is_begun)
+    if vocab_file and weights.prefix:
+      starting_weights.check_vocabulary(weights, vocab_file, preparing.used_ids(prepared.info))
+    lock.check()
+    judged = labelled_tasks.Judged(splits.dev, prepared.dev_windows, splits.labels)
+    task = labelled_tasks.Maker(options.kind, head, judged, data.max_answer_length, options.fgm_epsilon)
+    _describe(output_dir, task, data, splits, prepared)
+  examples = preparing.training_examples(prepared.info)
+  options = options.with_steps(examples)
+  for note in splits.notes + notes + _notes(options, examples, prepared):
+    _LOG.info('%s', note)
+  return running.carry_out(planning.Where(prepared.info.folder, output_dir, init_checkpoint=weights.prefix,
+                                          config=config), options, task)
+
+
+def _weights(init, vocab_file, output_dir):
+  """(loading.Weights to start from, lines for the log). A run that goes on does without the ones that it began from."""
+  is_begun = checkpoints.latest(output_dir) is not None
+  try:
+    weights = starting_weights.find(init, vocab_file)
+  except UserError as error:
+    if not is_begun:
+      raise
+    own = loading.find(output_dir)
+    return own._replace(prefix=None), ['INIT has no effect: the run in {} goes on; {}'.format(output_dir, error)]
+  if weights.prefix or is_begun:
+    return weights, []
+  return weights, ['RANDOM WEIGHTS: no INIT was given. This is a baseline that knows nothing of the language; '
+                   'INIT=<run> starts from a pre-trained model']
+
+
+def _check_alone():
+  """Raises UserError where several ranks are asked for."""
+  ranks = npu_session.choose(npu_session.SessionOptions()).ranks
+  if ranks > 1:
+    raise UserError('expected one rank in fine-tuning, found RANK_SIZE={}: its batches are a few rows, which a single '
+                    'device holds; unset RANK_SIZE'.format(ranks))
+
+
+def _config(weights, options, data):
+  """AlbertConfig of the model: that beside the weights, or what gin binds, with the options' dropout."""
+  config = weights.config or AlbertConfig()
+  if options.dropout is not None:
+    config = dataclasses.replace(config, hidden_dropout_prob=options.dropout,
+                                 attention_probs_dropout_prob=options.dropout)
+  if data.max_seq_length > config.max_position_embeddings:
+    raise UserError('FinetuneData.max_seq_length: expected at most {} tokens, the positions of the model, found {}; '
+                    'make it smaller'.format(config.max_position_embeddings, data.max_seq_length))
+  return config
+
+
+def _check_folder(output_dir, kind):
+  """Raises UserError where the folder holds a run of another task, before anything is written there."""
+  theirs = RunState(output_dir).task
+  if theirs not in (None, kind):
+    raise UserError('{}: expected an empty folder or a run of the task {}, found one of {}; use another output folder '
+                    '(OUT=...)'.format(output_dir, kind, theirs))
+
+
+def _describe(output_dir, task, data, splits, prepared):
+  """Writes what prediction needs beside the weights: labels.json and task.json; and the counts into results.json."""
+  if splits.labels is not None:
+    splits.labels.save(os.path.join(output_dir, names.LABELS_FILE))
+  described = dict(
+      task.described(), max_seq_length=data.max_seq_length, do_lower_case=data.do_lower_case,
+      multi_label=bool(splits.labels and splits.labels.multi_label), layout=list(splits.notes),
+      data=dataclasses.asdict(dataclasses.replace(data, train=None, dev=None, test=None, labels_file=None)))
+  files.write_atomically(os.path.join(output_dir, names.TASK_FILE),
+                         json.dumps(described, ensure_ascii=False, indent=1, sort_keys=True) + '\n')
+  results.update(output_dir, counts=dict(splits.counts, **prepared.counts))
+
+
+def _notes(options, examples, prepared):
+  """Lines about the size of the work."""
+  epoch = -(-examples // options.train_batch_size)
+  lines = ['records: {} in {}'.format('made' if prepared.is_new else 'those of the same text and options are there',
+                                      prepared.info.folder),
+           '{:,} training examples / {} = {:,} steps an epoch; {:.4g} epochs = {:,} steps; evaluated every {:,}'.format(
+               examples, options.train_batch_size, epoch, options.num_train_steps / epoch, options.num_train_steps,
+               options.save_checkpoints_steps)]
+  for split in ('train', 'dev'):
+    cut, texts = prepared.counts.get(split + '_cut', 0), prepared.counts.get(split + '_examples', 0)
+    if cut:
+      lines.append('{}: {:,} of {:,} texts are longer than {} tokens ({:.1%})'.format(
+          split, cut, texts, prepared.info.max_seq_length, cut / texts))
+  return lines

@@ -1,0 +1,64 @@
+"""Command line of fine-tuning: `albert.run_finetuning --task=tnews --data_dir=DATA --init=RUN --output_dir=OUT`.
+
+Later wins: gin/finetune/<task>.gin, --gin_file, --gin_param bindings, then the named flags that were given.
+"""
+
+import os
+
+from absl import flags
+
+from albert.common import cli
+from albert.device import allocator
+
+if __name__ == '__main__':
+  allocator.start_again_with_settings()  # before TensorFlow is imported
+
+from albert.common.errors import UserError
+from albert.common import files
+from albert.common import gin_settings
+from albert import finetuning
+from albert.model.config import AlbertConfig
+
+FLAGS = flags.FLAGS
+
+_TASKS = os.path.join('gin', 'finetune')
+
+flags.DEFINE_string('task', None, 'What is learned: a file of gin/finetune, such as classify, tag or tnews.')
+flags.DEFINE_string('data_dir', None, 'Folder with train, dev and test.')
+flags.DEFINE_string('init', None, 'Weights to start from: a run, its best/, a prefix or a release. Empty: random ones.')
+flags.DEFINE_string('output_dir', None, 'Folder of the run; a run found there is continued.')
+flags.DEFINE_string('vocab_file', None, 'Vocabulary of random weights; beside --init it is compared with theirs.')
+flags.DEFINE_string('albert_config_file', None, 'JSON of the architecture of random weights.')
+flags.DEFINE_multi_string('gin_file', None, 'More experiment files, after that of the task.')
+flags.DEFINE_multi_string('gin_param', None, 'Bindings such as "finetune.epochs=5", separated by ";".')
+
+
+def tasks():
+  """The names that --task may have, sorted."""
+  return sorted(name[:-len('.gin')] for name in os.listdir(os.path.join(files.ROOT, _TASKS)) if name.endswith('.gin'))
+
+
+def _parse_settings():
+  """Parses the gin files and bindings, in the order in which the last one wins."""
+  if not FLAGS.task or FLAGS.task not in tasks():
+    raise UserError('--task (TASK): expected one of {}, found {!r}'.format(', '.join(tasks()), FLAGS.task or 'none'))
+  bindings = [binding for text in FLAGS.gin_param or [] for binding in gin_settings.split(text)]
+  if FLAGS.albert_config_file:
+    config = AlbertConfig.from_json_file(FLAGS.albert_config_file)
+    bindings += ['AlbertConfig.{} = {!r}'.format(key, value) for key, value in config.to_dict().items()]
+  own = os.path.join(files.ROOT, _TASKS, FLAGS.task + '.gin')
+  gin_settings.parse([own] + (FLAGS.gin_file or []), bindings)
+
+
+def main(argv):
+  """Parses, then calls finetune() and returns what it returns, the exit code."""
+  cli.no_positional_arguments(argv)
+  for name, variable in (('data_dir', 'DATA'), ('output_dir', 'OUT')):
+    if not FLAGS[name].value:
+      raise UserError('expected --{}=FOLDER ({}=...), found none'.format(name, variable))
+  _parse_settings()
+  return finetuning.finetune(FLAGS.data_dir, FLAGS.output_dir, FLAGS.init or None, FLAGS.vocab_file or None)
+
+
+if __name__ == '__main__':
+  cli.run(main)

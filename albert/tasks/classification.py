@@ -1,0 +1,69 @@
+"""Which class a text or a pair of texts belongs to, or which classes (Devlin et al. 2018, section 4.1).
+
+    p = softmax(W dropout(pooled [CLS]) + b), or with several classes a sigmoid for each
+
+Shapes: R rows, K examples of a row, C classes.
+"""
+
+import numpy as np
+import tensorflow as tf
+
+from albert.model import layers
+from albert.scoring import classes as scoring
+from albert.tasks.labelled_task import LabelledTask
+
+THRESHOLD = 0.5  # of the probability, with several classes
+
+
+class Classification(LabelledTask):
+  """Cross entropy of the classes."""
+
+  kind = 'classify'
+
+  def __init__(self, config, info, options, judged=None):
+    self.figures = (('micro_f1', 'macro_f1', 'subset_accuracy') if options.multi_label else ('accuracy', 'macro_f1'))
+    super().__init__(config, info, options, judged)
+
+  def weights(self, batch):
+    if self.options.multi_label or self.options.class_weights is None:
+      return batch.example_weights
+    # As many times as an example of this weight would be there.
+    return batch.example_weights * tf.gather(tf.constant(self.options.class_weights, tf.float32), batch.label_ids)
+
+  def losses(self, part, logits):
+    if part.label_ids is None:
+      return None
+    smoothing, classes = self.options.label_smoothing, self.options.classes
+    if self.options.multi_label:
+      targets = tf.cast(part.label_ids, tf.float32) * (1.0 - smoothing) + smoothing / 2.0
+      losses = tf.nn.sigmoid_cross_entropy_with_logits(labels=targets, logits=logits)
+      if self.options.class_weights is not None:
+        losses *= tf.constant(self.options.class_weights, tf.float32)
+      return tf.reduce_mean(losses, axis=2)
+    losses = layers.cross_entropy(tf.reshape(logits, [-1, classes]), tf.reshape(part.label_ids, [-1]))
+    losses = tf.reshape(losses, tf.shape(part.label_ids))
+    if smoothing:
+      losses = (1.0 - smoothing) * losses - smoothing * tf.reduce_mean(tf.nn.log_softmax(logits), axis=2)
+    return losses
+
+  def hits(self, part, logits):
+    if self.options.multi_label:
+      agree = tf.equal(logits > 0.0, part.label_ids > 0)
+      return tf.cast(tf.reduce_all(agree, axis=2), tf.float32)
+    return tf.cast(tf.equal(tf.argmax(logits, axis=2, output_type=tf.int32), part.label_ids), tf.float32)
+
+  def figures_of(self, judged):
+    gold = [windows[0].target for _, windows, _ in judged]
+    probabilities = np.array([probabilities_of(logits, self.options.multi_label) for _, _, logits in judged])
+    if self.options.multi_label:
+      return scoring.multi_label(gold, probabilities > THRESHOLD, self.judged.labels.names)
+    return scoring.single_label(gold, probabilities.argmax(axis=1), self.judged.labels.names)
+
+
+def probabilities_of(logits, multi_label):
+  """float [C] of an example whose windows have these logits, float [C] each, of which the mean counts."""
+  mean = np.mean(np.asarray(logits, np.float64), axis=0)
+  if multi_label:
+    return 1.0 / (1.0 + np.exp(-mean))
+  powers = np.exp(mean - mean.max())
+  return powers / powers.sum()

@@ -1,0 +1,32 @@
+"""A number for a text or a pair of texts: the mean squared error of one output on the pooled [CLS].
+
+Shapes: R rows, K examples of a row.
+"""
+
+import numpy as np
+import tensorflow as tf
+
+from albert.scoring import regression as scoring
+from albert.tasks.labelled_task import LabelledTask
+
+
+class Regression(LabelledTask):
+  """Mean squared error."""
+
+  kind = 'regress'
+  figures = ('pearson', 'spearman', 'mse')
+
+  def weights(self, batch):
+    return batch.example_weights
+
+  def losses(self, part, logits):
+    return None if part.label_values is None else tf.math.squared_difference(logits[:, :, 0], part.label_values)
+
+  def figures_of(self, judged):
+    return scoring.score([windows[0].target for _, windows, _ in judged],
+                         [value_of(logits) for _, _, logits in judged])
+
+
+def value_of(logits):
+  """float, of an example whose windows have these logits, float [1] each."""
+  return float(np.mean(np.asarray(logits, np.float64)))

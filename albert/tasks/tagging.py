@@ -1,0 +1,90 @@
+"""A tag for each character: entities of a text (Devlin et al. 2018, section 5.3), with a CRF if asked.
+
+    p_t = softmax(W dropout(h_t) + b), or the chain of crf.py over these scores
+
+Shapes: R rows, S sequence, C tags.
+"""
+
+import tensorflow as tf
+
+from albert.labelled import decoding
+from albert.model import layers
+from albert.scoring import entities as scoring
+from albert.tasks import crf
+from albert.tasks.labelled_task import LabelledTask
+
+
+class Tagging(LabelledTask):
+  """Cross entropy of the tags of scored tokens; with HeadOptions.crf the negative log likelihood of each text's."""
+
+  kind = 'tag'
+  scope = 'cls/tags'
+  of_tokens = True
+  figures = ('f1', 'precision', 'recall', 'token_accuracy')
+
+  def weights(self, batch):
+    if not self.options.crf:
+      return tf.cast(batch.tag_mask, tf.float32)
+    # As many as there are chains, which are the examples with a scored token.
+    slots = tf.range(1 if batch.cls_positions is None else layers.size(batch.cls_positions, 1))
+    owns = tf.equal(_owners(batch)[:, tf.newaxis], slots[:, tf.newaxis])  # [R, K, S]
+    has_any = tf.reduce_max(tf.cast(owns, tf.int32) * batch.tag_mask[:, tf.newaxis], axis=2)
+    return tf.cast(tf.reduce_sum(has_any, axis=1), tf.float32)
+
+  def losses(self, part, logits):
+    parameters = self._parameters()
+    if part.tag_ids is None:
+      return None
+    if parameters is None:
+      losses = layers.cross_entropy(tf.reshape(logits, [-1, self.options.classes]), tf.reshape(part.tag_ids, [-1]))
+      return tf.reshape(losses, tf.shape(part.tag_ids))
+    total, count = crf.loss(logits, part.tag_ids, part.tag_mask, _owners(part), parameters)
+    return tf.math.divide_no_nan(total, count)
+
+  def _parameters(self):
+    return crf.variables(self.scope, self.options.classes) if self.options.crf else None
+
+  def hits(self, part, logits):
+    if self.options.crf:
+      return None
+    return tf.cast(tf.equal(tf.argmax(logits, axis=2, output_type=tf.int32), part.tag_ids), tf.float32)
+
+  def outputs(self, part, ops):
+    outputs = super().outputs(part, ops)
+    if not self.options.crf:
+      return outputs
+    with tf.variable_scope(tf.get_variable_scope(), reuse=True):
+      parameters = self._parameters()
+    return outputs._replace(crf=tf.concat(
+        [parameters.transitions, parameters.start[tf.newaxis], parameters.end[tf.newaxis]], axis=0))
+
+  def predictions(self, batch, outputs):
+    found = super().predictions(batch, outputs)
+    return dict(found, crf=outputs.crf[:self.options.classes + 2]) if self.options.crf else found
+
+  def decoder(self, predictions, labels):
+    """A function of (Example, its Windows, their logits float [n, C]) that gives the list of its Entities.
+
+    Args:
+      predictions: arrays of what predictions() gave, for the trained transitions.
+      labels: labelled.labels.Labels.
+    """
+    trained = {}
+    if self.options.crf:
+      count = self.options.classes
+      rows = predictions['crf'][:count + 2]
+      trained = dict(transitions=rows[:count], first=rows[count], last=rows[count + 1])
+    return lambda example, windows, logits: decoding.entities(windows, logits, labels, example, **trained)
+
+  def score(self, predictions):
+    self._decode = self.decoder(predictions, self.judged.labels)
+    return super().score(predictions)
+
+  def figures_of(self, judged):
+    return scoring.score([example.label for example, _, _ in judged], [self._decode(*entry) for entry in judged],
+                         [len(example.text_a) for example, _, _ in judged])
+
+
+def _owners(part):
+  """int32 [R, S], the example of each token."""
+  return part.input_mask - 1 if part.example_ids is None else part.example_ids

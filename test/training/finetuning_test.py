@@ -1,0 +1,169 @@
+"""Fine-tuning as a whole: every kind learns 32 examples by heart; a run stops and goes on, or is refused."""
+
+import json
+import os
+import shutil
+
+import gin
+import numpy as np
+import pytest
+import tensorflow as tf
+
+import labelled_text
+from albert.common.errors import UserError
+from albert.common.files import ROOT
+from albert.common import gin_settings
+from albert import finetuning
+from albert import modeling
+from albert.run import loading
+from albert.run import results
+from albert.tasks import labelled_tasks
+
+# Each kind is a run with its graphs.
+pytestmark = pytest.mark.integration
+
+SETTINGS = [
+    'AlbertConfig.embedding_size = 16', 'AlbertConfig.hidden_size = 32', 'AlbertConfig.num_hidden_layers = 1',
+    'AlbertConfig.num_attention_heads = 2', 'AlbertConfig.intermediate_size = 64',
+    'AlbertConfig.initializer_range = 0.1', "SessionOptions.device = 'cpu'", 'SessionOptions.cpu_towers = 1',
+    'finetune.train_batch_size = 16', 'finetune.epochs = 60', 'finetune.eval_every_steps = 60',
+    'finetune.head_dropout = 0.0', 'OptimizerOptions.learning_rate = 0.01', 'FinetuneData.max_seq_length = 32',
+    'FinetuneData.doc_stride = 8']
+
+
+def _finetune(kind, data, out, *bindings, init=None, vocab_file=None):
+  tf.reset_default_graph()
+  gin.clear_config()
+  gin_settings.parse([os.path.join(ROOT, 'gin', 'finetune', kind + '.gin')], SETTINGS + list(bindings))
+  code = finetuning.finetune(str(data), str(out), init and str(init), vocab_file and str(vocab_file))
+  assert code is None
+  return results.read(str(out))
+
+
+@pytest.fixture(scope='module')
+def vocabulary(tmp_path_factory):
+  return labelled_text.write_vocabulary(tmp_path_factory.mktemp('vocabulary'))
+
+
+@pytest.fixture(scope='module')
+def data(tmp_path_factory):
+  return labelled_text.write(tmp_path_factory.mktemp('data'), 'classify')
+
+
+SHORT = ('finetune.epochs = 4', 'finetune.eval_every_steps = 2', 'finetune.log_every_steps = 1',
+         'AlbertConfig.hidden_dropout_prob = 0.1', 'finetune.head_dropout = 0.1')
+
+
+@pytest.fixture(scope='module')
+def whole(data, vocabulary, tmp_path_factory):
+  """The folder of a run of 8 steps."""
+  out = tmp_path_factory.mktemp('whole') / 'out'
+  _finetune('classify', data, out, *SHORT, vocab_file=vocabulary)
+  return out
+
+
+@pytest.mark.parametrize('kind, metric, most, more', [
+    ('classify', 'accuracy', 1.0, ()), ('pair', 'accuracy', 1.0, ()),
+    ('multi_label', 'micro_f1', 1.0, ()), ('tag', 'f1', 1.0, ()),
+    ('regress', 'pearson', 0.99, ('finetune.epochs = 160', 'finetune.eval_every_steps = 160')),
+    ('tag', 'f1', 1.0, ('finetune.crf = True', "OptimizerOptions.rate_multipliers = {'head': 3}",
+                        'finetune.fgm_epsilon = 0.1')),
+    ('read', 'average', 100.0, ())])
+def test_a_tiny_random_model_learns_32_examples_by_heart(kind, metric, most, more, vocabulary, tmp_path):
+  folder = labelled_text.write(tmp_path / 'data', kind)
+  figures = _finetune(kind, folder, tmp_path / 'out', *more, vocab_file=vocabulary)
+  best = json.loads((tmp_path / 'out' / 'best' / 'best.json').read_text())
+  assert best[metric] >= most, figures['heldout']
+  assert figures['counts']['train_examples'] == figures['counts']['dev_examples'] == 32
+  described = json.loads((tmp_path / 'out' / 'best' / 'task.json').read_text())
+  assert described['max_seq_length'] == 32 and described['do_lower_case'] is True
+  _check_complete(str(tmp_path / 'out' / 'best'), best['checkpoint'], kind)
+
+
+def _check_complete(folder, checkpoint, kind):
+  """best/ says by itself what prediction needs: the task, its labels, and all weights of its graph."""
+  weights = loading.find(folder)
+  made = labelled_tasks.of_run(folder, weights.config)
+  assert made.data.max_seq_length == 32 and len(made.labels) == {
+      'classify': 3, 'pair': 3, 'multi_label': 3, 'tag': 5}.get(kind, 0)
+  with tf.Graph().as_default():
+    given = {name: tf.zeros([2, 8], tf.int32) for name in made.task.signatures[made.task.kind]}
+    logits = made.task.serve(made.task.kind, made.task.batch(given), modeling.default_ops())['logits']
+    assert logits.shape.as_list()[-1] == {'regress': 1, 'read': 2}.get(kind, len(made.labels))
+    loading.check_compatible(os.path.join(folder, checkpoint), tf.trainable_variables())
+
+
+def _weights(folder, step):
+  reader = tf.train.load_checkpoint(os.path.join(str(folder), 'model.ckpt-{}'.format(step)))
+  return {name: reader.get_tensor(name) for name in reader.get_variable_to_shape_map()}
+
+
+def test_a_stopped_run_goes_on_to_the_same_weights_and_figures(data, whole, vocabulary, tmp_path):
+  out = tmp_path / 'out'
+  shutil.copytree(str(whole), str(out))
+  for path in out.glob('model.ckpt-8*'):
+    path.unlink()
+  tf.train.update_checkpoint_state(str(out), 'model.ckpt-6')
+  _finetune('classify', data, out, *SHORT, vocab_file=vocabulary)
+  for name, value in _weights(whole, 8).items():
+    np.testing.assert_array_equal(_weights(out, 8)[name], value, name)
+  for name in ('loss_history.tsv', 'heldout_history.tsv'):
+    assert (out / name).read_text() == (whole / name).read_text()
+  assert (out / 'best' / 'best.json').read_text() == (whole / 'best' / 'best.json').read_text()
+
+
+def test_a_finished_run_is_left_alone(data, whole, vocabulary, capsys):
+  before = (whole / 'results.json').read_text()
+  _finetune('classify', data, whole, *SHORT, vocab_file=vocabulary)
+  assert 'nothing to do' in capsys.readouterr().out and (whole / 'results.json').read_text() == before
+
+
+def test_other_text_in_a_begun_run_is_refused_and_in_a_new_one_made_again(data, whole, vocabulary, tmp_path):
+  other = labelled_text.write(tmp_path / 'data', 'classify', seed=1)
+  key = json.loads((whole / 'records' / 'dataset.json').read_text())['settings']['key']
+  with pytest.raises(UserError, match='expected the text, labels, vocabulary and FinetuneData options'):
+    _finetune('classify', other, whole, *SHORT, vocab_file=vocabulary)
+  with pytest.raises(UserError, match='expected the text, labels, vocabulary and FinetuneData options'):
+    _finetune('classify', data, whole, 'FinetuneData.max_seq_length = 24', *SHORT, vocab_file=vocabulary)
+  assert json.loads((whole / 'records' / 'dataset.json').read_text())['settings']['key'] == key
+  begun = tmp_path / 'out'
+  shutil.copytree(str(whole / 'records'), str(begun / 'records'))
+  _finetune('classify', other, begun, 'finetune.epochs = 1', vocab_file=vocabulary)
+  assert json.loads((begun / 'records' / 'dataset.json').read_text())['settings']['key'] != key
+
+
+def test_another_kind_in_the_same_folder_is_refused(whole, vocabulary, tmp_path):
+  folder = labelled_text.write(tmp_path / 'data', 'tag')
+  with pytest.raises(UserError, match='expected an empty folder or a run of the task tag, found one of classify'):
+    _finetune('tag', folder, whole, vocab_file=vocabulary)
+
+
+def test_it_starts_from_weights_with_what_lies_beside_them(data, whole, tmp_path, caplog):
+  """Their architecture and vocabulary, whatever gin says; encoder and pooler are theirs, the head is new."""
+  out = tmp_path / 'out'
+  with caplog.at_level('INFO', 'albert'):
+    _finetune('classify', data, out, 'finetune.epochs = 1', 'AlbertConfig.hidden_size = 64', init=whole)
+  assert 'encoder 23 of 23 variables, pooler 2 of 2, head new' in caplog.text
+  assert 'RANDOM WEIGHTS' not in caplog.text
+  begun, newest = _weights(out, 0), _weights(whole, 8)
+  for name in ('bert/pooler/dense/kernel', 'bert/embeddings/word_embeddings'):
+    np.testing.assert_array_equal(begun[name], newest[name])
+  assert not (begun['output_weights'] == newest['output_weights']).all()
+
+
+def test_it_ends_when_it_gets_no_better(data, vocabulary, tmp_path):
+  out = tmp_path / 'out'
+  options = ('finetune.early_stopping_evals = 2', 'finetune.epochs = 10', 'finetune.eval_every_steps = 2',
+             'OptimizerOptions.learning_rate = 0.0')
+  figures = _finetune('classify', data, out, *options, vocab_file=vocabulary)
+  assert figures['trained_steps'] == 6 and figures['global_step'] == 6
+  again = _finetune('classify', data, out, *options, vocab_file=vocabulary)
+  assert again == figures
+
+
+def test_several_ranks_are_refused(data, vocabulary, tmp_path, monkeypatch):
+  monkeypatch.setenv('RANK_SIZE', '2')
+  monkeypatch.setenv('RANK_ID', '0')
+  with pytest.raises(UserError):
+    _finetune('classify', data, tmp_path / 'out', vocab_file=vocabulary)
+  assert not (tmp_path / 'out').exists()
