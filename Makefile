@@ -4,7 +4,7 @@
 SHELL := bash
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help env vocab data bench-data bench-input bench bench-packing bench-memory bench-growth soak train-full \
+.PHONY: help env vocab data bench-data bench-input bench bench-packing bench-memory bench-growth soak study train-full \
   train-perf eval finetune fill-mask embed report export tb to-hf from-hf smoke check test test-unit test-spark test-horovod \
   test-faults env-horovod bench-ranks clean
 
@@ -223,6 +223,10 @@ bench-ranks: quiet-env ## two ranks with a core each against one with a core, an
 
 soak: quiet-env ## does a run grow? memory and descriptors of a tiny one after each of 60 evaluations
 	@$(call with,BENCH_ARGS) $(run) tools.benchmarks.soak
+
+study: OUT := $(if $(filter OUT,$(given)),$(OUT),$(here)out/study)
+study: quiet-env ## which recipe learns most in an hour? a table of runs on CORPUS, one after the other: docs/results.md
+	@$(call with,BENCH_ARGS) $(run) tools.study --input_files=$(call quote,$(CORPUS)) --output_dir=$(call quote,$(OUT))
 
 ##@ Check
 smoke: quiet-env ## the whole path in minutes: vocabulary, records, a small ALBERT on the CPU, held-out figures

@@ -8,6 +8,7 @@ still works and does nothing, so that the training code never asks where it runs
 """
 
 import collections
+import copy
 import importlib
 import importlib.util
 import inspect
@@ -188,6 +189,12 @@ class Device:
 
   def _ignored_off_the_cpu(self):
     return ['cpu_towers'] if self._options.cpu_towers and self.kind != 'cpu' else []
+
+  def with_threads(self, threads):
+    """This device with other threads of the host. threads: cores.Cores."""
+    other = copy.copy(self)
+    other._threads = threads
+    return other
 
   def session_config(self):
     """A new tf.ConfigProto for this device."""

@@ -20,7 +20,8 @@ from albert import pretraining
 from albert.tasks.pretraining import Pretraining
 from albert.training import training_step
 
-EXPERIMENTS = sorted(os.path.basename(path) for path in glob.glob(os.path.join(ROOT, 'gin', '*.gin')))
+EXPERIMENTS = sorted(os.path.relpath(path, os.path.join(ROOT, 'gin')) for folder in ('', 'study')
+                     for path in glob.glob(os.path.join(ROOT, 'gin', folder, '*.gin')))
 FINETUNING = sorted(os.path.basename(path) for path in glob.glob(os.path.join(ROOT, 'gin', 'finetune', '*.gin')))
 MODELS = sorted(os.path.basename(path) for path in glob.glob(os.path.join(ROOT, 'gin', 'model', '*.gin')))
 B, S, P = 2, 16, 3
@@ -91,7 +92,7 @@ class _Stopped(Exception):
   pass
 
 
-def _stop(_):
+def _stop(*unused):
   raise _Stopped()
 
 
@@ -121,6 +122,16 @@ def test_published_hyperparameters_of_the_flagship(name, batch_size, steps, rate
       'AlbertConfig.attention_probs_dropout_prob': 0.0}
   for binding, value in expected.items():
     assert _query(name, binding) == value, binding
+
+
+@pytest.mark.parametrize('name', [name for name in EXPERIMENTS if name != '8p.gin'])
+def test_the_warm_up_is_part_of_the_run_and_phases_add_up_to_all_layers(name):
+  gin.clear_config()
+  gin_settings.parse([os.path.join(ROOT, 'gin', name)], [])
+  options, layers = pretraining.Options(), AlbertConfig().num_hidden_layers
+  assert options.performance or lamb.OptimizerOptions().num_warmup_steps <= options.num_train_steps // 8
+  depths = [phase.get('num_hidden_layers', layers) for phase in options.phases]
+  assert depths == sorted(depths) and (depths or [layers])[-1] == layers
 
 
 def test_a_performance_run_prints_figures_within_its_steps():

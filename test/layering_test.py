@@ -37,6 +37,7 @@ ROOMS = {
     'tools.conversion': {'albert.dataset', 'albert.model', 'albert.run', 'albert.tasks'},
     'tools.benchmarks': {'albert.dataset', 'albert.device', 'albert.input', 'albert.lamb', 'albert.model',
                          'albert.run', 'albert.tasks', 'albert.training', 'tools.preprocessing', 'tools.text'},
+    'tools.studies': {'albert.run'},
     # They may import every room; nobody imports them.
     'programs': None,
 }

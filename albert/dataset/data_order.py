@@ -186,6 +186,7 @@ class Position:
     batch_size: units of a batch of all ranks together.
     epoch_length: how many records, or rows, or batches, there are in an epoch.
     data_set: fingerprint of the data set.
+    elsewhere: dict of fingerprint to entries, where the run is in data sets that it used before and may return to.
   """
 
   def __init__(self, order, batch_size):
@@ -194,6 +195,7 @@ class Position:
     self.epoch_length = order.epoch_length
     self.data_set = order.info.fingerprint()
     self.batch_size = order.units_in(batch_size)
+    self.elsewhere = {}
     self._records = order.info.records(contract.TRAIN)
 
   def advance(self, batches):
@@ -203,10 +205,11 @@ class Position:
   def entries(self):
     """What a checkpoint's manifest says of it, a dict for JSON."""
     # ranks: how many sequences are counted. Once each rank had its own.
-    return {'record': self.used, 'ranks': 1, 'epoch_length': self.epoch_length, 'data_set': self.data_set}
+    entries = {'record': self.used, 'ranks': 1, 'epoch_length': self.epoch_length, 'data_set': self.data_set}
+    return dict(entries, elsewhere=self.elsewhere) if self.elsewhere else entries
 
   def restore(self, entries, start_step, guard_record):
-    """Goes to the position of a checkpoint; at the beginning of another data set.
+    """Goes to the position of a checkpoint; in another data set to where the run left it, at first its beginning.
 
     Args:
       entries: what entries() gave; empty or None in manifests that are older, or if there is none.
@@ -220,13 +223,19 @@ class Position:
     self.used = start_step * self.batch_size if guard_record is None else guard_record
     if not entries:
       return
+    places = dict(entries.get('elsewhere', {}))
+    places[entries['data_set']] = {'record': self.used, 'ranks': entries['ranks'],
+                                   'epoch_length': entries.get('epoch_length')}
+    entries = places.pop(self.data_set, None)
+    self.elsewhere = places
+    if entries is None:
+      self.used = 0
+      return
     if entries['ranks'] > 1:
       raise UserError('expected a checkpoint whose train_batch_size is that of all ranks, found one of {} ranks by an '
                       'earlier version, in which it was that of each; begin from it in another output folder '
                       '(OUT=... --init_checkpoint=...)'.format(entries['ranks']))
-    if entries['data_set'] != self.data_set:
-      self.used = 0
-      return
+    self.used = entries['record']
     # The same part of the epoch, also where packing was switched and rows are counted instead of records. Manifests
     # without a length are from before there was packing.
     epoch_length = entries.get('epoch_length') or self._records

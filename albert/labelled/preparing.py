@@ -11,8 +11,8 @@ from albert.dataset import tfrecord
 from albert.dataset.tokenization import Tokenizer
 from albert.dataset.tokenization import Vocabulary
 from albert.labelled import options as labelled
-from albert.labelled import records
 from albert.labelled.encoding import Encoder
+from albert.labelled import records
 
 RECORDS_FOLDER = 'records'
 # Where text is found; which text it is, its checksum says.

@@ -42,7 +42,7 @@ class Run:
     lock: run_lock.Lock of the folder, set by whoever took it; checked before anything is written that counts.
   """
 
-  def __init__(self, folder, task, options, is_chief=True, steps_per_loop=1):
+  def __init__(self, folder, task, options, is_chief=True, steps_per_loop=1, phase_ends=()):
     """Reads run_state.json and nothing else.
 
     Args:
@@ -51,6 +51,7 @@ class Run:
       options: training.run_options.RunOptions.
       is_chief: bool.
       steps_per_loop: int, updates between two steps at which a checkpoint can be made, see npu_session.Device.
+      phase_ends: ints, steps at which a phase ends, see training/phases.py.
     """
     self.folder = folder
     self.is_chief = is_chief
@@ -65,6 +66,8 @@ class Run:
     self.best = Best(folder, task.criterion)
     self._options = options
     self._steps_per_loop = steps_per_loop
+    self._phase_ends = phase_ends
+    self._position_at = None
     self._belongs_to = {}
 
   def _check_writer(self):
@@ -98,9 +101,14 @@ class Run:
     self.state.begin_from(init_checkpoint, step if newest else None)
     directory.prepare(self.folder, config, info)
 
-  def follow(self, position, counters):
-    """From now on checkpoints remember these, and go_back() restores them. Arguments as the attributes."""
-    self.position, self.counters = position, counters
+  def follow(self, position_at, counters):
+    """From now on checkpoints remember these, and go_back() restores them.
+
+    Args:
+      position_at: callable(step) -> data_order.Position at its beginning, in the data that is used from `step` on.
+      counters: as the attribute.
+    """
+    self._position_at, self.counters = position_at, counters
 
   def newest(self):
     """Prefix of the newest checkpoint, or None."""
@@ -137,8 +145,14 @@ class Run:
     counted = manifest.get('guard') or {}
     self.counters.restore(counted)
     self.figures = manifest.get('train') or {}
-    self.position.restore(manifest.get('data_position'), self.start, counted.get('record'))
-    self.position.used = self.state.position_after(self.start, self.position.used)
+    self.position = self._position_of(self.start, manifest)
+
+  def _position_of(self, step, manifest):
+    """The data_order.Position of a checkpoint, after what is left out behind it. manifest: dict, {} without one."""
+    position = self._position_at(step)
+    position.restore(manifest.get('data_position'), step, (manifest.get('guard') or {}).get('record'))
+    position.used = self.state.position_after(step, position.used)
+    return position
 
   def remember(self, figures, config_hash):
     """What a checkpoint has to remember besides the weights: the entries of its manifest.
@@ -155,7 +169,8 @@ class Run:
 
   def is_regular(self, step):
     """Whether an uninterrupted run has a checkpoint of this step, and evaluates it."""
-    return self._has_crossed(step, self._options.save_checkpoints_steps) or step >= self._options.num_train_steps
+    return (self._has_crossed(step, self._options.save_checkpoints_steps) or step >= self._options.num_train_steps
+            or any(step - self._steps_per_loop < end <= step for end in self._phase_ends))
 
   def _has_crossed(self, step, every):
     """Whether the loop that ended at `step` reached a multiple of `every`: after a skipped update it ends beyond."""
@@ -262,7 +277,7 @@ class Run:
     """
     checkpoint = self.newest()
     step = checkpoints.step_of(checkpoint)
-    first = self.state.position_after(step, checkpoints.read_manifest(checkpoint)['guard']['record'])
+    first = self._position_of(step, checkpoints.read_manifest(checkpoint)).used
     _LOG.warning('LOSS SPIKE at step %s: %.4f, mean %.4f; going back to step %s and leaving out %s %s to %s',
                  '{:,}'.format(spike.step), spike.loss, spike.mean, '{:,}'.format(step), units,
                  '{:,}'.format(first), '{:,}'.format(self.position.used))

@@ -16,7 +16,7 @@ from albert.run import run_files
 # Returns to one checkpoint before we conclude that the data is not the cause.
 MOST_RETURNS = 10
 # Settings of runs that began before there was a choice.
-_FORMERLY = {'packing': False, 'cpu_towers': 1, 'task': 'pretraining'}
+_FORMERLY = {'packing': False, 'cpu_towers': 1, 'task': 'pretraining', 'phases': 1}
 
 _LOG = logging.getLogger('albert')
 

@@ -29,6 +29,7 @@ from albert.run import directory
 from albert.run import loading
 from albert.run import names
 from albert.run.run_state import RunState
+from albert.training import phases
 from albert.training import schedule
 
 _LOG = logging.getLogger('albert')
@@ -62,12 +63,13 @@ Where = collections.namedtuple('Where', [
 # as many rows as its size. micro_batch_size: sequences that a rank computes at a time, None off the CPU: all.
 # cores: cores.Cores. settings: dict, what the weights of a step depend on besides architecture and optimizer; a run
 # keeps it, see RunState. chosen_again: names of settings that were chosen anew because what they follow from was
-# changed on purpose. schedule: dict, what a run may change on its way, see RunState. evaluated_on: str that names the
-# evaluation set, None without one. notes: [(level of logging, line for the log)].
+# changed on purpose. phases: tuple of phases.Phase, one where nothing changes on the way. schedule: dict, what a run
+# may change on its way, see RunState. evaluated_on: str that names the evaluation set, None without one. notes: [(level
+# of logging, line for the log)].
 class Plan(collections.namedtuple('Plan', [
     'where', 'options', 'task', 'info', 'heldout', 'checkpoint', 'init_checkpoint', 'remapping', 'config', 'optimizer',
     'input_options', 'session_options', 'placement', 'layout', 'micro_batch_size', 'cores', 'settings', 'chosen_again',
-    'schedule', 'evaluated_on', 'notes'])):
+    'phases', 'schedule', 'evaluated_on', 'notes'])):
   """The value that running carries out; its fields are told above."""
 
   __slots__ = ()
@@ -114,9 +116,20 @@ def decide(where, options, make_task):
   placement = npu_session.choose(session_options)
   _check_device(where, options, config, session_options, placement)
   plan = Plan(where, options, task, info, heldout, checkpoint, init_checkpoint, remapping, config, optimizer,
-              input_options, session_options, placement, None, None, None, None, (),
+              input_options, session_options, placement, None, None, None, None, (), (),
               schedule.of(options, optimizer, heldout, placement), schedule.evaluated_on(options, heldout), notes)
-  recorded = _recorded(plan)
+
+  def open_data(path):
+    opened = _open(path, make_task, notes)
+    _check_length(config, opened)
+    return opened
+
+  return phases.with_phases(_computed(plan), make_task, open_data, _computed)
+
+
+def _computed(plan, prefix=''):
+  """The plan with how a step is computed. prefix: of the names under which the run so far has recorded it."""
+  recorded = _recorded(plan, prefix)
   return _with_cores(_with_micro_batches(_with_layout(plan, recorded), recorded), recorded)
 
 
@@ -220,11 +233,15 @@ def _model_config(info, checkpoint, where, notes):
     config = config.with_vocab_size(_PUBLISHED_VOCAB_SIZE, info.folder)
     notes.append((logging.INFO, 'vocab_size={}, that of the published Chinese models: the data does not say'.format(
         _PUBLISHED_VOCAB_SIZE)))
+  _check_length(config, info)
+  return config
+
+
+def _check_length(config, info):
   if info.max_seq_length > config.max_position_embeddings:
     raise UserError('expected sequences of at most {} tokens (AlbertConfig.max_position_embeddings), found {} in {}; '
                     'make the data with a smaller --max_seq_length'.format(
                         config.max_position_embeddings, info.max_seq_length, info.folder))
-  return config
 
 
 def _check_device(where, options, config, session_options, placement):
@@ -242,11 +259,17 @@ def _check_device(where, options, config, session_options, placement):
                     'elements when it is computed again'.format(options.named('recompute')))
 
 
-def _recorded(plan):
-  """The settings of the run so far, a dict; empty where there is none, or a begun one that is asked for otherwise."""
+def _recorded(plan, prefix=''):
+  """The settings of the run so far, a dict; empty where there is none, or a begun one that is asked for otherwise.
+
+  Args:
+    plan: Plan.
+    prefix: of the names of those that count; they are given without it.
+  """
   if not plan.where.do_train:
     return {}
-  recorded = RunState(plan.where.output_dir, fresh=plan.options.performance).settings
+  settings = RunState(plan.where.output_dir, fresh=plan.options.performance).settings
+  recorded = {name[len(prefix):]: value for name, value in settings.items() if name.startswith(prefix)}
   # Before the first step everything may change, and is chosen as for a new run.
   is_new = not checkpoints.step_of(checkpoints.latest(plan.where.output_dir))
   return {} if is_new and _differs(plan, recorded, _SOURCES) else recorded
@@ -367,11 +390,12 @@ def _with_cores(plan, recorded):
 
 def check_resources(plan):
   """Says what a step takes of memory and cores; raises UserError if it does not fit into the memory of a CPU."""
-  if plan.placement.kind == 'cpu' and plan.where.do_train:
-    _check_memory(plan)
-  line = cores.describe(plan.cores, sequences_at_a_time(plan), _processes(plan))
-  if line:
-    _LOG.info('%s', line)
+  for phase in plan.phases:
+    if plan.placement.kind == 'cpu' and plan.where.do_train:
+      _check_memory(phase.plan)
+    line = cores.describe(phase.plan.cores, sequences_at_a_time(phase.plan), _processes(plan))
+    if line:
+      _LOG.info('%s', line)
 
 
 def _check_memory(plan):

@@ -6,7 +6,8 @@ import typing
 from albert.common import checks
 from albert.common.errors import UserError
 from albert.run import remapping
-from albert.training.progress import WARMUP_STEPS
+from albert.training import phases
+from albert.training.telling.progress import WARMUP_STEPS
 
 _POSITIVE = ('train_batch_size', 'eval_batch_size', 'num_train_steps', 'save_checkpoints_steps', 'keep_checkpoint_max',
              'log_every_steps', 'max_bad_steps')
@@ -46,6 +47,7 @@ class RunOptions:
       batch, on a CPU a number that suits the free memory.
     recompute: whether the backward pass computes each layer again instead of keeping what is in it: the same step in
       less memory and less than a third more time.
+    phases: list of dicts, parts of the run with another depth, data set, batch or masks, see training/phases.py.
 
   Raises:
     UserError: a value of another type or out of range.
@@ -78,6 +80,7 @@ class RunOptions:
   vocab_init: typing.Optional[str] = None
   position_init: typing.Optional[str] = None
   init_partial: bool = False
+  phases: typing.Sequence[typing.Mapping] = ()
 
   def adapt(self, optimizer):
     """The lamb.OptimizerOptions of a run with these options, given those that gin binds."""
@@ -98,6 +101,7 @@ class RunOptions:
       raise UserError("{}: expected a list of names such as ['train_batch_size'], found {!r}; correct it".format(
           self.named('allow_changes'), self.allow_changes))
     object.__setattr__(self, 'allow_changes', tuple(self.allow_changes))  # a list could be appended to
+    object.__setattr__(self, 'phases', phases.checked(self.named('phases'), self.phases))
     if self.performance and self.num_train_steps <= WARMUP_STEPS:
       raise UserError('{}: expected at least {} in a performance run, of which {} are warm-up, found {}'.format(
           self.named('num_train_steps'), WARMUP_STEPS + 1, WARMUP_STEPS, self.num_train_steps))

@@ -1,5 +1,6 @@
 """Carries out a plan, whatever its task: trains, evaluates and keeps the best, or goes on where it stopped."""
 
+import collections
 import contextlib
 import logging
 import os
@@ -24,11 +25,12 @@ from albert.run import results
 from albert.run.run import Run
 from albert.run import run_lock
 from albert.run import run_state
-from albert.training import activity
 from albert.training.evaluation import Evaluator
+from albert.training import phases
 from albert.training import planning
 from albert.training.stability.guard import Guard
 from albert.training import stopping
+from albert.training.telling import activity
 from albert.training.trainer import Trainer
 
 _LOG = logging.getLogger('albert')
@@ -60,7 +62,8 @@ def _carry_out(where, options, make_task, log, doing):
   else:
     planning.log(plan)
   device = npu_session.start(plan.session_options, plan.placement, plan.cores)
-  run = Run(where.output_dir, plan.task, options, device.is_chief, device.steps_per_loop)
+  run = Run(where.output_dir, plan.task, options, device.is_chief, device.steps_per_loop,
+            [phase.end for phase in plan.phases])
   if where.do_train and not options.performance and run.is_finished(evaluates=bool(where.do_eval and plan.heldout)):
     _nothing_to_do(plan, run)
     return None
@@ -91,21 +94,45 @@ def _nothing_to_do(plan, run):
 def _train(plan, device, run, stopper):
   """Trains, and evaluates if the plan says so."""
   run.begin(plan.config, plan.info, plan.settings, plan.schedule, plan.init_checkpoint, plan.chosen_again)
-  lost = LostRecords(plan.info, run.folder if run.is_chief else None)
-  heldout_lost = lost if plan.heldout in (plan.info, None) else LostRecords(plan.heldout)
-  order = input_pipeline.training_order(plan.info, plan.input_options, plan.options.random_seed, device.rank,
-                                        device.ranks, lost, run.folder, run.is_chief, plan.options.train_batch_size,
-                                        plan.layout)
-  run.follow(Position(order, plan.options.train_batch_size), Guard(
-      plan.options.max_bad_steps + device.loss_scaling.most_overflows, plan.options.spike_factor))
+  lost = {info.folder: LostRecords(info, run.folder if run.is_chief else None) for info in training_data(plan)}
+  heldout_lost = plan.heldout and (
+      plan.heldout is plan.info and lost.get(plan.info.folder) or LostRecords(plan.heldout))
+  orders = _follow_data(plan, device, run, lost)
   evaluates = plan.where.do_eval and plan.heldout and run.is_chief
   evaluator = Evaluator(plan, device, heldout_lost, stopper) if evaluates else None
-  trainer = Trainer(plan, device, run, order, stopper, evaluator)
-  with _readable_errors(plan, run, [lost, heldout_lost], device.collectives.explain):
+  trainer = Trainer(plan, device, run, orders, stopper, evaluator)
+  with _readable_errors(plan, run, list(lost.values()) + [heldout_lost] * bool(plan.heldout),
+                        device.collectives.explain):
     step = trainer.train()
     if run.is_chief:
       _report_training(plan, trainer, step, is_left=stopper.requested)
       _print_summary(run, plan.task, results.read(run.folder))
+
+
+def _follow_data(plan, device, run, lost):
+  """Makes the run remember where it is in the data of each phase; returns the order of each, a list.
+
+  Args:
+    plan: planning.Plan. device: npu_session.Device. run: Run.
+    lost: {folder: LostRecords}.
+  """
+  orders = [input_pipeline.training_order(
+      phase.plan.info, phase.plan.input_options, plan.options.random_seed, device.rank, device.ranks,
+      lost[phase.plan.info.folder], run.folder, run.is_chief,
+      phase.plan.options.train_batch_size, phase.plan.layout) for phase in plan.phases]
+
+  def position_at(step):
+    phase = phases.at(plan.phases, step)
+    return Position(orders[phase.number - 1], phase.plan.options.train_batch_size)
+
+  run.follow(position_at, Guard(
+      plan.options.max_bad_steps + device.loss_scaling.most_overflows, plan.options.spike_factor))
+  return orders
+
+
+def training_data(plan):
+  """The contract.DatasetInfo of each folder that a plan trains on, a list in order."""
+  return list(collections.OrderedDict((phase.plan.info.folder, phase.plan.info) for phase in plan.phases).values())
 
 
 def _evaluate(plan, device, run, stopper):
@@ -154,7 +181,7 @@ def _readable_errors(plan, run, all_lost, explain):
       if lost.failure:  # raised in a thread of the input pipeline
         raise lost.failure
     if isinstance(error, (tf.errors.InvalidArgumentError, tf.errors.NotFoundError)):
-      for dataset in [plan.info] + ([plan.heldout] if plan.heldout else []):
+      for dataset in training_data(plan) + ([plan.heldout] if plan.heldout else []):
         checking.check_readable(dataset, plan.config.vocab_size, plan.task.features)
     if isinstance(error, (tf.errors.DataLossError, tf.errors.ResourceExhaustedError)):
       raise UserError('expected readable files and room to write, found: {}; restore what it names or make room'.format(

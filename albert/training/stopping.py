@@ -13,7 +13,7 @@ import signal
 import sys
 import threading
 
-from albert.training.activity import Activity
+from albert.training.telling.activity import Activity
 
 # sysexits.h, EX_TEMPFAIL: nothing is wrong, start the same command again to go on.
 EXIT_CODE = 75

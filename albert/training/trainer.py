@@ -1,5 +1,7 @@
 """The training loop of one process: the model function of tf.estimator and its hooks, and what follows a checkpoint."""
 
+import time
+
 import gin.tf
 import tensorflow as tf
 
@@ -8,17 +10,21 @@ from albert import input_pipeline
 from albert.run import loading
 from albert.run import saver
 from albert.training.evaluation import DueEvaluations
+from albert.training import phases
 from albert.training import planning
-from albert.training import progress
-from albert.training.remaining import Checkpoints
-from albert.training.remaining import Remaining
 from albert.training import schedule
 from albert.training.stability import finite_updates
 from albert.training.stability import guard
 from albert.training.stability import spikes
 from albert.training import stop_hooks
+from albert.training.telling import progress
+from albert.training.telling.remaining import Checkpoints
+from albert.training.telling.remaining import Remaining
 from albert.training import together
 from albert.training import training_step
+
+# Between two looks for the checkpoint of rank 0.
+_WAIT_SECONDS = 0.2
 
 
 class Trainer:
@@ -26,39 +32,42 @@ class Trainer:
 
   Attributes:
     run: run.Run.
-    order: in which the training data comes, see input_pipeline.training_order.
+    phase: phases.Phase that is under way, or None before it trains.
     progress: progress.ProgressHook of this process, or None before it trains.
   """
 
-  def __init__(self, plan, device, run, order, stopper, evaluator=None):
+  def __init__(self, plan, device, run, orders, stopper, evaluator=None):
     """Makes a trainer.
 
     Args:
       plan: planning.Plan.
       device: npu_session.Device.
-      run, order: as the attributes.
+      run: as the attribute.
+      orders: for each phase the one in which its data comes, see input_pipeline.training_order.
       stopper: stopping.Stopper.
       evaluator: evaluation.Evaluator of each new checkpoint, or None.
     """
     self._plan, self._options, self._task = plan, plan.options, plan.task
-    self._device = device
+    self._whole_device = self._device = device
     self._stopper = stopper
     self.run = run
-    self.order = order
+    self._orders = orders
+    self.phase = None
     self.progress = None
     self._evaluations = DueEvaluations(run, evaluator, plan.evaluated_on, stopper)
-    self._seconds_before = 0.0
+    self._before = {}  # figures of training that earlier starts of the run counted
     self._stands_still = False
 
   def _model_fn(self, features, labels, mode):
     """The model function of tf.estimator, for training."""
     del labels, mode  # part of the batch; there is one
+    plan = self.phase.plan
     waited = features.pop(waiting.WAIT, None)
-    batch = self._task.batch(features)
+    batch = plan.task.batch(features)
     global_step = tf.train.get_or_create_global_step()
     update, figures = training_step.make(
-        self._task, batch, self._plan.optimizer, self._options.num_train_steps, self._device,
-        self._options.random_seed, self._plan.micro_batch_size, self._options.recompute, self._plan.cores.cpu_towers,
+        plan.task, batch, plan.optimizer, self._options.num_train_steps, self._device, self._options.random_seed,
+        plan.micro_batch_size, self._options.recompute, plan.cores.cpu_towers,
         self._options.fgm_epsilon)
     self._initialise()
     with tf.control_dependencies([update.train_op]):
@@ -92,7 +101,7 @@ class Trainer:
     ranks, chief = self._device.ranks, self.run.is_chief
     examples, real_tokens = self._task.sizes(batch)
     loop = progress.Loop(
-        ranks, self._plan.rows_per_step * self._plan.info.max_seq_length, self._device.steps_per_loop,
+        ranks, self.phase.plan.rows_per_step * self.phase.plan.info.max_seq_length, self._device.steps_per_loop,
         self._options.num_train_steps, self._options.log_every_steps, self._device.fetches_the_same, self._remaining())
     told = progress.Told(self._task.line, self._task.name + '/', self.run.loss_history if chief else None,
                          self.run.folder if chief else None)
@@ -115,8 +124,13 @@ class Trainer:
   def _guard_hook(self, step_after, loss, update):
     return guard.GuardHook(
         self.run.counters, self.run.position, self.run.start, step_after, loss, update,
-        update.variables, self.order.records_at, self._device.steps_per_loop,
+        update.variables, self._order.records_at, self._device.steps_per_loop,
         self._options.log_every_steps, self.run.folder if self.run.is_chief else None)
+
+  @property
+  def _order(self):
+    """data_order.Order of the phase that is under way."""
+    return self._orders[self.phase.number - 1]
 
   def train(self):
     """Trains to num_train_steps from the newest good checkpoint, evaluating each new one.
@@ -128,36 +142,50 @@ class Trainer:
       self._stopper.activity.begin('verifying the newest checkpoint')
       self.run.go_back()
       self._stopper.activity.saved()
-      self._seconds_before = self.run.figures.get('train', {}).get('seconds', 0.0)
+      self._before = self.run.figures.get('train', {})
       try:
         self._evaluations.of_best_if_elsewhere()
         if self.run.start:
           self._evaluations.of(self.run.newest(), self.run.start)
         # Several ranks agree on it: the others may have begun.
         stops = self._stopper.requested and self._device.ranks == 1
-        if not self.run.is_over(self.run.start) and not stops:
-          self._train_from_start()
-        return self.run.newest_step()
+        if self.run.is_over(self.run.start) or stops:
+          return self.run.newest_step()
+        self._train_from_start()
+        if not self._goes_on():
+          return self.run.newest_step()
       except spikes.SpikeFound as spike:
-        self.run.leave_out(spike, self.order.plural)
+        self.run.leave_out(spike, self._order.plural)
+
+  def _goes_on(self):
+    """Whether training ended because the phase did, and not the run; if so, its last step is on the disk."""
+    if self.progress.step < self.phase.end or self.phase.end >= self._options.num_train_steps:
+      return False
+    while self.run.newest_step() < self.phase.end:  # rank 0 is writing it
+      time.sleep(_WAIT_SECONDS)
+    return True
 
   def _train_from_start(self):
-    """Trains until the end, a signal or a spike."""
-    progress.announce(self._plan, self._device, self.order, self.run.start)
+    """Trains until the end of the phase, a signal or a spike."""
+    self.phase = phases.at(self._plan.phases, self.run.start)
+    self._device = self._whole_device.with_threads(self.phase.plan.cores)
+    phases.tell(self.phase)
+    progress.announce(self.phase.plan, self._device, self._order, self.run.start)
     self._stopper.activity.begin('building the graph and loading the weights')
     hooks = [gin.tf.GinConfigSaverHook(self.run.folder, summarize_config=True)] if self.run.is_chief else []
     first = self.run.position.used
 
     def input_fn():
-      batches = input_pipeline.training_batches(self.order, planning.rank_batch_size(self._plan), first,
-                                                self._plan.input_options, self._task.features)
+      plan = self.phase.plan
+      batches = input_pipeline.training_batches(self._order, planning.rank_batch_size(plan), first,
+                                                plan.input_options, plan.task.features)
       return waiting.timed_batch(batches) if self._device.measures_input_wait else batches
 
     estimator = tf.estimator.Estimator(self._model_fn, config=self._device.run_config(
         model_dir=self.run.folder, tf_random_seed=self._options.random_seed, save_checkpoints_steps=None,
         save_checkpoints_secs=None, save_summary_steps=0, log_step_count_steps=None))
     estimator.train(input_fn, hooks=self._comparison() + self._device.train_hooks(hooks),
-                    max_steps=self._options.num_train_steps)
+                    max_steps=self.phase.end)
 
   def _comparison(self):
     """The hook that compares what ranks have in common, in a list; none on one."""
@@ -176,8 +204,10 @@ class Trainer:
     throughput = self.progress and self.progress.throughput()
     if throughput is None:
       return self.run.figures
-    train = dict(self.progress.last_figures, seconds=self._seconds_before + throughput.seconds,
-                 median_step_seconds=throughput.median_step_seconds, batch_size=self._options.train_batch_size)
+    train = dict(self.progress.last_figures, median_step_seconds=throughput.median_step_seconds,
+                 batch_size=self.phase.plan.options.train_batch_size,
+                 **{name: self._before.get(name, 0.0) + getattr(throughput, name)
+                    for name in ('seconds', 'cpu_seconds')})
     return {'train': train, 'examples_per_second': throughput.examples_per_second,
             'input_wait_fraction': throughput.input_wait_fraction}
 

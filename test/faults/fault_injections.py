@@ -26,11 +26,11 @@ from albert.run import run
 from albert.run import run_state
 from albert.run import saver
 from albert.training import planning
-from albert.training import progress
 from albert.training.stability import guard
 from albert.training.stability import spikes
 from albert.training import stop_hooks
 from albert.training import stopping
+from albert.training.telling import progress
 from albert.training import trainer
 
 
@@ -127,6 +127,22 @@ def kill_before_heldout_history(step):
 def kill_before_retaining(step):
   """SIGKILL when a checkpoint is there, but those that are too many not yet removed."""
   _wrap(trainer.Trainer, '_saved', before=lambda made, checkpoint, at: at == step and _die())
+
+
+# Between two phases a run goes back to the checkpoint that it has just made, and builds another graph.
+_CALLS = {'going back': (run.Run, 'go_back'), 'restoring': (run.Run, '_restore'),
+          'building': (trainer.Trainer, '_initialise'), 'ending': (trainer.Trainer, '_goes_on')}
+
+
+def kill_at_call(name, number):
+  """SIGKILL before the call of this number, from 1, of one of _CALLS."""
+  made = []
+
+  def count(*unused):
+    made.append(name)
+    if len(made) == number:
+      _die()
+  _wrap(*_CALLS[name], before=count)
 
 
 def kill_before_skipping():

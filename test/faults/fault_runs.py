@@ -35,7 +35,7 @@ BINDINGS = [
     'pretrain.save_checkpoints_steps = {}'.format(SAVE_STEPS), 'pretrain.keep_checkpoint_max = 2',
     'pretrain.log_every_steps = 1', 'pretrain.random_seed = {}'.format(SEED), 'pretrain.spike_factor = 50.0']
 # Figures that are wall-clock time.
-_CLOCK = ('examples_per_second', 'seconds', 'median_step_seconds', 'input_wait_fraction')
+_CLOCK = ('examples_per_second', 'seconds', 'cpu_seconds', 'median_step_seconds', 'input_wait_fraction')
 
 
 def write_data(folder):

@@ -28,8 +28,8 @@ from albert.common.errors import UserError
 from albert import npu_session
 from albert.run import saver
 from albert.training import evaluation
-from albert.training import progress
 from albert.training import stopping
+from albert.training.telling import progress
 from albert.training import trainer
 
 KINDS = ('step', 'save', 'eval')

@@ -8,7 +8,7 @@ import pytest
 import tensorflow as tf
 
 from albert.input import waiting
-from albert.training import progress
+from albert.training.telling import progress
 
 
 class Clock:
@@ -57,7 +57,7 @@ def _throughput(clock, input_seconds, step_seconds, measured=True):
 @pytest.fixture
 def clock(monkeypatch):
   made = Clock()
-  monkeypatch.setattr(progress, 'time', types.SimpleNamespace(time=made.time))
+  monkeypatch.setattr(progress, 'time', types.SimpleNamespace(time=made.time, process_time=made.time))
   return made
 
 

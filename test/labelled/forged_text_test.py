@@ -7,9 +7,9 @@ import pytest
 from albert.common.errors import UserError
 from albert.dataset import tokenization
 from albert.labelled import encoding
-from albert.labelled import sources
 from albert.labelled.example import BadLine
 from albert.labelled.options import LabelledOptions
+from albert.labelled import sources
 
 PARTS = [
     '{', '}', '[', ']', '"', ':', ',', '\t', '\n', '\r\n', ' ', '\\', '"text":', '"label":', '"甲"', 'null', '1',

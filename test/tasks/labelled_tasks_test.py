@@ -10,11 +10,11 @@ import tensorflow as tf
 from albert.dataset.batch_order import Layout
 from albert.dataset import record_format
 from albert.input import packed_windows
-from albert import modeling
 from albert.model.config import AlbertConfig
+from albert import modeling
 from albert.tasks import crf
-from albert.tasks import labelled_tasks
 from albert.tasks.labelled_task import HeadOptions
+from albert.tasks import labelled_tasks
 from albert.training import micro_batches
 
 S, C = 24, 3

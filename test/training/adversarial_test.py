@@ -8,11 +8,11 @@ from albert.dataset.batch_order import Layout
 from albert.device import session_options
 from albert.input import packed_windows
 from albert import lamb
-from albert import modeling
 from albert.model.config import AlbertConfig
+from albert import modeling
 from albert import npu_session
-from albert.tasks import labelled_tasks
 from albert.tasks.labelled_task import HeadOptions
+from albert.tasks import labelled_tasks
 from albert.training import training_step
 
 S, EPSILON = 10, 0.7

@@ -12,7 +12,7 @@ from albert.common import errors
 from albert.run import checkpoints
 from albert.run import names
 from albert.run import results
-from albert.training import progress
+from albert.training.telling import progress
 
 # Starts many sessions: a minute or two in all.
 pytestmark = pytest.mark.integration

@@ -21,11 +21,12 @@ _TELLING_SECONDS = 20.0
 _LOG = logging.getLogger('albert')
 
 # Throughput of the steps after the warm-up, of which there are warmup_steps; everything is an average over them but the
-# median. seconds: all steps together, warm-up included. input_wait_fraction: share of their time that this rank waited
-# for batches, None where it is not measured.
+# median. seconds, cpu_seconds: all steps together, warm-up included; CPU time is that of the whole process, user and
+# system, while it made steps. input_wait_fraction: share of their time that this rank waited for batches, None where it
+# is not measured.
 Throughput = collections.namedtuple('Throughput', [
-    'steps', 'warmup_steps', 'seconds', 'mean_step_seconds', 'median_step_seconds', 'examples_per_second',
-    'tokens_per_second', 'real_tokens_per_second', 'input_wait_fraction'])
+    'steps', 'warmup_steps', 'seconds', 'cpu_seconds', 'mean_step_seconds', 'median_step_seconds',
+    'examples_per_second', 'tokens_per_second', 'real_tokens_per_second', 'input_wait_fraction'])
 
 
 # Tensors of a step. step: int64 scalar, the global step after the update. figures: OrderedDict of name to float32
@@ -45,7 +46,8 @@ Loop = collections.namedtuple('Loop', [
 
 # line: callable(dict of floats) -> str, the figures in a few words. group: what the names of figures begin with in the
 # event file. history: run.results.History or None. folder: of the event file for figures and throughput, or None.
-Told = collections.namedtuple('Told', ['line', 'group', 'history', 'folder'], defaults=['', None, None])
+Told = collections.namedtuple('Told', [
+    'line', 'group', 'history', 'folder'], defaults=['', None, None])
 
 
 def announce(plan, device, order, start):
@@ -90,6 +92,7 @@ class ProgressHook(tf.train.SessionRunHook):
     self._logs = False  # whether the figures of the step under way are logged
     # One entry for each step.
     self._durations = []  # seconds
+    self._cpu_seconds = 0.0  # of all of them
     self._real_tokens = []
     self._examples = []
     self._input_waits = []  # seconds; empty where they are not measured
@@ -100,12 +103,17 @@ class ProgressHook(tf.train.SessionRunHook):
     self._has_told_estimate = False
     self.last_figures = {}
 
+  @property
+  def step(self):
+    """int, the global step after the last update; None before there is a session."""
+    return self._last_step
+
   def after_create_session(self, session, coord):
     self._last_step = int(session.run(tf.train.get_global_step()))
     self._logged_at = time.time()
 
   def before_run(self, run_context):
-    self._started = time.time()
+    self._started, self._cpu_before = time.time(), time.process_time()
     if self._ended:
       ended, before, after = self._ended
       self._loop.remaining.between_steps(before, after, self._started - ended)
@@ -124,6 +132,7 @@ class ProgressHook(tf.train.SessionRunHook):
 
   def after_run(self, run_context, run_values):
     values = run_values.results
+    self._cpu_seconds += time.process_time() - self._cpu_before
     before, self._last_step = self._last_step, int(values['step'])
     # A step that loss scaling skipped takes its time too.
     made = max(self._loop.steps_per_run, self._last_step - before)
@@ -200,7 +209,7 @@ class ProgressHook(tf.train.SessionRunHook):
     timed = self._counting(0)
     seconds = _mean(self._durations, timed)
     return Throughput(steps=len(timed), warmup_steps=len(self._durations) - len(timed), seconds=sum(self._durations),
-                      mean_step_seconds=seconds,
+                      cpu_seconds=self._cpu_seconds, mean_step_seconds=seconds,
                       median_step_seconds=float(np.median([self._durations[step] for step in timed])),
                       examples_per_second=self._loop.ranks * _mean(self._examples, timed) / seconds,
                       tokens_per_second=self._loop.tokens_per_step / seconds,

@@ -1,4 +1,4 @@
-"""albert.training.progress: which steps are timed, and that averages stand beside averages."""
+"""albert.training.telling.progress: which steps are timed, and that averages stand beside averages."""
 
 import collections
 import logging
@@ -7,10 +7,10 @@ import types
 import pytest
 import tensorflow as tf
 
-from albert.training import progress
-from albert.training import remaining
-from albert.training.remaining import Checkpoints
-from albert.training.remaining import Remaining
+from albert.training.telling import progress
+from albert.training.telling import remaining
+from albert.training.telling.remaining import Checkpoints
+from albert.training.telling.remaining import Remaining
 
 
 class Clock:
@@ -21,6 +21,9 @@ class Clock:
 
   def time(self):
     return self.now
+
+  def process_time(self):
+    return 1.5 * self.now
 
 
 @pytest.fixture
@@ -67,6 +70,11 @@ def test_no_step_is_timed_in_which_tensorflow_prepares_another_graph(clock, log_
   assert measured.examples_per_second == pytest.approx(2.0)
   assert measured.steps + measured.warmup_steps == 12
   assert measured.warmup_steps == (3 if log_every_steps == 2 else 2)
+
+
+def test_cpu_time_is_that_of_all_steps_the_first_ones_included(clock):
+  measured = run(clock, [1.0] * 12, 100)
+  assert measured.seconds == pytest.approx(12.0 + 200.0) and measured.cpu_seconds == pytest.approx(318.0)
 
 
 def test_what_is_an_average_goes_together(clock):

@@ -1,10 +1,10 @@
-"""albert.training.activity: no long silence, and what is said then."""
+"""albert.training.telling.activity: no long silence, and what is said then."""
 
 import logging
 
 import pytest
 
-from albert.training import activity
+from albert.training.telling import activity
 
 
 class Clock:

@@ -1,0 +1,216 @@
+"""Phases of a run: parts of its steps, in each of which depth, data, batch or masks may be others.
+
+    pretrain.phases = [{'share': 0.3, 'num_hidden_layers': 2}, {'share': 0.7}]
+
+All layers share their weights, so depth is nothing that a checkpoint has: a run may begin with few layers, whose steps
+are cheap, and go on with all of them (Gong et al. 2019, "Efficient Training of BERT by Progressively Stacking", of
+layers that have weights of their own). BERT's 90% at 128 tokens and 10% at 512 are two phases with two data sets. A
+phase is a plan of its own, derived from that of the run, and a graph of its own; weights, slots, step, rate, position,
+histories and evaluations go through all of them.
+"""
+
+import collections
+import copy
+import dataclasses
+import logging
+import os
+
+from albert.common import checks
+from albert.common.errors import UserError
+from albert.dataset import record_format
+from albert.device import cores
+from albert import npu_session
+
+_LOG = logging.getLogger('albert')
+
+# number: int from 1. count: of all phases. first, end: int, it makes the updates from step `first` to step `end`. plan:
+# planning.Plan, that of the run with what is other in this phase.
+Phase = collections.namedtuple('Phase', ['number', 'count', 'first', 'end', 'plan'])
+
+# What may be said of a phase: whether a value will do, a check(name, value). What is not said is as in the whole run.
+# share: of the steps, relative to those of the others. data: folder of a data set, beside --input_file unless it is a
+# path. masked_lm_prob: of compact records, which are masked while they are read.
+_SETTINGS = {
+    'share': checks.positive_number, 'num_hidden_layers': checks.whole_number, 'train_batch_size': checks.whole_number,
+    'micro_batch_size': checks.whole_number, 'packing': checks.flag,
+    'data': lambda name, value: _check_path(name, value),
+    'masked_lm_prob': lambda name, value: checks.number(name, value, least=0.01, below=1)}
+# What a run records of each, besides its cores.
+_RECORDED = ('share', 'num_hidden_layers', 'train_batch_size', 'micro_batch_size', 'data_set', 'packing',
+             'masked_lm_prob')
+
+
+def _check_path(name, value):
+  if not isinstance(value, str) or not value:
+    raise UserError('{}: expected the folder of a data set, found {!r}; correct it'.format(name, value))
+
+
+def checked(name, value):
+  """The phases of an option: a tuple of dicts, empty for one phase in which nothing is other than in the whole run.
+
+  Args:
+    name: as the user writes it, such as pretrain.phases.
+    value: as the user gave it.
+
+  Raises:
+    UserError: it is no list of dicts with shares and known settings.
+  """
+  if not isinstance(value, (list, tuple)) or not all(isinstance(phase, dict) for phase in value):
+    raise UserError("{}: expected a list such as [{{'share': 0.3, 'num_hidden_layers': 2}}, {{'share': 0.7}}], found "
+                    '{!r}; correct it'.format(name, value))
+  for number, phase in enumerate(value, 1):
+    unknown = sorted(str(setting) for setting in phase if setting not in _SETTINGS)
+    if unknown or 'share' not in phase:
+      raise UserError('{} {}: expected a share and settings among {}, found {}; correct it'.format(
+          name, number, ', '.join(sorted(_SETTINGS)), ', '.join(unknown) or 'no share'))
+    for setting in phase:
+      _SETTINGS[setting]('{} {}: {}'.format(name, number, setting), phase[setting])
+  if len(value) == 1 and set(value[0]) == {'share'}:
+    return ()
+  return tuple(dict(phase) for phase in value)
+
+
+def ends(name, phases, steps, multiple):
+  """The steps at which phases end, a list of ints, the last one `steps`.
+
+  Args:
+    name: of the option, for errors.
+    phases: what checked() gave. steps: int, of the run.
+    multiple: int, of which every end is a multiple, as `steps` is: the updates of a loop that the host cannot stop.
+
+  Raises:
+    UserError: the share of one is less than that many steps.
+  """
+  total, passed, found = sum(phase['share'] for phase in phases), 0.0, []
+  for number, phase in enumerate(phases, 1):
+    passed += phase['share']
+    end = steps if number == len(phases) else int(round(passed / total * steps / multiple)) * multiple
+    if end <= (found[-1] if found else 0):
+      raise UserError('{} {}: expected a share of at least {} of the {:,} steps, found {:g} of {:g}; make it larger or '
+                      'leave the phase out'.format(name, number, multiple, steps, phase['share'], total))
+    found.append(end)
+  return found
+
+
+def at(phases, step):
+  """The Phase that makes the update from `step`; the last one at the end of a run. phases: tuple of Phase."""
+  return next((phase for phase in phases if step < phase.end), phases[-1])
+
+
+def with_phases(plan, make_task, open_data, computed):
+  """The plan of a run with its phases, and their settings beside its own.
+
+  Args:
+    plan: planning.Plan, of which all but the phases is decided.
+    make_task: as for planning.decide.
+    open_data: callable(path) -> contract.DatasetInfo that goes with the architecture.
+    computed: callable(plan, prefix) -> Plan with micro-batches, cores and settings; prefix is that of the names under
+      which the run so far has recorded them.
+
+  Raises:
+    UserError: a phase that does not go with the run.
+  """
+  options = plan.options
+  # How fast a step is, is asked of those that have all layers.
+  described = options.phases if plan.where.do_train and not options.performance else ()
+  if not described:
+    return plan._replace(settings=dict(plan.settings, phases=1),
+                         phases=(Phase(1, 1, 0, options.num_train_steps, plan),))
+  name, firsts, found = options.named('phases'), [0], []
+  settings, chosen_again = dict(plan.settings, phases=len(described)), plan.chosen_again
+  multiple = npu_session.Device(plan.session_options, plan.placement).steps_per_loop
+  for number, end in enumerate(ends(name, described, options.num_train_steps, multiple), 1):
+    own = computed(_derived(plan, '{} {}'.format(name, number), number, make_task, open_data), _prefix(number))
+    settings.update((_prefix(number) + setting, value) for setting, value in _settings(own, described[number - 1]))
+    chosen_again += tuple(_prefix(number) + setting for setting in own.chosen_again)
+    found.append(Phase(number, len(described), firsts[-1], end, own))
+    firsts.append(end)
+  if found[-1].plan.config != plan.config:
+    raise UserError('{}: expected all {} layers in the last phase, which the evaluations have, found {}; leave its '
+                    'num_hidden_layers out'.format(name, plan.config.num_hidden_layers,
+                                                   found[-1].plan.config.num_hidden_layers))
+  return plan._replace(settings=settings, chosen_again=chosen_again, phases=tuple(found))
+
+
+def _settings(plan, described):
+  """[(name, value)] of what a run records of a phase. plan: that of the phase. described: dict of its settings."""
+  known = dict(plan.settings, share=described['share'], num_hidden_layers=plan.config.num_hidden_layers,
+               masked_lm_prob=plan.info.settings.get('masked_lm_prob'))
+  return [(setting, known[setting]) for setting in _RECORDED + cores.Cores._fields if setting in known]
+
+
+def _derived(plan, name, number, make_task, open_data):
+  """The Plan of a phase, without how it is computed.
+
+  Args:
+    plan: that of the run. name: of the phase, for errors. number: of it, from 1.
+    make_task, open_data: as for with_phases.
+  """
+  described, options = plan.options.phases[number - 1], plan.options
+  info = _data(plan, name, described, open_data)
+  config = dataclasses.replace(
+      plan.config, num_hidden_layers=described.get('num_hidden_layers', plan.config.num_hidden_layers))
+  if config.num_hidden_layers < config.num_hidden_groups:
+    raise UserError('{}: expected at least {} layers, one for each group (AlbertConfig.num_hidden_groups), found {}; '
+                    'add some'.format(name, config.num_hidden_groups, config.num_hidden_layers))
+  own = dataclasses.replace(
+      options, phases=(), train_batch_size=described.get('train_batch_size', options.train_batch_size),
+      micro_batch_size=described.get('micro_batch_size', options.micro_batch_size),
+      allow_changes=[setting[len(_prefix(number)):] for setting in options.allow_changes
+                     if setting.startswith(_prefix(number))])
+  input_options = dataclasses.replace(
+      plan.input_options, packing=described.get('packing', plan.input_options.packing))
+  return plan._replace(options=own, info=info, config=config, task=make_task(config, info),
+                       input_options=input_options, chosen_again=())
+
+
+def _data(plan, name, described, open_data):
+  """contract.DatasetInfo of the training data of a phase. Arguments as for _derived; described: dict of settings."""
+  info = plan.info
+  if 'data' in described:
+    info = open_data(data_path(described['data'], plan.where.input_file))
+    info.vocab_size = info.vocab_size or plan.config.vocab_size
+    if (info.vocab_size, info.vocab_sha256) != (plan.info.vocab_size, plan.info.vocab_sha256):
+      raise UserError('{}: expected the vocabulary of {} in {}, found another; make both with one vocabulary'.format(
+          name, plan.info.folder, info.folder))
+  if 'masked_lm_prob' in described:
+    info = masked_otherwise(name, info, described['masked_lm_prob'])
+  return info
+
+
+def _prefix(number):
+  """What the names of a phase's settings begin with where those of the run are recorded. number: from 1."""
+  return 'phase_{}.'.format(number)
+
+
+def data_path(data, input_file):
+  """Path of a phase's data set: beside that of the run, unless it is a path itself."""
+  return data if os.path.dirname(data) else os.path.join(os.path.dirname(os.path.normpath(input_file)), data)
+
+
+def masked_otherwise(name, info, probability):
+  """A contract.DatasetInfo of the same compact records with another share of masked tokens, and room for them.
+
+  Raises:
+    UserError: the records were masked when they were made.
+  """
+  if info.record_format != record_format.COMPACT:
+    raise UserError('{}: expected compact records, which are masked while they are read, found others in {}; make the '
+                    'data with --record_format=compact, or another data set for this phase'.format(name, info.folder))
+  other = copy.copy(info)
+  other.settings = dict(info.settings, masked_lm_prob=probability)
+  other.max_predictions_per_seq = max(1, int(round(probability * info.max_seq_length)))
+  return other
+
+
+def tell(phase):
+  """Says in one line of the log what a phase is; nothing of the only one of a run."""
+  if phase.count == 1:
+    return
+  plan = phase.plan
+  words = ['{} layers'.format(plan.config.num_hidden_layers), 'batch {}'.format(plan.options.train_batch_size),
+           'S={}'.format(plan.info.max_seq_length), 'data ' + plan.info.folder]
+  words += ['packed'] if plan.input_options.packing else []
+  if 'masked_lm_prob' in plan.info.settings:
+    words.append('masked {:g}'.format(plan.info.settings['masked_lm_prob']))
+  _LOG.info('phase %d of %d, to step %s: %s', phase.number, phase.count, '{:,}'.format(phase.end), ', '.join(words))
