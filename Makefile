@@ -4,9 +4,9 @@
 SHELL := bash
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help env vocab data bench-data bench-input bench bench-packing bench-memory bench-growth soak study train-full \
-  train-perf eval finetune fill-mask embed report export tb to-hf from-hf smoke check test test-unit test-spark test-horovod \
-  test-faults env-horovod bench-ranks clean
+.PHONY: help env vocab data bench-data bench-input bench bench-packing bench-memory bench-growth bench-ranks \
+  bench-finetune soak study train-full train-perf eval finetune predict evaluate-task fill-mask embed report export tb \
+  to-hf from-hf smoke check test test-unit test-spark test-horovod test-faults env-horovod clean
 
 # Works as `make`, `make -C folder` and `make -f folder/Makefile`: defaults lie in the folder of this file, given
 # paths are relative to where make runs.
@@ -26,15 +26,18 @@ FORCE ?=## FORCE=1: data: make the records again even if they are there
 OUT ?= $(here)out## folder of the run [out; train-perf: out/perf]
 GIN ?= $(here)gin/1p.gin## experiment [gin/1p.gin; train-perf: gin/perf_1p.gin]
 SET ?=## hyperparameters, such as "pretrain.num_train_steps=100; SessionOptions.device='cpu'"
-INIT ?=## weights to start from: a run, its best/, a prefix, a release or its archive, a Hugging Face folder; fill-mask, embed: model [OUT]
+INIT ?=## weights to start from, or model that answers: a run, its best/, a prefix, a release or its archive, a Hugging Face folder [OUT]
+TASK ?=## finetune: what is learned: a file of gin/finetune, such as classify, pair, tag, read or tnews
+SEEDS ?=## finetune: one run for each of these seeds, such as 1,2,3, then mean and deviation
+FOLDS ?=## finetune: one run for each of so many folds of train
 TEXT ?=## fill-mask: a text with [MASK] in it, such as "中国的首都是[MASK]京"
-INPUT ?=## fill-mask, embed: file of texts, one in each line; - is the standard input
-OUTPUT ?=## embed: .npy file to write
+INPUT ?=## fill-mask, embed, predict: file of texts, one in each line; predict: or of any layout of training; - is the standard input
+OUTPUT ?=## embed: .npy file to write; predict: file of JSON lines to write
+LABELLED ?=## predict: LABELLED=1: reads labels too and tells the figures
 CANDIDATES ?=## fill-mask: the only tokens to choose from, such as 北,南
 TOP ?= 5## fill-mask: how many tokens of each mask [5]
 POOL ?= mean## embed: mean, cls or pooler [mean]
 RANKS ?=## train-full: processes of this machine that divide each batch, a GPU or cores each; needs make env-horovod [1]
-TASK ?=## finetune: what is learned: a file of gin/finetune, such as classify, pair, tag, read or tnews
 ARGS ?=## more flags for training, evaluation, export and conversion, such as "--format=onnx --task=masked_lm"
 CKPT ?=## eval, export, to-hf: checkpoint to take [the best of OUT]
 EXPORT ?= $(OUT)/export## export: new folder of the export [OUT/export]
@@ -47,7 +50,7 @@ BENCH_ARGS ?=## bench-*: more flags, such as --steps=3
 TEST_ARGS ?=## test: more flags for pytest, such as "-k lamb -x"
 
 # Values reach the programs as they were written: `$` is not make's. What is no default is `given` below.
-variables := CORPUS VOCAB DATA DATA_ARGS FORCE OUT GIN SET INIT TASK RANKS TEXT INPUT OUTPUT CANDIDATES TOP POOL ARGS CKPT EXPORT HF PORT HOST PYTHON BENCH_ARGS TEST_ARGS
+variables := CORPUS VOCAB DATA DATA_ARGS FORCE OUT GIN SET INIT TASK SEEDS FOLDS RANKS TEXT INPUT OUTPUT LABELLED CANDIDATES TOP POOL ARGS CKPT EXPORT HF PORT HOST PYTHON BENCH_ARGS TEST_ARGS
 given := $(foreach name,$(variables),$(if $(filter-out file,$(origin $(name))),$(name)))
 on_command_line := $(foreach name,$(variables),$(if $(filter command override,$(origin $(name))),$(name)))
 $(foreach name,$(given),$(eval override $(name) := $$(value $(name))))
@@ -90,7 +93,7 @@ smoke: hint :=
 ##@ Set up
 help: ## this text
 	@awk '/^##@/ {printf "%s%s\n", gap, substr($$0, 5); gap = "\n"} \
-	  /^[a-z-]+:.*## / {split($$0, part, /:.*## /); printf "  make %-13s %s\n", part[1], part[2]} \
+	  /^[a-z-]+:.*## / {split($$0, part, /:.*## /); printf "  make %-14s %s\n", part[1], part[2]} \
 	  /^[A-Z_]+ [?:]=.*## / {split($$0, part, / [?:]=.*## /); variables = variables sprintf("  %-16s %s\n", part[1], part[2])} \
 	  END {printf "\nVariables, as in: make data CORPUS=my.txt   [default]\n%s", variables; \
 	    print "Values are taken as they are written: nothing is expanded; quotes in ..._ARGS and ARGS keep words together."}' \
@@ -181,7 +184,16 @@ finetune: quiet-env ## train TASK on the labelled text in DATA from INIT into OU
 	  --data_dir=$(call quote,$(if $(filter DATA,$(given)),$(DATA))) --init=$(call quote,$(INIT)) \
 	  --output_dir=$(call quote,$(if $(filter OUT,$(given)),$(OUT))) \
 	  --vocab_file=$(call quote,$(if $(filter VOCAB,$(given)),$(VOCAB))) \
+	  $(if $(SEEDS),--seeds=$(call quote,$(SEEDS))) $(if $(FOLDS),--folds=$(call quote,$(FOLDS))) \
 	  $(if $(filter GIN,$(given)),--gin_file=$(call quote,$(GIN))) --gin_param=$(call quote,$(SET))
+
+predict: quiet-env ## answers of the fine-tuned INIT to each line of INPUT into OUTPUT; ARGS=--clue_format, --n_best=3
+	@$(call with,ARGS) $(run) tools.predict --init=$(call quote,$(model)) --input_file=$(call quote,$(INPUT)) \
+	  --output_file=$(call quote,$(OUTPUT)) $(if $(filter-out 0,$(LABELLED)),--labelled) --gin_param=$(call quote,$(SET))
+
+evaluate-task: quiet-env ## figures of the fine-tuned INIT on DATA, a labelled file or a folder with dev and test
+	@$(call with,ARGS) $(run) tools.evaluate_task --init=$(call quote,$(model)) \
+	  --data=$(call quote,$(if $(filter DATA,$(given)),$(DATA))) --gin_param=$(call quote,$(SET))
 
 export: quiet-env ## write CKPT as a SavedModel, a frozen graph or ONNX into EXPORT: docs/export.md
 	$(choose_checkpoint) $(call with,ARGS) $(run) tools.checkpoints export "$$source" $(call quote,$(EXPORT))
@@ -220,6 +232,11 @@ bench-growth: quiet-env ## how the time and memory of a base step grow with sequ
 
 bench-ranks: quiet-env ## two ranks with a core each against one with a core, and against one with two towers
 	@$(call with,BENCH_ARGS) $(run) tools.benchmarks.ranks
+
+bench-finetune: quiet-env ## an epoch of fine-tuning on DATA, packed against padded rows, tiny and base
+	@$(call with,BENCH_ARGS) $(run) tools.benchmarks.finetuning \
+	  --data_dir=$(call quote,$(if $(filter DATA,$(given)),$(DATA))) \
+	  --vocab_file=$(call quote,$(if $(filter VOCAB,$(given)),$(VOCAB))) $(if $(TASK),--task=$(call quote,$(TASK)))
 
 soak: quiet-env ## does a run grow? memory and descriptors of a tiny one after each of 60 evaluations
 	@$(call with,BENCH_ARGS) $(run) tools.benchmarks.soak

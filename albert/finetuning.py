@@ -1,6 +1,7 @@
 """The root that gin binds as `finetune`, and `FinetuneData` for its text: from weights and labelled text to a run.
 
     DATA --labelled.sources, encoding--> OUT/records --training.running--> checkpoints, the best on dev
+         --answers.closing--> figures of dev and test, predictions, report
 
 What is particular about fine-tuning is decided here; the run itself is that of every task.
 """
@@ -12,8 +13,11 @@ import os
 
 import gin
 
+from albert.answers import closing
+from albert.answers import series
 from albert.common.errors import UserError
 from albert.common import files
+from albert import lamb
 from albert import npu_session
 from albert.labelled import options as labelled
 from albert.labelled import preparing
@@ -27,9 +31,11 @@ from albert.run import run_lock
 from albert.run.run_state import RunState
 from albert.run import starting_weights
 from albert.tasks import labelled_tasks
+from albert.training import activity
 from albert.training.finetune_options import FinetuneOptions
 from albert.training import planning
 from albert.training import running
+from albert.training import stopping
 
 _LOG = logging.getLogger('albert')
 
@@ -58,16 +64,40 @@ def finetune(data_dir, output_dir, init=None, vocab_file=None):
   Raises:
     UserError: anything that does not fit together, raised before the graph is built where possible.
   """
+  if series.is_series(output_dir):
+    raise UserError('{}: expected a folder for one run, found several with seeds or folds; use another output folder '
+                    '(OUT=...)'.format(output_dir))
+  return run_once(data_dir, output_dir, init, vocab_file)[0]
+
+
+def run_once(data_dir, output_dir, init=None, vocab_file=None, seed=None, divide=None):
+  """finetune(), as one of several runs.
+
+  Args:
+    data_dir, output_dir, init, vocab_file: as for finetune().
+    seed: random_seed of the run; None: that of the options.
+    divide: callable(sources.Splits) that gives others, of which the run learns; logits of test are kept then.
+
+  Returns:
+    (exit code or None, closing.Closed or None where the run is not finished).
+
+  Raises:
+    UserError: see finetune().
+  """
   options, data = Options(), DataOptions()
+  if seed is not None:
+    options = dataclasses.replace(options, random_seed=seed)
   checkpoints.check_path('--output_dir (OUT)', output_dir)
   _check_alone()
   weights, notes = _weights(init, vocab_file, output_dir)
   config = _config(weights, options, data)
   kind = labelled_tasks.KINDS[options.kind]
+  loaded = None
   if weights.prefix:
     loaded = starting_weights.describe(weights, config, not kind.of_tokens, options.new_pooler)
     notes.append('weights of {}: {}'.format(weights.prefix, loaded))
   splits = sources.open_splits(data_dir, options.kind, data)
+  splits = divide(splits) if divide else splits
   head = labelled_tasks.head_options(options, splits.labels)
   _check_folder(output_dir, options.kind)
   is_begun = checkpoints.latest(output_dir) is not None
@@ -83,8 +113,24 @@ def finetune(data_dir, output_dir, init=None, vocab_file=None):
   options = options.with_steps(examples)
   for note in splits.notes + notes + _notes(options, examples, prepared):
     _LOG.info('%s', note)
-  return running.carry_out(planning.Where(prepared.info.folder, output_dir, init_checkpoint=weights.prefix,
+  code = running.carry_out(planning.Where(prepared.info.folder, output_dir, init_checkpoint=weights.prefix,
                                           config=config), options, task)
+  if code is not None:
+    return code, None
+  return _close(closing.Ended(output_dir, splits, lamb.OptimizerOptions().learning_rate, loaded,
+                              keep_logits=divide is not None))
+
+
+def _close(ended):
+  """Answers dev and test, see run_once()."""
+  doing = activity.Activity()
+  doing.begin('answering dev and test')
+  with run_lock.hold(ended.folder), stopping.Stopper(doing) as stopper:
+    try:
+      return None, closing.close(ended, npu_session.start(), stopper.check)
+    except stopping.Stopped:
+      _LOG.warning('the answers to dev and test were left; the same command gives them')
+      return stopping.EXIT_CODE, None
 
 
 def _weights(init, vocab_file, output_dir):
@@ -138,6 +184,7 @@ def _describe(output_dir, task, data, splits, prepared):
   described = dict(
       task.described(), max_seq_length=data.max_seq_length, do_lower_case=data.do_lower_case,
       multi_label=bool(splits.labels and splits.labels.multi_label), layout=list(splits.notes),
+      pair=splits.train[0].text_b is not None,
       data=dataclasses.asdict(dataclasses.replace(data, train=None, dev=None, test=None, labels_file=None)))
   files.write_atomically(os.path.join(output_dir, names.TASK_FILE),
                          json.dumps(described, ensure_ascii=False, indent=1, sort_keys=True) + '\n')

@@ -18,6 +18,7 @@ from albert.common import files
 from albert.common import gin_settings
 from albert import finetuning
 from albert.model.config import AlbertConfig
+from albert import repeating
 
 FLAGS = flags.FLAGS
 
@@ -29,6 +30,9 @@ flags.DEFINE_string('init', None, 'Weights to start from: a run, its best/, a pr
 flags.DEFINE_string('output_dir', None, 'Folder of the run; a run found there is continued.')
 flags.DEFINE_string('vocab_file', None, 'Vocabulary of random weights; beside --init it is compared with theirs.')
 flags.DEFINE_string('albert_config_file', None, 'JSON of the architecture of random weights.')
+flags.DEFINE_list('seeds', None, 'One run for each of these seeds, in output_dir/seed-<n>, then their mean.')
+flags.DEFINE_integer('folds', None, 'One run for each of so many folds of train, of which that one is dev.',
+                     lower_bound=2)
 flags.DEFINE_multi_string('gin_file', None, 'More experiment files, after that of the task.')
 flags.DEFINE_multi_string('gin_param', None, 'Bindings such as "finetune.epochs=5", separated by ";".')
 
@@ -57,7 +61,26 @@ def main(argv):
     if not FLAGS[name].value:
       raise UserError('expected --{}=FOLDER ({}=...), found none'.format(name, variable))
   _parse_settings()
-  return finetuning.finetune(FLAGS.data_dir, FLAGS.output_dir, FLAGS.init or None, FLAGS.vocab_file or None)
+  where = FLAGS.data_dir, FLAGS.output_dir, FLAGS.init or None, FLAGS.vocab_file or None
+  if FLAGS.seeds:
+    return repeating.over_seeds(_seeds(), *where)
+  if FLAGS.folds:
+    return repeating.over_folds(FLAGS.folds, *where)
+  return finetuning.finetune(*where)
+
+
+def _seeds():
+  """The seeds as a list of int."""
+  if FLAGS.folds:
+    raise UserError('expected --seeds (SEEDS=...) or --folds (FOLDS=...), found both; give one of them')
+  try:
+    seeds = [int(text) for text in FLAGS.seeds]
+  except ValueError:
+    seeds = []
+  if not seeds or len(set(seeds)) < len(seeds) or min(seeds) < 0:
+    raise UserError('--seeds (SEEDS): expected different whole numbers such as 1,2,3, found {}'.format(
+        ','.join(FLAGS.seeds)))
+  return seeds
 
 
 if __name__ == '__main__':

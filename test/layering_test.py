@@ -27,12 +27,14 @@ ROOMS = {
     'albert.training': {'albert.dataset', 'albert.device', 'albert.input', 'albert.labelled', 'albert.lamb',
                         'albert.model', 'albert.run'},
     'albert.prediction': {'albert.dataset', 'albert.model', 'albert.run'},
+    'albert.answers': {'albert.labelled', 'albert.prediction', 'albert.run', 'albert.scoring', 'albert.tasks'},
     # What gin binds: names a task and hands it on.
-    'roots': {'albert.device', 'albert.labelled', 'albert.model', 'albert.run', 'albert.tasks', 'albert.training'},
+    'roots': {'albert.answers', 'albert.device', 'albert.labelled', 'albert.lamb', 'albert.model', 'albert.run',
+              'albert.tasks', 'albert.training'},
     'tools.text': {'albert.dataset'},
     'tools.workers': set(),
     'tools.preprocessing': {'albert.dataset', 'tools.text', 'tools.workers'},
-    'tools.prediction': {'albert.dataset', 'tools.text'},
+    'tools.prediction': {'albert.answers', 'albert.dataset', 'tools.text'},
     'tools.reporting': {'albert.dataset', 'albert.model', 'albert.run', 'tools.prediction', 'tools.preprocessing'},
     'tools.conversion': {'albert.dataset', 'albert.model', 'albert.run', 'albert.tasks'},
     'tools.benchmarks': {'albert.dataset', 'albert.device', 'albert.input', 'albert.lamb', 'albert.model',
@@ -44,8 +46,8 @@ ROOMS = {
 # Files at the root of albert/ and where they belong: the names that users know are the front rooms of folders.
 FRONT_ROOMS = {
     'albert.modeling': 'albert.model', 'albert.input_pipeline': 'albert.input', 'albert.npu_session': 'albert.device',
-    'albert.lamb': 'albert.lamb', 'albert.prediction': 'albert.prediction', 'albert.pretraining': 'roots',
-    'albert.finetuning': 'roots',
+    'albert.lamb': 'albert.lamb', 'albert.prediction': 'albert.prediction',
+    'albert.pretraining': 'roots', 'albert.finetuning': 'roots', 'albert.repeating': 'roots',
 }
 # A program under a stopwatch is imported by it.
 MEASURED = {'tools.benchmarks.stopwatch': 'tools.create_pretraining_data'}

@@ -44,6 +44,20 @@ def write_performance(output_dir, figures):
   run_files.write_json(os.path.join(output_dir, names.PERFORMANCE_FILE), figures)
 
 
+def columns(path, name):
+  """([steps], [values]) of a column of a history, floats; empty where it has none."""
+  text, _ = run_files.read_text(path)
+  rows = [line.split('\t') for line in (text or '').split('\n')]
+  if name not in rows[0]:
+    return [], []
+  place, steps, values = rows[0].index(name), [], []
+  for row in rows[1:]:
+    if len(row) == len(rows[0]):
+      steps.append(int(row[0]))
+      values.append(float(row[place]))
+  return steps, values
+
+
 class History:
   """A tab-separated file with a header and a line per step, shortened to the step that a run goes on from."""
 

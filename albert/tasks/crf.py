@@ -24,13 +24,16 @@ Parameters = collections.namedtuple('Parameters', ['transitions', 'start', 'end'
 _Chains = collections.namedtuple('_Chains', ['emissions', 'tags', 'valid', 'first', 'last'])
 
 
+# Of the variables, in the order of Parameters.
+NAMES = ('transitions', 'start_transitions', 'end_transitions')
+
+
 def variables(scope, count):
   """Parameters of C = count tags, all zero at first, under a variable scope."""
   def zeros(name, shape):
     return tf.get_variable(name, shape, initializer=tf.zeros_initializer())
   with tf.variable_scope(scope):
-    return Parameters(zeros('transitions', [count, count]), zeros('start_transitions', [count]),
-                      zeros('end_transitions', [count]))
+    return Parameters(*map(zeros, NAMES, ([count, count], [count], [count])))
 
 
 def loss(emissions, tags, mask, example_ids, parameters):

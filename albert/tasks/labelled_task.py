@@ -17,6 +17,7 @@ from albert.dataset import record_format
 from albert.input.packed_windows import PACKING_FIELDS
 from albert.model import layers
 from albert import modeling
+from albert.scoring import baseline
 from albert.tasks.task import Criterion
 from albert.tasks.task import HeadSize
 from albert.tasks.task import Task
@@ -162,7 +163,10 @@ class LabelledTask(Task):
       if all(number in logits for number in range(first, end)):  # else left out: max_eval_steps, or lost
         judged.append((example, windows[first:end], [logits[number] for number in range(first, end)]))
       first = end
-    return collections.OrderedDict((name, float(value)) for name, value in self.figures_of(judged).items()
+    figures = self.figures_of(judged)
+    self.doubt = baseline.doubt(figures, len(judged))
+    # Numbers that are all equal have no correlation.
+    return collections.OrderedDict((name, 0. if value is None else float(value)) for name, value in figures.items()
                                    if name in self.figures)
 
   def line(self, figures):

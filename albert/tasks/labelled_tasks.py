@@ -96,7 +96,7 @@ def of_run(folder, config):
   """The FineTuned of a run's folder or its best/, from task.json and labels.json there.
 
   prediction.Predictor(task, task.kind, ...) gives the logits of rows that labelled.encoding.Encoder made; what they
-  mean say classification.probabilities_of, regression.value_of, Tagging.decoder and Reading.answers.
+  mean say classification.probabilities_of, regression.value_of, Tagging.entities and Reading.answers.
 
   Args:
     folder: path.

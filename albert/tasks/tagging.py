@@ -21,6 +21,7 @@ class Tagging(LabelledTask):
   scope = 'cls/tags'
   of_tokens = True
   figures = ('f1', 'precision', 'recall', 'token_accuracy')
+  _trained = {}
 
   def weights(self, batch):
     if not self.options.crf:
@@ -62,26 +63,22 @@ class Tagging(LabelledTask):
     found = super().predictions(batch, outputs)
     return dict(found, crf=outputs.crf[:self.options.classes + 2]) if self.options.crf else found
 
-  def decoder(self, predictions, labels):
-    """A function of (Example, its Windows, their logits float [n, C]) that gives the list of its Entities.
+  def decode_with(self, transitions):
+    """What entities() takes the trained transitions from: float [C + 2, C] as Outputs.crf has them; None without."""
+    count = self.options.classes
+    self._trained = {} if transitions is None else dict(
+        transitions=transitions[:count], first=transitions[count], last=transitions[count + 1])
 
-    Args:
-      predictions: arrays of what predictions() gave, for the trained transitions.
-      labels: labelled.labels.Labels.
-    """
-    trained = {}
-    if self.options.crf:
-      count = self.options.classes
-      rows = predictions['crf'][:count + 2]
-      trained = dict(transitions=rows[:count], first=rows[count], last=rows[count + 1])
-    return lambda example, windows, logits: decoding.entities(windows, logits, labels, example, **trained)
+  def entities(self, example, windows, logits):
+    """The list of labelled.example.Entity of an Example. windows: its Windows; logits: float [n, C] of each."""
+    return decoding.entities(windows, logits, self.judged.labels, example, **self._trained)
 
   def score(self, predictions):
-    self._decode = self.decoder(predictions, self.judged.labels)
+    self.decode_with(predictions.get('crf'))
     return super().score(predictions)
 
   def figures_of(self, judged):
-    return scoring.score([example.label for example, _, _ in judged], [self._decode(*entry) for entry in judged],
+    return scoring.score([example.label for example, _, _ in judged], [self.entities(*entry) for entry in judged],
                          [len(example.text_a) for example, _, _ in judged])
 
 

@@ -38,6 +38,16 @@ class Evaluator:
     self._stopper = stopper
     self._session = None
 
+  @property
+  def doubt(self):
+    """What the last figures say against anything having been learned, or None."""
+    return self._task.doubt
+
+  @property
+  def num_train_steps(self):
+    """int, the step at which training ends."""
+    return self._plan.options.num_train_steps
+
   def evaluate(self, checkpoint, in_curve=True):
     """Evaluates a checkpoint, and tells its figures to the log and, if they belong to the run's curve, TensorBoard.
 
@@ -145,7 +155,15 @@ class DueEvaluations:
   def _evaluate(self, checkpoint, step):
     self._stopper.activity.begin('evaluating the checkpoint of step {:,}'.format(step))
     figures = self._evaluator.evaluate(checkpoint, in_curve=step not in self._run.heldout_history.steps())
+    is_first = self._is_first_after_a_third(step)
     self._run.keep(checkpoint, step, figures, self._evaluated_on)
+    if is_first and self._evaluator.doubt:
+      _LOG.warning('NOT LEARNED so far, after a third of the steps: %s', self._evaluator.doubt)
+
+  def _is_first_after_a_third(self, step):
+    steps = self._evaluator.num_train_steps
+    return 3 * step >= steps and not any(3 * before >= steps for before in self._run.heldout_history.steps()
+                                         if before < step)
 
   def of_best_if_elsewhere(self):
     """Evaluates the best checkpoint again where the held-out data is another: else it would be compared with others."""

@@ -1,0 +1,156 @@
+"""A fine-tuned model and what lies beside its weights: from a labelled or bare text to logits.
+
+    model = fine_tuned.find('out')
+    with model.predictor(device) as predictor:
+      for found, windows, logits in model.logits(predictor, examples):
+        ...
+"""
+
+import collections
+import dataclasses
+import os
+import typing
+
+import numpy as np
+import tensorflow as tf
+
+from albert.common.errors import UserError
+from albert.labelled.encoding import Encoder
+from albert.labelled.example import BadLine
+from albert.labelled.labels import Labels
+from albert.labelled import options as labelled
+from albert import prediction
+from albert.run import directory
+from albert.run import names
+from albert.run import results
+from albert.run import run_files
+from albert.tasks import crf
+from albert.tasks.labelled_task import LabelledTask
+from albert.tasks import labelled_tasks
+
+BATCH_SIZE = 32
+
+# Where the windows of an example come to: found, an Example or BadLine; windows; place, the number of this one.
+_Row = collections.namedtuple('_Row', ['found', 'windows', 'place'])
+
+
+@dataclasses.dataclass(frozen=True)
+class FineTuned:
+  """A model that answers.
+
+  Attributes:
+    model: prediction.Model.
+    task: tasks.labelled_task.LabelledTask.
+    labels: labelled.labels.Labels.
+    data: LabelledOptions that it was trained with.
+    is_pair: whether it reads two texts; None: task.json does not say.
+  """
+
+  model: prediction.Model
+  task: LabelledTask
+  labels: Labels
+  data: labelled.LabelledOptions
+  is_pair: typing.Optional[bool]
+
+  @property
+  def kind(self):
+    """One of labelled.options.KINDS."""
+    return self.task.kind
+
+  @property
+  def prefix(self):
+    """str, of the checkpoint."""
+    return self.model.prefix
+
+  @property
+  def tokenizer(self):
+    """tokenization.Tokenizer."""
+    return self.model.tokenizer
+
+  def predictor(self, device):
+    """prediction.Predictor, a context."""
+    return prediction.Predictor(self.task, self.kind, self.model, device, batch_size=BATCH_SIZE)
+
+  def logits(self, predictor, found, is_prompt=False):
+    """Yields (Example, its windows, float32 logits [C] or [n, C] of each), in order; (BadLine, None, None).
+
+    Args:
+      predictor: what predictor() gave.
+      found: iterable of Example and BadLine.
+      is_prompt: whether each is answered before the next one is asked for.
+    """
+    encoder = Encoder(self.kind, self.tokenizer, self.data, self.labels)
+    rows = self._rows(encoder, found)
+    gathered = []
+    for row, logits in predictor.answers(rows, self._read, is_prompt):
+      gathered.append(logits)
+      if row.windows is None:
+        yield row.found, None, None
+        gathered = []
+      elif row.place == len(row.windows) - 1:
+        yield row.found, row.windows, gathered
+        gathered = []
+
+  def windows(self, examples):
+    """Yields (Example, its windows) of each."""
+    encoder = Encoder(self.kind, self.tokenizer, self.data, self.labels)
+    for example in examples:
+      yield example, encoder.windows(example)
+
+  def _rows(self, encoder, found):
+    for entry in found:
+      if not isinstance(entry, BadLine):
+        entry = self._checked(entry)
+      if isinstance(entry, BadLine):
+        yield _Row(entry, None, 0), None
+        continue
+      windows = encoder.windows(entry)
+      for place, window in enumerate(windows):
+        yield _Row(entry, windows, place), {
+            'input_ids': window.input_ids, 'input_mask': [1] * len(window.input_ids),
+            'segment_ids': window.segment_ids}
+
+  def _checked(self, example):
+    """The example, or a BadLine where it has one text and the model was trained with two, or the reverse."""
+    if self.is_pair in (None, example.text_b is not None):
+      return example
+    return BadLine(example.line, example.id, 'expected {}, as the model was trained with, found {}'.format(
+        *(('two texts', 'one') if self.is_pair else ('one text', 'two'))))
+
+  def _read(self, row, answer):
+    if answer is None:
+      return row, None
+    logits = answer['logits']
+    if self.task.of_tokens:
+      logits = logits[:len(row.windows[row.place].input_ids)]
+    return row, np.array(logits)
+
+
+def find(path):
+  """The FineTuned at a path: the folder of a run, its best/ or a prefix; of several seeds the best one.
+
+  Raises:
+    UserError: no such model, or one that was only pre-trained.
+  """
+  best_run = results.read(path).get('best_run') if os.path.isdir(path) else None
+  if isinstance(best_run, str) and os.path.isdir(os.path.join(path, best_run)):
+    path = os.path.join(path, best_run)
+  model = prediction.find(path)
+  folder = _described_in(model.prefix)
+  task, labels, data = labelled_tasks.of_run(folder, model.config)
+  task.judged = labelled_tasks.Judged([], [], labels)
+  if task.options.crf:
+    reader = tf.train.load_checkpoint(model.prefix)
+    task.decode_with(np.concatenate([np.atleast_2d(reader.get_tensor('{}/{}'.format(task.scope, name)))
+                                     for name in crf.NAMES]))
+  about, _ = run_files.read_json(os.path.join(folder, names.TASK_FILE), lambda value: isinstance(value, dict))
+  return FineTuned(model, task, labels, data, about.get('pair'))
+
+
+def _described_in(prefix):
+  """The folder that says what a checkpoint was fine-tuned for."""
+  for folder in directory.description_folders(prefix):
+    if os.path.exists(os.path.join(folder, names.TASK_FILE)):
+      return folder
+  raise UserError('{}: expected a fine-tuned model, found no {} beside it; train one first: make finetune TASK=... '
+                  'DATA=... INIT={} OUT=...'.format(prefix, names.TASK_FILE, os.path.dirname(prefix)))

@@ -1,0 +1,94 @@
+"""Text to be answered: a file of whatever layout, or lines as somebody types them. No TensorFlow."""
+
+import dataclasses
+
+from albert.common.errors import UserError
+from albert.labelled.example import BadLine
+from albert.labelled.example import EMPTY_LINE
+from albert.labelled.example import Example
+from albert.labelled.labels import Labels  # noqa: F401, what read_file is given
+from albert.labelled.layout import columns
+from albert.labelled.layout import json_values
+from albert.labelled.layout import layouts
+from albert.labelled.layout import questions
+from albert.labelled import options as labelled
+from albert.labelled import sources
+
+_NAMES = ('text_a', 'text_b', 'label', 'id')
+
+
+def read_file(path, kind, data, labels, is_labelled=False):
+  """(what the layout is, in words; a generator of the Examples and BadLines of a file, in order).
+
+  Columns are those that the model was trained with, where the file has them, else they are recognised.
+
+  Args:
+    path: str. kind: one of options.KINDS. data: LabelledOptions of the model. labels: Labels of the model.
+    is_labelled: whether labels are read.
+
+  Raises:
+    UserError: the file cannot be read, or has no text, or no label where it should.
+  """
+  tried = [data] if is_labelled else [data, dataclasses.replace(data, label=None)]
+  tried.append(dataclasses.replace(data, **dict.fromkeys(_NAMES)))
+  known = labels.names if kind == labelled.CLASSIFY else ()
+  layout, options = _first_layout(path, kind, tried, known)
+  has_label = layout.columns is None or layout.columns.label is not None
+  if is_labelled and not has_label:
+    raise UserError('{}: expected a label (LABELLED=1), found {}; name the column with FinetuneData.label, or leave '
+                    'LABELLED out'.format(path, ', '.join(map(str, layout.names)) or 'no columns'))
+  return layouts.describe(layout), sources.read_labelled(path, kind, options, labels, is_labelled)
+
+
+def _first_layout(path, kind, tried, known):
+  """(Layout, LabelledOptions) of the first options that the file goes with; else the first error."""
+  first = None
+  for options in tried:
+    try:
+      return layouts.recognise(path, kind, options, known), options
+    except UserError as error:
+      first = first or error
+  raise first
+
+
+def read_typed(lines, kind, data):
+  """Yields the Example or BadLine of each line: a text; two with a tab between them; or a JSON object.
+
+  Args:
+    lines: iterable of str. kind: one of options.KINDS. data: LabelledOptions of the model.
+  """
+  for number, line in enumerate(lines, 1):
+    try:
+      identity, text_a, text_b = (_from_json if line.lstrip().startswith('{') else _from_text)(line, kind, data)
+      yield Example(number - 1, identity, 'line', number, text_a, text_b, None)
+    except (ValueError, UserError) as error:
+      yield BadLine(number, None, str(error))
+
+
+def _from_text(line, kind, data):
+  del data
+  if not line.strip():
+    raise ValueError(EMPTY_LINE)
+  first, tab, second = line.partition('\t')
+  if kind == labelled.READ and not tab:
+    raise ValueError('expected a question, a tab and a text, found no tab')
+  if kind == labelled.TAG:
+    return None, line, None
+  return None, first, second if tab else None
+
+
+def _from_json(line, kind, data):
+  value, error = json_values.parse(line)
+  if error is not None or not isinstance(value, dict):
+    raise ValueError(error or 'expected a JSON object, found {:.40}'.format(line))
+  if kind == labelled.READ:
+    found = [entry[:3] for entry in questions.questions(value)]
+    if len(found) != 1:
+      raise ValueError('expected one question, found {}'.format(len(found)))
+    return found[0]
+  bare = dataclasses.replace(data, **{name: None for name in _NAMES if getattr(data, name) not in value})
+  chosen = columns.find_columns('this line', kind, bare, list(value))
+  texts = [value[name] if name else None for name in chosen[:2]]
+  if not all(text is None or isinstance(text, str) for text in texts):
+    raise ValueError('expected texts, found {:.40}'.format(line))
+  return (value.get(chosen.id),) + tuple(texts)

@@ -1,0 +1,83 @@
+"""The line that says that nothing was learned, with the usual reasons, each of them checked. No TensorFlow."""
+
+import collections
+import math
+
+from albert.labelled.labels import as_classes
+
+# Rates that are usual up to a hidden size: (hidden size, lowest, highest); docs/finetuning.md has the table.
+_RATES = ((384, 5e-5, 3e-4), (768, 2e-5, 1e-4), (1024, 1e-5, 5e-5), (math.inf, 5e-6, 3e-5))
+# Of the tokens of training text; more of them unknown, and the vocabulary is one of another language or kind.
+_MANY_UNKNOWN = 0.1
+# Of training texts, that are looked at.
+_SAMPLE = 500
+# Of the entropy of the labels: training text that is known better than this was learned.
+_KNOWN_SHARE = 0.7
+
+# What the reasons are checked with. learning_rate: float. hidden_size: int. init: str, what was loaded, or None.
+# train_losses: list of float, those of loss_history.tsv.
+Evidence = collections.namedtuple('Evidence', ['learning_rate', 'hidden_size', 'init', 'train_losses'])
+
+
+def line(doubt, evidence, train, tokenizer):
+  """NOT LEARNED: what speaks against the figures, and three reasons.
+
+  Args:
+    doubt: str, of scoring.baseline.doubt.
+    evidence: Evidence.
+    train: list of Example, the training text.
+    tokenizer: tokenization.Tokenizer.
+  """
+  return 'NOT LEARNED: {}. Checked: (1) {}; (2) {}; (3) {}'.format(
+      doubt, _rate(evidence), _weights(evidence, train, tokenizer), _labels(evidence, train))
+
+
+def _rate(evidence):
+  _, lowest, highest = next(entry for entry in _RATES if evidence.hidden_size <= entry[0])
+  usual = '{:.0e} to {:.0e} are usual for hidden size {}'.format(lowest, highest, evidence.hidden_size)
+  if evidence.learning_rate > highest:
+    return 'THE RATE {:.2g} IS TOO HIGH, {}'.format(evidence.learning_rate, usual)
+  if evidence.learning_rate < lowest:
+    return 'the rate {:.2g} is low, {}'.format(evidence.learning_rate, usual)
+  return 'the rate {:.2g} is not too high, {}'.format(evidence.learning_rate, usual)
+
+
+def _weights(evidence, train, tokenizer):
+  share = unknown_share(train, tokenizer)
+  unknown = '{:.1%} of the tokens of train are unknown to the vocabulary'.format(share)
+  if share > _MANY_UNKNOWN:
+    return 'ANOTHER VOCABULARY: ' + unknown
+  return '{}, {}'.format(evidence.init or 'NO INIT: the weights began at random', unknown)
+
+
+def unknown_share(examples, tokenizer):
+  """The share of tokens that the vocabulary lacks, of the first examples."""
+  counts = collections.Counter()
+  unknown = tokenizer.vocabulary.unk_id
+  for example in examples[:_SAMPLE]:
+    for text in (example.text_a, example.text_b or ''):
+      for piece in tokenizer.tokenize(text):
+        counts[piece.id == unknown] += 1
+  return counts[True] / max(1, sum(counts.values()))
+
+
+def _labels(evidence, train):
+  losses = evidence.train_losses[-max(1, len(evidence.train_losses) // 4):]
+  loss, entropy = sum(losses) / len(losses) if losses else None, label_entropy(train)
+  if loss is None or entropy is None:
+    return 'whether the labels follow from the text, somebody has to look: ten examples of each'
+  compared = 'the training loss came to {:.3f}, the labels alone have {:.3f} nats'.format(loss, entropy)
+  if loss < _KNOWN_SHARE * entropy:
+    return 'train was learned and dev was not, THE LABELS OF DEV MAY NOT FOLLOW FROM THE TEXT: ' + compared
+  return 'train was not learned either, more epochs may help, or the labels do not follow from the text: ' + compared
+
+
+def label_entropy(examples):
+  """Nats of the labels of single classes; None for others."""
+  classes = [as_classes(example.label) for example in examples
+             if isinstance(example.label, (str, tuple)) and as_classes(example.label)]
+  if len(classes) != len(examples) or not examples or any(
+      len(entry) != 1 or not isinstance(entry[0], str) for entry in classes):
+    return None
+  shares = [number / len(examples) for number in collections.Counter(entry[0] for entry in classes).values()]
+  return -sum(share * math.log(share) for share in shares)

@@ -1,0 +1,174 @@
+"""Several runs of one fine-tuning, with other seeds or over folds: mean, deviation, the best one."""
+
+import collections
+import json
+import math
+import os
+
+import numpy as np
+
+from albert.answers import lines
+from albert.answers import report
+from albert.common import files
+from albert.run import names
+from albert.run import results
+
+SPLITS = ('dev', 'test')
+# Entries of figures that say how many examples there were.
+_COUNTS = ('examples', 'labelled')
+
+
+def spread(values):
+  """{mean, std, min, max, runs} of floats; std is that of a sample, None of a single one."""
+  mean = sum(values) / len(values)
+  std = math.sqrt(sum((value - mean) ** 2 for value in values) / (len(values) - 1)) if len(values) > 1 else None
+  return collections.OrderedDict(mean=mean, std=std, min=min(values), max=max(values), runs=len(values))
+
+
+def summary(found, split):
+  """{figure: spread} of a split over runs, those that are numbers in all of them. found: list of results.json."""
+  of_runs = [entry[split] for entry in found if split in entry]
+  if not of_runs:
+    return collections.OrderedDict()
+  shared = [name for name, value in of_runs[0].items() if name not in _COUNTS and all(
+      isinstance(entry.get(name), float) for entry in of_runs)]
+  return collections.OrderedDict((name, spread([entry[name] for entry in of_runs])) for name in shared)
+
+
+def write(folder, title, of_runs, averaged=None):
+  """Writes results.json and report.md of all runs, and prints the table.
+
+  Args:
+    folder: path above those of the runs.
+    title: 'seed' or 'fold'.
+    of_runs: OrderedDict, name of a run's folder to closing.Closed; the results of one that has none: {'failed': why}.
+    averaged: figures of the averaged predictions on test, or None.
+  """
+  best = _best(of_runs)
+  of_runs = collections.OrderedDict((name, closed.results) for name, closed in of_runs.items())
+  finished = collections.OrderedDict((name, entry) for name, entry in of_runs.items() if 'dev' in entry)
+  good = [entry for entry in finished.values() if entry['learned']]
+  told = collections.OrderedDict(
+      seeds={name: _of_run(entry) for name, entry in of_runs.items()}, best_run=best, learned=bool(good),
+      failed=[name for name, entry in of_runs.items() if not entry.get('learned')],
+      counts=finished[best]['counts'] if best else {},
+      seconds={name: entry.get('seconds') for name, entry in finished.items()})
+  for split in SPLITS:
+    told[split] = summary(list(finished.values()), split)
+    told[split + '_learned_only'] = summary(good, split)
+  if averaged is not None:
+    told['test_averaged'] = averaged
+  results.update(folder, **told)
+  text = _report(title, told)
+  files.write_atomically(os.path.join(folder, report.REPORT_FILE), text)
+  print('\n'.join(_printed(title, told, folder)))
+
+
+def _best(of_runs):
+  """The name of the run that is best on dev, of equal ones the first; None if all failed."""
+  def value(name):
+    closed = of_runs[name]
+    found = closed.results['dev'][closed.criterion.metric]
+    return -found if closed.criterion.lowest else found
+  return max((name for name, closed in of_runs.items() if closed.criterion), key=value, default=None)
+
+
+def _of_run(entry):
+  return {key: entry[key] for key in ('dev', 'test', 'learned', 'not_learned', 'failed') if key in entry}
+
+
+def _rows(told, split, suffix=''):
+  rows = [['figure', 'mean', 'std', 'min', 'max', 'runs']]
+  for name, values in told[split + suffix].items():
+    rows.append([name.replace('_', ' ')] + ['-' if values[key] is None else '{:.4f}'.format(values[key])
+                                            for key in ('mean', 'std', 'min', 'max')] + [str(values['runs'])])
+  return rows
+
+
+def _tables(told):
+  """(title, rows) of each table: all runs, and without those that learned nothing where there are such."""
+  for split in SPLITS:
+    if told[split]:
+      yield split, _rows(told, split)
+      if told['failed'] and told[split + '_learned_only']:
+        yield split + ', without ' + ', '.join(told['failed']), _rows(told, split, '_learned_only')
+  if told.get('test_averaged'):
+    rows = [['figure', 'value']] + [[name.replace('_', ' '), '{:.4f}'.format(value)]
+                                    for name, value in told['test_averaged'].items() if isinstance(value, float)]
+    yield 'test, predictions of all runs averaged', rows
+
+
+def _report(title, told):
+  parts = ['# Fine-tuned: {} {}s'.format(len(told['seeds']), title), '']
+  for heading, rows in _tables(told):
+    parts += ['## ' + heading, ''] + report.markdown(rows) + ['']
+  parts += ['## Runs', ''] + report.markdown([['run', 'learned', 'dev']] + [
+      [name + (' (best on dev)' if name == told['best_run'] else ''), _fate(entry),
+       ', '.join('{} {:.4f}'.format(key.replace('_', ' '), value) for key, value in entry.get('dev', {}).items()
+                 if isinstance(value, float))] for name, entry in told['seeds'].items()])
+  return '\n'.join(parts) + '\n'
+
+
+def _fate(entry):
+  if 'failed' in entry:
+    return 'FAILED: ' + entry['failed']
+  return 'yes' if entry['learned'] else 'NOT LEARNED'
+
+
+def _printed(title, told, folder):
+  lines_ = []
+  for heading, rows in _tables(told):
+    lines_.append(heading)
+    widths = [max(map(len, column)) for column in zip(*rows)]
+    lines_ += ['  ' + '  '.join(cell.ljust(width) if not place else cell.rjust(width)
+                                for place, (cell, width) in enumerate(zip(row, widths))) for row in rows]
+  lines_.append('best {} on dev: {}'.format(title, os.path.join(folder, told['best_run'] or 'none')))
+  lines_.append('report: ' + os.path.join(folder, report.REPORT_FILE))
+  if told['failed']:
+    lines_.append('NOT LEARNED: {} of {} runs: {}; see their report.md'.format(
+        len(told['failed']), len(told['seeds']), ', '.join(told['failed'])))
+  return lines_
+
+
+class Average:
+  """The predictions of several runs on the same test, averaged: means of their logits."""
+
+  def __init__(self):
+    self._sums, self._runs = {}, 0
+
+  def add(self, logits):
+    """logits: list of (number of the example, list of arrays), as outcome.Outcome has them."""
+    self._runs += 1
+    for number, arrays in logits:
+      before = self._sums.get(number)
+      self._sums[number] = [np.asarray(array, np.float64) if before is None else before[place] + array
+                            for place, array in enumerate(arrays)]
+
+  def logits_of(self, number):
+    """list of arrays, of the windows of an example."""
+    return [array / self._runs for array in self._sums[number]]
+
+
+def write_averaged(path, model, examples, average, judge):
+  """Writes the averaged predictions of examples as JSON lines. Returns their figures, or None without labels.
+
+  Args:
+    path: str. model: fine_tuned.FineTuned, of one of the runs. examples: list of Example. average: Average.
+    judge: outcome.Judge of the model.
+  """
+  with files.atomic(path) as target:
+    for example, windows in model.windows(examples):
+      logits = average.logits_of(example.number)
+      answer = lines.answer(model.task, example, windows, logits)
+      judge.add(example, windows, logits, answer)
+      said = collections.OrderedDict(lines.place(example), **answer)
+      if example.label is not None:
+        said['gold'] = lines.gold(example, model.kind)
+      target.write(json.dumps(said, ensure_ascii=False) + '\n')
+  figures = judge.figures()
+  return figures and {name: value for name, value in figures.items() if name != 'confusion'}
+
+
+def is_series(folder):
+  """Whether a folder is that of several runs, in which no single one may be made."""
+  return 'seeds' in results.read(folder) and not os.path.exists(os.path.join(folder, names.TASK_FILE))

@@ -1,0 +1,50 @@
+"""answers.learning: each of the three reasons is checked, and named if it is one."""
+
+import pytest
+
+from albert.answers import learning
+from albert.dataset import tokenization
+from albert.labelled.example import Example
+import labelled_text
+
+TEXT = labelled_text.TOKENS[0] * 5
+TRAIN = [Example(number, None, 'train', number + 1, TEXT, None, 'ab'[number % 2]) for number in range(8)]
+
+
+@pytest.fixture(scope='module')
+def tokenizer(tmp_path_factory):
+  path = labelled_text.write_vocabulary(tmp_path_factory.mktemp('vocabulary'))
+  return tokenization.Tokenizer(tokenization.Vocabulary.load(path))
+
+
+def line(tokenizer, train=TRAIN, **changes):
+  evidence = learning.Evidence(1e-4, 312, 'encoder 23 of 23 variables, head new', [0.7] * 8)
+  return learning.line('dev is as bad as chance', evidence._replace(**changes), train, tokenizer)
+
+
+def test_what_is_not_the_reason_is_said_too(tokenizer):
+  assert line(tokenizer) == (
+      'NOT LEARNED: dev is as bad as chance. Checked: (1) the rate 0.0001 is not too high, 5e-05 to 3e-04 are usual '
+      'for hidden size 312; (2) encoder 23 of 23 variables, head new, 0.0% of the tokens of train are unknown to the '
+      'vocabulary; (3) train was not learned either, more epochs may help, or the labels do not follow from the text: '
+      'the training loss came to 0.700, the labels alone have 0.693 nats')
+
+
+@pytest.mark.parametrize('rate, size, said', [
+    (1e-3, 312, 'THE RATE 0.001 IS TOO HIGH'), (2e-4, 768, 'IS TOO HIGH'), (2e-4, 384, 'is not too high'),
+    (4e-5, 4096, 'IS TOO HIGH'), (1e-6, 768, 'is low')])
+def test_the_rate_is_compared_with_what_is_usual_for_the_size(tokenizer, rate, size, said):
+  assert said in line(tokenizer, learning_rate=rate, hidden_size=size)
+
+
+def test_no_weights_or_another_vocabulary(tokenizer):
+  assert '(2) NO INIT' in line(tokenizer, init=None)
+  others = [example._replace(text_a='\u9f8d' + TEXT) for example in TRAIN]
+  assert 'ANOTHER VOCABULARY: 16.7% of the tokens' in line(tokenizer, others)
+
+
+def test_labels_that_do_not_follow_from_the_text(tokenizer):
+  assert 'THE LABELS OF DEV MAY NOT FOLLOW FROM THE TEXT' in line(tokenizer, train_losses=[0.7] * 6 + [0.1] * 2)
+  assert 'somebody has to look' in line(tokenizer, train_losses=[])
+  numbers = [example._replace(label=0.5) for example in TRAIN]
+  assert 'somebody has to look' in line(tokenizer, numbers)
