@@ -91,30 +91,24 @@ def run_once(data_dir, output_dir, init=None, vocab_file=None, seed=None, divide
   _check_alone()
   weights, notes = _weights(init, vocab_file, output_dir)
   config = _config(weights, options, data)
-  kind = labelled_tasks.KINDS[options.kind]
   loaded = None
   if weights.prefix:
-    loaded = starting_weights.describe(weights, config, not kind.of_tokens, options.new_pooler)
+    needs_pooler = not labelled_tasks.KINDS[options.kind].of_tokens
+    loaded = starting_weights.describe(weights, config, needs_pooler, options.new_pooler)
     notes.append('weights of {}: {}'.format(weights.prefix, loaded))
   splits = sources.open_splits(data_dir, options.kind, data)
   splits = divide(splits) if divide else splits
   head = labelled_tasks.head_options(options, splits.labels)
   _check_folder(output_dir, options.kind)
-  is_begun = checkpoints.latest(output_dir) is not None
-  with run_lock.hold(output_dir) as lock:
-    prepared = preparing.prepare(splits, options.kind, data, weights.vocab_file, output_dir, is_begun)
-    if vocab_file and weights.prefix:
-      starting_weights.check_vocabulary(weights, vocab_file, preparing.used_ids(prepared.info))
-    lock.check()
-    judged = labelled_tasks.Judged(splits.dev, prepared.dev_windows, splits.labels)
-    task = labelled_tasks.Maker(options.kind, head, judged, data.max_answer_length, options.fgm_epsilon)
+  prepared = _prepare(splits, options, data, weights, vocab_file, output_dir)
+  judged = labelled_tasks.Judged(splits.dev, prepared.dev_windows, splits.labels)
+  task = labelled_tasks.Maker(options.kind, head, judged, data.max_answer_length, options.fgm_epsilon)
+  with run_lock.hold(output_dir):
     _describe(output_dir, task, data, splits, prepared)
   examples = preparing.training_examples(prepared.info)
   options = options.with_steps(examples)
-  for note in splits.notes + notes + _notes(options, examples, prepared):
-    _LOG.info('%s', note)
-  code = running.carry_out(planning.Where(prepared.info.folder, output_dir, init_checkpoint=weights.prefix,
-                                          config=config), options, task)
+  where = planning.Where(prepared.info.folder, output_dir, init_checkpoint=weights.prefix, config=config)
+  code = running.carry_out(where, options, task, splits.notes + notes + _notes(options, examples, prepared))
   if code is not None:
     return code, None
   return _close(closing.Ended(output_dir, splits, lamb.OptimizerOptions().learning_rate, loaded,
@@ -131,6 +125,16 @@ def _close(ended):
     except stopping.Stopped:
       _LOG.warning('the answers to dev and test were left; the same command gives them')
       return stopping.EXIT_CODE, None
+
+
+def _prepare(splits, options, data, weights, vocab_file, output_dir):
+  """preparing.Prepared, under the lock of the run's folder."""
+  is_begun = checkpoints.latest(output_dir) is not None
+  with run_lock.hold(output_dir):
+    prepared = preparing.prepare(splits, options.kind, data, weights.vocab_file, output_dir, is_begun)
+  if vocab_file and weights.prefix:
+    starting_weights.check_vocabulary(weights, vocab_file, preparing.used_ids(prepared.info))
+  return prepared
 
 
 def _weights(init, vocab_file, output_dir):

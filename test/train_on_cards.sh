@@ -62,6 +62,7 @@ train_on_ranks() {
   bash "$root/tools/setup_env.sh" --quiet  # before all of them look at it at once
   for ((rank = 0; rank < ranks; rank++)); do
     mkdir -p "$root/test/output/$rank"
+    : > "$root/test/output/$rank/train_$rank.log"  # before it is shown below: no line of an earlier run
     RANK_ID=$rank ASCEND_DEVICE_ID=$rank bash "$root/tools/run.sh" albert.run_pretraining "$@" \
       > "$root/test/output/$rank/train_$rank.log" 2>&1 &
     pids+=($!)

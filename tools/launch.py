@@ -135,7 +135,9 @@ def report(ranks, failed):
   code = failed.process.returncode
   if code < 0:
     raise RankEnded(failed.number, signal.Signals(-code).name)
-  sys.stderr.write(''.join(failed.errors))
+  # Rank 0 has said its own error, and where the input is bad all have the same.
+  if ranks[0].process.returncode in _ENDED_AS_ASKED + (RANKS_LOST_EXIT_CODE,) or ranks[0].process.returncode < 0:
+    sys.stderr.write(''.join(failed.errors))
   return code
 
 

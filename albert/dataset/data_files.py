@@ -125,8 +125,8 @@ def _expect_number(name, value, least, most=_MOST):
 def _check_settings(settings):
   _expect(isinstance(settings, dict), 'an object in settings', settings)
   chosen = settings.get('record_format', record_format.REFERENCE)
-  _expect(chosen in record_format.RECORD_FORMATS, 'one of {} in record_format'.format(
-      ', '.join(record_format.RECORD_FORMATS)), chosen)
+  known = record_format.RECORD_FORMATS + (record_format.LABELLED,)
+  _expect(chosen in known, 'one of {} in record_format'.format(', '.join(known)), chosen)
   if chosen == record_format.COMPACT:
     share = settings.get('masked_lm_prob')
     _expect(type(share) in (int, float) and 0 <= share <= 1, 'a number from 0 to 1 in masked_lm_prob', share)

@@ -24,10 +24,12 @@ REFERENCE_FEATURES = (
 TOKEN_BOUNDARY = FeatureSpec('token_boundary', 'int64', 'S')
 WRITTEN_FEATURES = REFERENCE_FEATURES + (TOKEN_BOUNDARY,)
 
-# The formats of training records. Compact ones are not masked: albert/input/dynamic_masking.py masks them anew in each
-# epoch. Labelled ones are windows of a labelled data set, see labelled_features().
-REFERENCE, COMPACT, LABELLED = 'reference', 'compact', 'labelled'
-RECORD_FORMATS = (REFERENCE, COMPACT, LABELLED)
+# The formats of training records of pre-training. Compact ones are not masked: albert/input/dynamic_masking.py masks
+# them anew in each epoch.
+REFERENCE, COMPACT = 'reference', 'compact'
+RECORD_FORMATS = (REFERENCE, COMPACT)
+# That of fine-tuning, training and held-out records alike: windows of labelled text, see labelled_features().
+LABELLED = 'labelled'
 # kind 'bytes': little-endian numbers, one for each token of [CLS] A [SEP] B [SEP], no padding.
 COMPACT_FEATURES = (
     FeatureSpec('token_ids', 'bytes', 'uint16'),

@@ -31,6 +31,15 @@ class Collectives:
       UserError: it is not possible.
     """
 
+  def meet(self):
+    """Called once, when rank 0 has prepared the folder of the run: no other rank reads it before.
+
+    Nothing where the library that connects the ranks has no way to wait outside the graph of the step.
+
+    Raises:
+      UserError: rank 0 has ended.
+    """
+
   def all_reduce_sum(self, tensor, name='all_reduce_sum'):
     """The sum of a tensor over ranks.
 

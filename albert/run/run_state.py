@@ -4,11 +4,14 @@ Settings are kept, or a change is refused unless it was said; the schedule may c
 checkpoint's manifest has a copy, from which a lost or damaged file is written again.
 """
 
+import hashlib
+import json
 import logging
 import os
 
 from albert.common.errors import UserError
 from albert.common import files
+from albert.common import json_text
 from albert.run import checkpoints
 from albert.run.names import STATE_FILE
 from albert.run import run_files
@@ -41,6 +44,8 @@ class RunState:
     if fresh:
       return
     content, problem = run_files.read_json(self._path, run_files.is_run_state)
+    if content and content.pop('sha256', None) not in (None, _checksum(content)):  # earlier versions wrote none
+      content, problem = None, 'it is not what was written'
     if content is None:
       content, self.problem = self._from_manifest(folder, problem)
     if content:
@@ -171,7 +176,13 @@ class RunState:
 
   def save(self):
     """Writes the file."""
-    run_files.write_json(self._path, self.entries())
+    entries = json_text.finite(self.entries())
+    run_files.write_json(self._path, dict(entries, sha256=_checksum(entries)))
+
+
+def _checksum(entries):
+  """SHA-256 of what the file says: a flipped digit may be a place in the data."""
+  return hashlib.sha256(json.dumps(entries, sort_keys=True).encode('utf-8')).hexdigest()
 
 
 def fingerprint(checkpoint):

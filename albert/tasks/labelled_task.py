@@ -63,7 +63,8 @@ class LabelledTask(Task):
   Attributes:
     kind: one of labelled.options.KINDS, also the task's name.
     figures: names of the held-out figures, the one that picks the best first.
-    scope: of the head's variables.
+    scope: of the head's output_weights and output_bias, named as the published fine-tuned checkpoints and
+      tools.checkpoints to-hf have them.
     of_tokens: whether logits are those of tokens.
     options: HeadOptions.
     judged: Judged of the held-out records; None where nothing is scored.

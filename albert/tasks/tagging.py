@@ -18,7 +18,6 @@ class Tagging(LabelledTask):
   """Cross entropy of the tags of scored tokens; with HeadOptions.crf the negative log likelihood of each text's."""
 
   kind = 'tag'
-  scope = 'cls/tags'
   of_tokens = True
   figures = ('f1', 'precision', 'recall', 'token_accuracy')
   _trained = {}
@@ -43,7 +42,7 @@ class Tagging(LabelledTask):
     return tf.math.divide_no_nan(total, count)
 
   def _parameters(self):
-    return crf.variables(self.scope, self.options.classes) if self.options.crf else None
+    return crf.variables('crf', self.options.classes) if self.options.crf else None
 
   def hits(self, part, logits):
     if self.options.crf:

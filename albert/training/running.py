@@ -36,11 +36,12 @@ from albert.training.trainer import Trainer
 _LOG = logging.getLogger('albert')
 
 
-def carry_out(where, options, make_task):
+def carry_out(where, options, make_task, notes=()):
   """Trains an ALBERT on a task, evaluates it on held-out data, keeps the best; or evaluates one checkpoint.
 
   Args:
     where: planning.Where. options: run_options.RunOptions. make_task: as for planning.decide.
+    notes: lines for the log about what was made ready before.
 
   Returns:
     None, or stopping.EXIT_CODE if a signal came: the same call goes on.
@@ -50,6 +51,8 @@ def carry_out(where, options, make_task):
       numbers of the run are not finite.
   """
   with train_log.collected() as log, activity.spoken() as doing:
+    for note in notes:
+      _LOG.info('%s', note)
     return _carry_out(where, options, make_task, log, doing)
 
 
@@ -65,7 +68,8 @@ def _carry_out(where, options, make_task, log, doing):
   run = Run(where.output_dir, plan.task, options, device.is_chief, device.steps_per_loop,
             [phase.end for phase in plan.phases])
   if where.do_train and not options.performance and run.is_finished(evaluates=bool(where.do_eval and plan.heldout)):
-    _nothing_to_do(plan, run)
+    if run.is_chief:
+      _nothing_to_do(plan, run)
     return None
   _LOG.debug('%s', allocator.describe(os.environ))
   planning.check_resources(plan)
@@ -94,6 +98,7 @@ def _nothing_to_do(plan, run):
 def _train(plan, device, run, stopper):
   """Trains, and evaluates if the plan says so."""
   run.begin(plan.config, plan.info, plan.settings, plan.schedule, plan.init_checkpoint, plan.chosen_again)
+  device.collectives.meet()
   lost = {info.folder: LostRecords(info, run.folder if run.is_chief else None) for info in training_data(plan)}
   heldout_lost = plan.heldout and (
       plan.heldout is plan.info and lost.get(plan.info.folder) or LostRecords(plan.heldout))

@@ -1,5 +1,6 @@
 """The smoke run learns from context: its bar is passed, and not any more when each record's input ids are shuffled."""
 
+import glob
 import json
 import os
 import shutil
@@ -13,6 +14,9 @@ import tensorflow as tf
 from albert.common import files
 from albert.common.files import ROOT
 from albert.dataset import contract
+from albert.dataset.tokenization import Vocabulary
+from tools.conversion import probing
+from tools.conversion.reading import Checkpoint
 
 REQUIRED_NATS = 0.2
 
@@ -64,11 +68,48 @@ def _with_shuffled_heldout(info, folder):
   copy.save()
 
 
-@pytest.mark.integration
-def test_the_smoke_run_learns_and_it_learns_from_context(tmp_path):
-  info = _make_data(str(tmp_path))
-  out = str(tmp_path / 'out')
+@pytest.fixture(scope='module')
+def smoke_run(tmp_path_factory):
+  """(DatasetInfo, folder of the run)."""
+  folder = tmp_path_factory.mktemp('smoke')
+  info, out = _make_data(str(folder)), str(folder / 'out')
   _run('albert.run_pretraining', input_file=info.folder, output_dir=out, gin_file='gin/smoke.gin')
+  return info, out
+
+
+def _copy_of_weights(out, folder, tokens, **changes):
+  """Checkpoint of a run in a new folder, with these tokens as vocabulary and a changed configuration beside it."""
+  folder.mkdir()
+  for path in glob.glob(os.path.join(out, 'model.ckpt-600.*')):
+    if not path.endswith('.json'):  # a manifest says what the weights belong to
+      shutil.copy(path, str(folder))
+  with open(os.path.join(out, 'albert_config.json')) as source:
+    config = json.load(source)
+  (folder / 'albert_config.json').write_text(json.dumps(dict(config, **changes)))
+  (folder / 'vocab.txt').write_text(''.join(token + '\n' for token in tokens), encoding='utf-8')
+  return Checkpoint(str(folder))
+
+
+@pytest.mark.integration
+def test_the_probe_finds_what_no_shape_shows_of_the_smoke_run(smoke_run, tmp_path, monkeypatch):
+  """Heads 4 -> 8, gelu -> relu, tokens exchanged in bulk: each is found or told, though the run has learned little."""
+  monkeypatch.setattr(probing, '_WORK', 4e10)
+  _, out = smoke_run
+  tokens = list(Vocabulary.load(os.path.join(out, 'vocab.txt')).tokens)
+  found = probing.probe(_copy_of_weights(out, tmp_path / 'a', tokens, num_attention_heads=8, hidden_act='relu'))
+  said = found['problems'] + found['notes']
+  assert 'num_attention_heads to 4' in said[0]
+  assert 'hidden_act to gelu (tanh form)' in said[0] or 'gelu and relu cannot be told apart' in said[-1]
+  plain = [number for number, token in enumerate(tokens) if not token.startswith('[')]
+  for one, other in zip(plain[::2], plain[1::2]):
+    tokens[one], tokens[other] = tokens[other], tokens[one]
+  found = probing.probe(_copy_of_weights(out, tmp_path / 'b', tokens))
+  assert len(found['problems']) == 1 and found['problems'][0].startswith('vocabulary or weights: no form is better')
+
+
+@pytest.mark.integration
+def test_the_smoke_run_learns_and_it_learns_from_context(smoke_run, tmp_path):
+  info, out = smoke_run
   trained = _heldout_figures(out)
   bar = trained['unigram_cross_entropy'] - REQUIRED_NATS
   assert trained['masked_lm_loss'] <= bar

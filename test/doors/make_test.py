@@ -214,6 +214,18 @@ def test_weights_to_start_from_are_for_full_training_only(checkout):
   assert not [word for word in smoke if 'init_checkpoint' in word]
 
 
+def test_finetuning_takes_what_was_given_and_no_default_of_pretraining(checkout):
+  checkout.make('finetune', 'TASK=tnews')
+  checkout.make('finetune', 'TASK=tag', 'DATA=my data', 'INIT=run/best', 'OUT=tagged', 'VOCAB=vocab.txt', 'GIN=my.gin',
+                'SET=finetune.crf=True', 'ARGS=--gin_file=more.gin')
+  bare, full = checkout.calls()
+  assert bare == ['albert.run_finetuning', '--task=tnews', '--data_dir=', '--init=', '--output_dir=', '--vocab_file=',
+                  '--gin_param=']
+  assert full == ['albert.run_finetuning', '--task=tag', '--data_dir=my data', '--init=run/best', '--output_dir=tagged',
+                  '--vocab_file=vocab.txt', '--gin_file=my.gin', '--gin_param=finetune.crf=True',
+                  '--gin_file=more.gin']
+
+
 def test_export_takes_the_best_checkpoint_or_the_newest_or_the_one_given(checkout):
   checkout.make('export', 'OUT=run')
   checkout.write('run/best/best.json', '')

@@ -22,6 +22,12 @@ from albert.common.errors import UserError
 from albert.dataset import contract
 from albert.dataset import lost_records
 from albert import input_pipeline
+from albert.run.best import Best
+from albert.run import checkpoints
+from albert.run import names
+from albert.run import results
+from albert.run import run_state
+from albert.tasks.pretraining import Pretraining
 from albert.tasks import unigram
 from tools.preprocessing import data_set
 from tools.preprocessing import stages
@@ -92,8 +98,8 @@ def _values_changed(content, generator):
 def _sum_of(folder):
   """Stands for all files below a folder."""
   digest = hashlib.sha256()
-  for path, folders, names in sorted(os.walk(str(folder))):
-    for name in sorted(names):
+  for path, folders, file_names in sorted(os.walk(str(folder))):
+    for name in sorted(file_names):
       with open(os.path.join(path, name), 'rb') as source:
         digest.update(os.path.join(path, name).encode('utf-8', 'surrogateescape') + b'\0' + source.read())
     digest.update(repr(sorted(folders)).encode('utf-8'))
@@ -312,6 +318,57 @@ def test_damaged_unfinished_work_gives_the_data_set_that_it_would_have_given(
           target.write(_bytes_changed(content, generator))
     assert _outcome(small_corpus.create, folder, text).created
     assert small_corpus.contents(folder) == expected
+
+
+def _what_a_run_says(out):
+  """What is read of the small files of a run: (newest good checkpoint, settings, windows left out)."""
+  state = run_state.RunState(out)
+  best, _ = Best(out, Pretraining.criterion).read()
+  assert best is None or os.path.dirname(best) == os.path.join(out, 'best')
+  results.read(out)
+  for name, columns in ((names.LOSS_HISTORY_FILE, Pretraining.loss_columns),
+                        (names.HELDOUT_HISTORY_FILE, Pretraining.heldout_columns)):
+    results.History(out, name, columns).steps()
+  latest = checkpoints.latest(out)
+  assert latest is None or os.path.dirname(latest) == out
+  return os.path.basename(checkpoints.newest_good(out)), state.settings, state.skipped_windows
+
+
+_OF_A_RUN = ('results.json', 'run_state.json', 'loss_history.tsv', 'heldout_history.tsv', 'checkpoint', 'run.lock',
+             'best/best.json', 'best/checkpoint')
+_MANIFESTS = ('model.ckpt-12.manifest.json', 'model.ckpt-8.manifest.json')
+
+
+@pytest.mark.parametrize('name', _OF_A_RUN + _MANIFESTS)
+@pytest.mark.fault('forged: small files of a run')
+def test_what_reads_a_run(uninterrupted, outside, tmp_path, name):
+  out = str(tmp_path / 'out')
+  shutil.copytree(str(uninterrupted[2]), out)
+  expected = _what_a_run_says(out)
+  path = os.path.join(out, name)
+  with open(path, 'rb') as source:
+    content = source.read() or b'{"host": "a", "pid": 3}'
+  generator = random.Random(SEED)
+  for _ in range(30 * KILLS):
+    with open(path, 'wb') as target:
+      target.write(_bytes_changed(content, generator))
+    found = _outcome(_what_a_run_says, out)
+    assert found is not None and found[1:] == expected[1:]
+    assert found[0] == expected[0] or (name, found[0]) == (_MANIFESTS[0], 'model.ckpt-8')
+
+
+@pytest.mark.parametrize('number', range(KILLS // 10))
+@pytest.mark.fault('forged: small files of a run, then the run')
+def test_a_run_goes_on_with_forged_files(fault_server, fault_data, uninterrupted, outside, tmp_path, number):
+  """Stopped after step 6, two files changed, then finished: with the weights that it would have had."""
+  expected, out, generator = uninterrupted[0], tmp_path / 'out', random.Random(SEED + number)
+  assert fault_server.run(fault_data, out, faults=[('signal_after_step', 6, 'SIGTERM')]).code not in (0, 1)
+  for name in generator.sample(_OF_A_RUN, 2):
+    (out / name).write_bytes(_bytes_changed((out / name).read_bytes() or b'{"host": "a", "pid": 3}', generator))
+  resumed = fault_server.run(fault_data, out)
+  assert resumed.code == 0 and 'Traceback' not in resumed.log, resumed.log
+  assert not {'weights', 'newest', 'position and counters'} & set(fault_runs.different(
+      expected, fault_runs.snapshot(out)))
 
 
 @pytest.mark.parametrize('number', range(KILLS // 10))

@@ -24,8 +24,8 @@ Kill = collections.namedtuple('Kill', ['signal', 'of', 'at', 'delay'])
 # code: of the exit, negative for a signal. seconds: until the end. changes: number of changes in the folder.
 Ended = collections.namedtuple('Ended', ['code', 'seconds', 'changes', 'said'])
 
-# Longest that a run may take.
-_SECONDS = 300
+# Longest that a run may take on a machine that has much else to do.
+_SECONDS = 1200
 # From <sys/inotify.h>.
 _MODIFIED, _MOVED_TO, _CREATED, _DELETED, _CLOSED = 0x2, 0x80, 0x100, 0x200, 0x8
 _OF_FOLDER = 0x40000000

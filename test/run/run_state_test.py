@@ -80,6 +80,17 @@ def test_a_damaged_file_is_written_again_as_the_newest_checkpoint_has_it(begun, 
 
 
 @pytest.mark.fault('damaged small file')
+def test_a_number_that_was_changed_is_damage_and_a_file_of_an_earlier_version_is_not(begun):
+  content = json.loads((begun / names.STATE_FILE).read_text())
+  changed = dict(content, settings=dict(content['settings'], random_seed=7))
+  (begun / names.STATE_FILE).write_text(json.dumps(changed))
+  assert 'it is not what was written' in run_state.RunState(str(begun)).problem
+  del changed['sha256']
+  (begun / names.STATE_FILE).write_text(json.dumps(changed))
+  assert run_state.RunState(str(begun)).settings['random_seed'] == 7
+
+
+@pytest.mark.fault('damaged small file')
 def test_a_damaged_file_that_nothing_has_a_copy_of_does_not_stop_the_run(begun):
   (begun / names.STATE_FILE).write_text('{"settings"')
   state = run_state.RunState(str(begun))

@@ -5,16 +5,21 @@ import itertools
 
 import numpy as np
 import pytest
+from sklearn.utils.class_weight import compute_class_weight
 import tensorflow as tf
 
+from albert.common.errors import UserError
 from albert.dataset.batch_order import Layout
 from albert.dataset import record_format
 from albert.input import packed_windows
+from albert.labelled.encoding import Window
+from albert.labelled.example import Example
 from albert.model.config import AlbertConfig
 from albert import modeling
 from albert.tasks import crf
 from albert.tasks.labelled_task import HeadOptions
 from albert.tasks import labelled_tasks
+from albert.training.finetune_options import FinetuneOptions
 from albert.training import micro_batches
 
 S, C = 24, 3
@@ -297,3 +302,28 @@ def test_records_declare_what_tasks_read():
     assert {spec.name for spec in record_format.WINDOW_FEATURES} < {spec.name for spec in task.features}
     assert task.head_size(1).parameters == CASES[case].classes * (CONFIG.hidden_size + 1) + (
         C * (C + 2) if case == 'tag crf' else 0)
+
+
+def test_an_example_is_scored_once_by_the_mean_of_its_windows():
+  labels = collections.namedtuple('Labels', ['names'])(['a', 'b', 'c'])
+  shown = [Window(number, [2, 3], [0, 0], [-1] * 2, [-1] * 2, target) for number, target in ((4, 1), (4, 1), (6, 2))]
+  texts = [Example(number, None, 'dev', 1, 'text', None, 'b') for number in (4, 6)]
+  task = labelled_tasks.KINDS['classify'](CONFIG, None, HeadOptions(C), labelled_tasks.Judged(texts, shown, labels))
+  predictions = {'logits': np.array([[[3.0, 0, 0], [0, 4.0, 0]], [[0, 0, 1.0], [9.0, 9.0, 9.0]]]),
+                 'window': np.array([[0, 1], [2, 0]]), 'example_weights': np.array([[1.0, 1.0], [1.0, 0.0]])}
+  assert task.score(predictions) == {'accuracy': 1.0, 'macro_f1': 1.0}
+  # With a window missing, as with max_eval_steps, the example is left out.
+  predictions['example_weights'][0, 1] = 0.0
+  predictions['logits'][1, 0] = [1.0, 0, 0]
+  assert task.score(predictions)['accuracy'] == 0.0
+
+
+def test_balanced_weights_are_those_of_sklearn():
+  labels = collections.namedtuple('Labels', ['names', 'counts', 'multi_label'])(['a', 'b'], {'a': 6, 'b': 2}, False)
+  options = FinetuneOptions(kind='classify', class_weights='balanced')
+  head = labelled_tasks.head_options(options, labels)
+  np.testing.assert_allclose(head.class_weights, compute_class_weight(
+      'balanced', classes=np.array([0, 1]), y=[0] * 6 + [1] * 2))
+  for bad in (FinetuneOptions(kind='classify', class_weights=[1, 2, 3]), FinetuneOptions(kind='classify', metric='f1')):
+    with pytest.raises(UserError, match='finetune.'):
+      labelled_tasks.head_options(bad, labels)

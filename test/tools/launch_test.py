@@ -45,6 +45,13 @@ def test_what_other_ranks_say_has_their_number_and_their_errors_come_last(capfd)
   assert capfd.readouterr().err == '[rank 1] a warning\nerror: bad\n'
 
 
+def test_an_error_that_all_ranks_have_is_said_once(capfd):
+  bad = 'import sys, time; time.sleep({}); print("error: bad", file=sys.stderr); sys.exit(1)'
+  ranks = ranks_of(bad.format(0.5), bad.format(0.0))
+  assert launch.report(ranks, launch.watch(ranks)) == 1
+  assert capfd.readouterr().err == 'error: bad\n'
+
+
 @pytest.mark.parametrize('words, environ, expected', [
     ([], {}, 'expected a program and its flags, found none'),
     (['x'], {'RANK_SIZE': '8'}, 'RANK_SIZE=8: expected one launcher'),

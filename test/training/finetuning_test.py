@@ -3,6 +3,9 @@
 import json
 import os
 import shutil
+import subprocess
+import sys
+import time
 
 import gin
 import numpy as np
@@ -167,3 +170,47 @@ def test_several_ranks_are_refused(data, vocabulary, tmp_path, monkeypatch):
   with pytest.raises(UserError):
     _finetune('classify', data, tmp_path / 'out', vocab_file=vocabulary)
   assert not (tmp_path / 'out').exists()
+
+
+def _start(data, out, vocabulary):
+  """A process of its own that makes the run `whole`."""
+  arguments = ['--task=classify', '--data_dir=' + data, '--output_dir=' + str(out), '--vocab_file=' + vocabulary]
+  arguments += ['--gin_param=' + binding for binding in SETTINGS + list(SHORT)]
+  return subprocess.Popen([sys.executable, '-W', 'ignore', '-m', 'albert.run_finetuning'] + arguments, cwd=ROOT,
+                          stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+
+
+def test_a_killed_run_goes_on_to_the_same_results(data, vocabulary, tmp_path):
+  """Whenever the kill comes: after the first checkpoint that it has made."""
+  outs = [tmp_path / 'killed', tmp_path / 'whole']
+  process = _start(data, outs[0], vocabulary)
+  while process.poll() is None and not (outs[0] / 'model.ckpt-4.manifest.json').exists():
+    time.sleep(0.01)
+  process.kill()
+  process.wait()
+  codes = [_start(data, out, vocabulary).wait() for out in outs]
+  assert codes == [0, 0]
+  killed, whole = [_weights(out, 8) for out in outs]
+  for name, value in whole.items():
+    np.testing.assert_array_equal(killed[name], value, name)
+  for name in ('loss_history.tsv', 'heldout_history.tsv', 'best/best.json', 'labels.json', 'task.json'):
+    assert (outs[0] / name).read_text() == (outs[1] / name).read_text()
+  first, second = [json.loads((out / 'results.json').read_text()) for out in outs]
+  assert [first[name] for name in ('heldout', 'counts', 'trained_steps')] == [
+      second[name] for name in ('heldout', 'counts', 'trained_steps')]
+
+
+def test_a_run_goes_on_without_the_weights_that_it_began_from(data, whole, tmp_path):
+  source, out = tmp_path / 'source', tmp_path / 'out'
+  shutil.copytree(str(whole / 'best'), str(source))
+  _finetune('classify', data, out, 'finetune.epochs = 1', init=source)
+  shutil.rmtree(str(source))
+  assert _finetune('classify', data, out, 'finetune.epochs = 2', init=source)['trained_steps'] == 4
+
+
+def test_scores_on_a_test_without_labels_are_not_invented(data, vocabulary, tmp_path):
+  folder = str(tmp_path / 'data')
+  shutil.copytree(data, folder)
+  with open(os.path.join(folder, 'test.json'), 'w', encoding='utf-8') as target:
+    target.write('{"sentence": "一丁"}\n')
+  assert 'test' not in _finetune('classify', folder, tmp_path / 'out', 'finetune.epochs = 1', vocab_file=vocabulary)

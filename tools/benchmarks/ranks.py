@@ -93,7 +93,7 @@ def main(argv):
     records = soak.make_data(folder)
     for number in range(FLAGS.rounds):
       for name, case in compared.items():
-        out, timeline = [os.path.join(folder, '{}-{}'.format(kind, number)) for kind in ('out', 'timeline')]
+        out, timeline = [os.path.join(folder, '{} {} {}'.format(kind, name, number)) for kind in ('out', 'timeline')]
         rates[name].append(run(case, command_of(case, records, out, FLAGS), out, timeline))
         if case.launcher:
           shares.append(shares_of(timeline))
