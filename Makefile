@@ -236,7 +236,7 @@ bench-ranks: quiet-env ## two ranks with a core each against one with a core, an
 bench-finetune: quiet-env ## an epoch of fine-tuning on DATA, packed against padded rows, tiny and base
 	@$(call with,BENCH_ARGS) $(run) tools.benchmarks.finetuning \
 	  --data_dir=$(call quote,$(if $(filter DATA,$(given)),$(DATA))) \
-	  --vocab_file=$(call quote,$(if $(filter VOCAB,$(given)),$(VOCAB))) $(if $(TASK),--task=$(call quote,$(TASK)))
+	  --vocab_file=$(call quote,$(if $(filter VOCAB,$(given)),$(VOCAB)))
 
 soak: quiet-env ## does a run grow? memory and descriptors of a tiny one after each of 60 evaluations
 	@$(call with,BENCH_ARGS) $(run) tools.benchmarks.soak

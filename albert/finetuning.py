@@ -104,15 +104,15 @@ def run_once(data_dir, output_dir, init=None, vocab_file=None, seed=None, divide
   judged = labelled_tasks.Judged(splits.dev, prepared.dev_windows, splits.labels)
   task = labelled_tasks.Maker(options.kind, head, judged, data.max_answer_length, options.fgm_epsilon)
   with run_lock.hold(output_dir):
-    _describe(output_dir, task, data, splits, prepared)
+    _describe(output_dir, task, data, splits, prepared, loaded)
   examples = preparing.training_examples(prepared.info)
   options = options.with_steps(examples)
   where = planning.Where(prepared.info.folder, output_dir, init_checkpoint=weights.prefix, config=config)
   code = running.carry_out(where, options, task, splits.notes + notes + _notes(options, examples, prepared))
-  if code is not None:
+  if code is not None or options.performance:
     return code, None
-  return _close(closing.Ended(output_dir, splits, lamb.OptimizerOptions().learning_rate, loaded,
-                              keep_logits=divide is not None))
+  return _close(closing.Ended(output_dir, splits, lamb.OptimizerOptions().learning_rate,
+                              results.read(output_dir).get('init'), keep_logits=divide is not None))
 
 
 def _close(ended):
@@ -181,7 +181,7 @@ def _check_folder(output_dir, kind):
                     '(OUT=...)'.format(output_dir, kind, theirs))
 
 
-def _describe(output_dir, task, data, splits, prepared):
+def _describe(output_dir, task, data, splits, prepared, loaded):
   """Writes what prediction needs beside the weights: labels.json and task.json; and the counts into results.json."""
   if splits.labels is not None:
     splits.labels.save(os.path.join(output_dir, names.LABELS_FILE))
@@ -192,7 +192,9 @@ def _describe(output_dir, task, data, splits, prepared):
       data=dataclasses.asdict(dataclasses.replace(data, train=None, dev=None, test=None, labels_file=None)))
   files.write_atomically(os.path.join(output_dir, names.TASK_FILE),
                          json.dumps(described, ensure_ascii=False, indent=1, sort_keys=True) + '\n')
-  results.update(output_dir, counts=dict(splits.counts, **prepared.counts))
+  # What a run began from is known when it begins.
+  begun = {} if checkpoints.latest(output_dir) else {'init': loaded}
+  results.update(output_dir, counts=dict(splits.counts, **prepared.counts), **begun)
 
 
 def _notes(options, examples, prepared):

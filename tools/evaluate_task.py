@@ -63,8 +63,8 @@ def _paths(path):
   """{title: path} of the files to evaluate."""
   if not os.path.isdir(path):
     return {os.path.basename(path): path}
-  found = collections.OrderedDict(
-      (split, name) for split, name in split_files.files_in(path).items() if split != 'train')
+  found = split_files.named_like_splits(path)
+  found.pop('train', None)
   if not found:
     raise UserError('{}: expected dev or test, found neither; name a file'.format(files.shown(path)))
   return found

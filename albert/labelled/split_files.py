@@ -30,10 +30,10 @@ def find(folder, options):
   return paths
 
 
-def files_in(folder):
+def named_like_splits(folder):
   """{split: path} of the files of a folder that are called like a split. Raises UserError where two are."""
-  paths = ((split, _file_in(folder, split, names)) for split, names in _NAMES.items())
-  return collections.OrderedDict((split, path) for split, path in paths if path)
+  found = ((split, _file_in(folder, split, names)) for split, names in _NAMES.items())
+  return collections.OrderedDict((split, path) for split, path in found if path)
 
 
 def _named_file(folder, split, name):

@@ -120,4 +120,4 @@ def _rows(batch, start, size):
     part = tf.slice(value, [start] + [0] * len(shape), [size] + shape)
     part.set_shape([size] + shape)
     return part
-  return batch._make([rows(value) for value in batch])
+  return batch._make([None if value is None else rows(value) for value in batch])  # None: a field that is not given

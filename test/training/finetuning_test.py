@@ -13,6 +13,7 @@ import pytest
 import tensorflow as tf
 
 import labelled_text
+from albert.answers import closing
 from albert.common.errors import UserError
 from albert.common.files import ROOT
 from albert.common import gin_settings
@@ -208,9 +209,26 @@ def test_a_run_goes_on_without_the_weights_that_it_began_from(data, whole, tmp_p
   assert _finetune('classify', data, out, 'finetune.epochs = 2', init=source)['trained_steps'] == 4
 
 
+def test_the_best_is_evaluated_once_on_test_if_that_has_labels(data, whole, vocabulary, tmp_path, capsys, monkeypatch):
+  assert 'test' not in results.read(str(whole))
+  folder, out = str(tmp_path / 'data'), tmp_path / 'out'
+  shutil.copytree(data, folder)
+  shutil.copy(os.path.join(folder, 'dev.json'), os.path.join(folder, 'test.json'))
+  figures = _finetune('classify', folder, out, *SHORT, vocab_file=vocabulary)
+  best = json.loads((out / 'best' / 'best.json').read_text())
+  # The same text as dev, so the same figures.
+  assert figures['test']['accuracy'] == pytest.approx(best['accuracy'], rel=1e-5) and figures['test']['labelled'] == 32
+  printed = capsys.readouterr().out
+  monkeypatch.setattr(closing, '_answer', lambda *unused: pytest.fail('looked at twice'))
+  _finetune('classify', folder, out, *SHORT, vocab_file=vocabulary)
+  told = printed[printed.index('dev   accuracy'):]
+  assert 'test  accuracy' in told and told in capsys.readouterr().out
+
+
 def test_scores_on_a_test_without_labels_are_not_invented(data, vocabulary, tmp_path):
   folder = str(tmp_path / 'data')
   shutil.copytree(data, folder)
   with open(os.path.join(folder, 'test.json'), 'w', encoding='utf-8') as target:
     target.write('{"sentence": "一丁"}\n')
-  assert 'test' not in _finetune('classify', folder, tmp_path / 'out', 'finetune.epochs = 1', vocab_file=vocabulary)
+  found = _finetune('classify', folder, tmp_path / 'out', 'finetune.epochs = 1', vocab_file=vocabulary)
+  assert found['test'] == {'examples': 1, 'labelled': 0}

@@ -66,7 +66,7 @@ def shares_of(timeline):
   the last. timeline: path of a file of Horovod's."""
   with open(timeline, encoding='utf-8') as source:
     events = json.loads(source.read().rstrip().rstrip(',]') + ']')
-  tensors = {event['pid']: event['args']['name'] for event in events if event.get('name') == 'process_name'}
+  tensors = {event['pid']: event['args'].get('name', '') for event in events if event.get('name') == 'process_name'}
   spans, stacks = [], collections.defaultdict(list)
   for event in events:
     if event.get('ph') == 'B':

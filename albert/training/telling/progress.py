@@ -15,7 +15,7 @@ from albert.dataset import contract
 WARMUP_STEPS = 2
 # The longest time between two lines, in seconds, whatever log_every_steps says.
 _QUIET_SECONDS = 30.0
-# A first step that took so long says enough of the run, whatever its preparations took; else the first timed one does.
+# A first step that took so long, with its preparations, is worth a word before there is one that is timed.
 _TELLING_SECONDS = 20.0
 
 _LOG = logging.getLogger('albert')
@@ -150,14 +150,16 @@ class ProgressHook(tf.train.SessionRunHook):
     self._tell_estimate()
     self._ended = time.time(), before, self._last_step
 
-  def _is_speed_known(self):
-    return any(self._is_warm) or max(self._durations) >= _TELLING_SECONDS
-
   def _tell_estimate(self):
-    """Says once how long the run takes, as soon as that is known."""
-    if self._is_speed_known() and not self._has_told_estimate and self._last_step < self._loop.num_train_steps:
+    """Says once how long the run takes, as soon as that is known; before, after a slow first step, at most how long."""
+    if self._has_told_estimate or self._last_step >= self._loop.num_train_steps:
+      return
+    if any(self._is_warm):
       self._has_told_estimate = True
       _LOG.info('%s', self._loop.remaining.estimate(self._last_step, _mean(self._durations, self._counting(0))))
+    elif not self._ended and self._durations[0] >= _TELLING_SECONDS:
+      _LOG.info('by the first step, the slowest one: at most %s for the whole run', durations.in_words(
+          self._loop.remaining.seconds(self._last_step, self._durations[0])))
 
   def _keep(self, figures):
     """At fixed steps only, so that a run that was stopped keeps the same lines as one that was not."""
@@ -177,7 +179,7 @@ class ProgressHook(tf.train.SessionRunHook):
     examples = self._loop.ranks * _mean(self._examples, recent) / seconds
     real_tokens = self._loop.ranks * _mean(self._real_tokens, recent) / seconds
     left = '  {} left'.format(duration(self._loop.remaining.seconds(
-        self._last_step, seconds))) if self._is_speed_known() else ''
+        self._last_step, seconds))) if any(self._is_warm) else ''
     wait = self._wait_fraction(recent)
     _LOG.info('step %s/%s  %s  %s examples/s  %s tokens/s (%s real)%s%s',
               '{:,}'.format(self._last_step), '{:,}'.format(self._loop.num_train_steps), self._told.line(figures),

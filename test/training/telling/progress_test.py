@@ -98,11 +98,14 @@ def test_the_whole_run_is_estimated_once_as_soon_as_a_step_was_timed(clock, capl
   assert lines_of(caplog)[0].startswith('step 1/200') and ' left' not in lines_of(caplog)[0], 'no guess by the warm-up'
 
 
-def test_a_slow_first_step_tells_at_once(clock, caplog):
+def test_a_slow_first_step_tells_the_most_before_one_is_timed(clock, caplog):
   caplog.set_level(logging.INFO, 'albert')
-  run(clock, [45.0], 100, num_train_steps=125000, preparing=2.0)
-  assert lines_of(caplog)[-1].startswith('at this speed: 71 days for the 124,999 steps to go')
-  assert lines_of(caplog)[0].endswith('  71 days left')
+  run(clock, [45.0, 40.0, 40.0, 40.0], 1, num_train_steps=125000, preparing=20.0)
+  first, most, second, third, estimate, fourth = lines_of(caplog)
+  assert first.startswith('step 1/125,000') and ' left' not in first + second
+  assert most == 'by the first step, the slowest one: at most 99 days for the whole run'
+  assert estimate.startswith('at this speed: 61 days for the 124,997 steps to go')
+  assert third.endswith('  61 days left') and fourth.startswith('step 4')
 
 
 def test_what_is_left_counts_checkpoints_as_long_as_they_took(clock, caplog):
