@@ -18,7 +18,7 @@ FLAGS = flags.FLAGS
 
 def define_flags():
   flags.DEFINE_string('output_dir', None, 'Folder of the run.')
-  flags.DEFINE_float('required_nats', 0.2, 'How far the held-out loss must be below the unigram cross-entropy.')
+  flags.DEFINE_float('required_nats', 0.3, 'How far the held-out loss must be below the unigram cross-entropy.')
 
 
 def nats_gained(results):
