@@ -243,7 +243,7 @@ soak: quiet-env ## does a run grow? memory and descriptors of a tiny one after e
 
 study: OUT := $(if $(filter OUT,$(given)),$(OUT),$(here)out/study)
 study: quiet-env ## which recipe learns most in an hour? a table of runs on CORPUS, one after the other: docs/results.md
-	@$(call with,BENCH_ARGS) $(run) tools.study --input_files=$(call quote,$(CORPUS)) --output_dir=$(call quote,$(OUT))
+	@$(call with,BENCH_ARGS) $(run) tools.studies.study --input_files=$(call quote,$(CORPUS)) --output_dir=$(call quote,$(OUT))
 
 ##@ Check
 smoke: quiet-env ## the whole path in minutes: vocabulary, records, a small ALBERT on the CPU, held-out figures

@@ -100,8 +100,8 @@ def decide(path, config, info, options):
                                           config.max_position_embeddings, options.position_init)
     lines += more
   tokens = None
-  if remapping.WORD_EMBEDDINGS in shapes:
-    tokens = _tokens(weights, shapes[remapping.WORD_EMBEDDINGS][0], config, info, options.vocab_init)
+  if names.WORD_EMBEDDINGS in shapes:
+    tokens = _tokens(weights, shapes[names.WORD_EMBEDDINGS][0], config, info, options.vocab_init)
   if groups:
     lines.append('groups: {}'.format(', '.join('{} from {}'.format(*item) for item in sorted(groups.items()))))
   return remapping.Remapping(groups, tokens if tokens and tokens.rows is not None else None, positions,

@@ -18,7 +18,7 @@ MEAN, REPEAT = 'mean', 'repeat'
 # Where the embeddings of new tokens come from, and those of new positions; None: from nowhere, they are refused.
 VOCAB_INITS, POSITION_INITS = (MEAN,), (REPEAT,)
 
-WORD_EMBEDDINGS, POSITION_EMBEDDINGS = 'bert/embeddings/word_embeddings', 'bert/embeddings/position_embeddings'
+POSITION_EMBEDDINGS = 'bert/embeddings/position_embeddings'
 _BIAS = 'cls/predictions/output_bias'
 _GROUP = re.compile(r'^(bert/encoder/transformer/group_)(\d+)(/.*)$')
 # What weights say beside their sizes, or what makes other sizes of them.
@@ -60,7 +60,7 @@ class Remapping:
   def has_other_rows(self, name):
     """Whether a variable of the model does not have the rows that it had in the weights."""
     weight = names.weight_of(name)
-    return (self._tokens is not None and weight in (WORD_EMBEDDINGS, _BIAS)
+    return (self._tokens is not None and weight in (names.WORD_EMBEDDINGS, _BIAS)
             or self._positions is not None and weight == POSITION_EMBEDDINGS)
 
   def rows(self, name, value):

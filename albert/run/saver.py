@@ -105,7 +105,7 @@ class SaverHook(tf.train.CheckpointSaverHook):
     if step == self._last_step:  # the first one, before which nothing was trained
       _LOG.info('%s', said)
     elif share > MOST_TIME and self._last_step:
-      _LOG.warning('%s, %.1f%% of the time since the checkpoint before; more pretrain.save_checkpoints_steps cost less',
+      _LOG.warning('%s, %.1f%% of the time since the checkpoint before; more save_checkpoints_steps cost less',
                    said, 100 * share)
     else:
       _LOG.info('%s, %.1f%% of the time since the checkpoint before', said, 100 * share)

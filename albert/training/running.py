@@ -28,6 +28,7 @@ from albert.run import run_state
 from albert.training.evaluation import Evaluator
 from albert.training import phases
 from albert.training import planning
+from albert.training import resources
 from albert.training.stability.guard import Guard
 from albert.training import stopping
 from albert.training.telling import activity
@@ -72,7 +73,7 @@ def _carry_out(where, options, make_task, log, doing):
       _nothing_to_do(plan, run)
     return None
   _LOG.debug('%s', allocator.describe(os.environ))
-  planning.check_resources(plan)
+  resources.check(plan)
   with stopping.Stopper(doing, may_leave_a_step=device.ranks == 1) as stopper, contextlib.ExitStack() as stack:
     if device.is_chief:
       run.lock = stack.enter_context(run_lock.hold(where.output_dir))

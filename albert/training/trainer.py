@@ -12,6 +12,7 @@ from albert.run import saver
 from albert.training.evaluation import DueEvaluations
 from albert.training import phases
 from albert.training import planning
+from albert.training import resources
 from albert.training import schedule
 from albert.training.stability import finite_updates
 from albert.training.stability import guard
@@ -177,7 +178,7 @@ class Trainer:
 
     def input_fn():
       plan = self.phase.plan
-      batches = input_pipeline.training_batches(self._order, planning.rank_batch_size(plan), first,
+      batches = input_pipeline.training_batches(self._order, resources.rank_batch_size(plan), first,
                                                 plan.input_options, plan.task.features)
       return waiting.timed_batch(batches) if self._device.measures_input_wait else batches
 

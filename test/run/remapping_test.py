@@ -7,6 +7,7 @@ import pytest
 
 from albert.common.errors import UserError
 from albert.model.config import AlbertConfig
+from albert.model import names
 from albert.run import remapping
 
 SPECIAL = ['[PAD]', '[UNK]', '[CLS]', '[SEP]', '[MASK]']
@@ -14,7 +15,7 @@ CHARACTERS = list('天地玄黄宇宙洪荒日月盈昃辰宿列张寒来暑往�
 OLD = SPECIAL + CHARACTERS + ['##地', 'al', '##bert', 'b']
 CONFIG = AlbertConfig(vocab_size=len(OLD), embedding_size=6, hidden_size=12, num_hidden_layers=6, num_attention_heads=2,
                       intermediate_size=17, max_position_embeddings=11)
-WORDS, BIAS = remapping.WORD_EMBEDDINGS, 'cls/predictions/output_bias'
+WORDS, BIAS = names.WORD_EMBEDDINGS, 'cls/predictions/output_bias'
 POSITIONS = remapping.POSITION_EMBEDDINGS
 
 

@@ -19,7 +19,7 @@ from albert.run import results
 from albert.tasks.pretraining import model as model_of
 from albert.tasks.pretraining import head_size
 from albert.tasks.pretraining import Pretraining
-from albert.training import planning
+from albert.training import resources
 from albert.training import running
 
 # Starts many sessions: some minutes in all.
@@ -176,7 +176,7 @@ def test_data_without_lengths_trains_the_same(info, trained, tmp_path):
 
 def test_the_memory_estimate_knows_the_labels_of_a_row(info, tmp_path, monkeypatch):
   asked = []
-  monkeypatch.setattr(planning.memory, 'check_fits', lambda *arguments, **_: asked.append(arguments) or (1, 2))
+  monkeypatch.setattr(resources.memory, 'check_fits', lambda *arguments, **_: asked.append(arguments) or (1, 2))
   monkeypatch.setattr(running, '_train', lambda *unused: None)
   _pretrain(info, tmp_path, PACKING)
   labels = packing.max_predictions(synthetic_data.MAX_PREDICTIONS)

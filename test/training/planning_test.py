@@ -22,6 +22,7 @@ from albert.run import checkpoints
 from albert.run import run_state
 from albert.tasks.pretraining import Pretraining
 from albert.training import planning
+from albert.training import resources
 from albert.training.run_options import RunOptions
 
 DROPOUT = dict(hidden_dropout_prob=0.2, attention_probs_dropout_prob=0.1)
@@ -104,7 +105,7 @@ def _begun(tmp_path, plan, step=4):
     (6, ('train_batch_size',), 6), (8, ('train_batch_size',), 8), (4, (), 2), (4, ('train_batch_size',), 2)])
 def test_what_was_chosen_for_another_batch_is_chosen_again(info, tmp_path, monkeypatch, batch_size, allowed,
                                                            micro_batch_size):
-  monkeypatch.setattr(planning.memory, 'choose_micro_batch_size', lambda config, size, *unused, **also: size)
+  monkeypatch.setattr(resources.memory, 'choose_micro_batch_size', lambda config, size, *unused, **also: size)
   plan = _decide(info, tmp_path, Options(train_batch_size=4, micro_batch_size=2))
   _begun(tmp_path, plan)
   plan = _decide(info, tmp_path, Options(train_batch_size=batch_size, allow_changes=allowed))
@@ -115,7 +116,7 @@ def test_what_was_chosen_for_another_batch_is_chosen_again(info, tmp_path, monke
 
 @pytest.mark.parametrize('name', ['data_set', 'packing'])
 def test_other_data_or_packing_is_a_reason_to_choose_again(info, tmp_path, monkeypatch, name):
-  monkeypatch.setattr(planning.memory, 'choose_micro_batch_size', lambda config, size, *unused, **also: size)
+  monkeypatch.setattr(resources.memory, 'choose_micro_batch_size', lambda config, size, *unused, **also: size)
   plan = _decide(info, tmp_path, Options(train_batch_size=4, micro_batch_size=2))
   state = _begun(tmp_path, plan)
   state.agree(dict(plan.settings, **{name: 'another'}), (name,), 4)
@@ -125,7 +126,7 @@ def test_other_data_or_packing_is_a_reason_to_choose_again(info, tmp_path, monke
 
 
 def test_towers_follow_a_micro_batch_size_that_was_changed_on_purpose(info, tmp_path, monkeypatch):
-  monkeypatch.setattr(planning.cores, 'available', lambda *_: 4)
+  monkeypatch.setattr(resources.cores, 'available', lambda *_: 4)
   plan = _decide(info, tmp_path, Options(train_batch_size=8, micro_batch_size=4))
   assert plan.cores.cpu_towers == 4
   _begun(tmp_path, plan)
@@ -241,7 +242,7 @@ def test_figures_of_different_data_have_different_names(info, tmp_path):
 
 
 def test_before_the_first_step_everything_is_chosen_as_for_a_new_run(info, tmp_path, monkeypatch):
-  monkeypatch.setattr(planning.memory, 'choose_micro_batch_size', lambda config, size, *unused, **also: size)
+  monkeypatch.setattr(resources.memory, 'choose_micro_batch_size', lambda config, size, *unused, **also: size)
   _begun(tmp_path, _decide(info, tmp_path, Options(train_batch_size=4, micro_batch_size=4)), step=0)
   plan = _decide(info, tmp_path, Options(train_batch_size=6))
   assert plan.micro_batch_size == 6

@@ -1,6 +1,6 @@
 """Which recipe learns most in an hour? Carries out a table of runs, one after the other, and compares them.
 
-    python -m tools.study --table=gin/study/levers.tsv --input_files=corpus.txt --output_dir=out/study
+    python -m tools.studies.study --table=gin/study/levers.tsv --input_files=corpus.txt --output_dir=out/study
 
 What a table says is described in tools/studies/table.py. The unit is CPU seconds of training (user and system, without
 evaluations and starts of the process) to the held-out masked LM loss that the first run of the table ends with. The
