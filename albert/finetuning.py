@@ -31,11 +31,11 @@ from albert.run import run_lock
 from albert.run.run_state import RunState
 from albert.run import starting_weights
 from albert.tasks import labelled_tasks
-from albert.training import activity
 from albert.training.finetune_options import FinetuneOptions
 from albert.training import planning
 from albert.training import running
 from albert.training import stopping
+from albert.training.telling import activity
 
 _LOG = logging.getLogger('albert')
 

@@ -26,13 +26,6 @@ OPTIONS = lamb.OptimizerOptions(learning_rate=0.05, num_warmup_steps=0)
 SCALE = 'current_loss_scale'
 
 
-@pytest.fixture(scope='module')
-def plain():
-  """Two steps without loss scaling."""
-  with mock.patch.object(tf.config.experimental, 'list_physical_devices', lambda kind: ['gpu:0']):
-    return _train(_device(fused_ops=False), [_values()] * 2)
-
-
 @pytest.fixture
 def gpu(monkeypatch):
   monkeypatch.setattr(tf.config.experimental, 'list_physical_devices', lambda kind: ['gpu:0'])
@@ -118,42 +111,64 @@ def _train(device, batches, micro_batch_size=None):
   return norms, states
 
 
-@pytest.mark.parametrize('loss_scale, micro_batch_size', [('dynamic', 2), (1024, None)])
-def test_a_step_is_that_without_loss_scaling(gpu, plain, loss_scale, micro_batch_size):
+def _train_on_a_gpu(batches, micro_batch_size=None, **options):
+  """(the device, norms, states), where TensorFlow seems to see a GPU."""
+  with mock.patch.object(tf.config.experimental, 'list_physical_devices', lambda kind: ['gpu:0']):
+    device = _device(**options)
+    return (device,) + _train(device, batches, micro_batch_size)
+
+
+@pytest.fixture(scope='module')
+def plain():
+  """Two steps without loss scaling."""
+  return _train_on_a_gpu([_values()] * 2, fused_ops=False)[1:]
+
+
+@pytest.fixture(scope='module')
+def dynamic():
+  """Two steps, one that overflows, one more; in micro-batches."""
+  return _train_on_a_gpu([_values(), _values(), _overflow(), _values()], 2, mixed_precision=True)
+
+
+@pytest.fixture(scope='module')
+def fixed():
+  return _train_on_a_gpu([_values(), _values(), _overflow(), _values()], mixed_precision=True, loss_scale=1024)
+
+
+@pytest.mark.parametrize('scaled', ['dynamic', 'fixed'])
+def test_a_step_is_that_without_loss_scaling(plain, scaled, request):
   """Gradients are clipped after they were divided by the scale: at norm 1, which theirs exceeds."""
   expected_norms, expected = plain
-  norms, states = _train(_device(mixed_precision=True, loss_scale=loss_scale), [_values()] * 2, micro_batch_size)
+  _, norms, states = request.getfixturevalue(scaled)
   assert expected_norms[0] > 1.0
-  np.testing.assert_allclose(norms, expected_norms, rtol=1e-3)
-  assert [state['global_step'] for state in states] == [1, 2]
-  for name, value in expected[-1].items():
+  np.testing.assert_allclose(norms[:2], expected_norms, rtol=1e-3)
+  assert [state['global_step'] for state in states[:2]] == [1, 2]
+  for name, value in expected[1].items():
     if 'key/bias' not in name:  # its gradient is rounding alone
-      np.testing.assert_allclose(states[-1][name], value, rtol=2e-3, atol=2e-5, err_msg=name)
+      np.testing.assert_allclose(states[1][name], value, rtol=2e-3, atol=2e-5, err_msg=name)
 
 
-def test_after_an_overflow_only_the_scale_changes(gpu):
-  device = _device(mixed_precision=True)
-  _, states = _train(device, [_values(), _overflow(), _values()], micro_batch_size=2)
+def test_after_an_overflow_only_the_scale_changes(dynamic):
+  device, _, states = dynamic
   assert device.loss_scaling.skips_overflows and 2.0 ** device.loss_scaling.most_overflows == states[0][SCALE]
-  assert [state[SCALE] for state in states] == [2.0 ** 15, 2.0 ** 14, 2.0 ** 14]
-  assert [state['good_steps'] for state in states] == [1, 0, 1]
-  assert [state['global_step'] for state in states] == [1, 1, 2]
-  for name, value in states[0].items():
+  assert [state[SCALE] for state in states] == [2.0 ** 15, 2.0 ** 15, 2.0 ** 14, 2.0 ** 14]
+  assert [state['good_steps'] for state in states] == [1, 2, 0, 1]
+  assert [state['global_step'] for state in states] == [1, 2, 2, 3]
+  for name, value in states[1].items():
     if name not in (SCALE, 'good_steps'):
-      np.testing.assert_array_equal(states[1][name], value, err_msg=name)
-  assert np.abs(states[2]['bert/pooler/dense/kernel'] - states[1]['bert/pooler/dense/kernel']).max() > 0
+      np.testing.assert_array_equal(states[2][name], value, err_msg=name)
+  assert np.abs(states[3]['bert/pooler/dense/kernel'] - states[2]['bert/pooler/dense/kernel']).max() > 0
 
 
-def test_with_a_fixed_scale_the_guard_skips(gpu):
+def test_with_a_fixed_scale_the_guard_skips(fixed):
   """TensorFlow's fixed scale would apply what is not finite. The guard's steps count, skipped ones too."""
-  device = _device(mixed_precision=True, loss_scale=1024)
-  _, states = _train(device, [_values(), _overflow(), _values()])
+  device, _, states = fixed
   assert not device.loss_scaling.skips_overflows
-  assert [state['global_step'] for state in states] == [1, 2, 3]
-  for name, value in states[0].items():
+  assert [state['global_step'] for state in states] == [1, 2, 3, 4]
+  for name, value in states[1].items():
     if name != 'global_step':
-      np.testing.assert_array_equal(states[1][name], value, err_msg=name)
-  assert np.isfinite(states[2]['bert/pooler/dense/kernel']).all()
+      np.testing.assert_array_equal(states[2][name], value, err_msg=name)
+  assert np.isfinite(states[3]['bert/pooler/dense/kernel']).all()
 
 
 @pytest.mark.integration

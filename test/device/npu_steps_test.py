@@ -11,6 +11,8 @@ from albert import lamb
 from albert import npu_session
 from albert.training import micro_batches
 from albert.training.telling import progress
+from albert.training.telling.remaining import Checkpoints
+from albert.training.telling.remaining import Remaining
 from albert.training import training_step
 from npu_stub import emulator
 
@@ -84,7 +86,9 @@ def watch(device, steps=6):
   hook = progress.ProgressHook(
       progress.Watched(after, collections.OrderedDict(total_loss=tf.constant(1.0)), tf.constant(6), tf.constant(2)),
       progress.Loop(device.ranks, tokens_per_step=6, steps_per_run=1, num_train_steps=100, log_every_steps=100,
-                    fetches_the_same=device.fetches_the_same), progress.Told(line=str))
+                    fetches_the_same=device.fetches_the_same,
+                    remaining=Remaining(100, Checkpoints(every=100, heldout=0, batch_size=2, on_cpu=True))),
+      progress.Told(line=str))
   made, before_run = [], hook.before_run
   hook.before_run = lambda context: made.append(before_run(context)) or made[-1]
   with tf.train.MonitoredSession(tf.train.ChiefSessionCreator(config=device.session_config()),

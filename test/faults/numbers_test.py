@@ -50,7 +50,8 @@ def test_an_update_that_is_not_finite_changes_no_bit_but_the_step(loss, gradient
 
 def _hook(folder, most=3, names=('w',)):
   info = types.SimpleNamespace(fingerprint=lambda: '', records=lambda split: 100)
-  position = data_order.Position(types.SimpleNamespace(info=info, ranks=1, epoch_length=100), batch_size=4)
+  position = data_order.Position(types.SimpleNamespace(
+      info=info, ranks=1, epoch_length=100, units_in=lambda batch_size: batch_size), batch_size=4)
   hook = guard.GuardHook(
       guard.Guard(most, None), position, 0, None, None,
       finite_updates.TrainStep(None, None, None, tf.constant(True), None), names,

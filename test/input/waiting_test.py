@@ -9,6 +9,8 @@ import tensorflow as tf
 
 from albert.input import waiting
 from albert.training.telling import progress
+from albert.training.telling.remaining import Checkpoints
+from albert.training.telling.remaining import Remaining
 
 
 class Clock:
@@ -46,7 +48,9 @@ def _throughput(clock, input_seconds, step_seconds, measured=True):
     figures = collections.OrderedDict(total_loss=tf.constant(1.0))
     hook = progress.ProgressHook(
         progress.Watched(after, figures, tf.constant(6), tf.constant(2), batch[waiting.WAIT] if measured else None),
-        progress.Loop(ranks=1, tokens_per_step=6, steps_per_run=1, num_train_steps=6, log_every_steps=6),
+        progress.Loop(ranks=1, tokens_per_step=6, steps_per_run=1, num_train_steps=6, log_every_steps=6,
+                      fetches_the_same=False,
+                      remaining=Remaining(6, Checkpoints(every=100, heldout=0, batch_size=2, on_cpu=True))),
         progress.Told(line=str))
     with tf.train.MonitoredSession(hooks=[hook]) as session:
       for _ in range(6):
