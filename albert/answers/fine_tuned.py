@@ -69,7 +69,7 @@ class FineTuned:
 
   def predictor(self, device):
     """prediction.Predictor, a context."""
-    return prediction.Predictor(self.task, self.kind, self.model, device, batch_size=BATCH_SIZE)
+    return prediction.Predictor(self.task, self.kind, self.model, device, ['logits'], BATCH_SIZE)
 
   def logits(self, predictor, found, is_prompt=False):
     """Yields (Example, its windows, float32 logits [C] or [n, C] of each), in order; (BadLine, None, None).

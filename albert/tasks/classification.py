@@ -52,6 +52,12 @@ class Classification(LabelledTask):
       return tf.cast(tf.reduce_all(agree, axis=2), tf.float32)
     return tf.cast(tf.equal(tf.argmax(logits, axis=2, output_type=tf.int32), part.label_ids), tf.float32)
 
+  def served(self, logits):
+    """probabilities float32 [B, C], and of single classes label int32 [B], its number in labels.json."""
+    if self.options.multi_label:
+      return [('probabilities', tf.sigmoid(logits))]
+    return [('probabilities', tf.nn.softmax(logits)), ('label', tf.argmax(logits, axis=1, output_type=tf.int32))]
+
   def figures_of(self, judged):
     gold = [windows[0].target for _, windows, _ in judged]
     probabilities = np.array([probabilities_of(logits, self.options.multi_label) for _, _, logits in judged])

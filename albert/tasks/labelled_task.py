@@ -139,9 +139,15 @@ class LabelledTask(Task):
     return Outputs(logits, weights * losses, weights)
 
   def serve(self, signature, part, ops):
-    """The one signature, which is called like the kind: logits [B, C], or of tokens [B, S, C]."""
+    """The one signature, which is called like the kind: logits [B, C], or of tokens [B, S, C]; and served()."""
     logits = self.outputs(part, ops).logits
-    return collections.OrderedDict([('logits', logits if self.of_tokens else logits[:, 0])])
+    logits = logits if self.of_tokens else logits[:, 0]
+    return collections.OrderedDict([('logits', logits)] + self.served(logits))
+
+  def served(self, logits):
+    """What an export says besides logits, for whoever has no decoder: list of (name, tensor)."""
+    del logits
+    return []
 
   def metrics(self, batch, outputs):
     """The loss over all examples or tokens."""

@@ -50,6 +50,10 @@ class Reading(LabelledTask):
         windows, [scores[:, 0] for scores in logits], [scores[:, 1] for scores in logits], example, n_best,
         self._max_answer_length, self._unanswerable)
 
+  def served(self, logits):
+    """start_logits and end_logits float32 [B, S]."""
+    return [('start_logits', logits[:, :, 0]), ('end_logits', logits[:, :, 1])]
+
   def figures_of(self, judged):
     return scoring.score([() if example.label.impossible else example.label.answers for example, _, _ in judged],
                          [self.answers(*entry)[0].text for entry in judged])

@@ -2,6 +2,7 @@
 
 import collections
 import os
+import shutil
 
 import numpy as np
 import pytest
@@ -34,9 +35,16 @@ def info(tmp_path_factory):
 
 
 @pytest.fixture
-def own(tmp_path):
-  """A data set that a test may damage."""
-  return synthetic_data.write_lengths(_write(tmp_path))
+def own(info, tmp_path):
+  """A copy that a test may damage."""
+  shutil.copytree(info.folder, str(tmp_path / 'own'))
+  return contract.DatasetInfo.load(str(tmp_path / 'own'))
+
+
+@pytest.fixture(scope='module')
+def epoch(info):
+  """The rows of the first epoch."""
+  return _rows(_batches(info, 1, batch_size=_total(info)))
 
 
 def _order(info, seed=7, **arguments):
@@ -137,10 +145,10 @@ def test_compact_records_are_not_packed(info):
     _order(compact)
 
 
-def test_without_lengths_they_are_counted_once(info, tmp_path, caplog):
+def test_without_lengths_they_are_counted_once(info, epoch, tmp_path, caplog):
   caplog.set_level('INFO', logger='albert')
   bare = _write(tmp_path / 'data')
-  expected = _rows(_batches(info, 20))
+  expected = epoch[:100]
 
   assert _rows(_batches(bare, 20, folder=str(tmp_path))) == expected
   assert [entry.getMessage() for entry in caplog.records if 'counting' in entry.getMessage()] == [
@@ -171,11 +179,10 @@ def test_a_record_that_is_lost_before_it_was_counted_has_a_row_of_its_own(tmp_pa
                                     lambda path: np.save(path, np.full([COUNTS[1], 2], 49, np.uint16)),
                                     lambda path: np.save(path, np.ones([3, 2], np.uint16)),
                                     lambda path: np.save(path, np.load(path)[::-1])])
-def test_lengths_that_are_gone_or_impossible_are_counted(own, info, change, caplog):
+def test_lengths_that_are_gone_or_impossible_are_counted(own, epoch, change, caplog):
   caplog.set_level('INFO', logger='albert')
   change(contract.lengths_file(own.paths(contract.TRAIN)[1]))
-  total = _total(info)
-  assert _rows(_batches(own, 1, batch_size=total)) == _rows(_batches(info, 1, batch_size=total))
+  assert _rows(_batches(own, 1, batch_size=len(epoch))) == epoch
   assert '1,100 records: 1 of 3 shards' in caplog.text
 
 

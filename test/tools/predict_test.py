@@ -5,14 +5,11 @@ import os
 import subprocess
 import sys
 
-import numpy as np
 import pytest
 
 import random_models
+import small_finetunings
 from albert.common.files import ROOT
-from albert.labelled.labels import Labels
-from albert.labelled.options import LabelledOptions
-from albert.tasks import labelled_tasks
 
 pytestmark = pytest.mark.integration
 
@@ -26,16 +23,8 @@ TEXTS = [''.join(HAN[(number * 7 + place) % 40] for place in range(1 + number % 
 def model(tmp_path_factory):
   """A classifier with random weights, as the folder of a run."""
   folder = tmp_path_factory.mktemp('model')
-  random = np.random.RandomState(3)
-  tensors = {name: value for name, value in random_models.weights(CONFIG).items() if not name.startswith('cls/')}
-  random_models.save(folder, CONFIG, dict(tensors, output_weights=random.randn(2, CONFIG.hidden_size).astype('f'),
-                                          output_bias=np.zeros(2, 'f')))
-  data = LabelledOptions(max_seq_length=16, text_a='title', label='topic', long_text='windows')
-  described = labelled_tasks.Maker('classify', labelled_tasks.HeadOptions(2), labelled_tasks.Judged([], [], None)
-                                   ).described()
-  (folder / 'task.json').write_text(json.dumps(dict(described, data=vars(data), do_lower_case=True, pair=False)))
-  Labels('classify', NAMES).save(str(folder / 'labels.json'))
-  return str(folder)
+  return small_finetunings.save(folder, 'classify', NAMES, CONFIG, max_seq_length=16, text_a='title', label='topic',
+                                long_text='windows')
 
 
 def call(program, *arguments, typed=''):
