@@ -46,7 +46,7 @@ _ENCODER_INPUTS = ('input_ids', 'input_mask', 'segment_ids')
 
 
 class Pretraining(Task):
-  """The task of albert.pretraining."""
+  """The task of albert.pretraining. Its held-out total_loss is the unweighted sum of both losses."""
 
   name = 'pretraining'
   criterion = Criterion('masked_lm_loss', lowest=True)
@@ -54,10 +54,16 @@ class Pretraining(Task):
   signatures = collections.OrderedDict([
       ('features', _ENCODER_INPUTS), ('masked_lm', _ENCODER_INPUTS + ('masked_lm_positions',)),
       ('sentence_order', _ENCODER_INPUTS)])
+  settings = {'sentence_order_weight': 1.0}
 
   def __init__(self, config, info=None):
     """config: AlbertConfig with vocab_size. info: contract.DatasetInfo of the training data, if its tokens count."""
     self._config, self._info = config, info
+
+  @classmethod
+  def weighted(cls, sentence_order_weight):
+    """This task with a weight of the sentence order loss in training, a float; the paper's is 1."""
+    return type(cls.__name__, (cls,), {'settings': {'sentence_order_weight': sentence_order_weight}})
 
   def head_size(self, max_predictions_per_seq):
     return head_size(self._config, max_predictions_per_seq)
@@ -74,9 +80,11 @@ class Pretraining(Task):
     return denominators(batch, collectives)
 
   def loss(self, part, ops, divide_by, recompute=False):
-    made = model(part, self._config, True, ops, divide_by, recompute=recompute)
-    return made.total_loss, collections.OrderedDict([
-        ('total_loss', made.total_loss),
+    made, weight = (model(part, self._config, True, ops, divide_by, recompute=recompute),
+                    self.settings['sentence_order_weight'])
+    total = made.total_loss if weight == 1.0 else made.masked_lm.loss + weight * made.sentence_order.loss
+    return total, collections.OrderedDict([
+        ('total_loss', total),
         ('masked_lm_loss', made.masked_lm.loss),
         ('sentence_order_loss', made.sentence_order.loss),
         ('masked_lm_accuracy', heads.accuracy(

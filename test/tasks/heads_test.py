@@ -45,6 +45,16 @@ def _run(fetches):
     return session.run(fetches)
 
 
+def test_the_weight_of_the_sentence_order_loss_counts_in_training_only():
+  for weight, task in ((1.0, Pretraining), (5.0, Pretraining.weighted(5.0))):
+    tf.reset_default_graph()
+    batch, made = _tensors(_batch(np.random.RandomState(0))), task(CONFIG)
+    total, figures = made.loss(batch, modeling.default_ops(), made.denominators(batch))
+    found, figures = _run((total, figures))
+    assert found == pytest.approx(figures['masked_lm_loss'] + weight * figures['sentence_order_loss'], rel=1e-6)
+    assert figures['total_loss'] == found and made.settings == {'sentence_order_weight': weight}
+
+
 def test_losses_against_numpy():
   batch = _batch(np.random.RandomState(0))
   model = pretraining.model(_tensors(batch), CONFIG, is_training=False)

@@ -71,7 +71,8 @@ def test_the_plan_holds_what_is_recorded_with_the_run(info, tmp_path):
   assert plan.micro_batch_size == 3 and plan.cores.cpu_towers in (1, 3)
   assert plan.settings == dict(
       plan.cores._asdict(), task='pretraining', train_batch_size=6, micro_batch_size=3, ranks=1,
-      data_set=info.fingerprint(), random_seed=12345, shuffle_buffer_records=16384, packing=False, phases=1)
+      data_set=info.fingerprint(), random_seed=12345, shuffle_buffer_records=16384, packing=False, phases=1,
+      sentence_order_weight=1.0)
 
 
 @pytest.mark.parametrize('name', ['options', 'session_options', 'input_options', 'optimizer', 'config'])
