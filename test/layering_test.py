@@ -37,9 +37,9 @@ ROOMS = {
     'tools.prediction': {'albert.answers', 'albert.dataset', 'tools.text'},
     'tools.reporting': {'albert.dataset', 'albert.model', 'albert.run', 'tools.prediction', 'tools.preprocessing'},
     'tools.conversion': {'albert.dataset', 'albert.model', 'albert.run', 'albert.tasks'},
-    'tools.benchmarks': {'albert.dataset', 'albert.device', 'albert.input', 'albert.labelled', 'albert.lamb',
-                         'albert.model', 'albert.run', 'albert.tasks', 'albert.training', 'tools.preprocessing',
-                         'tools.text'},
+    'tools.benchmarks': {'albert.answers', 'albert.dataset', 'albert.device', 'albert.input', 'albert.labelled',
+                         'albert.lamb', 'albert.model', 'albert.run', 'albert.scoring', 'albert.tasks',
+                         'albert.training', 'tools.preprocessing', 'tools.text'},
     'tools.studies': {'albert.run'},
     # They may import every room; nobody imports them.
     'programs': None,

@@ -1,6 +1,6 @@
 """What a classifier without a language model reaches: TF-IDF of characters and logistic regression, on the same text.
 
-    python -m tools.baseline --data_dir=tnews [--ngrams=2 --strength=10]
+    python -m tools.benchmarks.baseline --data_dir=tnews [--ngrams=2 --strength=10]
 
 Character 1- to N-grams, sublinear counts, scikit-learn's logistic regression with C = --strength. It is fitted on train
 and scored on dev and test by the code of fine-tuning. A fine-tuned model that is not better has learned little of the

@@ -1,7 +1,7 @@
-"""tools.baseline: a classifier of characters, scored like fine-tuning."""
+"""tools.benchmarks.baseline: a classifier of characters, scored like fine-tuning."""
 
 from albert.labelled.example import Example
-from tools import baseline
+from tools.benchmarks import baseline
 
 
 def _example(text, label, second=None):

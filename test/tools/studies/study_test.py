@@ -1,13 +1,13 @@
-"""tools.study: which runs are made, and what is told of those that are finished."""
+"""tools.studies.study: which runs are made, and what is told of those that are finished."""
 
 import os
 
 import pytest
 
 from albert.common.errors import UserError
-from tools import study
 from tools.studies import carrying_out
 from tools.studies import curves
+from tools.studies import study
 from tools.studies import table
 
 RUNS = [table.Run(name, 'data', '') for name in ('plain', 'grown', 'packed')]
