@@ -80,7 +80,7 @@ def smoke_run(tmp_path_factory):
 def _copy_of_weights(out, folder, tokens, **changes):
   """Checkpoint of a run in a new folder, with these tokens as vocabulary and a changed configuration beside it."""
   folder.mkdir()
-  for path in glob.glob(os.path.join(out, 'model.ckpt-600.*')):
+  for path in glob.glob(os.path.join(out, 'best', 'model.ckpt-*')):
     if not path.endswith('.json'):  # a manifest says what the weights belong to
       shutil.copy(path, str(folder))
   with open(os.path.join(out, 'albert_config.json')) as source:
