@@ -202,9 +202,15 @@ def _notes(options, examples, prepared):
   epoch = -(-examples // options.train_batch_size)
   lines = ['records: {} in {}'.format('made' if prepared.is_new else 'those of the same text and options are there',
                                       prepared.info.folder),
-           '{:,} training examples / {} = {:,} steps an epoch; {:.4g} epochs = {:,} steps; evaluated every {:,}'.format(
-               examples, options.train_batch_size, epoch, options.num_train_steps / epoch, options.num_train_steps,
-               options.save_checkpoints_steps)]
+           '{:,} training examples / {} = {:,} steps an epoch; {:.4g} epoch{} = {:,} steps; evaluated every {:,}'
+           .format(examples, options.train_batch_size, epoch, options.num_train_steps / epoch,
+                   '' if options.num_train_steps == epoch else 's', options.num_train_steps,
+                   options.save_checkpoints_steps)]
+  unusable = prepared.counts.get('train_unusable', 0)
+  if unusable:
+    lines.append('train: {:,} of {:,} questions are left out, their answers are not in the text or longer than a '
+                 'window of {} tokens'.format(unusable, unusable + prepared.counts['train_examples'],
+                                       prepared.info.max_seq_length))
   for split in ('train', 'dev'):
     cut, texts = prepared.counts.get(split + '_cut', 0), prepared.counts.get(split + '_examples', 0)
     if cut:

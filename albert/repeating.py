@@ -32,7 +32,7 @@ def over_seeds(seeds, data_dir, output_dir, init=None, vocab_file=None):
   _check(output_dir)
   for number, seed in enumerate(seeds, 1):
     name = SEED_FOLDER.format(seed)
-    _LOG.info('seed %d, the %d. of %d: %s', seed, number, len(seeds), os.path.join(output_dir, name))
+    _LOG.info('seed %d (run %d of %d): %s', seed, number, len(seeds), os.path.join(output_dir, name))
     code, closed = _attempt(data_dir, os.path.join(output_dir, name), init, vocab_file, seed=seed)
     if code is not None:
       return code

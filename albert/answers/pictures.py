@@ -93,12 +93,13 @@ def _curves(folder, history):
                               (names.HELDOUT_HISTORY_FILE, 'loss', 'dev')):
     steps, values = results.columns(os.path.join(folder, name), column)
     losses.plot(steps, values, label=label, marker='.' if label == 'dev' else None)
-  losses.set_xlabel('step')
   losses.set_ylabel('loss')
   losses.legend()
   scores.plot(*results.columns(os.path.join(folder, names.HELDOUT_HISTORY_FILE), history), marker='.')
-  scores.set_xlabel('step')
   scores.set_ylabel('dev ' + history.replace('_', ' '))
+  for axes in (losses, scores):
+    axes.set_xlabel('step')
+    axes.xaxis.get_major_locator().set_params(integer=True, min_n_ticks=1)  # no half steps
   _save(figure, os.path.join(folder, CURVES_FILE))
 
 

@@ -22,8 +22,8 @@ target: None without a label, else
   classify: int, the class; if several are allowed, list of C numbers 0 or 1
   regress: float
   tag: list of n int, the tag of each token, -1 where it is not scored
-  read: (first token, last token); (0, 0) if the answer is not in this window; None if it is nowhere in the text, so
-    that the example is left out of training
+  read: (first token, last token); (0, 0) if the answer is not in this window; None if it is nowhere in the text,
+    or longer than a window, so that the example is left out of training
 """
 
 

@@ -69,7 +69,7 @@ def _write(folder, recipe, splits, encoder, dev, dev_encoder):
   train, dropped = [], 0
   for example in splits.train:
     windows = encoder.windows(example, training=True)
-    # The answer is nowhere in the text.
+    # Without a target where the answer is nowhere in the text, or longer than a window.
     kept = [window for window in windows if window.target is not None]
     dropped += not kept
     train += kept

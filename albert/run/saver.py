@@ -24,7 +24,8 @@ class SaverHook(tf.train.CheckpointSaverHook):
   say of a step is then on the disk before the checkpoint of that step.
   """
 
-  def __init__(self, folder, save_steps, steps_per_run, describe, after_save, check_writer=lambda: None):
+  def __init__(self, folder, save_steps, steps_per_run, describe, after_save, check_writer=lambda: None,
+               option='save_checkpoints_steps'):
     """Watches a training loop.
 
     Args:
@@ -34,6 +35,7 @@ class SaverHook(tf.train.CheckpointSaverHook):
       describe: callable() -> dict, what the manifest is to say of this moment.
       after_save: callable(prefix, step).
       check_writer: callable() that raises where this process may not write any more.
+      option: str, what the user sets save_steps with.
     """
     super().__init__(folder, save_steps=save_steps)
     self._folder = folder
@@ -42,6 +44,8 @@ class SaverHook(tf.train.CheckpointSaverHook):
     self._describe = describe
     self._saved_callback = after_save
     self._check_writer = check_writer
+    self._option = option
+    self._is_advised = False
     self._finite = None
     self._last_step = None
     self._last_time = None
@@ -104,9 +108,10 @@ class SaverHook(tf.train.CheckpointSaverHook):
     said = 'saved step {:,} in {:.2f} s'.format(step, seconds)
     if step == self._last_step:  # the first one, before which nothing was trained
       _LOG.info('%s', said)
-    elif share > MOST_TIME and self._last_step:
-      _LOG.warning('%s, %.1f%% of the time since the checkpoint before; more save_checkpoints_steps cost less',
-                   said, 100 * share)
+    elif share > MOST_TIME and self._last_step and not self._is_advised:
+      self._is_advised = True  # once is enough
+      _LOG.warning('%s, %.1f%% of the time since the checkpoint before; more %s cost less', said, 100 * share,
+                   self._option)
     else:
       _LOG.info('%s, %.1f%% of the time since the checkpoint before', said, 100 * share)
 

@@ -31,6 +31,7 @@ class FinetuneOptions(RunOptions):
   """
 
   root = 'finetune'
+  save_option = 'eval_every_steps'
 
   kind: typing.Optional[str] = None
   epochs: typing.Optional[float] = 3.0

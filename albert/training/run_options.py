@@ -21,6 +21,7 @@ class RunOptions:
 
   Attributes:
     root: the name that gin binds them under, the same for all of a class; part of every error.
+    save_option: the option that says how often a checkpoint is saved, the same for all of a class.
     train_batch_size: examples per step, of all ranks together; with InputOptions.packing, rows of several examples.
     eval_batch_size: examples per evaluation step, never packed.
     num_train_steps: updates in all.
@@ -54,6 +55,7 @@ class RunOptions:
   """
 
   root = 'RunOptions'
+  save_option = 'save_checkpoints_steps'
   # Parts of the model that begin anew whatever weights are loaded, see loading.initialise_from.
   new_parts = ()
   # Length of an adversarial step, see training_step.make.

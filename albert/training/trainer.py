@@ -80,7 +80,8 @@ class Trainer:
     if self.run.is_chief:
       # After the other hooks: a checkpoint is saved when everything else of its step is on the disk.
       saves = saver.SaverHook(self.run.folder, self._options.save_checkpoints_steps, self._device.steps_per_loop,
-                              self._remember, self._saved, self.run.lock.check)
+                              self._remember, self._saved, self.run.lock.check,
+                              self._options.named(self._options.save_option))
       hooks.append(saves)
     # After the saver: when a signal has ended the evaluation of a checkpoint, no step may follow it, or the run would
     # go on from a later checkpoint and never evaluate this one.

@@ -47,4 +47,4 @@ def test_labels_that_do_not_follow_from_the_text(tokenizer):
   assert 'THE LABELS OF DEV MAY NOT FOLLOW FROM THE TEXT' in line(tokenizer, train_losses=[0.7] * 6 + [0.1] * 2)
   assert 'somebody has to look' in line(tokenizer, train_losses=[])
   numbers = [example._replace(label=0.5) for example in TRAIN]
-  assert 'somebody has to look' in line(tokenizer, numbers)
+  assert 'more epochs may help; whether the answers follow' in line(tokenizer, numbers)

@@ -36,6 +36,16 @@ def test_pictures_are_the_same_for_the_same_figures(names, by_number, tmp_path):
     assert content.startswith(b'\x89PNG') and content == (tmp_path / 'second' / name).read_bytes()
 
 
+def test_steps_are_whole_numbers(tmp_path, monkeypatch):
+  drawn = []
+  monkeypatch.setattr(pictures, '_save', lambda figure, path: drawn.append(figure))
+  (tmp_path / 'loss_history.tsv').write_text('step\ttotal_loss\n1\t0.7\n2\t0.5\n')
+  (tmp_path / 'heldout_history.tsv').write_text('step\tloss\tmse\n2\t0.6\t0.5\n')
+  pictures.draw(str(tmp_path), Labels('regress'), None, 'mse')
+  ticks = [tick for axes in drawn[0].axes for tick in axes.get_xticks()]
+  assert ticks and all(tick == round(tick) for tick in ticks)
+
+
 def test_no_confusion_without_classes(tmp_path):
   assert pictures.draw(str(tmp_path), Labels('regress'), outcome.Outcome(6, 6, 0, {'mse': 0.5}, [], []), 'mse') is False
   assert not (tmp_path / pictures.CONFUSION_FILE).exists()

@@ -11,6 +11,7 @@ from albert.run.best import Best
 from albert.run import checkpoints
 from albert.run import saver
 from albert.tasks.pretraining import Pretraining
+from albert.training.finetune_options import FinetuneOptions
 
 pytestmark = pytest.mark.integration
 
@@ -67,12 +68,13 @@ def test_a_run_on_a_bad_disk_ends_as_one_on_a_good_one(fault_server, fault_data,
   lost(steps=run.most_lost)
 
 
-def test_saving_that_takes_long_is_told(tmp_path, monkeypatch, caplog):
+def test_saving_that_takes_long_is_told_once_with_the_option_to_change(tmp_path, monkeypatch, caplog):
   caplog.set_level('INFO', logger='albert')
-  hook = saver.SaverHook(str(tmp_path), 4, 1, None, None)
+  option = FinetuneOptions.named(FinetuneOptions.save_option)
+  hook = saver.SaverHook(str(tmp_path), 4, 1, None, None, option=option)
   hook._last_step, hook._last_time = 4, 0.0
-  for now, level in ((100.0, 'WARNING'), (1000.0, 'INFO')):
+  for now, level in ((1000.0, 'INFO'), (100.0, 'WARNING'), (100.0, 'INFO')):
     monkeypatch.setattr(saver.time, 'time', lambda: now)  # noqa: B023
     hook._report_time(8, now - 2.0)
     assert caplog.records[-1].levelname == level
-    assert ('more pretrain.save_checkpoints_steps cost less' in caplog.records[-1].getMessage()) == (level == 'WARNING')
+    assert ('more finetune.eval_every_steps cost less' in caplog.records[-1].getMessage()) == (level == 'WARNING')

@@ -6,6 +6,7 @@ import shutil
 import subprocess
 import sys
 import time
+import types
 
 import gin
 import numpy as np
@@ -18,6 +19,7 @@ from albert.common.errors import UserError
 from albert.common.files import ROOT
 from albert.common import gin_settings
 from albert import finetuning
+from albert.labelled import preparing
 from albert import modeling
 from albert.run import loading
 from albert.run import results
@@ -232,3 +234,12 @@ def test_scores_on_a_test_without_labels_are_not_invented(data, vocabulary, tmp_
     target.write('{"sentence": "一丁"}\n')
   found = _finetune('classify', folder, tmp_path / 'out', 'finetune.epochs = 1', vocab_file=vocabulary)
   assert found['test'] == {'examples': 1, 'labelled': 0}
+
+
+def test_questions_that_are_left_out_are_told():
+  options = finetuning.Options(kind='read', epochs=1.0, train_batch_size=2).with_steps(4)
+  info = types.SimpleNamespace(folder='out/records', max_seq_length=64)
+  prepared = preparing.Prepared(info, [], {'train_unusable': 3, 'train_examples': 4}, True)
+  said = finetuning._notes(options, 4, prepared)
+  assert said[1] == '4 training examples / 2 = 2 steps an epoch; 1 epoch = 2 steps; evaluated every 2'
+  assert said[2].startswith('train: 3 of 7 questions are left out') and 'a window of 64 tokens' in said[2]
