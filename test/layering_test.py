@@ -1,6 +1,7 @@
 """Who may import whom: a table of rooms. A folder or a program that is not in it needs a decision first."""
 
 import ast
+import collections
 import functools
 import glob
 import os
@@ -359,3 +360,10 @@ def test_folders_do_not_shadow_packages():
   # gin/ would hide gin-config, test/ the standard library's test.
   assert glob.glob(os.path.join(ROOT, 'gin', '**', '*.py'), recursive=True) == []
   assert not os.path.exists(os.path.join(ROOT, 'test', '__init__.py'))
+
+
+def test_no_two_test_files_have_one_name():
+  """pytest would leave out the second one: it imports them by their names."""
+  paths = glob.glob(os.path.join(ROOT, 'test', '**', '*_test.py'), recursive=True)
+  counts = collections.Counter(map(os.path.basename, paths))
+  assert counts and not [name for name, count in counts.items() if count > 1]
