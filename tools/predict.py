@@ -123,7 +123,8 @@ def _target():
 def _tell(progress, judge):
   """Says how many lines were answered, and the figures."""
   if FLAGS.output_file:
-    print('wrote {}: {:,} lines, {}'.format(FLAGS.output_file, progress.count, progress.rate()))
+    print('wrote {}: {:,} line{}, {}'.format(FLAGS.output_file, progress.count, '' if progress.count == 1 else 's',
+                                             progress.rate()))
   if judge is not None:
     print('\n'.join(figures.lines('labelled', judge)), file=sys.stdout if FLAGS.output_file else sys.stderr)
   if progress.wrong:

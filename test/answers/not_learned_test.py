@@ -32,7 +32,8 @@ def test_what_is_not_the_reason_is_said_too(tokenizer):
 
 @pytest.mark.parametrize('rate, size, said', [
     (1e-3, 312, 'THE RATE 0.001 IS TOO HIGH'), (2e-4, 768, 'IS TOO HIGH'), (2e-4, 384, 'is not too high'),
-    (4e-5, 4096, 'IS TOO HIGH'), (1e-6, 768, 'is low')])
+    (4e-5, 4096, 'IS TOO HIGH'), (1e-6, 768, 'IS LOW'),
+    (1e-4, 128, 'THE RATE 0.0001 IS LOW'), (1e-3, 128, 'is not too high'), (3e-3, 128, 'IS TOO HIGH')])
 def test_the_rate_is_compared_with_what_is_usual_for_the_size(tokenizer, rate, size, said):
   assert said in line(tokenizer, learning_rate=rate, hidden_size=size)
 
