@@ -141,7 +141,7 @@ def find(path):
   task.judged = labelled_tasks.Judged([], [], labels)
   if task.options.crf:
     reader = tf.train.load_checkpoint(model.prefix)
-    task.decode_with(np.concatenate([np.atleast_2d(reader.get_tensor('{}/{}'.format(task.scope, name)))
+    task.decode_with(np.concatenate([np.atleast_2d(reader.get_tensor('{}/{}'.format(crf.SCOPE, name)))
                                      for name in crf.NAMES]))
   about, _ = run_files.read_json(os.path.join(folder, names.TASK_FILE), lambda value: isinstance(value, dict))
   return FineTuned(model, task, labels, data, about.get('pair'))

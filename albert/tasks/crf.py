@@ -24,7 +24,8 @@ Parameters = collections.namedtuple('Parameters', ['transitions', 'start', 'end'
 _Chains = collections.namedtuple('_Chains', ['emissions', 'tags', 'valid', 'first', 'last'])
 
 
-# Of the variables, in the order of Parameters.
+# Of the variables of a run, in the order of Parameters.
+SCOPE = 'crf'
 NAMES = ('transitions', 'start_transitions', 'end_transitions')
 
 

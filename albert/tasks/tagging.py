@@ -42,7 +42,7 @@ class Tagging(LabelledTask):
     return tf.math.divide_no_nan(total, count)
 
   def _parameters(self):
-    return crf.variables('crf', self.options.classes) if self.options.crf else None
+    return crf.variables(crf.SCOPE, self.options.classes) if self.options.crf else None
 
   def hits(self, part, logits):
     if self.options.crf:
