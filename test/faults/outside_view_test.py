@@ -13,6 +13,7 @@ import signal
 import pytest
 import tensorflow.compat.v1 as tf
 
+import labelled_text
 import outside
 import small_corpus
 
@@ -32,13 +33,21 @@ CONFIGURATIONS = [
     Configuration('recompute', 'albert.run_pretraining', 'reference', ['pretrain.recompute=True'], ''),
     # Spikes are known from step 101 on.
     Configuration('spike', 'albert.run_pretraining', 'reference',
-                  ['pretrain.spike_factor=1.04', 'pretrain.num_train_steps=112'], 'LOSS SPIKE')]
+                  ['pretrain.spike_factor=1.04', 'pretrain.num_train_steps=112'], 'LOSS SPIKE'),
+    Configuration('phases', 'albert.run_pretraining', 'reference',
+                  ["pretrain.phases=[{'share': 1, 'num_hidden_layers': 1}, {'share': 1}]"], 'phase 2 of 2'),
+    Configuration('fine-tuning', 'albert.run_finetuning', 'labelled', [], 'an epoch')]
 BINDINGS = [
     'AlbertConfig.embedding_size=6', 'AlbertConfig.hidden_size=8', 'AlbertConfig.num_hidden_layers=2',
     'AlbertConfig.num_attention_heads=2', 'AlbertConfig.intermediate_size=12', 'AlbertConfig.hidden_dropout_prob=0.1',
-    'OptimizerOptions.learning_rate=0.01', 'OptimizerOptions.num_warmup_steps=2', "SessionOptions.device='cpu'",
-    'pretrain.train_batch_size=4', 'pretrain.eval_batch_size=8', 'pretrain.num_train_steps=24',
-    'pretrain.save_checkpoints_steps=4', 'pretrain.keep_checkpoint_max=2', 'pretrain.log_every_steps=1']
+    'OptimizerOptions.learning_rate=0.01', "SessionOptions.device='cpu'"]
+PRETRAINING = [
+    'OptimizerOptions.num_warmup_steps=2', 'pretrain.train_batch_size=4', 'pretrain.eval_batch_size=8',
+    'pretrain.num_train_steps=24', 'pretrain.save_checkpoints_steps=4', 'pretrain.keep_checkpoint_max=2',
+    'pretrain.log_every_steps=1']
+FINETUNING = [
+    'FinetuneData.max_seq_length=32', 'finetune.train_batch_size=16', 'finetune.eval_batch_size=16',
+    'finetune.epochs=10', 'finetune.eval_every_steps=4', 'finetune.keep_checkpoint_max=2', 'finetune.log_every_steps=1']
 # Of an undisturbed run. The first part of its time is the same for all: Python, no file written.
 PARTS = {'changes': (0.02, 0.99), 'time': (0.4, 0.98)}
 # 75: stopped by a signal; or the end came before the signal, or the signal before it was caught.
@@ -50,8 +59,13 @@ def configuration_of(number):
 
 
 def words(configuration, data, out):
-  return [configuration.program, '--input_file=' + data, '--output_dir=' + str(out),
-          '--gin_param=' + '; '.join(BINDINGS + configuration.bindings)]
+  if configuration.data == 'labelled':
+    of_program = ['--task=classify', '--data_dir=' + data, '--vocab_file=' + os.path.join(data, 'vocab.txt')]
+    bindings = BINDINGS + FINETUNING
+  else:
+    of_program, bindings = ['--input_file=' + data], BINDINGS + PRETRAINING
+  return [configuration.program, '--output_dir=' + str(out),
+          '--gin_param=' + '; '.join(bindings + configuration.bindings)] + of_program
 
 
 class Undisturbed:
@@ -62,9 +76,12 @@ class Undisturbed:
     self._text = small_corpus.write(folder, small_corpus.text(60))
 
   def data(self, record_format):
-    """A folder of records."""
+    """A folder of records, or of labelled text."""
     if record_format not in self._data:
       self._data[record_format] = str(self._folder / record_format)
+      if record_format == 'labelled':
+        labelled_text.write_vocabulary(labelled_text.write(self._data[record_format], 'classify'))
+        return self._data[record_format]
       small_corpus.create(self._data[record_format], self._text, record_format=record_format)
     return self._data[record_format]
 
