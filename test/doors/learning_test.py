@@ -77,6 +77,17 @@ def smoke_run(tmp_path_factory):
   return info, out
 
 
+@pytest.fixture(scope='module')
+def attentive_run(smoke_run, tmp_path_factory):
+  """Folder of a run of larger batches on the smoke run's records, which learns to attend sooner."""
+  info, _ = smoke_run
+  out = str(tmp_path_factory.mktemp('attentive') / 'out')
+  _run('albert.run_pretraining', input_file=info.folder, output_dir=out, gin_file='gin/smoke.gin', gin_param='; '.join([
+      'pretrain.train_batch_size=32', 'pretrain.num_train_steps=600', 'OptimizerOptions.learning_rate=0.01',
+      'OptimizerOptions.num_warmup_steps=60']))
+  return out
+
+
 def _copy_of_weights(out, folder, tokens, **changes):
   """Checkpoint of a run in a new folder, with these tokens as vocabulary and a changed configuration beside it."""
   folder.mkdir()
@@ -91,10 +102,10 @@ def _copy_of_weights(out, folder, tokens, **changes):
 
 
 @pytest.mark.integration
-def test_the_probe_finds_what_no_shape_shows_of_the_smoke_run(smoke_run, tmp_path, monkeypatch):
+def test_the_probe_finds_what_no_shape_shows_of_a_run(attentive_run, tmp_path, monkeypatch):
   """Heads 4 -> 8, gelu -> relu, tokens exchanged in bulk: each is found or told, though the run has learned little."""
   monkeypatch.setattr(probing, '_WORK', 4e10)
-  _, out = smoke_run
+  out = attentive_run
   tokens = list(Vocabulary.load(os.path.join(out, 'vocab.txt')).tokens)
   found = probing.probe(_copy_of_weights(out, tmp_path / 'a', tokens, num_attention_heads=8, hidden_act='relu'))
   said = found['problems'] + found['notes']

@@ -25,7 +25,7 @@ from albert.run import results
 from albert.run import run
 from albert.run import run_state
 from albert.run import saver
-from albert.training import planning
+from albert.training import resources
 from albert.training.stability import guard
 from albert.training.stability import spikes
 from albert.training import stop_hooks
@@ -332,7 +332,7 @@ def forget_recorded(*names):
       super().__init__(*args, **kwargs)
       self.settings = {name: value for name, value in self.settings.items() if name not in names}
 
-  planning.RunState = Forgetful
+  resources.RunState = Forgetful
 
 
 class _Made:
