@@ -44,7 +44,7 @@ class RunState:
     if fresh:
       return
     content, problem = run_files.read_json(self._path, run_files.is_run_state)
-    if content and content.pop('sha256', None) not in (None, _checksum(content)):  # earlier versions wrote none
+    if content and not self._is_as_written(content, content.pop('sha256', None)):
       content, problem = None, 'it is not what was written'
     if content is None:
       content, self.problem = self._from_manifest(folder, problem)
@@ -52,6 +52,10 @@ class RunState:
       self.settings, self.skipped_windows, self._changes = (
           content['settings'], content['skipped_windows'], content['changes'])
       self.schedule, self.origin = content.get('schedule', {}), content.get('origin')
+
+  def _is_as_written(self, content, checksum):
+    """Whether a checksum is that of the content. Earlier versions wrote none; one by another name is damaged too."""
+    return checksum in (None, _checksum(content)) and set(content) <= set(self.entries())
 
   @property
   def task(self):

@@ -85,6 +85,10 @@ def test_a_number_that_was_changed_is_damage_and_a_file_of_an_earlier_version_is
   changed = dict(content, settings=dict(content['settings'], random_seed=7))
   (begun / names.STATE_FILE).write_text(json.dumps(changed))
   assert 'it is not what was written' in run_state.RunState(str(begun)).problem
+  renamed = dict(changed, sha257=changed['sha256'])
+  del renamed['sha256']
+  (begun / names.STATE_FILE).write_text(json.dumps(renamed))
+  assert 'it is not what was written' in run_state.RunState(str(begun)).problem
   del changed['sha256']
   (begun / names.STATE_FILE).write_text(json.dumps(changed))
   assert run_state.RunState(str(begun)).settings['random_seed'] == 7
