@@ -17,7 +17,7 @@ from albert.tasks import pretraining
 from albert.training import training_step
 
 V, P, LONGEST = 29, 3, 11
-CONFIG = AlbertConfig(vocab_size=V, embedding_size=6, hidden_size=12, num_hidden_layers=3, num_attention_heads=2,
+CONFIG = AlbertConfig(vocab_size=V, embedding_size=6, hidden_size=12, num_hidden_layers=2, num_attention_heads=2,
                       intermediate_size=17, max_position_embeddings=LONGEST, initializer_range=0.3)
 SHAPES = [(2, 7), (3, LONGEST), (1, 4)]
 ENCODER_INPUTS = ('input_ids', 'input_mask', 'segment_ids')
@@ -69,9 +69,11 @@ def _encoder(fused, reads, is_training=False, rate=0.0):
 
 
 def _pretraining(fused, whole_last_layer):
+  """A function of a batch that gives what the encoder, both heads and the losses compute."""
   def build(batch):
     model = pretraining.model(batch, CONFIG, False, _ops(fused), whole_last_layer=whole_last_layer)
-    return model.total_loss, model.masked_lm.logits, model.masked_lm.example_loss, model.sentence_order.logits
+    return (model.encoder.sequence_output, model.encoder.pooled_output, model.total_loss, model.masked_lm.logits,
+            model.masked_lm.example_loss, model.sentence_order.logits)
   return build
 
 
@@ -94,14 +96,8 @@ def _assert_same(build):
 
 
 @FUSED
-@pytest.mark.parametrize('reads', [False, True])
-def test_encoder(fused, reads):
-  _assert_same(_encoder(fused, reads))
-
-
-@FUSED
 @pytest.mark.parametrize('whole_last_layer', [False, True])
-def test_heads(fused, whole_last_layer):
+def test_encoder_heads_and_losses(fused, whole_last_layer):
   _assert_same(_pretraining(fused, whole_last_layer))
 
 
@@ -109,9 +105,16 @@ def test_dropout_draws_the_masks_of_the_static_graph():
   _assert_same(_encoder(False, reads=True, is_training=True, rate=0.3))
 
 
-@FUSED
+@pytest.fixture(scope='module', params=[False, True])
+def of_known_shapes(request):
+  """(fused, the encoder's outputs where both sizes are known)."""
+  return request.param, _run(_encoder(request.param, reads=False), _static, [_arrays(2, 7)])[0]
+
+
 @pytest.mark.parametrize('batch_size, length', [(None, 7), (2, None)])
-def test_what_is_known_stays_known(fused, batch_size, length):
+def test_what_is_known_stays_known(of_known_shapes, batch_size, length):
+  fused, expected_values = of_known_shapes
+
   def placeholders(arrays):
     return _placeholders(arrays, lambda array: [batch_size, length if array.shape[1] == 7 else array.shape[1]])
 
@@ -123,8 +126,7 @@ def test_what_is_known_stays_known(fused, batch_size, length):
     assert results[1].shape.as_list() == [batch_size, 12]
     return results
 
-  arrays = _arrays(2, 7)
-  for value, expected in zip(_run(build, placeholders, [arrays])[0], _run(plain, _static, [arrays])[0]):
+  for value, expected in zip(_run(build, placeholders, [_arrays(2, 7)])[0], expected_values):
     np.testing.assert_allclose(value, expected, rtol=1e-5, atol=1e-5)
 
 
