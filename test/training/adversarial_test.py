@@ -16,7 +16,7 @@ from albert.tasks import labelled_tasks
 from albert.training import training_step
 
 S, EPSILON = 10, 0.7
-CONFIG = AlbertConfig(vocab_size=20, embedding_size=6, hidden_size=8, num_hidden_layers=2, num_attention_heads=2,
+CONFIG = AlbertConfig(vocab_size=20, embedding_size=6, hidden_size=8, num_hidden_layers=1, num_attention_heads=2,
                       intermediate_size=12, initializer_range=0.3)
 TABLE = 'bert/embeddings/word_embeddings'
 
@@ -60,10 +60,10 @@ def test_fgm_adds_the_gradients_of_two_passes(size):
     session.run(tf.global_variables_initializer())
     expected = _explicit(session)
     session.run(update.train_op)
-    for variable in tf.global_variables():
-      if variable.op.name.endswith('/adam_m'):
-        name = variable.op.name[:-len('/adam_m')]
-        np.testing.assert_allclose(session.run(variable), 0.1 * expected[name], rtol=1e-4, atol=1e-6, err_msg=name)
+    moments = session.run({v.op.name: v for v in tf.global_variables() if v.op.name.endswith('/adam_m')})
+  assert sorted(moments) == sorted(name + '/adam_m' for name in expected)
+  for name, value in expected.items():
+    np.testing.assert_allclose(moments[name + '/adam_m'], 0.1 * value, rtol=1e-4, atol=1e-6, err_msg=name)
 
 
 def test_a_frozen_part_stays_and_the_rest_learns():
