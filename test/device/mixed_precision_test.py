@@ -98,10 +98,10 @@ def _train(device, batches, micro_batch_size=None):
     batch = input_pipeline.Batch(**{name: tf.placeholder(tf.as_dtype(value.dtype), value.shape)
                                     for name, value in batches[0].items()})
     update, _ = training_step.make(Pretraining(CONFIG), batch, OPTIONS, 100, device, micro_batch_size=micro_batch_size)
-    running.run(tf.global_variables_initializer())
     random = np.random.RandomState(0)
-    for variable in sorted(tf.trainable_variables(), key=lambda v: v.op.name):
-      variable.load(random.normal(0.0, 0.5, variable.shape.as_list()), running)
+    running.run(tf.global_variables_initializer(), {
+        variable.initializer.inputs[1]: random.normal(0.0, 0.5, variable.shape.as_list())
+        for variable in sorted(tf.trainable_variables(), key=lambda v: v.op.name)})
     variables = {v.op.name: v for v in tf.global_variables()}
     norms, states = [], []
     for values in batches:

@@ -14,7 +14,7 @@ from albert.modeling import AlbertConfig
 from albert.tasks import pretraining
 
 S, P = 24, 5
-CONFIG = AlbertConfig(vocab_size=len(synthetic_data.VOCAB), embedding_size=6, hidden_size=8, num_hidden_layers=3,
+CONFIG = AlbertConfig(vocab_size=len(synthetic_data.VOCAB), embedding_size=6, hidden_size=8, num_hidden_layers=2,
                       num_attention_heads=2, intermediate_size=12)
 # Three in a row, one of full length, two.
 LENGTHS = [[7, 9, 8], [24], [13, 10]]

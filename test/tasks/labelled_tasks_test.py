@@ -23,7 +23,7 @@ from albert.training.finetune_options import FinetuneOptions
 from albert.training import micro_batches
 
 S, C = 24, 3
-CONFIG = AlbertConfig(vocab_size=40, embedding_size=6, hidden_size=8, num_hidden_layers=2, num_attention_heads=2,
+CONFIG = AlbertConfig(vocab_size=40, embedding_size=6, hidden_size=8, num_hidden_layers=1, num_attention_heads=2,
                       intermediate_size=12, initializer_range=0.3)
 # Examples of these lengths in four rows, the last of which is empty.
 ROWS = [[7, 9, 8], [24], [13, 10], []]
