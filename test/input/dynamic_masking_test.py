@@ -68,6 +68,18 @@ def mask(info, epochs, seed=5):
   return {name: np.concatenate([part[name] for part in found]) for name in found[0]}
 
 
+@pytest.fixture(scope='module')
+def epochs(infos):
+  """The masked training records of six epochs, each a dict of arrays."""
+  batch = mask(infos['compact'], range(6))
+  return [{name: part for name, part in zip(batch, parts)}
+          for parts in zip(*[np.split(values, 6) for values in batch.values()])]
+
+
+def joined(epochs):
+  return {name: np.concatenate([epoch[name] for epoch in epochs]) for name in epochs[0]}
+
+
 def labelled(batch):
   """Rows, columns and labels of the masked tokens."""
   rows, slots = np.nonzero(batch['masked_lm_weights'])
@@ -85,8 +97,8 @@ def as_arrays(records):
   return {name: np.stack([record[name] for record in records]) for name in records[0]}
 
 
-def test_nothing_but_the_masks_differs_from_the_reference_format(infos):
-  static, dynamic = as_arrays(read(infos['reference'])), mask(infos['compact'], [0])
+def test_nothing_but_the_masks_differs_from_the_reference_format(infos, epochs):
+  static, dynamic = as_arrays(read(infos['reference'])), epochs[0]
   for name in ('input_mask', 'segment_ids', 'next_sentence_labels'):
     np.testing.assert_array_equal(static[name], dynamic[name])
   np.testing.assert_array_equal(originals(static), originals(dynamic))
@@ -107,8 +119,8 @@ def test_types_and_shapes_are_those_of_a_batch(infos):
       assert types[spec.name] == (tf.float32 if spec.kind == 'float32' else tf.int32)
 
 
-def test_words_are_masked_whole_and_within_the_limits(infos):
-  batch = mask(infos['compact'], range(3))
+def test_words_are_masked_whole_and_within_the_limits(infos, epochs):
+  batch = joined(epochs[:3])
   lengths = np.stack([np.pad(np.frombuffer(record['word_lengths'], np.uint8), (0, WIDTH), 'constant')[:WIDTH]
                       for record in read(infos['compact'])] * 3)
   rows, columns, _ = labelled(batch)
@@ -137,9 +149,9 @@ def word_lengths(batch, records):
   return np.array([counts[size] for size in range(1, 9)]) / sum(counts.values())
 
 
-def test_the_distributions_agree_with_the_static_path(infos):
+def test_the_distributions_agree_with_the_static_path(infos, epochs):
   records = read(infos['reference'])
-  static, dynamic = as_arrays(records), mask(infos['compact'], range(6))
+  static, dynamic = as_arrays(records), joined(epochs)
   assert len(records) > 1500
   share = {}
   for name, batch in (('static', static), ('dynamic', dynamic)):
@@ -160,9 +172,9 @@ def test_the_distributions_agree_with_the_static_path(infos):
   np.testing.assert_allclose(word_lengths(static, records), word_lengths(dynamic, records), atol=0.012)
 
 
-def test_masks_are_new_in_each_epoch_and_for_each_seed(infos):
-  first, again, second, other = (mask(infos['compact'], [epoch], seed)['masked_lm_positions']
-                                 for epoch, seed in ((0, 5), (0, 5), (1, 5), (0, 6)))
+def test_masks_are_new_in_each_epoch_and_for_each_seed(infos, epochs):
+  first, second = [epoch['masked_lm_positions'] for epoch in epochs[:2]]
+  again, other = [mask(infos['compact'], [0], seed)['masked_lm_positions'] for seed in (5, 6)]
   np.testing.assert_array_equal(first, again)
   for changed in (second, other):
     assert 0.9 < (first != changed).any(axis=1).mean()
@@ -246,10 +258,11 @@ def test_compact_records_are_small(infos):
   assert sizes['compact'] < 0.6 * sizes['reference'] and sizes['compact'] < 3 * tokens + 220 * len(records)
 
 
-def test_masks_are_the_same_on_any_number_of_ranks_and_new_in_each_epoch(infos):
+def test_masks_are_the_same_on_any_number_of_ranks_and_new_in_each_epoch(infos, monkeypatch):
   info = infos['compact']
-  epoch = info.records('train')
-  steps, used = epoch // 8 + 3, epoch // 2 // 8 * 8  # across the end of an epoch, in blocks of several batches
+  # Across the end of an epoch, in blocks of 4 batches, or of 16 of the small ones.
+  monkeypatch.setattr(input_pipeline, '_BLOCK_RECORDS', 32)
+  steps, used = 40, (info.records('train') // 8 - 20) * 8
   alone = run(training_batches(info, 8, 3, used=used), steps)
   parts = [run(training_batches(info, 2, 3, used=used, rank=rank, ranks=4), steps) for rank in range(4)]
   for number, batch in enumerate(alone):
@@ -298,14 +311,13 @@ def run_lengths(batch):
   return np.array([counts[size] for size in range(1, 10)]) / sum(counts.values())
 
 
-def test_ngrams_agree_with_the_static_path(infos, tmp_path):
+def test_ngrams_agree_with_the_static_path(infos, epochs, tmp_path):
   folder = os.path.dirname(infos['compact'].folder)
   made = {name: data_set.create(
       small_corpus.settings(os.path.join(folder, 'vocab.txt'), record_format=name, max_seq_length=WIDTH, dupe_factor=4,
                             max_predictions_per_seq=SLOTS, masked_lm_prob=0.15, max_ngram=3),
       [os.path.join(folder, 'text.txt')], str(tmp_path / name)).info for name in record_format.RECORD_FORMATS}
-  static, dynamic, single = as_arrays(read(made['reference'])), mask(made['compact'], range(4)), mask(
-      infos['compact'], range(2))
+  static, dynamic, single = as_arrays(read(made['reference'])), mask(made['compact'], range(4)), joined(epochs[:2])
   np.testing.assert_allclose(run_lengths(static), run_lengths(dynamic), atol=0.02)
   assert np.abs(run_lengths(static) - run_lengths(single)).max() > 0.05
   shares = [batch['masked_lm_weights'].sum() / batch['input_mask'].sum() for batch in (static, dynamic)]

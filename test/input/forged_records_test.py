@@ -1,6 +1,7 @@
 """Records with good checksums that are no Examples, or lead elsewhere: no way of reading gives them to TensorFlow."""
 
 import os
+import shutil
 
 import pytest
 import tensorflow as tf
@@ -9,6 +10,7 @@ import small_corpus
 import synthetic_data
 from albert.dataset import contract
 from albert.dataset import lost_records
+from albert.dataset import record_format
 from albert.dataset import tfrecord
 from albert import input_pipeline
 from tools.preprocessing import data_set
@@ -16,14 +18,17 @@ from tools.preprocessing import data_set
 
 @pytest.fixture(scope='module')
 def made(tmp_path_factory):
-  """{name: function that makes the data set in a folder}."""
+  """Function (record format, folder) that makes a copy of a data set there, to be damaged; returns its DatasetInfo."""
   folder = tmp_path_factory.mktemp('text')
   text_file, vocab_file = small_corpus.write(folder, small_corpus.text(60))
+  for name in record_format.RECORD_FORMATS:
+    data_set.create(small_corpus.settings(vocab_file, record_format=name, records_per_shard=100), [text_file],
+                    str(folder / name))
 
-  def make(name, to):
-    return data_set.create(small_corpus.settings(vocab_file, record_format=name, records_per_shard=100), [text_file],
-                           str(to)).info
-  return make
+  def copy(name, to):
+    shutil.copytree(str(folder / name), str(to))
+    return contract.DatasetInfo.load(str(to))
+  return copy
 
 
 def _forge(info, split, places, change):

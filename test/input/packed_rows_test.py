@@ -42,9 +42,15 @@ def own(info, tmp_path):
 
 
 @pytest.fixture(scope='module')
-def epoch(info):
+def two_epochs(info):
+  """The rows of the first two epochs."""
+  return _rows(_batches(info, 1, batch_size=2 * _total(info)))
+
+
+@pytest.fixture(scope='module')
+def epoch(info, two_epochs):
   """The rows of the first epoch."""
-  return _rows(_batches(info, 1, batch_size=_total(info)))
+  return two_epochs[:_total(info)]
 
 
 def _order(info, seed=7, **arguments):
@@ -75,9 +81,8 @@ def _total(info):
   return sum(shard.packed_rows for shard in info.shards[contract.TRAIN])
 
 
-def test_an_epoch_has_every_record_once(info):
-  total = _total(info)
-  rows = _rows(_batches(info, 2, batch_size=total))
+def test_an_epoch_has_every_record_once(info, two_epochs):
+  total, rows = _total(info), two_epochs
   assert _numbers(rows[:total]) == _numbers(rows[total:]) == list(range(sum(COUNTS)))
   assert rows[:total] != rows[total:] and set(rows[:total]) == set(rows[total:])
   assert total < 0.6 * sum(COUNTS)
@@ -109,13 +114,15 @@ def test_shapes_are_static(info):
     assert shape.as_list() == [3, width], name
 
 
-def test_seed_and_step_decide_the_order(info):
-  run = _rows(_batches(info, 1, batch_size=2 * _total(info) // 5 * 5))
+def test_seed_and_step_decide_the_order(info, two_epochs):
+  run = two_epochs[:len(two_epochs) // 5 * 5]
   assert _rows(_batches(info, 20)) == run[:100]
   assert _rows(_batches(info, 10, seed=8)) != run[:50]
-  ends = np.cumsum([shard.packed_rows for shard in info.shards[contract.TRAIN]]) // 5
-  for step in [0, 1, 17, len(run) // 5 - 2] + ends.tolist():
+  ends = (np.cumsum([shard.packed_rows for shard in info.shards[contract.TRAIN]]) // 5).tolist()
+  for step in (17, ends[0], len(run) // 5 - 2):
     assert _rows(_batches(info, 2, start=5 * step)) == run[5 * step:5 * step + 10], step
+  for step in [0, 1] + ends:
+    assert _records_at(info, 5 * step, 10) == [number for row in run[5 * step:5 * step + 10] for number in row], step
 
 
 def test_long_and_short_examples_are_mixed(info):
@@ -226,16 +233,13 @@ def _damage(info, shard, index):
 
 @pytest.mark.parametrize('ranks', [1, 2])
 @pytest.mark.fault('rotten data: packed')
-def test_a_row_goes_without_a_record_that_is_lost(own, info, ranks, caplog):
+def test_a_row_goes_without_a_record_that_is_lost(own, info, two_epochs, ranks, caplog):
   gone = 300
   size = -(-_total(info) // ranks)
-
-  def epoch(data):
-    return [row for rank in range(ranks) for row in _rows(_batches(data, 1, batch_size=size, rank=rank, ranks=ranks))]
-
-  expected = epoch(info)
+  # As ranks read them, see test_ranks_divide_the_batches_of_one.
+  expected = two_epochs[:ranks * size]
   _damage(own, 1, gone - COUNTS[0])
-  actual = epoch(own)
+  actual = [row for rank in range(ranks) for row in _rows(_batches(own, 1, batch_size=size, rank=rank, ranks=ranks))]
   assert any(gone in row and len(row) > 1 for row in expected)
   assert actual == [tuple(number for number in row if number != gone) for row in expected]
   assert 'record 230 of train-00001-of-00003.tfrecord (wrong checksum); rows go without them' in caplog.text
@@ -255,10 +259,14 @@ def test_the_row_of_a_record_that_is_alone_is_replaced(tmp_path):
   assert rows[changed[0]] in expected
 
 
-def test_records_at_says_what_training_reads(info):
+def _records_at(info, used, count):
+  """The numbers of the records in `count` rows from a position on, without reading them."""
   first = dict(zip([shard.file for shard in info.shards[contract.TRAIN]], np.cumsum((0,) + COUNTS)))
-  expected = [number for row in _rows(_batches(info, 2, start=35)) for number in row]
-  assert [first[file] + index for file, index in _order(info).records_at(35, 10)] == expected
+  return [first[file] + index for file, index in _order(info).records_at(used, count)]
+
+
+def test_records_at_says_what_training_reads(info):
+  assert _records_at(info, 35, 10) == [number for row in _rows(_batches(info, 2, start=35)) for number in row]
 
 
 def _lengths_only(folder, lengths, packed_rows=(None,)):
