@@ -82,7 +82,7 @@ class Module:
   """
 
   def __init__(self, source, known=()):
-    tree = ast.parse(source)
+    tree = _tree(source)
     self.imports = set(_imports(ast.walk(tree), known))
     self.top_imports = set(_imports(_without_functions(tree), known))
     self.is_entry_point = any(
@@ -92,6 +92,11 @@ class Module:
         'configurable' in _names(decorator) for node in ast.walk(tree)
         for decorator in getattr(node, 'decorator_list', []))
     self.without_tensorflow = bool(_SAYS_SO.search(ast.get_docstring(tree) or ''))
+
+
+@functools.lru_cache(maxsize=None)
+def _tree(source):
+  return ast.parse(source)
 
 
 def _without_functions(node):
@@ -147,8 +152,9 @@ def _module(source, known):
   return Module(source, known)
 
 
+@functools.lru_cache(maxsize=None)
 def read_sources(root=ROOT):
-  """{dotted name: source} of albert/ and tools/."""
+  """{dotted name: source} of albert/ and tools/, not to be changed."""
   sources = {}
   for package in ('albert', 'tools'):
     for path in glob.glob(os.path.join(root, package, '**', '*.py'), recursive=True):

@@ -13,20 +13,22 @@ from albert.common.errors import UserError
 from albert.dataset.batch import Batch
 from albert.dataset import contract
 from albert.model.config import AlbertConfig
+from albert.model import names
 from albert.run import loading
 from albert.tasks import pretraining
+from tools.conversion import writing
 
 B, S, P, V = 2, 9, 3, 29
-CONFIG = AlbertConfig(vocab_size=V, embedding_size=6, hidden_size=12, num_hidden_layers=3, num_attention_heads=2,
+CONFIG = AlbertConfig(vocab_size=V, embedding_size=6, hidden_size=12, num_hidden_layers=2, num_attention_heads=2,
                       intermediate_size=17, max_position_embeddings=11, initializer_range=0.3)
 TOKENS = ['[PAD]', '[UNK]', '[CLS]', '[SEP]', '[MASK]'] + [chr(0x4E00 + number) for number in range(V - 5)]
 Options = collections.namedtuple('Options', ['vocab_init', 'position_init'], defaults=[None, None])
 NOTHING = Options()
 
 
-def _save(path, names):
+def _save(path, variables):
   with tf.Graph().as_default(), tf.Session() as session:
-    for name in names:
+    for name in variables:
       tf.get_variable(name, [2], initializer=tf.ones_initializer())
     session.run(tf.global_variables_initializer())
     return tf.train.Saver().save(session, path)
@@ -113,11 +115,11 @@ def _publish(folder, config=CONFIG, tokens=TOKENS, name='model.ckpt-7', config_n
     (folder / config_name).write_text(config.to_json_string())
   if vocab_name:
     (folder / vocab_name).write_text(''.join(token + '\n' for token in tokens), encoding='utf-8')
-  with tf.Graph().as_default(), tf.Session() as session:
-    pretraining.model(_batch(_arrays()), config, False)
-    session.run([v.assign(np.random.RandomState(number).standard_normal(v.shape)) for number, v in enumerate(
-        tf.trainable_variables())])
-    return tf.train.Saver().save(session, str(folder / name), write_meta_graph=False)
+  random = np.random.RandomState(0)
+  writing.write_checkpoint(str(folder / name), {
+      variable: random.standard_normal(shape).astype(np.float32)
+      for variable, shape in names.model_shapes(config).items()})
+  return str(folder / name)
 
 
 def _data(folder, tokens):
@@ -145,7 +147,7 @@ def _started(path, config, info=None, arrays=None, options=NOTHING):
     loading.initialise_from(path, False, info and loading.decide(path, config, info, options))
     session.run(tf.global_variables_initializer())
     return (session.run([made.masked_lm.loss, made.sentence_order.loss]),
-            {v.op.name: session.run(v) for v in tf.trainable_variables()})
+            session.run({v.op.name: v for v in tf.trainable_variables()}))
 
 
 @pytest.mark.parametrize('named', ['folder', 'prefix', 'index', 'best'])
@@ -213,7 +215,7 @@ def test_permuting_vocabulary_and_data_gives_equal_losses(tmp_path, caplog):
 
 def test_more_groups_layers_and_positions_than_the_weights_have(tmp_path, caplog):
   prefix = _publish(tmp_path / 'run')
-  config = dataclasses.replace(CONFIG, num_hidden_groups=2, num_hidden_layers=4, max_position_embeddings=15)
+  config = dataclasses.replace(CONFIG, num_hidden_groups=2, num_hidden_layers=3, max_position_embeddings=15)
   info = _data(tmp_path / 'data', TOKENS)
   with pytest.raises(UserError, match='expected 15 position embeddings, found 11'):
     loading.decide(prefix, config, info, NOTHING)
@@ -272,7 +274,8 @@ def _initialise(prefix, is_partial=False, with_slots=False):
   loading.initialise_from(prefix, with_slots, is_partial=is_partial)
   with tf.Session() as session:
     session.run(tf.global_variables_initializer())
-    return {v.op.name: session.run(v).tolist() for v in tf.trainable_variables()}
+    return {name: value.tolist() for name, value in session.run(
+        {v.op.name: v for v in tf.trainable_variables()}).items()}
 
 
 @pytest.mark.parametrize('names,said', [

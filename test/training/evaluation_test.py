@@ -16,28 +16,29 @@ from albert.training.run_options import RunOptions
 from albert.training import stopping
 
 
-@pytest.fixture
-def plan(tmp_path):
+@pytest.fixture(scope='module')
+def plan(tmp_path_factory):
+  folder = tmp_path_factory.mktemp('run')
   gin.parse_config(["SessionOptions.device = 'cpu'", 'AlbertConfig.hidden_size = 8', 'AlbertConfig.embedding_size = 6',
                     'AlbertConfig.num_attention_heads = 2', 'AlbertConfig.intermediate_size = 12',
                     'AlbertConfig.num_hidden_layers = 1', 'SessionOptions.fused_ops = False'])
-  info = synthetic_data.write_dataset(str(tmp_path / 'data'))
-  where = planning.Where(info.folder, str(tmp_path / 'out'))
+  info = synthetic_data.write_dataset(str(folder / 'data'))
+  where = planning.Where(info.folder, str(folder / 'out'))
   return planning.decide(where, RunOptions(train_batch_size=4, eval_batch_size=4), Pretraining)
 
 
-@pytest.fixture
+@pytest.fixture(scope='module')
 def checkpoints(plan):
   """Prefixes of two checkpoints with different weights."""
-  prefixes = []
-  for seed in (1, 2):
-    with tf.Graph().as_default(), tf.Session() as session:
-      tf.set_random_seed(seed)
-      batch = plan.task.batch(synthetic_data.tensors())
-      plan.task.outputs(batch, evaluation.training_step.model_ops(npu_session.start(plan.session_options)))
-      session.run(tf.global_variables_initializer())
-      prefixes.append(tf.train.Saver().save(session, os.path.join(plan.where.output_dir, 'model.ckpt'), seed))
-  return prefixes
+  with tf.Graph().as_default(), tf.Session() as session:
+    tf.set_random_seed(1)
+    batch = plan.task.batch(synthetic_data.tensors())
+    plan.task.outputs(batch, evaluation.training_step.model_ops(npu_session.start(plan.session_options)))
+    saver, others = tf.train.Saver(), [variable.assign(2.0 * variable) for variable in tf.trainable_variables()]
+    session.run(tf.global_variables_initializer())
+    first = saver.save(session, os.path.join(plan.where.output_dir, 'model.ckpt'), 1)
+    session.run(others)
+    return [first, saver.save(session, os.path.join(plan.where.output_dir, 'model.ckpt'), 2)]
 
 
 def _evaluator(plan, stopper=None):

@@ -1,6 +1,7 @@
 """The graph that is exported: its operations, its types, and that it answers as a graph that shares nothing with it."""
 
 import collections
+import functools
 import json
 import os
 import re
@@ -37,8 +38,13 @@ OF_READ_POSITIONS = {'Range'}
 
 
 def frozen(signatures, sizes, checkpoint=CHECKPOINT, **options):
-  """(GraphDef, signatures)."""
-  with Inference(TASK, signatures, checkpoint, sizes) as inference:
+  """(GraphDef, signatures), each made once: nobody changes them."""
+  return _frozen(tuple(signatures), sizes, checkpoint, **options)
+
+
+@functools.lru_cache(maxsize=None)
+def _frozen(signatures, sizes, checkpoint, **options):
+  with Inference(TASK, list(signatures), checkpoint, sizes) as inference:
     return inference.frozen(**options), inference.signatures
 
 
