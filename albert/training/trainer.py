@@ -10,17 +10,13 @@ from albert import input_pipeline
 from albert.run import loading
 from albert.run import saver
 from albert.training.evaluation import DueEvaluations
+from albert.training.loop_hooks import LoopHooks
 from albert.training import phases
 from albert.training import planning
 from albert.training import resources
-from albert.training import schedule
 from albert.training.stability import finite_updates
-from albert.training.stability import guard
 from albert.training.stability import spikes
-from albert.training import stop_hooks
 from albert.training.telling import progress
-from albert.training.telling.remaining import Checkpoints
-from albert.training.telling.remaining import Remaining
 from albert.training import together
 from albert.training import training_step
 
@@ -48,7 +44,7 @@ class Trainer:
       stopper: stopping.Stopper.
       evaluator: evaluation.Evaluator of each new checkpoint, or None.
     """
-    self._plan, self._options, self._task = plan, plan.options, plan.task
+    self._plan, self._options = plan, plan.options
     self._whole_device = self._device = device
     self._stopper = stopper
     self.run = run
@@ -73,9 +69,9 @@ class Trainer:
     self._initialise()
     with tf.control_dependencies([update.train_op]):
       step_after = tf.identity(global_step)
-    hooks = [stop_hooks.StepHook(self._stopper.activity, self.run.start, self._device.steps_per_loop),
-             self._progress_hook(step_after, figures, batch, waited),
-             self._guard_hook(step_after, figures['total_loss'], update)]
+    make = LoopHooks(self._plan, self.phase, self._device, self.run, self._order, self._stopper)
+    self.progress = make.progress(step_after, figures, batch, waited)
+    hooks = [make.steps(), self.progress, make.guard(step_after, figures['total_loss'], update)]
     saves = None
     if self.run.is_chief:
       # After the other hooks: a checkpoint is saved when everything else of its step is on the disk.
@@ -85,7 +81,7 @@ class Trainer:
       hooks.append(saves)
     # After the saver: when a signal has ended the evaluation of a checkpoint, no step may follow it, or the run would
     # go on from a later checkpoint and never evaluate this one.
-    hooks.append(self._stop_hook(step_after, saves and saves.save_now))
+    hooks.append(make.stop(step_after, saves and saves.save_now, lambda: self._stands_still))
     loss = finite_updates.finite_surrogate(figures['total_loss'])
     return tf.estimator.EstimatorSpec(tf.estimator.ModeKeys.TRAIN, loss=loss, train_op=update.train_op,
                                       training_hooks=hooks)
@@ -98,36 +94,6 @@ class Trainer:
     elif self._plan.init_checkpoint:
       loading.initialise_from(self._plan.init_checkpoint, self._options.init_optimizer_slots, self._plan.remapping,
                               self._options.init_partial, self._options.new_parts)
-
-  def _progress_hook(self, step, figures, batch, waited):
-    ranks, chief = self._device.ranks, self.run.is_chief
-    examples, real_tokens = self._task.sizes(batch)
-    loop = progress.Loop(
-        ranks, self.phase.plan.rows_per_step * self.phase.plan.info.max_seq_length, self._device.steps_per_loop,
-        self._options.num_train_steps, self._options.log_every_steps, self._device.fetches_the_same, self._remaining())
-    told = progress.Told(self._task.line, self._task.name + '/', self.run.loss_history if chief else None,
-                         self.run.folder if chief else None)
-    self.progress = progress.ProgressHook(progress.Watched(step, figures, real_tokens, examples, waited), loop, told)
-    return self.progress
-
-  def _remaining(self):
-    options, heldout = self._options, self._plan.heldout if self._plan.where.do_eval else None
-    return Remaining(options.num_train_steps, Checkpoints(
-        options.save_checkpoints_steps, schedule.evaluated_records(options, heldout), options.train_batch_size,
-        self._device.kind == 'cpu'))
-
-  def _stop_hook(self, step, save):
-    if self._device.ranks == 1:
-      return stop_hooks.StopHook(self._stopper, save, lambda: self._stands_still)
-    return together.StopTogetherHook(
-        self._stopper, self._device.collectives, step,
-        lambda step: step < self._options.num_train_steps and self.run.is_regular(step))
-
-  def _guard_hook(self, step_after, loss, update):
-    return guard.GuardHook(
-        self.run.counters, self.run.position, self.run.start, step_after, loss, update,
-        update.variables, self._order.records_at, self._device.steps_per_loop,
-        self._options.log_every_steps, self.run.folder if self.run.is_chief else None)
 
   @property
   def _order(self):
@@ -199,19 +165,8 @@ class Trainer:
 
   def _remember(self):
     """The entries of a checkpoint's manifest."""
-    return self.run.remember(self._figures(), planning.config_hash(self._plan))
-
-  def _figures(self):
-    """Entries of results.json: the last figures of training, and how fast it was."""
-    throughput = self.progress and self.progress.throughput()
-    if throughput is None:
-      return self.run.figures
-    train = dict(self.progress.last_figures, median_step_seconds=throughput.median_step_seconds,
-                 batch_size=self.phase.plan.options.train_batch_size,
-                 **{name: self._before.get(name, 0.0) + getattr(throughput, name)
-                    for name in ('seconds', 'cpu_seconds')})
-    return {'train': train, 'examples_per_second': throughput.examples_per_second,
-            'input_wait_fraction': throughput.input_wait_fraction}
+    figures = self.progress and self.progress.results(self.phase.plan.options.train_batch_size, self._before)
+    return self.run.remember(figures or self.run.figures, planning.config_hash(self._plan))
 
   def _saved(self, checkpoint, step):
     """Called after a checkpoint was committed."""

@@ -31,6 +31,25 @@ def make(task, batch, options, num_train_steps, device, random_seed=0, micro_bat
     (finite_updates.TrainStep, OrderedDict of name to float32 scalar: the figures worth logging for a step).
   """
   update = Update(options, num_train_steps, device)
+  grads_and_vars, figures = gradients(task, batch, update, device, random_seed, micro_batch_size, recompute, towers,
+                                      fgm_epsilon)
+  figures = _of_all_ranks(figures, device.collectives)
+  step = update.apply(grads_and_vars, figures['total_loss'])
+  figures.update(learning_rate=step.rate, gradient_norm=step.norm)
+  with tf.control_dependencies([step.train_op]):
+    scale = update.loss_scale()
+  if scale is not None:
+    figures.update(loss_scale=scale)
+  return step, figures
+
+
+def gradients(task, batch, update, device, random_seed=0, micro_batch_size=None, recompute=False, towers=1,
+              fgm_epsilon=0.0):
+  """What make() gives to the optimizer, and nothing that follows. Arguments as for make(); update: Update.
+
+  Returns:
+    ([(gradient, variable)] of this rank's part of the batch, OrderedDict of name to float32 scalar).
+  """
   divide_by = task.denominators(batch, device.collectives)
 
   def build(part, number):
@@ -42,14 +61,7 @@ def make(task, batch, options, num_train_steps, device, random_seed=0, micro_bat
   if fgm_epsilon:
     grads_and_vars = _with_adversarial(grads_and_vars, fgm_epsilon, build, lambda part: micro_batches.accumulate(
         batch, size, part, update.gradients, towers))
-  figures = _of_all_ranks(figures, device.collectives)
-  step = update.apply(grads_and_vars, figures['total_loss'])
-  figures.update(learning_rate=step.rate, gradient_norm=step.norm)
-  with tf.control_dependencies([step.train_op]):
-    scale = update.loss_scale()
-  if scale is not None:
-    figures.update(loss_scale=scale)
-  return step, figures
+  return grads_and_vars, figures
 
 
 def _of_all_ranks(figures, collectives):

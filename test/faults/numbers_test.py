@@ -52,12 +52,11 @@ def _hook(folder, most=3, names=('w',)):
   info = types.SimpleNamespace(fingerprint=lambda: '', records=lambda split: 100)
   position = data_order.Position(types.SimpleNamespace(
       info=info, ranks=1, epoch_length=100, units_in=lambda batch_size: batch_size), batch_size=4)
-  hook = guard.GuardHook(
-      guard.Guard(most, None), position, 0, None, None,
-      finite_updates.TrainStep(None, None, None, tf.constant(True), None), names,
-      lambda used, count: [('shard', used + number) for number in range(count)], 1, 1, str(folder))
-  hook._step = 0
-  return hook
+  run = types.SimpleNamespace(counters=guard.Guard(most, None), position=position, start=0, folder=str(folder),
+                              is_chief=True)
+  return guard.GuardHook(
+      run, None, None, finite_updates.TrainStep(None, None, None, tf.constant(True), None, names),
+      lambda used, count: [('shard', used + number) for number in range(count)], 1, 1)
 
 
 def _after(hook, finite):

@@ -45,35 +45,30 @@ class Guard:
 class GuardHook(tf.train.SessionRunHook):
   """Counts, logs and shows skipped updates; ends the run after too many; finds spikes."""
 
-  def __init__(self, guard, position, start_step, step_after, loss, update, variables, records_at, steps_per_run,
-               log_every_steps, folder):
+  def __init__(self, run, step_after, loss, update, records_at, steps_per_run, log_every_steps):
     """Watches a training loop.
 
     Args:
-      guard: Guard.
-      position: data_order.Position, which is moved with each step.
-      start_step: int, the global step that the position belongs to.
+      run: run.Run whose counters are a Guard; its position is moved with each step.
       step_after: int64 scalar tensor, the global step after the update.
       loss: float32 scalar tensor.
       update: TrainStep.
-      variables: names of the trainable variables, in the order of update.norms.
       records_at: callable(used, count) -> list of (file, index), the records from a position on.
       steps_per_run: updates that one Session.run makes.
       log_every_steps: how often the counters go to TensorBoard.
-      folder: of the run, or None on ranks that write nothing.
     """
-    self._guard = guard
-    self._position = position
-    self._step = start_step
+    self._guard = run.counters
+    self._position = run.position
+    self._step = run.start
     self._fetches = {'step': step_after, 'loss': loss}
     if update.finite is not None:
       self._fetches.update(finite=update.finite, norms=update.norms)
-    self._variables = variables
+    self._variables = update.variables
     self._records_at = records_at
     self._steps_per_run = steps_per_run
     self._log_every_steps = log_every_steps
-    self._folder = folder
-    self._writer = folder and tf.summary.FileWriterCache.get(folder)
+    self._folder = run.folder if run.is_chief else None
+    self._writer = self._folder and tf.summary.FileWriterCache.get(self._folder)
 
   def after_create_session(self, session, coord):
     step = int(session.run(tf.train.get_global_step()))

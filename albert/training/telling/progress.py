@@ -178,7 +178,7 @@ class ProgressHook(tf.train.SessionRunHook):
     # Counted on this rank; the others have as many on average.
     examples = self._loop.ranks * _mean(self._examples, recent) / seconds
     real_tokens = self._loop.ranks * _mean(self._real_tokens, recent) / seconds
-    left = '  {} left'.format(duration(self._loop.remaining.seconds(
+    left = '  {} left'.format(_clock(self._loop.remaining.seconds(
         self._last_step, seconds))) if any(self._is_warm) else ''
     wait = self._wait_fraction(recent)
     _LOG.info('step %s/%s  %s  %s examples/s  %s tokens/s (%s real)%s%s',
@@ -218,13 +218,31 @@ class ProgressHook(tf.train.SessionRunHook):
                       real_tokens_per_second=self._loop.ranks * _mean(self._real_tokens, timed) / seconds,
                       input_wait_fraction=self._wait_fraction(timed))
 
+  def results(self, batch_size, before):
+    """What results.json says of training: the last figures, and how fast it was.
+
+    Args:
+      batch_size: int, examples of a step.
+      before: dict, the entry 'train' as earlier starts of the run left it: their seconds are added.
+
+    Returns:
+      dict of the entries, or None before the first step.
+    """
+    throughput = self.throughput()
+    if throughput is None:
+      return None
+    train = dict(self.last_figures, median_step_seconds=throughput.median_step_seconds, batch_size=batch_size,
+                 **{name: before.get(name, 0.0) + getattr(throughput, name) for name in ('seconds', 'cpu_seconds')})
+    return {'train': train, 'examples_per_second': throughput.examples_per_second,
+            'input_wait_fraction': throughput.input_wait_fraction}
+
 
 def _mean(values, steps):
   return float(np.mean([values[step] for step in steps]))
 
 
-def duration(seconds):
-  """Seconds as 1:02:03, days as 69 days."""
+def _clock(seconds):
+  """Seconds as 1:02:03 and so of one width in a column of lines; days in words, such as 69 days."""
   if seconds >= 48 * 3600:
     return durations.in_words(seconds)
   seconds = int(round(seconds))
