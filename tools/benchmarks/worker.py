@@ -17,7 +17,6 @@ import resource
 import sys
 import time
 
-from albert.tasks import pretraining
 from albert.common import cli  # before TensorFlow: silences the warnings of its import
 import numpy as np
 from albert.common.errors import UserError
@@ -30,7 +29,8 @@ from albert import lamb
 from albert.model.config import AlbertConfig
 from albert import modeling
 from albert import npu_session
-from albert.training import micro_batches
+from albert.tasks import pretraining
+from albert.tasks.pretraining import Pretraining
 from albert.training import training_step
 import tensorflow.compat.v1 as tf
 from tensorflow.python.client import timeline
@@ -114,36 +114,34 @@ def _parts(batch, arrays):
           for first in range(0, len(arrays['input_ids']), rows)]
 
 
+class _Measured(Pretraining):
+  """Pre-training without the figures that nobody reads here, and without what words leave out."""
+
+  def __init__(self, config, words=()):
+    super().__init__(config)
+    plain = modeling.default_ops()
+    self._left_out = {name: getattr(plain, name) for name in words if name in modeling.Ops._fields}
+    self._whole_last_layer = 'last_layer' in words
+
+  def loss(self, part, ops, divide_by, recompute=False):
+    loss = pretraining.model(
+        part, self._config, is_training=True, ops=ops._replace(**self._left_out), divide_by=divide_by,
+        whole_last_layer=self._whole_last_layer, recompute=recompute).total_loss
+    return loss, collections.OrderedDict(total_loss=loss)
+
+
 def _whole_step(batch, config, device, micro_batch_size, towers, words):
-  update = _update(device)
-  grads_and_vars, figures = _gradients(batch, config, device, micro_batch_size, towers, words, update)
-  return [figures['loss'], update.apply(grads_and_vars, figures['loss']).train_op]
+  step, figures = training_step.make(
+      _Measured(config, words), batch, lamb.OptimizerOptions(), _TRAIN_STEPS, device,
+      micro_batch_size=micro_batch_size, recompute='recompute' in words, towers=towers)
+  return [figures['total_loss'], step.train_op]
 
 
 def _gradients_alone(batch, config, device, towers):
-  grads_and_vars, figures = _gradients(batch, config, device, batch.input_ids.shape[0].value, towers, (),
-                                       _update(device))
+  update = training_step.Update(lamb.OptimizerOptions(), _TRAIN_STEPS, device)
+  grads_and_vars, figures = training_step.gradients(_Measured(config), batch, update, device, towers=towers)
   # Their norm: what nobody reads, grappler leaves out.
-  return [figures['loss'], lamb.clip_by_global_norm([gradient for gradient, _ in grads_and_vars], 1.0)[1]]
-
-
-def _update(device):
-  return training_step.Update(lamb.OptimizerOptions(), _TRAIN_STEPS, device)
-
-
-def _gradients(batch, config, device, micro_batch_size, towers, words, update):
-  """As training_step.make computes them, except for what `words` say."""
-  divide_by, plain = pretraining.denominators(batch), modeling.default_ops()
-  ops = training_step.model_ops(device, step=tf.train.get_or_create_global_step())
-  ops = ops._replace(**{name: getattr(plain, name) for name in words if name in modeling.Ops._fields})
-
-  def build(part, number):
-    del number  # of dropout, which the sizes do not have
-    loss = pretraining.model(
-        part, config, is_training=True, ops=ops, divide_by=divide_by, whole_last_layer='last_layer' in words,
-        recompute='recompute' in words).total_loss
-    return loss, collections.OrderedDict(loss=loss)
-  return micro_batches.accumulate(batch, micro_batch_size, build, update.gradients, towers)
+  return [figures['total_loss'], lamb.clip_by_global_norm([gradient for gradient, _ in grads_and_vars], 1.0)[1]]
 
 
 def serve(folder, words=()):
