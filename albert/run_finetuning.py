@@ -46,7 +46,7 @@ def _parse_settings():
   """Parses the gin files and bindings, in the order in which the last one wins."""
   if not FLAGS.task or FLAGS.task not in tasks():
     raise UserError('--task (TASK): expected one of {}, found {!r}'.format(', '.join(tasks()), FLAGS.task or 'none'))
-  bindings = [binding for text in FLAGS.gin_param or [] for binding in gin_settings.split(text)]
+  bindings = gin_settings.bindings_of(FLAGS.gin_param)
   if FLAGS.albert_config_file:
     config = AlbertConfig.from_json_file(FLAGS.albert_config_file)
     bindings += ['AlbertConfig.{} = {!r}'.format(key, value) for key, value in config.to_dict().items()]

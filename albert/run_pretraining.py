@@ -53,7 +53,7 @@ flags.DEFINE_alias('warm_up_steps', 'num_warmup_steps')
 
 def bindings_from_flags():
   """Bindings of --gin_param, --albert_config_file and the named flags, in the order in which the last one wins."""
-  bindings = [binding for text in FLAGS.gin_param or [] for binding in gin_settings.split(text)]
+  bindings = gin_settings.bindings_of(FLAGS.gin_param)
   if FLAGS.albert_config_file:
     config = AlbertConfig.from_json_file(FLAGS.albert_config_file)
     bindings += ['AlbertConfig.{} = {!r}'.format(key, value) for key, value in config.to_dict().items()]

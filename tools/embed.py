@@ -72,7 +72,7 @@ def main(argv):
   if FLAGS.pool not in vectors.OUTPUTS:
     raise UserError('POOL: expected one of {}, found {!r}; correct it'.format(
         ', '.join(vectors.OUTPUTS), FLAGS.pool))
-  gin_settings.parse([], [binding for text in FLAGS.gin_param or [] for binding in gin_settings.split(text)])
+  gin_settings.parse([], gin_settings.bindings_of(FLAGS.gin_param))
   model, told = prediction.find(FLAGS.init), _Told()
   width = model.config.hidden_size
   with prediction.Predictor(Pretraining(model.config), 'features', model, npu_session.start(),

@@ -42,15 +42,15 @@ def main(argv):
   for name, variable in (('init', 'INIT'), ('data', 'DATA')):
     if not FLAGS[name].value:
       raise UserError('expected --{}=... ({}=...), found none; see --help'.format(name, variable))
-  gin_settings.parse([], [binding for text in FLAGS.gin_param or [] for binding in gin_settings.split(text)])
+  gin_settings.parse([], gin_settings.bindings_of(FLAGS.gin_param))
   model = fine_tuned.find(FLAGS.init)
   paths = _paths(FLAGS.data)
   told = collections.OrderedDict()
   with model.predictor(npu_session.start()) as predictor:
     for title, path in paths.items():
-      _, found = inputs.read_file(path, model.kind, model.data, model.labels, is_labelled=True)
+      _, entries = inputs.read_file(path, model.kind, model.data, model.labels, is_labelled=True)
       judge = outcomes.Judge(model)
-      for _ in outcomes.answered(model, model.logits(predictor, _good(found, path)), None, judge):
+      for _ in outcomes.answered(model, model.logits(predictor, _good(entries, path)), None, judge):
         pass
       told[title] = judge.figures()
       if not FLAGS.json:
@@ -63,16 +63,16 @@ def _paths(path):
   """{title: path} of the files to evaluate."""
   if not os.path.isdir(path):
     return {os.path.basename(path): path}
-  found = split_files.named_like_splits(path)
-  found.pop('train', None)
-  if not found:
+  splits = split_files.named_like_splits(path)
+  splits.pop('train', None)
+  if not splits:
     raise UserError('{}: expected dev or test, found neither; name a file'.format(files.shown(path)))
-  return found
+  return splits
 
 
-def _good(found, path):
+def _good(entries, path):
   """The Examples of a file; an error for a line that is none."""
-  for entry in found:
+  for entry in entries:
     if not isinstance(entry, BadLine):
       yield entry
     elif entry.error != EMPTY_LINE:

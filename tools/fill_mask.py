@@ -51,7 +51,7 @@ def main(argv):
                     'give one of them'.format(' and '.join('--' + name for name in given) or 'none'))
   if not FLAGS.init:
     raise UserError('expected --init=RUN (INIT=...), the folder of a run or a checkpoint, found none; name one')
-  gin_settings.parse([], [binding for text in FLAGS.gin_param or [] for binding in gin_settings.split(text)])
+  gin_settings.parse([], gin_settings.bindings_of(FLAGS.gin_param))
   model = prediction.find(FLAGS.init)
   candidates = masked.candidate_ids(FLAGS.candidates, model) if FLAGS.candidates else None
   # Before the model is loaded: what is wrong with it is known already.
@@ -68,8 +68,8 @@ def main(argv):
 def _print_heldout(predictor, model):
   if not FLAGS.json:
     print('held-out sentences; what is in 【】 was masked, then what the model takes to be there:')
-  for found in heldout.guesses(predictor, model, contract.DatasetInfo.load(FLAGS.heldout), FLAGS.num_examples):
-    print(json.dumps(found._asdict(), ensure_ascii=False) if FLAGS.json else heldout.describe(found))
+  for sentence in heldout.guesses(predictor, model, contract.DatasetInfo.load(FLAGS.heldout), FLAGS.num_examples):
+    print(json.dumps(sentence._asdict(), ensure_ascii=False) if FLAGS.json else heldout.describe(sentence))
 
 
 def _rows(path, model):

@@ -124,16 +124,16 @@ def compute(fixture, outputs=library_outputs):
     loading.check_compatible(fixture.checkpoint, tf.global_variables())
     with tf.Session(config=tf.ConfigProto(device_count={'GPU': 0})) as session:
       tf.train.Saver().restore(session, fixture.checkpoint)
-      found = session.run(tensors)
-      read_output = found['sequence_output']
+      values = session.run(tensors)
+      read_output = values['sequence_output']
       for step in range(1, fixture.steps_run + 1):
-        found['learning_rate_{}'.format(step)], _ = session.run([update.rate, update.train_op])
+        values['learning_rate_{}'.format(step)], _ = session.run([update.rate, update.train_op])
         after = session.run(dict(weights, total_loss=tensors['total_loss']))
-        found['loss_after_step_{}'.format(step)] = after.pop('total_loss')
-        found.update({'step_{}/{}'.format(step, name): value for name, value in after.items()})
+        values['loss_after_step_{}'.format(step)] = after.pop('total_loss')
+        values.update({'step_{}/{}'.format(step, name): value for name, value in after.items()})
   if read_output.shape != fixture.expected['sequence_output'].shape:
-    found['sequence_output'] = _whole_output(fixture, outputs, read_output)
-  return found
+    values['sequence_output'] = _whole_output(fixture, outputs, read_output)
+  return values
 
 
 def _whole_output(fixture, outputs, read_output):
@@ -155,21 +155,21 @@ def _whole_output(fixture, outputs, read_output):
   return whole
 
 
-def compare(expected, found):
+def compare(expected, computed):
   """A Comparison for each key of `expected`, in its order. Both: {key: array}."""
-  return [_compare(key, np.asarray(value), found.get(key)) for key, value in expected.items()]
+  return [_compare(key, np.asarray(value), computed.get(key)) for key, value in expected.items()]
 
 
-def _compare(key, expected, found):
+def _compare(key, expected, value):
   tolerance, relative = _tolerance(key)
-  if found is None:
+  if value is None:
     return Comparison(key, False, None, tolerance, relative, 'no counterpart')
-  found = np.asarray(found)
-  if found.shape != expected.shape:
+  value = np.asarray(value)
+  if value.shape != expected.shape:
     return Comparison(key, False, None, tolerance, relative, 'expected shape {}, found {}'.format(
-        list(expected.shape), list(found.shape)))
+        list(expected.shape), list(value.shape)))
   expected = expected.astype(np.float64)
-  deviation = float(np.max(np.abs(found - expected)))
+  deviation = float(np.max(np.abs(value - expected)))
   if relative:
     deviation /= float(np.max(np.abs(expected))) or 1.0
   # A NaN is in no tolerance.

@@ -80,15 +80,15 @@ def main(argv):
         'both' if FLAGS.interactive else 'neither'))
   if FLAGS.labelled and _is_typed():
     raise UserError('expected a file with labels (LABELLED=1), found lines that are typed; name a file')
-  gin_settings.parse([], [binding for text in FLAGS.gin_param or [] for binding in gin_settings.split(text)])
+  gin_settings.parse([], gin_settings.bindings_of(FLAGS.gin_param))
   model = fine_tuned.find(FLAGS.init)
-  found = _found(model)
+  entries = _entries(model)
   if not FLAGS.output_file or _is_typed():
     logging.getLogger('albert').setLevel(logging.WARNING)  # the answers are what is to be read
   judge = outcomes.Judge(model) if FLAGS.labelled else None
   progress = _Progress()
   with model.predictor(npu_session.start()) as predictor, _target() as target:
-    for entry, _, _ in outcomes.answered(model, model.logits(predictor, found, _is_typed()), target, judge,
+    for entry, _, _ in outcomes.answered(model, model.logits(predictor, entries, _is_typed()), target, judge,
                                          clue=FLAGS.clue_format, n_best=FLAGS.n_best):
       progress.add(entry)
       if _is_typed():
@@ -96,13 +96,13 @@ def main(argv):
   _tell(progress, judge)
 
 
-def _found(model):
+def _entries(model):
   """The Examples and BadLines to answer."""
   if _is_typed():
     return inputs.read_typed(_typed_lines(), model.kind, model.data)
-  layout, found = inputs.read_file(FLAGS.input_file, model.kind, model.data, model.labels, FLAGS.labelled)
+  layout, entries = inputs.read_file(FLAGS.input_file, model.kind, model.data, model.labels, FLAGS.labelled)
   _LOG.info('%s: %s', files.shown(FLAGS.input_file), layout)
-  return found
+  return entries
 
 
 def _typed_lines():

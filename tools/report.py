@@ -34,28 +34,28 @@ def define_flags():
 def main(argv):
   """Reads, tries the best checkpoint, writes."""
   cli.no_positional_arguments(argv)
-  found = material.read(FLAGS.output_dir, FLAGS.input_file)
+  run = material.read(FLAGS.output_dir, FLAGS.input_file)
   logging.getLogger('albert').setLevel(logging.WARNING)
-  guesses, problem = _guesses(found)
+  guesses, problem = _guesses(run)
   path = os.path.join(FLAGS.output_dir, names.REPORT_FILE)
   try:
-    files.write_atomically(path, page.make(found, guesses, problem))
+    files.write_atomically(path, page.make(run, guesses, problem))
   except OSError as error:
     raise UserError('{}: expected a file that can be written, found: {}; make room'.format(path, error.strerror))
   print('wrote {}{}'.format(path, '' if guesses or not problem else '; no predictions: ' + problem))
 
 
-def _guesses(found):
+def _guesses(run):
   """(list of heldout.Guessed of the best checkpoint, None), or ([], why there is none)."""
-  if found.task != Pretraining.name:
+  if run.task != Pretraining.name:
     return [], None
-  if found.info is None:
-    return [], found.info_problem
+  if run.info is None:
+    return [], run.info_problem
   try:
     model = prediction.find(FLAGS.output_dir)
     device = npu_session.start(SessionOptions(device='cpu'))  # another device belongs to a run in progress
     with prediction.Predictor(Pretraining(model.config), 'masked_lm', model, device, batch_size=8) as predictor:
-      return heldout.guesses(predictor, model, found.info, FLAGS.num_examples), None
+      return heldout.guesses(predictor, model, run.info, FLAGS.num_examples), None
   except UserError as error:
     return [], str(error)
 

@@ -28,6 +28,11 @@ def split(text):
   return [binding.strip() for binding in bindings + [current] if binding.strip()]
 
 
+def bindings_of(texts):
+  """The bindings of all values of --gin_param, a list. texts: list of str, or None."""
+  return [binding for text in texts or [] for binding in split(text)]
+
+
 def parse(gin_files, bindings):
   """Parses and locks the configuration.
 

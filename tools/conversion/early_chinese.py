@@ -137,8 +137,8 @@ def make_run(checkpoint, run, ln_type=None, ignore=None, dedupe=False):
   converted = convert(tensors, config, ignore, checkpoint.path)
   vocabulary, notes = tokenizer_files.checked(
       reading.vocabulary_of(checkpoint).tokens, config.vocab_size, dedupe, checkpoint.path)
-  sizes = [sum(int(np.size(value)) for name, value in found.items() if name.startswith('bert/'))
-           for found in (tensors, converted.tensors)]
+  sizes = [sum(int(np.size(value)) for name, value in model.items() if name.startswith('bert/'))
+           for model in (tensors, converted.tensors)]
   notes.append('encoder and pooler: {:.2f} M parameters become {:.2f} M, because the table has width H'.format(
       *[size / 1e6 for size in sizes]))
   slots = len(checkpoint.shapes) - len(checkpoint.weights())

@@ -126,11 +126,11 @@ def outputs(checkpoint, config, batch):
   model, form = Model(checkpoint.tensors(), config), form_of(config)
   parts = names.parts_in(checkpoint.shapes)
   sequence = model.encode(batch, form)
-  found = collections.OrderedDict([('sequence_output', sequence)])
+  arrays = collections.OrderedDict([('sequence_output', sequence)])
   if names.POOLER in parts:
-    found['pooled_output'] = model.pooled(sequence)
+    arrays['pooled_output'] = model.pooled(sequence)
     if names.SENTENCE_ORDER in parts:
-      found['sentence_order_logits'] = model.sentence_order_logits(found['pooled_output'])
+      arrays['sentence_order_logits'] = model.sentence_order_logits(arrays['pooled_output'])
   if names.MASKED_LM in parts:
-    found['masked_lm_logits'] = model.masked_lm_logits(sequence.reshape(-1, config.hidden_size), form)
-  return found
+    arrays['masked_lm_logits'] = model.masked_lm_logits(sequence.reshape(-1, config.hidden_size), form)
+  return arrays

@@ -79,14 +79,14 @@ def _unigram(counts, labels):
   return float(np.mean(np.log(counts.sum()) - np.log(counts[labels]))) if len(labels) else float('nan')
 
 
-def losses(model, found, form):
+def losses(model, examples, form):
   """Nats of each label of a Sample under a numpy_albert.Model in a Form: float64 [R]."""
   nats = []
-  for start in range(0, len(found.batch.input_ids), _AT_ONCE):
+  for start in range(0, len(examples.batch.input_ids), _AT_ONCE):
     part = slice(start, start + _AT_ONCE)
-    sequence = model.encode(numpy_albert.Batch(*[values[part] for values in found.batch]), form)
-    logits = model.masked_lm_logits(sequence[found.masked[part]], form)  # [R, V]
-    labels = found.labels[part][found.masked[part]]
+    sequence = model.encode(numpy_albert.Batch(*[values[part] for values in examples.batch]), form)
+    logits = model.masked_lm_logits(sequence[examples.masked[part]], form)  # [R, V]
+    labels = examples.labels[part][examples.masked[part]]
     nats.append(special.logsumexp(logits, axis=1) - logits[np.arange(len(labels)), labels])
   return np.concatenate(nats).astype(np.float64)
 
@@ -111,16 +111,16 @@ def probe(checkpoint, log=print):
     raise UserError('{}: expected {} tokens in the vocabulary beside it, found {}; copy that of these weights'.format(
         checkpoint.path, config.vocab_size, len(vocabulary)))
   length = min(_LENGTH, config.max_position_embeddings)
-  found = sample(vocabulary, lower is not False, _sequences(config, length), length)
-  if found.count < 50:
-    return {'unigram': None, 'labels': found.count, 'tried': [], 'notes': [], 'problems': [
+  examples = sample(vocabulary, lower is not False, _sequences(config, length), length)
+  if examples.count < 50:
+    return {'unigram': None, 'labels': examples.count, 'tried': [], 'notes': [], 'problems': [
         'vocabulary: it knows only {} of the tokens to be masked in {}; it is for other text'.format(
-            found.count, os.path.basename(SAMPLE))]}
+            examples.count, os.path.basename(SAMPLE))]}
   log('{:,} masked tokens of {}; a unigram model: {:.4f} nats'.format(
-      found.count, os.path.basename(SAMPLE), found.unigram))
-  tried = _descend(lambda form: losses(model, found, form), given, config.hidden_size, norms, log)
-  problems, notes = _verdict(tried, given, found.unigram)
-  return {'unigram': found.unigram, 'labels': found.count,
+      examples.count, os.path.basename(SAMPLE), examples.unigram))
+  tried = _descend(lambda form: losses(model, examples, form), given, config.hidden_size, norms, log)
+  problems, notes = _verdict(tried, given, examples.unigram)
+  return {'unigram': examples.unigram, 'labels': examples.count,
           'tried': [dict(form._asdict(), loss=float(np.mean(nats))) for form, nats in tried.items()],
           'problems': problems, 'notes': notes}
 

@@ -127,18 +127,18 @@ def _unpack(path, made, sources):
                                   ('from', os.path.basename(path)), ('archive', sources)])
   try:
     os.makedirs(unpacked)
-    found = _extract(path, unpacked)
+    extracted = _extract(path, unpacked)
     if folder.is_one(unpacked):
       _convert(unpacked, made)
       said, _ = run_files.read_json(os.path.join(made, SOURCE_FILE), lambda value: isinstance(value, dict))
       writing.write_json(os.path.join(made, SOURCE_FILE), dict(said, **note))
       return
-    if len([name for name in found if name.endswith('.index')]) != 1:
+    if len([name for name in extracted if name.endswith('.index')]) != 1:
       raise UserError('{}: expected one checkpoint or one folder of transformers in it, found {}; unpack it and name '
-                      'what is meant'.format(path, ', '.join(sorted(found)[:5]) or 'neither'))
+                      'what is meant'.format(path, ', '.join(sorted(extracted)[:5]) or 'neither'))
     writing.write_json(os.path.join(unpacked, SOURCE_FILE), note)
     os.rename(unpacked, made)
-    _LOG.info('%s: unpacked into %s: %s', path, made, ', '.join(sorted(found)))
+    _LOG.info('%s: unpacked into %s: %s', path, made, ', '.join(sorted(extracted)))
   except OSError as error:
     raise UserError('{}: expected to unpack {} there, found {}; make room or unpack it elsewhere and name the '
                     'folder'.format(made, path, error.strerror or error))
@@ -148,23 +148,23 @@ def _unpack(path, made, sources):
 
 def _extract(path, target):
   """Unpacks the files that are wanted, without their folders. Returns their names."""
-  found = set()
+  extracted = set()
   try:
     with _opened(path) as (members, open_member):
       for member, name in members:
         name = os.path.basename(name)
         if not _is_wanted(name):
           continue
-        if name in found:
+        if name in extracted:
           raise UserError('{}: expected one model in it, found two files {}; unpack it and name one '
                           'folder'.format(path, name))
-        found.add(name)
+        extracted.add(name)
         with open_member(member) as source, open(os.path.join(target, name), 'xb') as copy:
           shutil.copyfileobj(source, copy)
   except _DAMAGED as error:
     raise UserError('{}: expected an archive, found a damaged or a locked one ({}); download it again'.format(
         path, str(error).split('\n')[0] or type(error).__name__))
-  return found
+  return extracted
 
 
 @contextlib.contextmanager

@@ -115,11 +115,11 @@ def copy_description(source, target):
   copied = []
   for name in DESCRIPTION:
     paths = [os.path.join(folder, name) for folder in description_folders(source)]
-    found = [path for path in paths if os.path.isfile(path)]
+    sources = [path for path in paths if os.path.isfile(path)]
     new = os.path.join(new_folder, name)
-    if found and not os.path.exists(new):
-      files.copy_atomically(found[0], new)
-      copied.append(found[0])
+    if sources and not os.path.exists(new):
+      files.copy_atomically(sources[0], new)
+      copied.append(sources[0])
   return copied
 
 

@@ -5,7 +5,7 @@ from albert.answers import report
 
 def lines(title, judge):
   """The figures in a line, then its classes. judge: answers.outcome.Judge."""
-  found = judge.figures()
-  if found is None:
+  figures = judge.figures()
+  if figures is None:
     return ['{}: no line has a label'.format(title)]
-  return report.split_lines(title, found, judge.labelled)
+  return report.split_lines(title, figures, judge.labelled)

@@ -43,7 +43,7 @@ def sentences(info, vocabulary, count):
   records = list(itertools.islice(itertools.chain.from_iterable(
       map(tfrecord.read_records, info.paths(contract.HELDOUT))), _READ))
   form = examples.Form.of(info, contract.HELDOUT, vocab_size=len(vocabulary))
-  found, seen = [], set()
+  chosen, seen = [], set()
   # A round takes one of each part of the records; the next one goes a record further in each.
   every = max(1, len(records) // max(1, count))
   for number in sorted(range(len(records)), key=lambda number: (number % every, number)):
@@ -54,10 +54,10 @@ def sentences(info, vocabulary, count):
     sentence = _sentence_in(protobuf.parse(records[number]), vocabulary, seen)
     if sentence:
       seen.add(''.join(sentence.tokens))
-      found.append(sentence)
-      if len(found) == count:
+      chosen.append(sentence)
+      if len(chosen) == count:
         break
-  return found
+  return chosen
 
 
 def _sentence_in(record, vocabulary, seen):
@@ -114,8 +114,8 @@ def guessed(sentence, logits, vocabulary):
 def guesses(predictor, model, info, count):
   """A list of Guessed. predictor: prediction.Predictor of 'masked_lm'. The rest as for sentences()."""
   vocabulary = model.vocabulary
-  found = sentences(info, vocabulary, count)
-  return list(predictor.answers(((sentence, row(sentence, vocabulary)) for sentence in found), lambda sentence, answer:
+  chosen = sentences(info, vocabulary, count)
+  return list(predictor.answers(((sentence, row(sentence, vocabulary)) for sentence in chosen), lambda sentence, answer:
                                 guessed(sentence, answer['logits'], vocabulary)))
 
 
@@ -124,11 +124,11 @@ def text_of(tokens):
   return ''.join(token[2:] if token.startswith('##') and len(token) > 2 else token for token in tokens)
 
 
-def describe(found):
+def describe(sentence):
   """A Guessed in a line: the sentence with its masked tokens in brackets, then what was thought of each."""
-  shown = ''.join('【{}】'.format(text_of([token])) if place in found.places else text_of([token])
-                  for place, token in enumerate(found.tokens))
-  return '  {}  {}'.format(shown, '; '.join(map(_thought, found.guesses)))
+  shown = ''.join('【{}】'.format(text_of([token])) if place in sentence.places else text_of([token])
+                  for place, token in enumerate(sentence.tokens))
+  return '  {}  {}'.format(shown, '; '.join(map(_thought, sentence.guesses)))
 
 
 def _thought(guess):

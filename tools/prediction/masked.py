@@ -55,7 +55,7 @@ def candidate_ids(candidates, model):
   Raises:
     UserError: one is not a single token of the vocabulary.
   """
-  vocabulary, found = model.vocabulary, []
+  vocabulary, ids = model.vocabulary, []
   for candidate in candidates:
     pieces = [piece.id for piece in model.tokenizer.tokenize(candidate)]
     if candidate in vocabulary.ids:  # also ##ing
@@ -63,8 +63,8 @@ def candidate_ids(candidates, model):
     if len(pieces) != 1 or pieces[0] == vocabulary.unk_id:
       raise UserError('candidates: expected tokens of the vocabulary, found {!r}, which is {}; a [MASK] stands for one '
                       'token, write several for a word'.format(candidate, _in_words(pieces, vocabulary)))
-    found.append(pieces[0])
-  return list(collections.OrderedDict.fromkeys(found))
+    ids.append(pieces[0])
+  return list(collections.OrderedDict.fromkeys(ids))
 
 
 def _in_words(pieces, vocabulary):

@@ -39,11 +39,11 @@ def pooled(fields, answer, pool):
     pool: MEAN, over all tokens with [CLS] and [SEP]; CLS, the one of [CLS]; or POOLER, what the sentence order is
       told by.
   """
-  found = answer[OUTPUTS[pool]]
+  vectors = answer[OUTPUTS[pool]]
   if pool == MEAN:
-    return found[:len(fields['input_ids'])].mean(axis=0, dtype=np.float64).astype(np.float32)
+    return vectors[:len(fields['input_ids'])].mean(axis=0, dtype=np.float64).astype(np.float32)
   # A copy: a view would keep the whole batch.
-  return np.array(found[0] if pool == CLS else found)
+  return np.array(vectors[0] if pool == CLS else vectors)
 
 
 class Writer:

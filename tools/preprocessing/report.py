@@ -108,26 +108,26 @@ def _fill_rate(info):
 def hints(info):
   """What somebody who knows the tool would say of the figures: list of str. info: contract.DatasetInfo."""
   counts, settings = info.statistics, info.settings
-  found = []
+  lines = []
   records, rows = info.records(contract.TRAIN), [shard.packed_rows for shard in info.shards[contract.TRAIN]]
   if _fill_rate(info) < _LOW_FILL and None not in rows and sum(rows) < _LOW_FILL * records:
-    found.append('{:.0%} of the positions hold text. With packing (SET="InputOptions.packing=True") the {:,} records '
+    lines.append('{:.0%} of the positions hold text. With packing (SET="InputOptions.packing=True") the {:,} records '
                  'are {:,} rows.'.format(_fill_rate(info), records, sum(rows)))
   masked = counts['train_masked_tokens'] / max(1, counts['train_tokens'])
   if info.record_format == record_format.REFERENCE and masked < _LOW_MASKING * settings['masked_lm_prob']:
-    found.append('{:.1%} of the tokens are masked instead of {:.1%}: there is room for {} in a record. Raise '
+    lines.append('{:.1%} of the tokens are masked instead of {:.1%}: there is room for {} in a record. Raise '
                  '--max_predictions_per_seq to {}.'.format(masked, settings['masked_lm_prob'],
                                                            info.max_predictions_per_seq, _room(info)))
   if counts['unknown_tokens'] > _MANY_UNKNOWN * counts['tokens']:
-    found.append('{:.1%} of the tokens are [UNK]. A vocabulary built from this text has them.'.format(
+    lines.append('{:.1%} of the tokens are [UNK]. A vocabulary built from this text has them.'.format(
         counts['unknown_tokens'] / counts['tokens']))
   if counts['repeated_documents'] and settings['duplicates'] == 'keep':
-    found.append('{:,} of {:,} documents have the text of an earlier one. --duplicates=exact leaves them out.'.format(
+    lines.append('{:,} of {:,} documents have the text of an earlier one. --duplicates=exact leaves them out.'.format(
         counts['repeated_documents'], counts['documents']))
   if counts['heldout_documents'] < _FEW_HELDOUT:
-    found.append('Held-out documents: {:,}. So few make the held-out figures vary from one data set to the '
+    lines.append('Held-out documents: {:,}. So few make the held-out figures vary from one data set to the '
                  'next.'.format(counts['heldout_documents']))
-  return found
+  return lines
 
 
 def _room(info):
@@ -135,9 +135,9 @@ def _room(info):
 
 
 def _hints(info):
-  found = hints(info)
-  return '<h2>Hints</h2><ul>{}</ul>'.format(''.join('<li>{}</li>'.format(html.escape(hint)) for hint in found)
-                                            ) if found else ''
+  lines = hints(info)
+  return '<h2>Hints</h2><ul>{}</ul>'.format(''.join('<li>{}</li>'.format(html.escape(hint)) for hint in lines)
+                                            ) if lines else ''
 
 
 def _masks(info, masked_as):

@@ -84,19 +84,19 @@ def _history(folder, name, before=''):
   """{before + column: [(step, value)]} of a history, without lines that are damaged."""
   lines = _lines(folder, name)
   columns = lines[0].split('\t')[1:] if lines else []
-  found = {before + column: [] for column in columns}
+  series = {before + column: [] for column in columns}
   for line in lines[1:]:
     step = run_files.history_step(line, len(columns))
     for column, value in zip(columns, line.split('\t')[1:] if step is not None else []):
-      found[before + column].append((step, float(value)))
-  return found
+      series[before + column].append((step, float(value)))
+  return series
 
 
 def _operative(folder):
   """The newest operative configuration, as gin wrote it."""
-  found = [(int(match.group(1)), match.group(0)) for match in map(
+  configs = [(int(match.group(1)), match.group(0)) for match in map(
       re.compile(r'operative_config-(\d+)\.gin').fullmatch, os.listdir(folder)) if match]
-  return '\n'.join(_lines(folder, max(found)[1])) if found else None
+  return '\n'.join(_lines(folder, max(configs)[1])) if configs else None
 
 
 def _data_set(folder, given, command_lines, state):

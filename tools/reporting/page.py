@@ -61,29 +61,29 @@ border-left:2px solid var(--line);padding-left:1rem;margin:.8rem 0}
 """
 
 
-def make(found, guesses, problem):
+def make(run, guesses, problem):
   """The report as HTML: str.
 
   Args:
-    found: material.Material.
+    run: material.Material.
     guesses: list of heldout.Guessed, may be empty. problem: why there are none, in words, or None.
   """
-  task = TASKS.get(found.task)
-  parts = [words.section('What it has learned', task.figures(found) if task else '')]
+  task = TASKS.get(run.task)
+  parts = [words.section('What it has learned', task.figures(run) if task else '')]
   if task:
     parts.append(words.section('What it puts under a mask', _samples(task, guesses, problem)))
-  charts = (task.curves(found) if task else '') + sections.speed(found)
-  parts += [words.section('Curves, by step', words.paragraphs(sections.speed_in_words(found)) + (
+  charts = (task.curves(run) if task else '') + sections.speed(run)
+  parts += [words.section('Curves, by step', words.paragraphs(sections.speed_in_words(run)) + (
       '<div class="charts">{}</div>'.format(charts) if charts else '<p>No step was logged so far.</p>')),
-            words.section('Data', sections.data(found)), words.section('Settings', sections.settings(found)),
-            words.section('Skipped, lost and changed', sections.losses(found)),
-            words.section('Origin', sections.origin(found))]
+            words.section('Data', sections.data(run)), words.section('Settings', sections.settings(run)),
+            words.section('Skipped, lost and changed', sections.losses(run)),
+            words.section('Origin', sections.origin(run))]
   return '\n'.join([
       '<!DOCTYPE html>', '<html lang="en"><head><meta charset="utf-8"><meta name="viewport" '
-      'content="width=device-width,initial-scale=1"><title>{}</title>'.format(words.escape(found.name)),
+      'content="width=device-width,initial-scale=1"><title>{}</title>'.format(words.escape(run.name)),
       '<style>{}</style></head><body><main>'.format(_STYLE.strip()),
       '<header><h1>{}</h1><p>{} {}</p></header>'.format(
-          words.escape(found.name), words.escape(sections.status(found)),
+          words.escape(run.name), words.escape(sections.status(run)),
           time.strftime('Report of %Y-%m-%d %H:%M.'))] + parts + ['</main></body></html>', ''])
 
 

@@ -9,11 +9,11 @@ from tools.reporting import words
 _PREFIX = 'pretraining/'
 
 
-def figures(found):
-  """The held-out figures of the best checkpoint as HTML. found: material.Material."""
-  values, step = found.best, found.best.get('global_step')
+def figures(run):
+  """The held-out figures of the best checkpoint as HTML. run: material.Material."""
+  values, step = run.best, run.best.get('global_step')
   if 'masked_lm_loss' not in values:
-    values, step = found.results.get('heldout') or {}, found.results.get('global_step')
+    values, step = run.results.get('heldout') or {}, run.results.get('global_step')
   needed = ('masked_lm_loss', 'masked_lm_accuracy', 'sentence_order_loss', 'sentence_order_accuracy')
   if not all(name in values for name in needed) or not json_text.all_finite(values[name] for name in needed):
     return words.paragraphs(['Not evaluated so far: held-out figures come with each checkpoint, or from make eval.'])
@@ -42,15 +42,15 @@ def _beside_unigram(gained, unigram):
                  ': so far this model does worse than that.')
 
 
-def curves(found):
-  """Charts as HTML. found: material.Material."""
+def curves(run):
+  """Charts as HTML. run: material.Material."""
   def training(name):
-    return charts.Curve('training', found.curves.get(_PREFIX + name, []), charts.TRAINING)
+    return charts.Curve('training', run.curves.get(_PREFIX + name, []), charts.TRAINING)
 
   def heldout_of(name):
-    return charts.Curve('held-out', found.heldout.get(name, []), charts.HELDOUT)
+    return charts.Curve('held-out', run.heldout.get(name, []), charts.HELDOUT)
 
-  unigram = (found.results.get('heldout') or {}).get('unigram_cross_entropy')
+  unigram = (run.results.get('heldout') or {}).get('unigram_cross_entropy')
   level = [charts.Curve('unigram', [(0, unigram)], charts.LEVEL)] if unigram is not None else []
   made = [charts.chart('Masked-token loss, nats', [training('masked_lm_loss'), heldout_of('masked_lm_loss')] + level),
           charts.chart('Masked tokens named right', [training('masked_lm_accuracy'), heldout_of('masked_lm_accuracy')],
@@ -67,15 +67,15 @@ def curves(found):
 def samples(guesses):
   """Sentences with what the model takes to be under their masks, as HTML. guesses: list of heldout.Guessed."""
   return ''.join('<div class="sample"><p class="text">{}</p>{}</div>'.format(
-      ''.join(_token(token, found, place) for place, token in enumerate(found.tokens)),
-      ''.join(map(_guess, found.guesses))) for found in guesses)
+      ''.join(_token(token, sentence, place) for place, token in enumerate(sentence.tokens)),
+      ''.join(map(_guess, sentence.guesses))) for sentence in guesses)
 
 
-def _token(token, found, place):
+def _token(token, sentence, place):
   text = words.escape(heldout.text_of([token]))
-  if place not in found.places:
+  if place not in sentence.places:
     return text
-  rank = found.guesses[found.places.index(place)][2]
+  rank = sentence.guesses[sentence.places.index(place)][2]
   return '<mark class="{}">{}</mark>'.format('hit' if rank == 1 else 'miss', text)
 
 

@@ -28,25 +28,25 @@ _SETTINGS = (
     ('ranks', 'ranks'), ('packing', 'several examples in a row (packing)'))
 
 
-def status(found):
-  """How far the run is, in a line. found: material.Material."""
-  if results.DIVERGED in found.results:
-    return 'The run has diverged at step {:,}.'.format(found.results[results.DIVERGED].get('global_step', found.step))
-  if found.steps is None:
-    return 'Step {:,}.'.format(found.step)
-  if found.step >= found.steps:
-    return 'Finished: all {:,} steps were made.'.format(found.steps)
-  left = (found.last_line or '').rsplit('  ', 1)[-1]
+def status(run):
+  """How far the run is, in a line. run: material.Material."""
+  if results.DIVERGED in run.results:
+    return 'The run has diverged at step {:,}.'.format(run.results[results.DIVERGED].get('global_step', run.step))
+  if run.steps is None:
+    return 'Step {:,}.'.format(run.step)
+  if run.step >= run.steps:
+    return 'Finished: all {:,} steps were made.'.format(run.steps)
+  left = (run.last_line or '').rsplit('  ', 1)[-1]
   return 'Not finished: step {:,} of {:,}{}{}.'.format(
-      found.step, found.steps, ', {}'.format(left) if left.endswith(' left') else '',
-      '; last heard of at {}'.format(found.heard) if found.heard else '')
+      run.step, run.steps, ', {}'.format(left) if left.endswith(' left') else '',
+      '; last heard of at {}'.format(run.heard) if run.heard else '')
 
 
-def speed(found):
+def speed(run):
   """Charts of the learning rate, gradients and throughput as HTML."""
   def of(tag):
-    return [charts.Curve('training', found.curves.get(tag, []), charts.TRAINING)]
-  group = found.task + '/'
+    return [charts.Curve('training', run.curves.get(tag, []), charts.TRAINING)]
+  group = run.task + '/'
   return ''.join([charts.chart('Learning rate', of(group + 'learning_rate')),
                   charts.chart('Norm of the gradient, before clipping', of(group + 'gradient_norm')),
                   charts.chart('Tokens a second, without padding', of('throughput/real_tokens_per_second')),
@@ -54,10 +54,10 @@ def speed(found):
                                '{:.1%}'.format)])
 
 
-def speed_in_words(found):
+def speed_in_words(run):
   """Throughput and time, a list of lines."""
-  rates = [value for _, value in found.curves.get('throughput/real_tokens_per_second', [])[1:]]
-  train, told = found.results.get('train', {}), []
+  rates = [value for _, value in run.curves.get('throughput/real_tokens_per_second', [])[1:]]
+  train, told = run.results.get('train', {}), []
   if rates:
     told.append('{:,.0f} tokens a second in the median, without padding.'.format(float(np.median(rates))))
   if train.get('median_step_seconds'):
@@ -67,11 +67,11 @@ def speed_in_words(found):
   return [' '.join(told)] if told else []
 
 
-def data(found):
+def data(run):
   """Main rows of the data report and its hints, as HTML."""
-  if found.info is None:
-    return words.paragraphs([found.info_problem])
-  info = found.info
+  if run.info is None:
+    return words.paragraphs([run.info_problem])
+  info = run.info
   if not info.statistics:
     return words.table([('Training records', info.records(contract.TRAIN)),
                         ('Held-out records', info.records(contract.HELDOUT))])
@@ -83,22 +83,22 @@ def data(found):
           info.statistics.get('unknown_tokens', 0) / max(1, info.statistics.get('tokens', 0))))]) + hints
 
 
-def settings(found):
+def settings(run):
   """Architecture and schedule as tables, everything that gin bound behind a fold, as HTML."""
   tables = []
-  if found.config:
-    tokens = found.config.vocab_size or (found.info.vocab_size if found.info else None)
-    config = found.config if tokens is None else found.config.with_vocab_size(
-        tokens, found.folder) if found.config.vocab_size is None else found.config
+  if run.config:
+    tokens = run.config.vocab_size or (run.info.vocab_size if run.info else None)
+    config = run.config if tokens is None else run.config.with_vocab_size(
+        tokens, run.folder) if run.config.vocab_size is None else run.config
     count = sum(int(np.prod(shape)) for shape in model_names.model_shapes(config).values()) if tokens else None
-    tables.append(('Model', [('parameters', count)] + _rows(_ARCHITECTURE, found.config.to_dict())))
-  tables.append(('Training', _rows(_SETTINGS, found.settings) + _rows(_SCHEDULE, found.schedule) + _seed(
-      found.settings)))
+    tables.append(('Model', [('parameters', count)] + _rows(_ARCHITECTURE, run.config.to_dict())))
+  tables.append(('Training', _rows(_SETTINGS, run.settings) + _rows(_SCHEDULE, run.schedule) + _seed(
+      run.settings)))
   made = '<div class="columns">{}</div>'.format(''.join(
       '<div><h3>{}</h3>{}</div>'.format(title, words.table(rows)) for title, rows in tables if rows))
-  if found.gin:
+  if run.gin:
     made += '<details><summary>Every setting, as gin bound it</summary><pre>{}</pre></details>'.format(
-        words.escape(found.gin.strip()))
+        words.escape(run.gin.strip()))
   return made
 
 
@@ -116,24 +116,24 @@ def _seed(values):
   return [('random seed', str(values['random_seed']))] if 'random_seed' in values else []  # no number to be read
 
 
-def losses(found):
+def losses(run):
   """What was skipped, lost or changed on the way, as HTML."""
   told = []
-  skipped = [value for _, value in found.curves.get('skipped_updates/total', [])]
+  skipped = [value for _, value in run.curves.get('skipped_updates/total', [])]
   if skipped and skipped[-1]:
     told.append('Updates that were skipped, their gradients not being finite: {:,.0f}.'.format(skipped[-1]))
-  for window in found.state['skipped_windows']:
+  for window in run.state['skipped_windows']:
     told.append('A loss spike at step {:,}: the run went back to step {:,} and left out the data since.'.format(
         window.get('spike_step', 0), window['checkpoint_step']))
-  if found.lost:
-    told.append('Records that could not be read: {:,} ({}).'.format(len(found.lost), _first(
-        ['{} of {}'.format(*line.split('\t')[1::-1]) for line in found.lost if line.count('\t')])))
-  for change in found.state['changes']:
+  if run.lost:
+    told.append('Records that could not be read: {:,} ({}).'.format(len(run.lost), _first(
+        ['{} of {}'.format(*line.split('\t')[1::-1]) for line in run.lost if line.count('\t')])))
+  for change in run.state['changes']:
     told.append('From step {:,}: {} {} instead of {}.'.format(
         change['step'], change['name'].replace('_', ' '), change.get('to'), change.get('from')))
-  if results.DIVERGED in found.results:
+  if results.DIVERGED in run.results:
     told.append('At step {:,} the {} were not finite.'.format(
-        found.results[results.DIVERGED].get('global_step', 0), found.results[results.DIVERGED].get('what', 'figures')))
+        run.results[results.DIVERGED].get('global_step', 0), run.results[results.DIVERGED].get('what', 'figures')))
   if not told:
     return '<p>Nothing: no update was skipped, no record lost, no setting changed.</p>'
   more = ['and {:,} more'.format(len(told) - _MOST_LINES)] if len(told) > _MOST_LINES else []
@@ -144,11 +144,11 @@ def _first(texts, most=3):
   return ', '.join(texts[:most]) + ' and {:,} more'.format(len(texts) - most) * (len(texts) > most)
 
 
-def origin(found):
+def origin(run):
   """Where the run and its checkpoints are, and how it was started, as HTML."""
-  best = found.best.get('checkpoint')
-  rows = [('Folder', files.shown(os.path.abspath(found.folder))), ('Best checkpoint', best and os.path.join(
-      names.BEST_FOLDER, best)), ('Checkpoints', ', '.join('{:,}'.format(step) for step in found.checkpoints) or None),
-          ('Began from', (found.state.get('origin') or {}).get('checkpoint')), ('git commit', found.commit)]
-  return words.table(rows) + ('<pre>{}</pre>'.format(words.escape('\n'.join(found.commands[-5:])))
-                              if found.commands else '')
+  best = run.best.get('checkpoint')
+  rows = [('Folder', files.shown(os.path.abspath(run.folder))), ('Best checkpoint', best and os.path.join(
+      names.BEST_FOLDER, best)), ('Checkpoints', ', '.join('{:,}'.format(step) for step in run.checkpoints) or None),
+          ('Began from', (run.state.get('origin') or {}).get('checkpoint')), ('git commit', run.commit)]
+  return words.table(rows) + ('<pre>{}</pre>'.format(words.escape('\n'.join(run.commands[-5:])))
+                              if run.commands else '')

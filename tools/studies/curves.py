@@ -126,10 +126,10 @@ def as_table(rows):
 
 
 def _figure(values, form):
-  found = [value for value in values if value is not None]
-  if not found:
+  known = [value for value in values if value is not None]
+  if not known:
     return 'not reached'
-  text = form.format(statistics.mean(found))
-  if len(found) > 1:
-    text += ' ({} to {})'.format(form.format(min(found)), form.format(max(found)))
-  return text if len(found) == len(values) else '{}, {} of {} seeds'.format(text, len(found), len(values))
+  text = form.format(statistics.mean(known))
+  if len(known) > 1:
+    text += ' ({} to {})'.format(form.format(min(known)), form.format(max(known)))
+  return text if len(known) == len(values) else '{}, {} of {} seeds'.format(text, len(known), len(values))

@@ -38,28 +38,28 @@ def define_flags():
 
 def finished(study, seeds):
   """OrderedDict of name of a run to OrderedDict of seed to its points, of the runs that are finished."""
-  found = collections.OrderedDict()
+  runs = collections.OrderedDict()
   for run in study.table.runs:
     folders = [(seed, study.run_folder(run.name, seed)) for seed in seeds]
     by_seed = collections.OrderedDict(
         (seed, curves.read(folder)) for seed, folder in folders if carrying_out.is_finished(folder))
     if by_seed:
-      found[run.name] = by_seed
-  return found
+      runs[run.name] = by_seed
+  return runs
 
 
 def report(study, seeds, path):
   """Writes path.csv, path.png and path.md, and prints the table, if the run to compare with is finished."""
-  found = finished(study, seeds)
+  runs = finished(study, seeds)
   first = study.table.runs[0].name
-  if first not in found:
+  if first not in runs:
     _LOG.info('nothing to compare with yet: %s is not finished', first)
     return
   os.makedirs(os.path.dirname(path) or '.', exist_ok=True)
-  curves.write_csv(path + '.csv', found)
-  lines = curves.as_table(curves.summary(found))
+  curves.write_csv(path + '.csv', runs)
+  lines = curves.as_table(curves.summary(runs))
   curves.write_text(path + '.md', lines)
-  picture.draw(path + '.png', found, os.path.basename(path))
+  picture.draw(path + '.png', runs, os.path.basename(path))
   print('\n'.join(lines))
   print('written: {0}.csv, {0}.md, {0}.png'.format(path))
 

@@ -77,11 +77,11 @@ class KeptResults:
     except OSError:
       is_same = False
     for name in os.listdir(self.folder):
-      found = os.path.join(self.folder, name)
-      _remove_unless_regular(found)
+      entry = os.path.join(self.folder, name)
+      _remove_unless_regular(entry)
       if name != _LOCK_FILE and (not is_same or name.endswith(files.TEMPORARY)):
         self.discarded += name.endswith(_RESULT)
-        files.remove(found)
+        files.remove(entry)
     if not is_same:
       with files.atomic(path, durable=False) as target:
         target.write(self._fingerprint)
@@ -137,9 +137,9 @@ def _load(path, fingerprint):
   folder = os.path.dirname(path)
   written, result = decode(json.loads(body.decode('utf-8')), folder)
   for name, size, sha256 in written:
-    found = files.inside(folder, name)
-    if os.path.getsize(found) != size or files.file_sha256(found) != sha256:
-      raise ValueError('{} is damaged'.format(found))
+    file = files.inside(folder, name)
+    if os.path.getsize(file) != size or files.file_sha256(file) != sha256:
+      raise ValueError('{} is damaged'.format(file))
   return result
 
 
@@ -213,7 +213,7 @@ def decode(said, folder):
 
 def _named_tuple(module, name):
   """The collections.namedtuple of this name in a module that is loaded."""
-  found = getattr(sys.modules[module], name)
-  if not (isinstance(found, type) and issubclass(found, tuple) and hasattr(found, '_fields')):
+  kind = getattr(sys.modules[module], name)
+  if not (isinstance(kind, type) and issubclass(kind, tuple) and hasattr(kind, '_fields')):
     raise ValueError('{}.{} is no named tuple'.format(module, name))
-  return found
+  return kind

@@ -41,20 +41,20 @@ def check(folder_of_model, form, signatures, run, config, sizes):
   worst = 0.0
   for (case, name), values in inputs.items():
     for output, expected in run(name, values).items():
-      found = answers.get('/'.join([case, name, output]))
-      if found is None or found.dtype != expected.dtype or found.shape != expected.shape:
+      answer = answers.get('/'.join([case, name, output]))
+      if answer is None or answer.dtype != expected.dtype or answer.shape != expected.shape:
         raise UserError('{}: expected {} {} of {}, found {} in a fresh process; the export was removed'.format(
             folder_of_model, expected.dtype, expected.shape, output,
-            'none' if found is None else '{} {}'.format(found.dtype, found.shape)))
-      worst = max(worst, deviation(found, expected))
+            'none' if answer is None else '{} {}'.format(answer.dtype, answer.shape)))
+      worst = max(worst, deviation(answer, expected))
   return worst
 
 
-def deviation(found, expected):
+def deviation(values, expected):
   """The largest difference of two arrays, divided by the largest expected value where that is above 1; inf for NaN."""
-  if not found.size:
+  if not values.size:
     return 0.0
-  difference = np.max(np.abs(found.astype(np.float64) - expected))
+  difference = np.max(np.abs(values.astype(np.float64) - expected))
   return float(difference / max(1.0, np.max(np.abs(expected)))) if np.isfinite(difference) else float('inf')
 
 

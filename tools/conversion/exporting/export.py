@@ -160,8 +160,8 @@ def _describe(temporary, folder, weights, options, inference, report):
   if 'atc' in report:
     files.write_atomically(os.path.join(temporary, formats.ATC_FILE), report['atc'] + '\n')
   files.write_atomically(os.path.join(beside, EXPORT_FILE), json.dumps(report, indent=1) + '\n')
-  found = [os.path.join(place, name) for place, _, names_of_files in os.walk(temporary) for name in names_of_files]
-  report['files'] = {os.path.relpath(path, temporary): os.path.getsize(path) for path in sorted(found)}
+  paths = [os.path.join(place, name) for place, _, names_of_files in os.walk(temporary) for name in names_of_files]
+  report['files'] = {os.path.relpath(path, temporary): os.path.getsize(path) for path in sorted(paths)}
 
 
 @contextlib.contextmanager

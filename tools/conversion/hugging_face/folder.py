@@ -40,8 +40,8 @@ def is_one(path):
 
 def files_of(folder):
   """Paths of the files that read() reads, sorted."""
-  found = [path for pattern in FILES for path in glob.glob(os.path.join(glob.escape(folder), pattern))]
-  return sorted(path for path in set(found) if os.path.isfile(path))
+  paths = [path for pattern in FILES for path in glob.glob(os.path.join(glob.escape(folder), pattern))]
+  return sorted(path for path in set(paths) if os.path.isfile(path))
 
 
 def write(checkpoint, folder, task=None, ignore=None, dedupe=False):
@@ -185,8 +185,8 @@ def _read_weights(folder):
     if paths:
       tensors, widened = {}, collections.Counter()
       for path in paths:
-        found, kinds = read_file(path)
-        tensors.update(found)
+        of_file, kinds = read_file(path)
+        tensors.update(of_file)
         widened.update(kinds)
       return tensors, widened
   others = [name for name in _OTHER_WEIGHTS if os.path.exists(os.path.join(folder, name))]

@@ -98,11 +98,11 @@ def _data(checkpoint):
   for folder in description_folders(checkpoint.path):
     try:
       with open(os.path.join(folder, COMMAND_LINE_FILE), encoding='utf-8') as source:
-        found = _RECORDS.findall(source.read())
+        matches = _RECORDS.findall(source.read())
     except OSError:
       continue
-    if found:
-      return found[-1]
+    if matches:
+      return matches[-1]
   return None
 
 

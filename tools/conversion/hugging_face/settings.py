@@ -102,8 +102,8 @@ def make(config, kind, vocabulary, labels, problem_type):
 
 def labels_in(values):
   """List of str of a config.json's id2label, or None if it has none or only the names that transformers makes up."""
-  found = values.get('id2label')
-  if not isinstance(found, dict) or sorted(map(str, found)) != sorted(str(index) for index in range(len(found))):
+  by_number = values.get('id2label')
+  if not isinstance(by_number, dict) or sorted(map(str, by_number)) != sorted(map(str, range(len(by_number)))):
     return None
-  labels = [str(found[key]) for key in sorted(found, key=int)]
+  labels = [str(by_number[key]) for key in sorted(by_number, key=int)]
   return None if labels == ['LABEL_{}'.format(index) for index in range(len(labels))] else labels

@@ -46,18 +46,18 @@ def class_for(parts, task, where):
   if names.ENCODER not in parts:
     raise UserError('{}: expected the variables of an ALBERT encoder (bert/...), found none; see inspect'.format(where))
   if task is not None:
-    found = OF_TASK[task]
+    model_class = OF_TASK[task]
   elif names.CLASSIFIER in parts:
     raise UserError('{}: expected to know what output_weights is for, found nothing beside it that says so; add '
                     '--task=classify, --task=regress or --task=tag'.format(where))
   else:
     wanted = ['AlbertForQuestionAnswering', 'AlbertForPreTraining', 'AlbertForMaskedLM']
-    found = next((name for name in wanted if set(CLASSES[name]) <= set(parts)), ENCODER_CLASS)
-  missing = [part for part in CLASSES[found] if part not in parts]
-  if missing and found != ENCODER_CLASS:
+    model_class = next((name for name in wanted if set(CLASSES[name]) <= set(parts)), ENCODER_CLASS)
+  missing = [part for part in CLASSES[model_class] if part not in parts]
+  if missing and model_class != ENCODER_CLASS:
     raise UserError('{}: expected the parts of {} ({}), found none of {}; choose a task that it has a head for'.format(
-        where, found, ', '.join(CLASSES[found]), ', '.join(missing)))
-  return found
+        where, model_class, ', '.join(CLASSES[model_class]), ', '.join(missing)))
+  return model_class
 
 
 def to_hugging_face(tensors, config, kind, ignore, where):
