@@ -55,8 +55,8 @@ def expected(run):
     inputs[number, :len(ids)], mask[number, :len(ids)] = ids, True
   given = numpy_albert.Batch(inputs, np.zeros_like(inputs), mask)
   logits = random_models.graph_outputs(os.path.join(run, 'model.ckpt-7'), CONFIG, given)['masked_lm_logits']
-  found = iter(logits.reshape(len(rows), 17, -1))
-  return [ids and next(found)[fields(ids)['masked_lm_positions']] for ids in ROWS]
+  of_rows = iter(logits.reshape(len(rows), 17, -1))
+  return [ids and next(of_rows)[fields(ids)['masked_lm_positions']] for ids in ROWS]
 
 
 def assert_are(answers, expected):

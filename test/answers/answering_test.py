@@ -54,10 +54,10 @@ def lines_of(path):
 def figures_on(folder, path):
   """What evaluation says of a file."""
   model = fine_tuned.find(str(folder))
-  _, found = inputs.read_file(str(path), model.kind, model.data, model.labels, is_labelled=True)
+  _, entries = inputs.read_file(str(path), model.kind, model.data, model.labels, is_labelled=True)
   judge = outcomes.Judge(model)
   with model.predictor(npu_session.start()) as predictor:
-    for _ in outcomes.answered(model, model.logits(predictor, found), None, judge):
+    for _ in outcomes.answered(model, model.logits(predictor, entries), None, judge):
       pass
   return judge
 
@@ -68,15 +68,15 @@ def figures_on(folder, path):
 def test_each_kind_answers_dev_and_test(kind, more, vocabulary, tmp_path, capsys):
   data, dev = text_of(tmp_path / 'data', kind)
   out = tmp_path / 'out'
-  found = finetune(kind, data, out, vocabulary, *more)
-  assert found['learned'] and 'not_learned' not in found and found['dev']['labelled'] == 32
+  written = finetune(kind, data, out, vocabulary, *more)
+  assert written['learned'] and 'not_learned' not in written and written['dev']['labelled'] == 32
   metric = fine_tuned.find(str(out)).task.figures[0]
-  assert found['dev'][metric] == pytest.approx(found['heldout'][metric], abs=1e-3)
-  assert {name: value for name, value in found['test'].items()} == {
-      name: value for name, value in found['dev'].items() if name != 'loss'}
+  assert written['dev'][metric] == pytest.approx(written['heldout'][metric], abs=1e-3)
+  assert {name: value for name, value in written['test'].items()} == {
+      name: value for name, value in written['dev'].items() if name != 'loss'}
   judge = figures_on(out, dev)
   assert outcomes.numbers(judge.figures()) == {
-      name: value for name, value in found['dev'].items()
+      name: value for name, value in written['dev'].items()
       if name not in ('loss', 'examples', 'labelled') + outcomes.TABLES}
   assert metric.replace('_', ' ') in capsys.readouterr().out
   said = lines_of(out / 'predictions-dev.jsonl')
@@ -113,12 +113,12 @@ def whole(data, vocabulary, tmp_path_factory):
 
 def without_times(folder):
   """results.json without what takes another time each time."""
-  found = results.read(str(folder))
+  written = results.read(str(folder))
   for name in ('seconds', 'examples_per_second', 'input_wait_fraction'):
-    found.pop(name, None)
+    written.pop(name, None)
   for name in ('seconds', 'median_step_seconds'):
-    found.get('train', {}).pop(name, None)
-  return found
+    written.get('train', {}).pop(name, None)
+  return written
 
 
 class Killed(BaseException):
@@ -161,14 +161,14 @@ def test_labels_of_dev_that_say_nothing_are_told(data, vocabulary, tmp_path, cap
       json.dumps(dict(entry, label=labels[(place + 7) % 32])) + '\n' for place, entry in enumerate(entries)))
   without = [{'sentence': entry['sentence'], 'id': 'x{}'.format(place)} for place, entry in enumerate(entries)]
   (folder / 'test.json').write_text(''.join(json.dumps(entry) + '\n' for entry in without))
-  found = finetune('classify', folder, tmp_path / 'out', vocabulary, 'finetune.epochs = 30',
+  written = finetune('classify', folder, tmp_path / 'out', vocabulary, 'finetune.epochs = 30',
                    'finetune.eval_every_steps = 30')
-  assert found['learned'] is False
+  assert written['learned'] is False
   printed = capsys.readouterr().out.strip().splitlines()
-  assert printed[-1].startswith('NOT LEARNED: dev accuracy') and printed[-1] == found['not_learned']
+  assert printed[-1].startswith('NOT LEARNED: dev accuracy') and printed[-1] == written['not_learned']
   assert 'THE LABELS OF DEV MAY NOT FOLLOW FROM THE TEXT' in printed[-1] and '(2) NO INIT' in printed[-1]
   # Without labels of test no figures of it are invented, and its lines are answered.
-  assert found['test'] == {'examples': 32, 'labelled': 0}
+  assert written['test'] == {'examples': 32, 'labelled': 0}
   said = lines_of(tmp_path / 'out' / 'predictions-test.jsonl')
   assert [entry['id'] for entry in said] == ['x{}'.format(place) for place in range(32)]
   assert not any('gold' in entry for entry in said)
@@ -194,9 +194,9 @@ def test_folds_take_turns_and_their_predictions_on_test_are_averaged(data, vocab
   out = tmp_path / 'out'
   small_finetunings.begin('classify', *SHORT)
   assert repeating.over_folds(2, str(data), str(out), vocab_file=vocabulary) is None
-  found = results.read(str(out))
+  written = results.read(str(out))
   assert sum(results.read(str(out / name))['dev']['labelled'] for name in ('fold-1', 'fold-2')) == 32
-  assert 0. <= found['test_averaged']['accuracy'] <= 1.
+  assert 0. <= written['test_averaged']['accuracy'] <= 1.
   averaged = lines_of(out / repeating.AVERAGED_FILE)
   assert [entry['line'] for entry in averaged] == list(range(1, 33))
   parts = [lines_of(out / name / 'predictions-test.jsonl') for name in ('fold-1', 'fold-2')]

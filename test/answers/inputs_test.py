@@ -17,13 +17,13 @@ DATA = LabelledOptions(text_a='title', label='topic')
 
 def read(tmp_path, content, kind='classify', data=DATA, is_labelled=False, name='in.json'):
   (tmp_path / name).write_bytes(content.encode('utf-8'))
-  _, found = inputs.read_file(str(tmp_path / name), kind, data, LABELS, is_labelled)
-  return list(found)
+  _, entries = inputs.read_file(str(tmp_path / name), kind, data, LABELS, is_labelled)
+  return list(entries)
 
 
 def test_the_columns_of_training_where_the_file_has_them(tmp_path):
-  found = read(tmp_path, '{"title": "甲", "text": "no", "topic": 1, "id": 7}\n{"title": "乙"}\n')
-  assert [(entry.text_a, entry.label, entry.id, entry.line) for entry in found] == [
+  entries = read(tmp_path, '{"title": "甲", "text": "no", "topic": 1, "id": 7}\n{"title": "乙"}\n')
+  assert [(entry.text_a, entry.label, entry.id, entry.line) for entry in entries] == [
       ('甲', None, 7, 1), ('乙', None, None, 2)]
 
 
@@ -39,17 +39,17 @@ def test_other_names_and_plain_lines_are_recognised(tmp_path, name, content):
 
 
 def test_labels_if_they_are_asked_for(tmp_path):
-  found = read(tmp_path, '{"title": "甲", "topic": "1.0"}\n{"title": "乙", "topic": 7}\n', is_labelled=True)
-  assert found[0].label == '1'
-  assert isinstance(found[1], BadLine) and found[1].error == 'expected a label of the model, found 7'
+  entries = read(tmp_path, '{"title": "甲", "topic": "1.0"}\n{"title": "乙", "topic": 7}\n', is_labelled=True)
+  assert entries[0].label == '1'
+  assert isinstance(entries[1], BadLine) and entries[1].error == 'expected a label of the model, found 7'
   with pytest.raises(UserError, match=r'expected a label \(LABELLED=1\)'):
     read(tmp_path, '甲\n乙\n', is_labelled=True, name='in.txt')
 
 
 def test_each_line_is_one_entry(tmp_path):
-  found = read(tmp_path, '{"title": "甲"}\n\nnot JSON\n{"title": 5}\n{"other": "乙"}\n')
-  assert [entry.line for entry in found] == [1, 2, 3, 4, 5]
-  assert [isinstance(entry, BadLine) for entry in found] == [False, True, True, False, True]
+  entries = read(tmp_path, '{"title": "甲"}\n\nnot JSON\n{"title": 5}\n{"other": "乙"}\n')
+  assert [entry.line for entry in entries] == [1, 2, 3, 4, 5]
+  assert [isinstance(entry, BadLine) for entry in entries] == [False, True, True, False, True]
 
 
 @pytest.mark.parametrize('kind, line, expected', [
@@ -60,13 +60,13 @@ def test_each_line_is_one_entry(tmp_path):
     ('read', '何\t甲', (None, '何', '甲')),
     ('read', json.dumps({'question': '何', 'context': '甲'}), (None, '何', '甲'))])
 def test_typed_lines(kind, line, expected):
-  found, = inputs.read_typed([line], kind, DATA)
-  assert (found.id, found.text_a, found.text_b) == expected
+  entry, = inputs.read_typed([line], kind, DATA)
+  assert (entry.id, entry.text_a, entry.text_b) == expected
 
 
 @pytest.mark.parametrize('kind, line, expected', [
     ('classify', ' ', 'found an empty line'), ('read', '何', 'found no tab'), ('classify', '{"x": ', 'expected JSON'),
     ('classify', '{"other": "甲"}', 'expected a text'), ('classify', '{"title": ["甲"]}', 'expected texts')])
 def test_typed_lines_that_say_nothing(kind, line, expected):
-  found, = inputs.read_typed([line], kind, DATA)
-  assert isinstance(found, BadLine) and expected in found.error
+  entry, = inputs.read_typed([line], kind, DATA)
+  assert isinstance(entry, BadLine) and expected in entry.error

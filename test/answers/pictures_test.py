@@ -28,9 +28,9 @@ def test_pictures_are_the_same_for_the_same_figures(names, by_number, tmp_path):
     (tmp_path / folder).mkdir()
     (tmp_path / folder / 'loss_history.tsv').write_text('step\ttotal_loss\n1\t0.7\n2\t0.5\n')
     (tmp_path / folder / 'heldout_history.tsv').write_text('step\tloss\taccuracy\n2\t0.6\t0.5\nbroken\n')
-    found = pictures.draw(str(tmp_path / folder), Labels('classify', names),
+    paths = pictures.draw(str(tmp_path / folder), Labels('classify', names),
                           outcome.Outcome(6, 6, 0, FIGURES, [], []), 'accuracy')
-    assert found == by_number
+    assert paths == by_number
   for name in (pictures.CONFUSION_FILE, pictures.CURVES_FILE):
     content = (tmp_path / 'first' / name).read_bytes()
     assert content.startswith(b'\x89PNG') and content == (tmp_path / 'second' / name).read_bytes()

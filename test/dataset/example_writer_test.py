@@ -28,9 +28,9 @@ def test_tensorflow_parses_the_records():
   parsed = tf.io.parse_example(records(), {
       spec.name: tf.io.FixedLenFeature([spec.length], kinds[spec.kind]) for spec in SPECS})
   with tf.compat.v1.Session() as session:
-    found = session.run(parsed)
+    parsed_values = session.run(parsed)
   for name, values in batch().items():
-    np.testing.assert_array_equal(found[name], values)
+    np.testing.assert_array_equal(parsed_values[name], values)
 
 
 def test_the_protocol_buffer_is_tensorflows():
@@ -57,15 +57,15 @@ def test_an_example_of_tensorflow_is_read(tmp_path):
   with tf.io.TFRecordWriter(path) as writer:
     writer.write(example.SerializeToString())
   record, = tfrecord.read_records(path)
-  found = example_writer.parse_example(record)
-  assert {name: values.tolist() for name, values in found.items()} == {'a': [0, 300, 2**40], 'b': [0.25, -1]}
+  read = example_writer.parse_example(record)
+  assert {name: values.tolist() for name, values in read.items()} == {'a': [0, 300, 2**40], 'b': [0.25, -1]}
 
 
 def test_parse_example_reverses_the_writer():
   for row, record in enumerate(records()):
-    found = example_writer.parse_example(record)
+    read = example_writer.parse_example(record)
     for name, values in batch().items():
-      np.testing.assert_array_equal(found[name], values[row])
+      np.testing.assert_array_equal(read[name], values[row])
 
 
 @pytest.mark.parametrize('record', [b'\x00', b'\xff' * 9, b'\x0a\x05abc', b'\x0a\x04\x0a\x02\x0a\x00'])

@@ -65,8 +65,8 @@ def test_a_number_that_leads_elsewhere_is_found(feature, place, value, words):
   values[feature][place] = value
   for bad in (_written(values), synthetic_data.serialize(values)):
     good = [synthetic_data.serialize(synthetic_data.record(number)) for number in range(5)]
-    found = REFERENCE.misfits(good[:2] + [bad] + good[2:])
-    assert list(found) == [2] and words in found[2]
+    misfits = REFERENCE.misfits(good[:2] + [bad] + good[2:])
+    assert list(misfits) == [2] and words in misfits[2]
 
 
 def test_negative_numbers_are_found():
@@ -99,8 +99,8 @@ def test_other_features_lengths_and_kinds_are_found():
     (_compact(sizes=(255, 2, 0, 255, 255, 1, 2)), 'word_lengths holds a word that leaves'),
     (_compact(second=8), 'second_segment holds 8'), (_compact(order=2), 'next_sentence_labels holds 2')])
 def test_compact_records_that_lead_elsewhere_are_found(record, words):
-  found = COMPACT.misfits([_compact(), record])
-  assert list(found) == [1] and words in found[1]
+  misfits = COMPACT.misfits([_compact(), record])
+  assert list(misfits) == [1] and words in misfits[1]
 
 
 @pytest.mark.parametrize('record', [
@@ -174,10 +174,10 @@ print('parsed', len(records))
 @pytest.mark.integration
 def test_tensorflow_takes_whatever_is_taken_for_good():
   record = synthetic_data.serialize(synthetic_data.record(1))
-  mutated = [found for seed, made in enumerate((record, _written(synthetic_data.record(1))))
-             for found in _mutations(made, 15000, seed)]
+  mutated = [mutant for seed, made in enumerate((record, _written(synthetic_data.record(1))))
+             for mutant in _mutations(made, 15000, seed)]
   bad = REFERENCE.misfits(mutated)
-  good = [found for place, found in enumerate(mutated) if place not in bad]
+  good = [mutant for place, mutant in enumerate(mutated) if place not in bad]
   assert len(bad) > 10000 and len(good) > 1000
   assert _crashes_tensorflow(good + [_varint_one_by_one(_written(synthetic_data.record(2)))]) == (
       0, 'parsed {}\n'.format(len(good) + 1))

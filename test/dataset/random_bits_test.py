@@ -15,11 +15,11 @@ def test_splitmix64():
 def test_arrays_equal_numbers():
   keys = [0, 1, 2**63, 2**64 - 1, 123456789]
   for part in (0, 7, 2**40):
-    found = random_bits.derive_array(np.array(keys, np.uint64), part)
-    assert found.tolist() == [random_bits.derive(key, part) for key in keys]
+    derived = random_bits.derive_array(np.array(keys, np.uint64), part)
+    assert derived.tolist() == [random_bits.derive(key, part) for key in keys]
   parts = np.arange(len(keys))
-  found = random_bits.derive_array(np.array(keys, np.uint64), parts)
-  assert found.tolist() == [random_bits.derive(key, part) for part, key in enumerate(keys)]
+  derived = random_bits.derive_array(np.array(keys, np.uint64), parts)
+  assert derived.tolist() == [random_bits.derive(key, part) for part, key in enumerate(keys)]
 
 
 def test_parts_differ_from_each_other_and_in_order():
@@ -31,9 +31,9 @@ def test_numbers_below_a_limit_are_even(limit):
   stream = random_bits.Stream(1)
   numbers = [stream.below(limit) for _ in range(20000)]
   bits = random_bits.derive_array(np.full(20000, 9, np.uint64), np.arange(20000))
-  for found in (np.array(numbers), random_bits.below_array(bits, limit)):
-    assert found.min() >= 0 and found.max() < limit
-    assert abs(found.mean() - (limit - 1) / 2) <= 0.02 * limit
+  for drawn in (np.array(numbers), random_bits.below_array(bits, limit)):
+    assert drawn.min() >= 0 and drawn.max() < limit
+    assert abs(drawn.mean() - (limit - 1) / 2) <= 0.02 * limit
 
 
 def test_chance_and_unit():

@@ -87,8 +87,8 @@ def test_offsets_are_ordered_and_within_the_text(text):
 def test_offsets_point_at_the_characters():
   text = ' Unaffable\u00ad中国,\u200bCAFÉ!'
   tokenizer = make()
-  found = [(tokenizer.vocabulary.tokens[p.id], text[p.start:p.end], p.continues) for p in tokenizer.tokenize(text)]
-  assert found == [('un', 'Un', False), ('##aff', 'aff', True), ('##able', 'able', True), ('中', '中', False),
+  pieces = [(tokenizer.vocabulary.tokens[p.id], text[p.start:p.end], p.continues) for p in tokenizer.tokenize(text)]
+  assert pieces == [('un', 'Un', False), ('##aff', 'aff', True), ('##able', 'able', True), ('中', '中', False),
                    ('国', '国', False), (',', ',', False), ('cafe', 'CAFÉ', False), ('!', '!', False)]
 
 

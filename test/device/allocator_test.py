@@ -36,22 +36,22 @@ def program_file(tmp_path):
 
 def test_a_program_starts_again_with_the_settings_and_its_command_line(tmp_path):
   program = program_file(tmp_path)
-  argv, options, found, modules = run(program, '--a=b c', '中 文', '')
+  argv, options, settings, modules = run(program, '--a=b c', '中 文', '')
   assert argv == [program, '--a=b c', '中 文', '']
   assert options == ['ignore::FutureWarning']
-  assert found == dict(allocator.SETTINGS, ALBERT_MALLOC='tuned')
+  assert settings == dict(allocator.SETTINGS, ALBERT_MALLOC='tuned')
   assert modules == []
 
 
 def test_settings_of_the_user_are_kept(tmp_path):
-  found = run(program_file(tmp_path), TF_CPU_BFC_MEM_LIMIT_IN_MB='4096', GLIBC_TUNABLES='glibc.malloc.check=1')[2]
-  assert found == dict(allocator.SETTINGS, TF_CPU_BFC_MEM_LIMIT_IN_MB='4096', GLIBC_TUNABLES='glibc.malloc.check=1',
+  settings = run(program_file(tmp_path), TF_CPU_BFC_MEM_LIMIT_IN_MB='4096', GLIBC_TUNABLES='glibc.malloc.check=1')[2]
+  assert settings == dict(allocator.SETTINGS, TF_CPU_BFC_MEM_LIMIT_IN_MB='4096', GLIBC_TUNABLES='glibc.malloc.check=1',
                        ALBERT_MALLOC='tuned')
 
 
 def test_default_leaves_everything_alone(tmp_path):
-  found = run(program_file(tmp_path), ALBERT_MALLOC='default')[2]
-  assert found == dict(dict.fromkeys(allocator.SETTINGS), ALBERT_MALLOC='default')
+  settings = run(program_file(tmp_path), ALBERT_MALLOC='default')[2]
+  assert settings == dict(dict.fromkeys(allocator.SETTINGS), ALBERT_MALLOC='default')
 
 
 def test_only_once_and_not_on_an_npu_host():

@@ -80,9 +80,9 @@ def train(info, ranks, micro_batch_size, packing=False):
 def test_several_ranks_equal_one(request, ranks, micro_batch_size, form):
   info = request.getfixturevalue('compact' if form == 'compact' else 'reference')
   alone, = train(info, 1, BATCH, form == 'packed')
-  for found in train(info, ranks, micro_batch_size, form == 'packed'):
-    np.testing.assert_allclose(found.losses, alone.losses, rtol=2e-5, atol=1e-6)
-    assert sorted(found.weights) == sorted(alone.weights)
-    for name, value in found.weights.items():
+  for of_rank in train(info, ranks, micro_batch_size, form == 'packed'):
+    np.testing.assert_allclose(of_rank.losses, alone.losses, rtol=2e-5, atol=1e-6)
+    assert sorted(of_rank.weights) == sorted(alone.weights)
+    for name, value in of_rank.weights.items():
       np.testing.assert_allclose(value, alone.weights[name], rtol=1e-3, atol=2e-5, err_msg=name)
   assert np.ptp([losses[0] for losses in alone.losses]) > 0.1  # the run trained

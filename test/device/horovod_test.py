@@ -102,11 +102,11 @@ def test_gradients_are_averaged_dense_and_in_one_all_reduce():
     table, bias = tf.get_variable('table', [3, 2]), tf.get_variable('bias', [2])
     rows = tf.IndexedSlices(tf.fill([2, 2], rank + 1.0), tf.constant([1, 1]), tf.constant([3, 2]))
     before = len(tf.get_default_graph().get_operations())
-    found = device.collectives.average_gradients([(rows, table), (None, bias), (tf.fill([2], 4.0 * rank), bias)])
+    averaged = device.collectives.average_gradients([(rows, table), (None, bias), (tf.fill([2], 4.0 * rank), bias)])
     calls = [op for op in tf.get_default_graph().get_operations()[before:] if op.type == 'PyFunc']
-    assert [variable for _, variable in found] == [table, bias, bias] and found[1][0] is None and len(calls) == 1
+    assert [variable for _, variable in averaged] == [table, bias, bias] and averaged[1][0] is None and len(calls) == 1
     with tf.Session() as session:
-      return session.run([found[0][0], found[2][0]])
+      return session.run([averaged[0][0], averaged[2][0]])
 
   with horovod_stub.installed():
     for table, bias in emulator.run_ranks(2, run):

@@ -185,7 +185,7 @@ def test_a_run_skips_an_overflow_and_goes_on_with_its_scale(gpu, tmp_path):
   assert expected['global_step'] == 12 and expected[SCALE] < 2.0 ** 15
   for path in (tmp_path / 'out').glob('model.ckpt-12*'):
     path.unlink()
-  found = train()
-  assert sorted(found) == sorted(expected)
+  again = train()
+  assert sorted(again) == sorted(expected)
   for name, value in expected.items():
-    np.testing.assert_array_equal(found[name], value, err_msg=name)
+    np.testing.assert_array_equal(again[name], value, err_msg=name)

@@ -49,10 +49,10 @@ class Toy:
     self.loss = self.factor * tf.reduce_sum(tf.square(predicted - self.targets)) / weight
     self.inner = make_optimizer(optimizer)
     self.optimizer = device.loss_scaling.wrap(self.inner)
-    found = device.collectives.average_gradients(self.optimizer.compute_gradients(self.loss))
-    gradients, self.norm = tf.clip_by_global_norm([gradient for gradient, _ in found], clip)
+    averaged = device.collectives.average_gradients(self.optimizer.compute_gradients(self.loss))
+    gradients, self.norm = tf.clip_by_global_norm([gradient for gradient, _ in averaged], clip)
     self.train_op = device.wrap_train_op(self.optimizer.apply_gradients(
-        list(zip(gradients, [variable for _, variable in found])), self.step))
+        list(zip(gradients, [variable for _, variable in averaged])), self.step))
 
   def feed(self, rows, factor=1.0):
     ids = np.array(rows) % 5
@@ -167,8 +167,8 @@ def test_estimator_on_two_ranks(oldest_or_newest, rank_environment, tmp_path):
       value = tf.get_variable('value', initializer=np.float32(rank + 1))
       loss = tf.square(value - features)
       optimizer = device.loss_scaling.wrap(tf.train.AdamOptimizer(0.1))
-      found = device.collectives.average_gradients(optimizer.compute_gradients(loss))
-      train_op = device.wrap_train_op(optimizer.apply_gradients(found, tf.train.get_global_step()))
+      averaged = device.collectives.average_gradients(optimizer.compute_gradients(loss))
+      train_op = device.wrap_train_op(optimizer.apply_gradients(averaged, tf.train.get_global_step()))
       return tf.estimator.EstimatorSpec(mode, loss=loss, train_op=train_op)
 
     # Hooks that fetch something now and then, such as those of summaries, have no place where ranks meet.
@@ -260,13 +260,13 @@ def albert_steps(device, batch, steps=2):
 def test_albert_on_two_ranks_is_albert_on_the_whole_batch(oldest_or_newest, rank_environment):
   # Unequal numbers of masked tokens: the ranks have to share one denominator.
   batches = [albert_batch((4, 4), seed=0), albert_batch((1, 2), seed=1)]
-  found = emulator.run_ranks(2, lambda rank: albert_steps(
+  of_ranks = emulator.run_ranks(2, lambda rank: albert_steps(
       npu_session.start(environ=rank_environment(rank)), batches[rank]))
   with tf.Graph().as_default():
     whole = input_pipeline.Batch(*[np.concatenate(values) for values in zip(*batches)])
     expected, losses = albert_steps(npu_session.start(session_options.SessionOptions(device='cpu'), environ={}), whole)
-  np.testing.assert_allclose(np.mean([found[0][1], found[1][1]], axis=0), losses, rtol=1e-4)
+  np.testing.assert_allclose(np.mean([of_ranks[0][1], of_ranks[1][1]], axis=0), losses, rtol=1e-4)
   for name, value in expected.items():
-    np.testing.assert_array_equal(found[0][0][name], found[1][0][name])
+    np.testing.assert_array_equal(of_ranks[0][0][name], of_ranks[1][0][name])
     if not name.endswith('self/key/bias'):  # Its gradient is zero in exact arithmetic.
-      np.testing.assert_allclose(found[0][0][name], value, rtol=1e-3, atol=2e-4, err_msg=name)
+      np.testing.assert_allclose(of_ranks[0][0][name], value, rtol=1e-3, atol=2e-4, err_msg=name)

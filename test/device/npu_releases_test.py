@@ -81,11 +81,11 @@ def test_precisions_of_all_releases(release, precision):
 
 def test_defaults_that_moved_do_not_matter(release, rank_environment):
   for device, several in ((start(), False), (start(rank_environment(0)), True)):
-    found = installed.effective(device.session_config(), release)
-    assert found['enable_data_pre_proc'] is True
-    assert found['hcom_parallel'] is True or not several
-  found = installed.effective(start(enable_data_pre_proc=False).session_config(), release)
-  assert found['enable_data_pre_proc'] is False
+    settings = installed.effective(device.session_config(), release)
+    assert settings['enable_data_pre_proc'] is True
+    assert settings['hcom_parallel'] is True or not several
+  settings = installed.effective(start(enable_data_pre_proc=False).session_config(), release)
+  assert settings['enable_data_pre_proc'] is False
 
 
 def test_every_variable_is_broadcast_once(release, rank_environment):
@@ -95,8 +95,8 @@ def test_every_variable_is_broadcast_once(release, rank_environment):
   tf.train.create_global_step()
   for hook in device.train_hooks():
     hook.begin()
-  found = emulator.collectives(tf.get_default_graph(), 'broadcast')
-  assert sorted(collective.of.op.name for collective in found) == ['global_step', 'slot', 'weight']
+  broadcasts = emulator.collectives(tf.get_default_graph(), 'broadcast')
+  assert sorted(collective.of.op.name for collective in broadcasts) == ['global_step', 'slot', 'weight']
 
 
 def test_a_bridge_without_its_run_config_is_broken(oldest_or_newest, monkeypatch):

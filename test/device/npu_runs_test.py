@@ -16,8 +16,8 @@ SCALE = ('bad_steps', 'good_steps', 'loss_scale')
 
 def scale_of(out):
   """{name: value} of the loss scale in the newest checkpoint."""
-  found = fault_runs.weights(checkpoints.latest(str(out)))
-  return {name: found[name].item() for name in SCALE if name in found}
+  weights = fault_runs.weights(checkpoints.latest(str(out)))
+  return {name: weights[name].item() for name in SCALE if name in weights}
 
 
 @pytest.mark.parametrize('name', [installed.OLDEST, installed.NEWEST])

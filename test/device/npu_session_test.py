@@ -221,8 +221,8 @@ def test_default_config_of_one_card(release):
 
 
 def test_default_config_of_several_cards(release, rank_environment):
-  found = parameter_map(npu_session.start(environ=rank_environment(0)))
-  assert found['hcom_parallel'] == ('b', True)
+  parameters = parameter_map(npu_session.start(environ=rank_environment(0)))
+  assert parameters['hcom_parallel'] == ('b', True)
 
 
 def test_remapping_stays_on_off_the_npu():
@@ -374,17 +374,17 @@ def test_only_the_chief_saves_and_summarises(release, rank_environment):
 @pytest.mark.parametrize('hooks', [['mine'], ('mine',), []])
 def test_hooks_of_one_card_and_of_several(release, rank_environment, hooks):
   assert npu_session.start(environ={}).train_hooks(hooks) == list(hooks)
-  found = npu_session.start(environ=rank_environment(1)).train_hooks(hooks)
-  assert isinstance(found, list)
+  made = npu_session.start(environ=rank_environment(1)).train_hooks(hooks)
+  assert isinstance(made, list)
   own = ['NPUBroadcastGlobalVariablesHook'] + ['_BroadcastState'] * (release != 'r1.1.1')
-  assert [type(hook).__name__ for hook in found[:len(own)]] == own
-  assert found[len(own):] == list(hooks)
+  assert [type(hook).__name__ for hook in made[:len(own)]] == own
+  assert made[len(own):] == list(hooks)
 
 
 def test_loop_offload(release):
   device = npu_session.start(session_options.SessionOptions(iterations_per_loop=10), environ={})
-  found = parameter_map(device)
-  assert found['iterations_per_loop'] == ('i', 10) and found['enable_data_pre_proc'] == ('b', True)
+  parameters = parameter_map(device)
+  assert parameters['iterations_per_loop'] == ('i', 10) and parameters['enable_data_pre_proc'] == ('b', True)
   assert device.steps_per_loop == 10 and 'steps_per_loop=10' in device.describe()
   device.check_steps(100, 20)
   device.check_steps(100, None)

@@ -45,24 +45,24 @@ def train(device, micro_batch_size, overflow_at=None):
   made = update.apply(grads_and_vars, figures['total_loss'])
   with tf.control_dependencies([made.train_op]):
     scale = update.loss_scale()
-  found = []
+  states = []
   with tf.Session(config=device.session_config()) as running:
     running.run(tf.global_variables_initializer())
     for number in range(3):
       if number == overflow_at:
         emulator.set_overflow()
       after = running.run([scale, made.train_op])[0]
-      found.append((after, running.run(tf.train.get_global_step()), running.run(tf.trainable_variables()[0])))
-  return found
+      states.append((after, running.run(tf.train.get_global_step()), running.run(tf.trainable_variables()[0])))
+  return states
 
 
 def test_micro_batches_with_loss_scaling_are_the_step_of_the_whole_batch(release):
   """Up to r1.6.0 compute_gradients leaves a tensor behind, which is no use outside of a loop."""
   with tf.Graph().as_default():
     expected = train(start(), 4)
-  for whole, found in zip(expected, train(start(), 2)):
-    assert found[:2] == whole[:2] and found[0] == 2.0 ** 32
-    np.testing.assert_allclose(found[2], whole[2], rtol=1e-5)
+  for whole, parts in zip(expected, train(start(), 2)):
+    assert parts[:2] == whole[:2] and parts[0] == 2.0 ** 32
+    np.testing.assert_allclose(parts[2], whole[2], rtol=1e-5)
   assert np.abs(expected[2][2] - expected[0][2]).max() > 1e-3
 
 

@@ -65,13 +65,13 @@ class Sandbox(setup_env_test.Machine):
 
 def ignored(path):
   """Whether .dockerignore leaves a path out."""
-  found = False
+  is_ignored = False
   for pattern in [line for line in read('.dockerignore').splitlines() if line and not line.startswith('#')]:
     matches = any(fnmatch.fnmatch(part, pattern.lstrip('!').replace('**/', '')) for part in (path, path.split('/')[0])
                   ) or pattern.startswith('**/') and pattern[3:] in path.split('/')
     if matches:
-      found = not pattern.startswith('!')
-  return found
+      is_ignored = not pattern.startswith('!')
+  return is_ignored
 
 
 def files():
@@ -99,12 +99,12 @@ def sandbox(tmp_path):
 
 @pytest.mark.parametrize('name', ['Dockerfile', 'Dockerfile.ascend'])
 def test_it_is_made_of_known_instructions_and_ends_in_the_two_commands(name):
-  found = instructions(name)
-  assert {instruction for instruction, _ in found} <= INSTRUCTIONS
-  assert [instruction for instruction, _ in found if instruction != 'ARG'][0] == 'FROM'
-  assert json.loads(found[-1][1])[-1] == 'make smoke && make test' and found[-1][0] == 'CMD'
-  arguments = {rest.split('=')[0] for instruction, rest in found if instruction == 'ARG'}
-  assert set(re.findall(r'\$\{(\w+)\}', dict(found)['FROM'])) == arguments
+  lines = instructions(name)
+  assert {instruction for instruction, _ in lines} <= INSTRUCTIONS
+  assert [instruction for instruction, _ in lines if instruction != 'ARG'][0] == 'FROM'
+  assert json.loads(lines[-1][1])[-1] == 'make smoke && make test' and lines[-1][0] == 'CMD'
+  arguments = {rest.split('=')[0] for instruction, rest in lines if instruction == 'ARG'}
+  assert set(re.findall(r'\$\{(\w+)\}', dict(lines)['FROM'])) == arguments
 
 
 def test_the_image_for_a_cpu_is_built(sandbox):

@@ -242,9 +242,9 @@ def test_make_trains_continues_evaluates_and_says_what_it_found(checkout):
   assert any('nothing to do' in line for line in again)
   evaluated = make(checkout, 'eval', 'OUT=run')  # the architecture is the run's own
   assert any('held-out at step 3' in line for line in evaluated)
-  found = make(checkout, 'data', 'DATA_ARGS=' + DATA_ARGS)
-  assert any('vocab: found' in line for line in found)
-  assert any('nothing to do' in line for line in found)
+  said = make(checkout, 'data', 'DATA_ARGS=' + DATA_ARGS)
+  assert any('vocab: found' in line for line in said)
+  assert any('nothing to do' in line for line in said)
 
 
 def test_create_pretrain_data_reads_the_sample_or_what_lies_in_its_folders(checkout, tmp_path):

@@ -107,15 +107,15 @@ def test_the_probe_finds_what_no_shape_shows_of_a_run(attentive_run, tmp_path, m
   monkeypatch.setattr(probing, '_WORK', 4e10)
   out = attentive_run
   tokens = list(Vocabulary.load(os.path.join(out, 'vocab.txt')).tokens)
-  found = probing.probe(_copy_of_weights(out, tmp_path / 'a', tokens, num_attention_heads=8, hidden_act='relu'))
-  said = found['problems'] + found['notes']
+  verdict = probing.probe(_copy_of_weights(out, tmp_path / 'a', tokens, num_attention_heads=8, hidden_act='relu'))
+  said = verdict['problems'] + verdict['notes']
   assert 'num_attention_heads to 4' in said[0]
   assert 'hidden_act to gelu (tanh form)' in said[0] or 'gelu and relu cannot be told apart' in said[-1]
   plain = [number for number, token in enumerate(tokens) if not token.startswith('[')]
   for one, other in zip(plain[::2], plain[1::2]):
     tokens[one], tokens[other] = tokens[other], tokens[one]
-  found = probing.probe(_copy_of_weights(out, tmp_path / 'b', tokens))
-  assert len(found['problems']) == 1 and found['problems'][0].startswith('vocabulary or weights: no form is better')
+  verdict = probing.probe(_copy_of_weights(out, tmp_path / 'b', tokens))
+  assert len(verdict['problems']) == 1 and verdict['problems'][0].startswith('vocabulary or weights: no form is better')
 
 
 @pytest.mark.integration

@@ -416,8 +416,8 @@ def test_check_and_test_run_what_they_say(checkout):
 def test_fault_tests_kill_as_often_as_asked_and_fail_when_one_does(checkout):
   program = '#!/usr/bin/env bash\n[ "$1" = -S ] && exit\necho "kills=$FAULT_KILLS $*"\nexit {}\n'
   checkout.write_program('.venv/bin/python', program.format(0))
-  found = checkout.make('test-faults', FAULT_KILLS='')
-  assert 'kills=50 ' in found and '-m fault' in found
+  said = checkout.make('test-faults', FAULT_KILLS='')
+  assert 'kills=50 ' in said and '-m fault' in said
   assert 'kills=3 ' in checkout.make('test-faults', FAULT_KILLS='3')
   checkout.write_program('.venv/bin/python', program.format(1))
   checkout.make('test-faults', code=2)

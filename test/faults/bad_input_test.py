@@ -85,11 +85,11 @@ def test_the_reader_loses_nothing(tmp_path_factory, content, unit_bytes):
     target.write(content)
   old, corpus.MAX_LINE_BYTES = corpus.MAX_LINE_BYTES, 40
   try:
-    found, lines = [], 0
+    sentences, lines = [], 0
     skipped = set()
     for unit in corpus.units([path], 'utf-8', unit_bytes=unit_bytes):
       reader = corpus.Reader(skip_errors=True)
-      found += [sentence for document in reader.documents(unit) for sentence in document.sentences]
+      sentences += [sentence for document in reader.documents(unit) for sentence in document.sentences]
       skipped |= {lines + line for line, _ in reader.skipped}
       lines += reader.lines
   finally:
@@ -98,7 +98,7 @@ def test_the_reader_loses_nothing(tmp_path_factory, content, unit_bytes):
   for number, line in enumerate(content[3 * content.startswith(b'\xef\xbb\xbf'):].split(b'\n')):
     if number not in skipped:
       expected.append(line.decode('utf-8'))  # all that is not utf-8 was named
-  without_space = [''.join(''.join(parts).split()) for parts in (found, expected)]
+  without_space = [''.join(''.join(parts).split()) for parts in (sentences, expected)]
   if not any(number in skipped and len(line) > 30 for number, line in enumerate(content.split(b'\n'))):
     assert without_space[0] == without_space[1]
 

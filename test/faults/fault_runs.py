@@ -99,7 +99,7 @@ def weights(prefix):
 
 def scalars(folder):
   """[(tag, step, value)] of the event files of a folder, as often as they are there, sorted; no wall-clock figures."""
-  found = []
+  values = []
   for path in sorted(glob.glob(os.path.join(folder, 'events.out.tfevents.*'))):
     offsets, gaps = tfrecord.find_frames(path)
     assert not gaps, 'not whole: ' + path
@@ -108,10 +108,10 @@ def scalars(folder):
       content, problem = file.read(index)
       assert not problem, path
       event = tf.Event.FromString(content)
-      found += [(value.tag, event.step, value.simple_value) for value in event.summary.value
+      values += [(value.tag, event.step, value.simple_value) for value in event.summary.value
                 if value.HasField('simple_value') and not value.tag.startswith('throughput/')]
     file.close()
-  return sorted(found)
+  return sorted(values)
 
 
 def read(out, name):

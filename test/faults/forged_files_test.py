@@ -205,9 +205,9 @@ def test_what_reads_a_data_set(made, outside, tmp_path, monkeypatch, name, kind,
     changed = change(content, generator)
     with open(path, 'wb') as target:
       target.write(changed)
-    found = _outcome(_what_is_read, folder, packing, run)
-    told += found is None
-    assert found in (None, expected) or may_differ, changed
+    outcome = _outcome(_what_is_read, folder, packing, run)
+    told += outcome is None
+    assert outcome in (None, expected) or may_differ, changed
   if name == 'dataset.json' and not may_differ:
     assert told > 0.5 * tries * KILLS
   if name.startswith('run/'):
@@ -226,8 +226,8 @@ def test_the_data_tool_on_a_finished_data_set(made, text, outside, tmp_path):
     with open(os.path.join(folder, 'dataset.json'), 'wb') as target:
       target.write(change(expected['dataset.json'], generator))
     force = number % 4 == 0
-    found = _outcome(small_corpus.create, folder, text, force)
-    assert found is None or force or not found.created
+    outcome = _outcome(small_corpus.create, folder, text, force)
+    assert outcome is None or force or not outcome.created
     if force:
       contents = small_corpus.contents(folder)
       assert {name: contents.get(name) for name in expected} == expected
@@ -285,10 +285,10 @@ def test_results_of_unfinished_work(unfinished, outside, tmp_path):
     changed = _bytes_changed(content, generator)
     with open(path, 'wb') as target:
       target.write(changed)
-    found = _outcome(_kept, folder, fingerprint, names)
-    assert all(expected[name] == result for name, result in found.items())
+    outcome = _outcome(_kept, folder, fingerprint, names)
+    assert all(expected[name] == result for name, result in outcome.items())
     if changed != content:
-      assert len(found) == len(names) - 1, path
+      assert len(outcome) == len(names) - 1, path
     with open(path, 'wb') as target:
       target.write(content)
 
@@ -352,9 +352,9 @@ def test_what_reads_a_run(uninterrupted, outside, tmp_path, name):
   for _ in range(30 * KILLS):
     with open(path, 'wb') as target:
       target.write(_bytes_changed(content, generator))
-    found = _outcome(_what_a_run_says, out)
-    assert found is not None and found[1:] == expected[1:]
-    assert found[0] == expected[0] or (name, found[0]) == (_MANIFESTS[0], 'model.ckpt-8')
+    outcome = _outcome(_what_a_run_says, out)
+    assert outcome is not None and outcome[1:] == expected[1:]
+    assert outcome[0] == expected[0] or (name, outcome[0]) == (_MANIFESTS[0], 'model.ckpt-8')
 
 
 @pytest.mark.parametrize('number', range(KILLS // 10))
@@ -382,5 +382,5 @@ def test_a_run_goes_on_with_forged_lists(fault_server, fault_data, uninterrupted
       (out / name).write_bytes(_bytes_changed((out / name).read_bytes(), generator))
   resumed = fault_server.run(fault_data, out)
   assert resumed.code == 0 and 'Traceback' not in resumed.log, resumed.log
-  found = fault_runs.snapshot(out)
-  assert [part for part in fault_runs.different(expected, found) if part != 'lost records'] == []
+  left = fault_runs.snapshot(out)
+  assert [part for part in fault_runs.different(expected, left) if part != 'lost records'] == []

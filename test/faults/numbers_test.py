@@ -28,13 +28,13 @@ def _steps(losses, gradients):
     train_op, finite = finite_updates.apply_if_finite(loss, tf.norm(gradient), lambda: optimizer.apply_gradients(
         [(gradient, weight)]), step, tf.constant(0.1))
     session.run(tf.global_variables_initializer())
-    variables, found = tf.global_variables(), []
+    variables, steps = tf.global_variables(), []
     for fed in zip(losses, gradients):
       before = session.run(variables)
       made, _ = session.run([finite, train_op], dict(zip((loss, gradient), fed)))
-      found.append((made, [(v.op.name, old.tobytes(), new.tobytes())
+      steps.append((made, [(v.op.name, old.tobytes(), new.tobytes())
                            for v, old, new in zip(variables, before, session.run(variables))]))
-    return found
+    return steps
 
 
 @pytest.mark.parametrize('loss,gradient', [
@@ -139,16 +139,16 @@ def test_a_spike_is_left_out_also_when_the_run_is_killed_around_it(fault_server,
   expected = fault_server.run(fault_data, tmp_path / 'a', faults=[('spike_at', 20)])
   assert expected.code == 0 and 'LOSS SPIKE at step 6' in expected.log, expected.log
   assert 'going back to step 4 and leaving out records 16 to 24' in expected.log
-  found = fault_runs.snapshot(tmp_path / 'a')
-  assert [window['to_record'] for window in found['settings']['skipped_windows']] == [24]
-  assert found['position and counters'][12][0]['record'] == 48 + 8
+  left = fault_runs.snapshot(tmp_path / 'a')
+  assert [window['to_record'] for window in left['settings']['skipped_windows']] == [24]
+  assert left['position and counters'][12][0]['record'] == 48 + 8
   out = tmp_path / 'b'
   assert fault_server.run(fault_data, out, faults=[('spike_at', 20), ('kill_before_skipping',)]).code == -9
   assert fault_server.run(fault_data, out, faults=[('spike_at', 20), ('kill_after_step', 7)]).code == -9
   shutil.copytree(str(out), str(tmp_path / 'c'))
   assert fault_server.run(fault_data, out).code == 0
-  assert fault_runs.different(found, fault_runs.snapshot(out)) == []
+  assert fault_runs.different(left, fault_runs.snapshot(out)) == []
   # Proof that the comparison sees a window that is not restored.
   assert fault_server.run(fault_data, tmp_path / 'c', faults=[('few_seen',), ('forget_skipped_windows',)]).code == 0
-  assert 'weights' in fault_runs.different(found, fault_runs.snapshot(tmp_path / 'c'))
+  assert 'weights' in fault_runs.different(left, fault_runs.snapshot(tmp_path / 'c'))
   lost(records=8, steps=2)

@@ -116,7 +116,7 @@ _OF_THE_CLOCK = re.compile(r'second|wait_fraction|\.meta$')
 
 def contents(folder):
   """{path in a folder: what it holds, without what the clock decides}. Event files of a folder count as one."""
-  found = {}
+  bytes_of = {}
   for parent, _, names in os.walk(str(folder)):
     events = []
     for name in sorted(names):
@@ -125,10 +125,10 @@ def contents(folder):
       if _EVENTS.search(name):
         events += _scalars(path)
       elif not _DIARIES.search(name):
-        found[key] = _content(path)
+        bytes_of[key] = _content(path)
     if events:
-      found[os.path.relpath(os.path.join(parent, 'events'), str(folder))] = sorted(events)
-  return found
+      bytes_of[os.path.relpath(os.path.join(parent, 'events'), str(folder))] = sorted(events)
+  return bytes_of
 
 
 def _content(path):
@@ -162,8 +162,8 @@ def different(first, second):
 
 def steps_lost(folder):
   """How many steps a killed run has to make again, as the files in its folder say."""
-  steps = [int(found.group(1)) for found in map(re.compile(r'model\.ckpt-(\d+)\.manifest\.json$').match,
-                                                os.listdir(str(folder))) if found]
+  steps = [int(match.group(1)) for match in map(re.compile(r'model\.ckpt-(\d+)\.manifest\.json$').match,
+                                                os.listdir(str(folder))) if match]
   history = os.path.join(str(folder), 'loss_history.tsv')
   if not os.path.exists(history):
     return 0

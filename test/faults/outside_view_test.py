@@ -103,10 +103,10 @@ def undisturbed(tmp_path_factory):
 def kills(number):
   """The outside.Kill of a try: at a change of a file and at a time, in either order."""
   chosen = random.Random(SEED + number)
-  found = [outside.Kill(chosen.choice((signal.SIGKILL, signal.SIGKILL, signal.SIGTERM)), of, chosen.uniform(*part),
+  times = [outside.Kill(chosen.choice((signal.SIGKILL, signal.SIGKILL, signal.SIGTERM)), of, chosen.uniform(*part),
                         chosen.choice((0.0, chosen.uniform(0.0, 0.01)))) for of, part in PARTS.items()]
-  chosen.shuffle(found)
-  return found[:KILLS]
+  chosen.shuffle(times)
+  return times[:KILLS]
 
 
 @pytest.mark.integration

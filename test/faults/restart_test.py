@@ -57,8 +57,8 @@ def create(folder, paths, workers=1, force=False, **changes):
 def test_any_number_of_workers_writes_the_same_bytes(tmp_path, paths, small_units, workers):
   create(tmp_path / 'd', paths)
   create(tmp_path / 'e', paths, workers)
-  found = small_corpus.contents(tmp_path / 'd')
-  assert found == small_corpus.contents(tmp_path / 'e') and len(found) > 6
+  contents = small_corpus.contents(tmp_path / 'd')
+  assert contents == small_corpus.contents(tmp_path / 'e') and len(contents) > 6
 
 
 def kill_in_the_middle(tmp_path, paths, stage, count, workers):

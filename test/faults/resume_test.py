@@ -46,9 +46,9 @@ def _go_on(fault_server, fault_data, killed, name, out, *bindings, faults=(), **
 @pytest.mark.parametrize('name,start', [('far', 8), ('evaluated', None), ('saved', None)])
 @pytest.mark.fault('SIGKILL, then another machine')
 def test_it_goes_on_with_everything(fault_server, fault_data, killed, uninterrupted, tmp_path, lost, name, start):
-  answer, found = _go_on(fault_server, fault_data, killed, name, tmp_path / 'out', faults=[ELSEWHERE])
+  answer, left = _go_on(fault_server, fault_data, killed, name, tmp_path / 'out', faults=[ELSEWHERE])
   assert answer.code == 0 and fault_client.start_of(answer) == start, answer.log
-  assert fault_runs.different(uninterrupted[0], found) == []
+  assert fault_runs.different(uninterrupted[0], left) == []
   lost(steps=3 if start else 0)
 
 
@@ -68,10 +68,10 @@ def test_from_the_checkpoint_before_a_damaged_one(fault_server, fault_data, kill
   else:
     path = prefix + {'truncated data': '.data-00000-of-00001', 'damaged manifest': checkpoints.MANIFEST}[damage]
     os.truncate(path, os.path.getsize(path) // 2)
-  answer, found = _go_on(fault_server, fault_data, {name: folder}, name, tmp_path / 'out')
+  answer, left = _go_on(fault_server, fault_data, {name: folder}, name, tmp_path / 'out')
   assert answer.code == 0 and fault_client.start_of(answer) == start, answer.log
   assert 'DAMAGED CHECKPOINT' in answer.log and 'model.ckpt-{}'.format(step) in answer.log
-  assert fault_runs.different(uninterrupted[0], found) == []
+  assert fault_runs.different(uninterrupted[0], left) == []
   lost(steps=(11 if name == 'far' else 12) - start)
 
 
@@ -109,10 +109,10 @@ BROKEN_HERE = BROKEN if THOROUGH else (
 @pytest.mark.fault('(proof) restore broken: seen')
 def test_the_comparison_sees_what_is_not_restored(fault_server, fault_data, killed, uninterrupted, tmp_path, item):
   name, fault, part = BROKEN[item]
-  answer, found = _go_on(fault_server, fault_data, killed, name, tmp_path / 'out', faults=[ELSEWHERE, fault])
+  answer, left = _go_on(fault_server, fault_data, killed, name, tmp_path / 'out', faults=[ELSEWHERE, fault])
   if part:
     assert answer.code == 0, answer.log
-    assert part in fault_runs.different(uninterrupted[0], found)
+    assert part in fault_runs.different(uninterrupted[0], left)
   else:
     assert answer.code == 1 and 'expected' in answer.log
 
@@ -127,9 +127,9 @@ def test_the_comparison_sees_what_is_not_restored(fault_server, fault_data, kill
 @pytest.mark.fault('changed setting')
 def test_a_change_that_was_not_said_is_refused(fault_server, fault_data, killed, tmp_path, binding, message):
   before = fault_runs.snapshot(killed['far'])
-  answer, found = _go_on(fault_server, fault_data, killed, 'far', tmp_path / 'out', binding)
+  answer, left = _go_on(fault_server, fault_data, killed, 'far', tmp_path / 'out', binding)
   assert answer.code == 1 and message in answer.log and 'Traceback' not in answer.log
-  assert fault_runs.different(before, found) == []
+  assert fault_runs.different(before, left) == []
 
 
 @pytest.mark.fault('changed setting')
@@ -141,10 +141,10 @@ def test_another_data_set_is_refused_and_taken_where_it_is_said(fault_server, fa
   info.save()
   answer, _ = _go_on(fault_server, other, killed, 'far', tmp_path / 'a')
   assert answer.code == 1 and 'data_set ' in answer.log and "allow_changes=['data_set']" in answer.log
-  answer, found = _go_on(fault_server, other, killed, 'far', tmp_path / 'b', "pretrain.allow_changes = ['data_set']",
+  answer, left = _go_on(fault_server, other, killed, 'far', tmp_path / 'b', "pretrain.allow_changes = ['data_set']",
                          'pretrain.num_train_steps = 9')
   assert answer.code == 0 and 'from step 8 on data_set is' in answer.log
-  assert found['position and counters'][9][0]['record'] == fault_runs.BATCH_SIZE  # the new data from its beginning
+  assert left['position and counters'][9][0]['record'] == fault_runs.BATCH_SIZE  # the new data from its beginning
 
 
 @pytest.mark.fault('two runs on one folder')

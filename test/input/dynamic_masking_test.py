@@ -64,8 +64,8 @@ def mask(info, epochs, seed=5):
     masker = dynamic_masking.masker(dynamic_masking.masking_options(info), seed)
     serialized, epoch = tf.compat.v1.placeholder(tf.string, [None]), tf.compat.v1.placeholder(tf.int64, [None])
     batch = masker(serialized, epoch)
-    found = [session.run(batch, {serialized: records, epoch: [number] * len(records)}) for number in epochs]
-  return {name: np.concatenate([part[name] for part in found]) for name in found[0]}
+    masked = [session.run(batch, {serialized: records, epoch: [number] * len(records)}) for number in epochs]
+  return {name: np.concatenate([part[name] for part in masked]) for name in masked[0]}
 
 
 @pytest.fixture(scope='module')
@@ -186,9 +186,9 @@ def test_a_batch_does_not_depend_on_where_reading_began(infos):
   steps = per_epoch + 4  # into the second epoch
   whole = run(training_batches(info, 16, 3), steps)
   tail = run(training_batches(info, 16, 3, used=(per_epoch - 2) * 16), 6)
-  for expected, found in zip(whole[per_epoch - 2:], tail):
+  for expected, of_tail in zip(whole[per_epoch - 2:], tail):
     for name in expected:
-      np.testing.assert_array_equal(expected[name], found[name])
+      np.testing.assert_array_equal(expected[name], of_tail[name])
   other_size = run(training_batches(info, 8, 3), 4)
   for name in other_size[0]:
     np.testing.assert_array_equal(np.concatenate([batch[name] for batch in other_size[:2]]), whole[0][name])
@@ -199,9 +199,9 @@ def test_the_random_bits_are_those_of_the_data_tools():
   with tf.compat.v1.Session() as session:
     for part in (0, 1, 77):
       expected = random_bits.derive_array(keys.astype(np.uint64), part)
-      found, tensor = session.run([dynamic_masking._derive(tf.constant(keys), part),
+      bits_of_number, tensor = session.run([dynamic_masking._derive(tf.constant(keys), part),
                                    dynamic_masking._derive(tf.constant(keys), tf.constant(part, tf.int64))])
-      np.testing.assert_array_equal(found.astype(np.uint64), expected)
+      np.testing.assert_array_equal(bits_of_number.astype(np.uint64), expected)
       np.testing.assert_array_equal(tensor.astype(np.uint64), expected)
     shifted, unit, below = session.run([dynamic_masking._shift(tf.constant(keys), 11),
                                         dynamic_masking._unit(tf.constant(keys)),
@@ -233,8 +233,8 @@ def test_budgets_and_replacements_are_those_of_the_data_tools():
     ([4, 3, 2, 1, 1, 1], 8, [1, 1, 0, 1, 0, 0])])
 def test_words_that_do_not_fit_are_passed_over(sizes, left, expected):
   with tf.compat.v1.Session() as session:
-    found = session.run(dynamic_masking._fill(tf.constant([sizes]), tf.constant([[left]])))
-  assert found[0].astype(int).tolist() == expected
+    taken = session.run(dynamic_masking._fill(tf.constant([sizes]), tf.constant([[left]])))
+  assert taken[0].astype(int).tolist() == expected
 
 
 def test_another_vocabulary_is_refused(infos):
@@ -245,8 +245,8 @@ def test_another_vocabulary_is_refused(infos):
 
 
 def test_held_out_records_are_the_reference_ones(infos):
-  found = [[open(path, 'rb').read() for path in info.paths('heldout')] for info in infos.values()]
-  assert found[0] == found[1]
+  contents = [[open(path, 'rb').read() for path in info.paths('heldout')] for info in infos.values()]
+  assert contents[0] == contents[1]
   batch, = run(input_pipeline.heldout_batches(infos['compact'], 4), 1)
   assert batch['masked_lm_weights'].sum() > 0
 
@@ -292,11 +292,11 @@ def test_a_lost_record_moves_no_other(infos, tmp_path, monkeypatch, caplog):
     expected = run(training_batches(infos['compact'], 5, 3), count)
   fault_runs.flip_bit(info.paths('train')[0], 7)
   with tf.Graph().as_default():
-    found = run(training_batches(info, 5, 3, lost=lost_records.LostRecords(info)), count)
+    batches = run(training_batches(info, 5, 3, lost=lost_records.LostRecords(info)), count)
   assert [entry.getMessage().split(' (')[0] for entry in caplog.records] == ['lost: record 7 of ' + os.path.basename(
       info.paths('train')[0])]
   changed = [(batch, row) for batch in range(count) for row in range(5)
-             if any((found[batch][name][row] != expected[batch][name][row]).any() for name in found[batch])]
+             if any((batches[batch][name][row] != expected[batch][name][row]).any() for name in batches[batch])]
   assert len(changed) == 1
 
 

@@ -68,8 +68,8 @@ def test_entities_come_back(scheme, case):
   encoder, labels = encoder_of(16, scheme)
   windows = encoder.windows(example_of(text, entities), training=True)
   assert all(len(window.input_ids) <= 16 for window in windows)
-  found = decoding.entities(windows, perfect_logits(windows, len(labels)), labels, example_of(text))
-  assert tuple(found) == entities
+  decoded = decoding.entities(windows, perfect_logits(windows, len(labels)), labels, example_of(text))
+  assert tuple(decoded) == entities
 
 
 @hypothesis.settings(max_examples=60, deadline=None)
@@ -80,8 +80,8 @@ def test_whatever_is_predicted_is_text_of_the_scheme(case, size):
   windows = encoder.windows(example_of(text))
   random = np.random.RandomState(len(text))
   logits = [random.randn(len(window.input_ids), len(labels)) for window in windows]
-  found, end = decoding.entities(windows, logits, labels, example_of(text)), 0
-  for entity in found:
+  entities, end = decoding.entities(windows, logits, labels, example_of(text)), 0
+  for entity in entities:
     assert end <= entity.start < entity.end and entity.text == text[entity.start:entity.end]
     end = entity.end
 
@@ -139,8 +139,8 @@ def test_an_entity_of_white_space_gets_a_token_in_training():
   entity = Entity('PER', 1, 3, '\u3000人')
   window, = encoder.windows(example_of('中\u3000人', (entity,)), training=True)
   assert window.input_ids[2] == TOKENIZER.vocabulary.unk_id and len(window.input_ids) == 5
-  found = decoding.entities([window], perfect_logits([window], len(labels)), labels, example_of('中\u3000人'))
-  assert found == [entity]
+  entities = decoding.entities([window], perfect_logits([window], len(labels)), labels, example_of('中\u3000人'))
+  assert entities == [entity]
 
 
 def test_each_characters_answer_is_from_the_window_in_which_it_is_farthest_from_a_border():
@@ -196,8 +196,8 @@ def test_trained_transitions_count_and_the_scheme_is_never_left():
   assert decoding.entities(windows, [logits], labels, example_of(text)) == [Entity('LOC', 0, 3, text)]
   transitions = np.zeros([len(labels)] * 2)
   transitions[:, labels.id('I-LOC')] = -10
-  found = decoding.entities(windows, [logits], labels, example_of(text), transitions)
-  assert found == [Entity('LOC', place, place + 1, text[place]) for place in range(3)]
+  entities = decoding.entities(windows, [logits], labels, example_of(text), transitions)
+  assert entities == [Entity('LOC', place, place + 1, text[place]) for place in range(3)]
   first = np.zeros(len(labels))
   first[labels.id('B-LOC')] = -10
   assert [entity.start for entity in decoding.entities(windows, [logits], labels, example_of(text), transitions, first)

@@ -45,13 +45,13 @@ def test_any_content_is_read_or_refused(tmp_path, kind, content, name, options):
     for example in splits.train + splits.dev:
       assert encoder.windows(example, training=True) and encoder.windows(example)
   try:
-    lines = [found.line for found in sources.read_labelled(str(tmp_path / name), kind, options, labelled=False)]
+    lines = [entry.line for entry in sources.read_labelled(str(tmp_path / name), kind, options, labelled=False)]
   except UserError as error:
     assert '\n' not in str(error)
   else:
     assert lines == sorted(lines) and len(lines) <= content.count(b'\n') + 1 + content.count(b'[') * 9
-  for found in _read_all(str(tmp_path / name), kind, options):
-    assert not isinstance(found, BadLine) or '\n' not in found.error
+  for entry in _read_all(str(tmp_path / name), kind, options):
+    assert not isinstance(entry, BadLine) or '\n' not in entry.error
 
 
 def _read_all(path, kind, options):

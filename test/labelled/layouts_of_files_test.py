@@ -70,8 +70,8 @@ CLASSIFY = [
 
 @pytest.mark.parametrize('name, content, description, expected', CLASSIFY)
 def test_layouts_of_classification(tmp_path, name, content, description, expected):
-  found, examples = read(write(tmp_path, name, content))
-  assert (found, rows(examples)) == (description, expected)
+  layout, examples = read(write(tmp_path, name, content))
+  assert (layout, rows(examples)) == (description, expected)
   assert [example.number for example in examples] == list(range(len(expected)))
 
 
@@ -82,10 +82,10 @@ def test_byte_order_mark_crlf_gzip_and_no_last_newline_change_nothing(tmp_path, 
                  lambda text: '\ufeff' + text.replace('\n', '\r\n')):
     for suffix in ('', '.gz'):
       described, examples = read(write(tmp_path, name + suffix, change(content)))
-      found = rows(examples)
+      texts = rows(examples)
       if name.endswith('.csv'):  # A newline inside of quotes is text.
-        found = [(a.replace('\r', ''), b, label) for a, b, label in found]
-      assert (described, found) == (description, rows(plain[1]))
+        texts = [(a.replace('\r', ''), b, label) for a, b, label in texts]
+      assert (described, texts) == (description, rows(plain[1]))
 
 
 def test_columns_can_be_named_and_numbered(tmp_path):
@@ -154,9 +154,9 @@ def test_numbers_of_regression(tmp_path):
   assert rows(read(path, 'regress')[1]) == [('甲', '乙', 3.5), ('丙', '丁', -1.)]
   path = write(tmp_path, 'a.json', '{"sentence": "甲", "score": 0.50}\n{"sentence": "乙", "score": "1e999"}\n'
                                    '{"sentence": "乙", "score": "nan"}\n{"sentence": "乙", "score": null}')
-  found = read(path, 'regress')[1]
-  assert found[0].label == 0.5 and found[3].label is None
-  assert [bad.error for bad in found[1:3]] == ["expected a number, found '1e999'", "expected a number, found 'nan'"]
+  examples = read(path, 'regress')[1]
+  assert examples[0].label == 0.5 and examples[3].label is None
+  assert [bad.error for bad in examples[1:3]] == ["expected a number, found '1e999'", "expected a number, found 'nan'"]
 
 
 def tags_of(found):
@@ -171,25 +171,25 @@ def tags_of(found):
     ('New B-LOC\nYork I-LOC\n的 O\nN O\nB O\n', [('New York的NB', ['B-LOC', 'I-LOC', 'O', 'O', 'O'])]),
 ])
 def test_conll(tmp_path, content, expected):
-  description, found = read(write(tmp_path, 'a.txt', content), 'tag')
+  description, examples = read(write(tmp_path, 'a.txt', content), 'tag')
   assert description == 'CoNLL, a character and its tag per line'
-  assert tags_of(found) == expected
-  for example in found:
+  assert tags_of(examples) == expected
+  for example in examples:
     assert [len(example.text_a[start:end]) > 0 for start, end in zip(example.label.starts, example.label.ends)]
 
 
 def test_a_conll_line_without_a_tag_is_an_error(tmp_path):
   lines = ''.join('字 O\n' for _ in range(30))
-  found = read(write(tmp_path, 'a.txt', lines + '字\n字 O\n\n字 O\n'), 'tag')[1]
-  assert isinstance(found[0], BadLine) and "'字' in line 31" in found[0].error
-  assert found[1].text_a == '字' and found[1].line == 34
+  examples = read(write(tmp_path, 'a.txt', lines + '字\n字 O\n\n字 O\n'), 'tag')[1]
+  assert isinstance(examples[0], BadLine) and "'字' in line 31" in examples[0].error
+  assert examples[1].text_a == '字' and examples[1].line == 34
 
 
 def test_characters_and_tags_joined_by_blanks(tmp_path):
   path = write(tmp_path, 'a.tsv', 'text_a\tlabel\n我 去 北 京\tO O B-LOC I-LOC\n我   去\tO O O\n1 9 年\tO O\n')
-  found = read(path, 'tag')[1]
-  assert tags_of(found[:2]) == [('我去北京', ['O', 'O', 'B-LOC', 'I-LOC']), ('我 去', ['O', 'O', 'O'])]
-  assert found[2].error == 'expected a tag for each of 3 characters, found 2 tags' and found[2].line == 4
+  examples = read(path, 'tag')[1]
+  assert tags_of(examples[:2]) == [('我去北京', ['O', 'O', 'B-LOC', 'I-LOC']), ('我 去', ['O', 'O', 'O'])]
+  assert examples[2].error == 'expected a tag for each of 3 characters, found 2 tags' and examples[2].line == 4
   # For prediction.
   assert rows(read(write(tmp_path, 'b.tsv', 'text_a\n我 去 北 京\n我去北京 了\n'), 'tag')[1]) == [
       ('我去北京', None, None), ('我去北京 了', None, None)]
@@ -200,10 +200,10 @@ def test_cluener(tmp_path):
   label = {'name': {'叶老桂': [[4, 6]]}, 'company': {'浙商银行': [[0, 3]]}}
   path = write(tmp_path, 'a.json', json.dumps({'text': text, 'label': label}) + '\n' + json.dumps({'text': text}) + '\n'
                + json.dumps({'text': text, 'label': {'name': {'叶老桂': [[3, 5]]}}}))
-  found = read(path, 'tag')[1]
-  assert found[0].label == (Entity('company', 0, 4, '浙商银行'), Entity('name', 4, 7, '叶老桂'))
-  assert found[1].label is None
-  assert found[2].error == 'expected "叶老桂" at characters 3 to 5, found "行叶老"'
+  examples = read(path, 'tag')[1]
+  assert examples[0].label == (Entity('company', 0, 4, '浙商银行'), Entity('name', 4, 7, '叶老桂'))
+  assert examples[1].label is None
+  assert examples[2].error == 'expected "叶老桂" at characters 3 to 5, found "行叶老"'
 
 
 def test_plain_text_is_no_conll(tmp_path):
@@ -212,35 +212,35 @@ def test_plain_text_is_no_conll(tmp_path):
 
 def test_json_that_does_not_parse_names_the_line(tmp_path):
   path = write(tmp_path, 'a.json', '{"text": "甲", "label": 1}\n{"text": \n\n[1]\n{"text": NaN}\n{"label": 1}\n')
-  found = read(path)[1]
-  assert [bad.line for bad in found[1:]] == [2, 3, 4, 5, 6]
-  assert found[2].error == EMPTY_LINE and 'expected a JSON object' in found[3].error
-  assert found[5].error == 'expected the text "text", found label'
+  examples = read(path)[1]
+  assert [bad.line for bad in examples[1:]] == [2, 3, 4, 5, 6]
+  assert examples[2].error == EMPTY_LINE and 'expected a JSON object' in examples[3].error
+  assert examples[5].error == 'expected the text "text", found label'
 
 
 def test_bytes_that_are_not_utf8_are_an_error_of_their_line(tmp_path):
   gb18030 = '{"text": "甲乙", "label": 1}\n'.encode('gb18030')
   path = write(tmp_path, 'a.json', '{"text": "甲", "label": 1}\n'.encode() + gb18030 + b'{"text": "\\ud800"}\n')
-  found = read(path)[1]
-  assert [bad.line for bad in found[1:]] == [2, 3] and all('UTF-8' in bad.error for bad in found[1:])
+  examples = read(path)[1]
+  assert [bad.line for bad in examples[1:]] == [2, 3] and all('UTF-8' in bad.error for bad in examples[1:])
   assert 'UTF-16' in error_of(write(tmp_path, 'b.json', '{"text": "甲"}'.encode('utf-16')))
 
 
 def test_tables_say_what_is_wrong_with_a_row(tmp_path):
-  found = read(write(tmp_path, 'a.tsv', 'label\ttext_a\ttext_b\n1\t甲\n1\t甲\t乙\t丙\n\n1\t甲\t乙\n'))[1]
-  assert [entry.line for entry in found] == [2, 3, 4, 5]
-  assert 'expected 3 columns (label, text_a, text_b), found 2' == found[0].error
-  assert found[2].error == EMPTY_LINE and found[3].label == '1'
-  found = read(write(tmp_path, 'a.csv', 'label,text\n1,"甲"乙\n0,丙\n1,"开\n1,丁\n'))[1]
-  assert [entry.line for entry in found] == [2, 3, 4]
-  assert 'quote' in found[0].error and found[1].text_a == '丙' and 'quote' in found[2].error
+  examples = read(write(tmp_path, 'a.tsv', 'label\ttext_a\ttext_b\n1\t甲\n1\t甲\t乙\t丙\n\n1\t甲\t乙\n'))[1]
+  assert [entry.line for entry in examples] == [2, 3, 4, 5]
+  assert 'expected 3 columns (label, text_a, text_b), found 2' == examples[0].error
+  assert examples[2].error == EMPTY_LINE and examples[3].label == '1'
+  examples = read(write(tmp_path, 'a.csv', 'label,text\n1,"甲"乙\n0,丙\n1,"开\n1,丁\n'))[1]
+  assert [entry.line for entry in examples] == [2, 3, 4]
+  assert 'quote' in examples[0].error and examples[1].text_a == '丙' and 'quote' in examples[2].error
 
 
 def test_a_line_is_the_one_where_a_record_begins(tmp_path):
-  found = read(write(tmp_path, 'a.csv', 'label,text\n1,"甲\n乙"\n0,丙\n'))[1]
-  assert [example.line for example in found] == [2, 4]
-  found = read(write(tmp_path, 'a.json', '[\n{"text": "甲"},\n\n{"text":\n "乙"}\n]\n'))[1]
-  assert [example.line for example in found] == [2, 4]
+  examples = read(write(tmp_path, 'a.csv', 'label,text\n1,"甲\n乙"\n0,丙\n'))[1]
+  assert [example.line for example in examples] == [2, 4]
+  examples = read(write(tmp_path, 'a.json', '[\n{"text": "甲"},\n\n{"text":\n "乙"}\n]\n'))[1]
+  assert [example.line for example in examples] == [2, 4]
 
 
 @pytest.mark.parametrize('content', [
@@ -273,13 +273,13 @@ def test_long_texts_and_many_values_are_read_whole(tmp_path):
 def test_reading_for_prediction_never_holds_the_file(tmp_path):
   """Only as much of the file is read as the examples that are asked for need."""
   path = write(tmp_path, 'a.json', ''.join('{"text": "甲%d", "id": %d}\n' % (n, n) for n in range(20000)) + '{')
-  found = sources.read_labelled(path, 'classify', LabelledOptions(), labelled=False)
-  assert next(found).id == 0
+  entries = sources.read_labelled(path, 'classify', LabelledOptions(), labelled=False)
+  assert next(entries).id == 0
   path = write(tmp_path, 'b.json', '[' + ', '.join('{"text": "甲%d"}' % n for n in range(20000)) + ', oops]')
-  found = sources.read_labelled(path, 'classify', LabelledOptions(), labelled=False)
-  assert next(found).text_a == '甲0'
+  entries = sources.read_labelled(path, 'classify', LabelledOptions(), labelled=False)
+  assert next(entries).text_a == '甲0'
   with pytest.raises(UserError):
-    list(found)
+    list(entries)
 
 
 @pytest.mark.parametrize('name, content', [('a.json.gz', b'\x1f\x8b\x08broken'), ('a.json', None)])

@@ -46,9 +46,9 @@ def test_several_paragraphs_and_questions_are_in_order(tmp_path):
   content = squad(answers=[])
   content['data'] *= 2
   content['data'][0]['paragraphs'] *= 3
-  found = read(tmp_path, content)
-  assert [example.number for example in found] == list(range(6))
-  assert {example.label for example in found} == {None}
+  examples = read(tmp_path, content)
+  assert [example.number for example in examples] == list(range(6))
+  assert {example.label for example in examples} == {None}
 
 
 def test_answers_that_are_numbers(tmp_path):

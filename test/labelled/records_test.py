@@ -74,8 +74,8 @@ def test_records_of_the_same_content_are_found_and_of_any_other_are_not(vocab_fi
   folder, recipe = str(tmp_path / 'records'), _recipe(vocab_file)
   assert records.existing(folder, recipe) is None
   made = records.write(folder, recipe, [_window(0, 1)], [_window(0, 2)], {'train_examples': 1})
-  found = records.existing(folder, recipe)
-  assert found.fingerprint() == made.fingerprint() and found.statistics == {'train_examples': 1}
+  existing = records.existing(folder, recipe)
+  assert existing.fingerprint() == made.fingerprint() and existing.statistics == {'train_examples': 1}
   for changes in ({'sources': {'text': 'b'}}, {'classes': 4}, {'kind': 'tag'}, {'max_seq_length': 11},
                   {'multi_label': True}):
     assert records.existing(folder, recipe._replace(**changes)) is None

@@ -237,10 +237,10 @@ def test_a_file_for_prediction_is_answered_line_by_line(tmp_path):
   labels = open_splits(write(tmp_path, train=texts('ab'))).labels
   (tmp_path / 'in.json').write_text('{"text": "甲", "id": "x"}\n{"text"\n{"id": 3}\n{"text": "乙", "label": "z"}\n',
                                     encoding='utf-8')
-  found = read_labelled(tmp_path / 'in.json', 'classify', labels, labelled=False)
-  assert [type(entry) is BadLine for entry in found] == [False, True, True, False]
-  assert [entry.line for entry in found] == [1, 2, 3, 4] and [entry.id for entry in found] == ['x', None, 3, None]
-  assert {entry.label for entry in found if not isinstance(entry, BadLine)} == {None}
+  entries = read_labelled(tmp_path / 'in.json', 'classify', labels, labelled=False)
+  assert [type(entry) is BadLine for entry in entries] == [False, True, True, False]
+  assert [entry.line for entry in entries] == [1, 2, 3, 4] and [entry.id for entry in entries] == ['x', None, 3, None]
+  assert {entry.label for entry in entries if not isinstance(entry, BadLine)} == {None}
   assert 'found z' in read_labelled(tmp_path / 'in.json', 'classify', labels)[3].error
   assert read_labelled(tmp_path / 'in.json', 'classify', labels, unknown_labels='skip')[3].label is None
 
@@ -285,8 +285,8 @@ def test_a_labelled_file_is_read_as_in_training(tmp_path):
   folder = write(tmp_path, train_txt='北 B-L\n京 I-L\n\n我 O\n',
                  dev_txt='京 I-L\n\n我 O\n我 O\n\n我 O\n京 B-L\n')
   labels = open_splits(folder, 'tag', dev='train.txt').labels
-  found = read_labelled(tmp_path / 'train.txt', 'tag', labels)
-  assert [example.label for example in found] == [(Entity('L', 0, 2, '北京'),), ()]
-  found = read_labelled(tmp_path / 'dev.txt', 'tag', labels)
-  assert [type(entry) is BadLine for entry in found] == [False, False, True]
-  assert found[2].line == 7 and found[2].error == 'expected tags of IOB1, found B-L after O'
+  entries = read_labelled(tmp_path / 'train.txt', 'tag', labels)
+  assert [example.label for example in entries] == [(Entity('L', 0, 2, '北京'),), ()]
+  entries = read_labelled(tmp_path / 'dev.txt', 'tag', labels)
+  assert [type(entry) is BadLine for entry in entries] == [False, False, True]
+  assert entries[2].line == 7 and entries[2].error == 'expected tags of IOB1, found B-L after O'

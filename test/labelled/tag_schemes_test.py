@@ -10,8 +10,8 @@ from albert.labelled import tag_schemes
 
 def entities(text):
   tags = text.split()
-  found = tag_schemes.entities_of(tags, range(len(tags)), range(1, len(tags) + 1), '.' * len(tags))
-  return [(entity.type, entity.start, entity.end) for entity in found]
+  of_tags = tag_schemes.entities_of(tags, range(len(tags)), range(1, len(tags) + 1), '.' * len(tags))
+  return [(entity.type, entity.start, entity.end) for entity in of_tags]
 
 
 @pytest.mark.parametrize('sequences, scheme', [
@@ -35,8 +35,8 @@ def test_the_scheme_is_recognised(sequences, scheme):
     (['X-LOC'], 0, 0),
 ])
 def test_tags_that_no_scheme_allows_are_found(sequences, number, place):
-  _, (found, error) = tag_schemes.recognise([tags.split() for tags in sequences])
-  assert found == number and (error.place == place or sequences == ['B-X M-X I-X'])
+  _, (scheme, error) = tag_schemes.recognise([tags.split() for tags in sequences])
+  assert scheme == number and (error.place == place or sequences == ['B-X M-X I-X'])
   assert 'expected' in str(error) and 'found' in str(error)
 
 

@@ -184,10 +184,10 @@ def test_the_best_span_is_that_of_all_pairs():
             place = (start, window.ends[last])
             scores[place] = max(start_row[first] + end_row[last], scores.get(place, -np.inf))
     expected = sorted(scores, key=scores.get, reverse=True)[:5]
-    found = decoding.best_answers(windows, logits[0], logits[1], example_of('', context), 5, longest)
-    assert [(answer.start, answer.end) for answer in found] == expected
-    assert all(answer.text == context[answer.start:answer.end] for answer in found)
-    assert sum(answer.score for answer in found) <= 1 and found[0].score == max(answer.score for answer in found)
+    answers = decoding.best_answers(windows, logits[0], logits[1], example_of('', context), 5, longest)
+    assert [(answer.start, answer.end) for answer in answers] == expected
+    assert all(answer.text == context[answer.start:answer.end] for answer in answers)
+    assert sum(answer.score for answer in answers) <= 1 and answers[0].score == max(answer.score for answer in answers)
 
 
 def test_spans_never_end_before_they_start_nor_lie_in_the_question():

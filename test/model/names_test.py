@@ -61,8 +61,8 @@ def test_names_need_neither_tensorflow_nor_gin():
     ({'bert/encoder/transformer/group_0/inner_group_0/layer_normalization_1/gamma': [3]}, names.KERAS_NAMES),
     ({'bert/embeddings/layer_normalization/beta': [3]}, names.KERAS_NAMES)])
 def test_families_that_are_refused_by_name(shapes, family):
-  found = names.recognise(shapes)
-  assert found.name == family and list(shapes)[0] in found.reason
+  recognised = names.recognise(shapes)
+  assert recognised.name == family and list(shapes)[0] in recognised.reason
 
 
 @pytest.mark.parametrize('name, part', [

@@ -46,10 +46,10 @@ def test_rows_go_where_their_tokens_are(info, published, tmp_path, caplog):
                    for folder, step in ((tmp_path / 'out', 0), (published, 3))]
   row_of = np.argsort(_order())
   for name in (WORDS, BIAS, WORDS + '/adam_m', WORDS + '/adam_v'):
-    found, given = start.get_tensor(name), source.get_tensor(name)
-    assert np.count_nonzero(given) and (found[:-1] == given[row_of[:-1]]).all(), name
-    new = {WORDS: given.mean(axis=0), BIAS: given.min()}.get(name, np.zeros_like(found[-1]))
-    np.testing.assert_allclose(found[-1], new, rtol=1e-5, atol=1e-7)
+    table, given = start.get_tensor(name), source.get_tensor(name)
+    assert np.count_nonzero(given) and (table[:-1] == given[row_of[:-1]]).all(), name
+    new = {WORDS: given.mean(axis=0), BIAS: given.min()}.get(name, np.zeros_like(table[-1]))
+    np.testing.assert_allclose(table[-1], new, rtol=1e-5, atol=1e-7)
   np.testing.assert_array_equal(start.get_tensor('bert/pooler/dense/kernel'),
                                 source.get_tensor('bert/pooler/dense/kernel'))
   assert start.get_tensor('global_step') == 0

@@ -98,9 +98,9 @@ def test_a_loss_scale_that_the_run_did_not_have_begins_at_its_first_value(before
     session.run(tf.global_variables_initializer())
     prefix = tf.train.Saver().save(session, prefix)
   with caplog.at_level(logging.INFO, 'albert'):
-    found = _resume(prefix, now)
-  assert found.pop('weight').tolist() == [1.0, 1.0] and found.pop('global_step') == 0
-  assert found == {name: 2.0 if kept else 8.0 for name in now}
+    values = _resume(prefix, now)
+  assert values.pop('weight').tolist() == [1.0, 1.0] and values.pop('global_step') == 0
+  assert values == {name: 2.0 if kept else 8.0 for name in now}
   said = [record.getMessage() for record in caplog.records if record.name == 'albert']
   assert said == [] if kept else said[0].startswith(', '.join(now) + ' begin at their first values')
   with pytest.raises(UserError, match='other is missing'):
@@ -206,8 +206,8 @@ def test_permuting_vocabulary_and_data_gives_equal_losses(tmp_path, caplog):
   info = _data(tmp_path / 'data', [TOKENS[old] for old in order])
   expected, _ = _started(prefix, CONFIG, _data(tmp_path / 'same', TOKENS), arrays)
   with caplog.at_level(logging.INFO, 'albert'):
-    found, _ = _started(prefix, CONFIG, info, permuted)
-  np.testing.assert_allclose(found, expected, rtol=1e-5)
+    losses, _ = _started(prefix, CONFIG, info, permuted)
+  np.testing.assert_allclose(losses, expected, rtol=1e-5)
   assert 'vocabulary: 29 of 29 tokens of the data are in that of the weights' in caplog.text
   # The test could fail: without the order the losses are others.
   assert abs(_started(prefix, CONFIG, None, permuted)[0][0] - expected[0]) > 0.1

@@ -67,12 +67,12 @@ def test_a_superset_of_the_data_is_cut(tmp_path):
 def test_new_tokens_begin_as_the_mean_of_their_parts(tmp_path):
   new = ['天地', 'albert', '##天'] + OLD
   tokens = compare(tmp_path, new, 'mean')
-  found = rows_of(tokens, WORDS, TABLE)
+  rows = rows_of(tokens, WORDS, TABLE)
   ids = {token: row for row, token in enumerate(OLD)}
   expected = [('天', '##地'), ('al', '##bert'), ('天',)]
   for row, parts in enumerate(expected):
-    np.testing.assert_allclose(found[row], np.mean([TABLE[ids[part]] for part in parts], axis=0), rtol=1e-6)
-  np.testing.assert_array_equal(found[3:], TABLE)
+    np.testing.assert_allclose(rows[row], np.mean([TABLE[ids[part]] for part in parts], axis=0), rtol=1e-6)
+  np.testing.assert_array_equal(rows[3:], TABLE)
   bias = rows_of(tokens, BIAS, BIASES)
   np.testing.assert_array_equal(bias, np.concatenate([[BIASES.min()] * 3, BIASES]))
   slot = rows_of(tokens, WORDS + '/adam_v', TABLE)

@@ -89,8 +89,8 @@ def test_thousands_of_damaged_files_raise_nothing(tmp_path):
         content = content or bytearray(b' ')
       with open(path, 'wb') as target:
         target.write(content)
-      found, problem = run_files.read_json(path, is_valid)
-      assert (found is None) == (problem is not None)
+      read, problem = run_files.read_json(path, is_valid)
+      assert (read is None) == (problem is not None)
       assert '\n' not in (problem or '')
 
 

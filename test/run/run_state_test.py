@@ -73,10 +73,10 @@ def test_a_damaged_file_is_written_again_as_the_newest_checkpoint_has_it(begun, 
   with open(temporary + '.index', 'w'):
     checkpoints.commit(str(begun), temporary, 4, {'run_state': state.entries()})
   (begun / names.STATE_FILE).write_bytes(content.encode('utf-8', errors='surrogatepass'))
-  found = run_state.RunState(str(begun))
-  assert found.entries() == state.entries()
-  assert names.STATE_FILE in found.problem and 'as the checkpoint of step 4 has it' in found.problem
-  assert '\n' not in found.problem
+  again = run_state.RunState(str(begun))
+  assert again.entries() == state.entries()
+  assert names.STATE_FILE in again.problem and 'as the checkpoint of step 4 has it' in again.problem
+  assert '\n' not in again.problem
 
 
 @pytest.mark.fault('damaged small file')
@@ -135,9 +135,9 @@ def test_the_schedule_of_a_run_from_before_it_was_recorded_is_taken_as_it_is(beg
   state = json.loads((begun / names.STATE_FILE).read_text())
   (begun / names.STATE_FILE).write_text(json.dumps({name: state[name] for name in (
       'settings', 'skipped_windows', 'changes')}))
-  found = run_state.RunState(str(begun))
-  assert found.problem is None and found.settings == SETTINGS
-  found.follow(SCHEDULE, 40)
+  again = run_state.RunState(str(begun))
+  assert again.problem is None and again.settings == SETTINGS
+  again.follow(SCHEDULE, 40)
   assert not caplog.records and run_state.RunState(str(begun)).schedule == SCHEDULE
 
 
@@ -180,9 +180,9 @@ def test_windows_that_are_left_out_are_kept(begun):
   state = run_state.RunState(str(begun))
   state.skip_window(window)
   state.skip_window(window)  # found again after a kill
-  found = run_state.RunState(str(begun))
-  assert found.skipped_windows == [window] and found.settings == SETTINGS
-  assert (found.position_after(4, 16), found.position_after(8, 40)) == (24, 40)
+  again = run_state.RunState(str(begun))
+  assert again.skipped_windows == [window] and again.settings == SETTINGS
+  assert (again.position_after(4, 16), again.position_after(8, 40)) == (24, 40)
 
 
 def test_a_run_does_not_go_back_for_ever(begun):

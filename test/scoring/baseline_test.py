@@ -47,9 +47,9 @@ def test_numbers():
 
 
 def test_entities_and_answers():
-  found = [[('PER', 0, 2)]]
-  assert baseline.doubt(entities.score(found, found, [5]), 1) is None
-  assert baseline.doubt(entities.score(found, [[]], [5]), 1) == 'not one entity of dev is right'
+  predicted = [[('PER', 0, 2)]]
+  assert baseline.doubt(entities.score(predicted, predicted, [5]), 1) is None
+  assert baseline.doubt(entities.score(predicted, [[]], [5]), 1) == 'not one entity of dev is right'
   assert baseline.doubt(answers.score([['北京']] * 50, ['北京'] * 50), 50) is None
   assert '0.0% of the answers are exact' in baseline.doubt(answers.score([['北京']] * 50, ['上海'] * 50), 50)
 

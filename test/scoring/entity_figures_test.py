@@ -17,15 +17,15 @@ SEQEVAL = {'BIO': seqeval_schemes.IOB2, 'IOB1': seqeval_schemes.IOB1, 'BIOES': s
 
 def random_entities(random, length):
   """Entities in a text, some beside each other."""
-  found, place = [], 0
+  drawn, place = [], 0
   while place < length:
     if random.rand() < 0.4:
       end = min(length, place + 1 + random.randint(3))
-      found.append((TYPES[random.randint(3)], place, end))
+      drawn.append((TYPES[random.randint(3)], place, end))
       place = end
     else:
       place += 1 + random.randint(3)
-  return found
+  return drawn
 
 
 def tags_of(found, length, scheme):

@@ -210,8 +210,8 @@ def serve(folder):
   for line in sys.stdin:
     if line == 'step\n':
       cpu, start = time.process_time(), time.perf_counter()
-      found = session.run(fetches, feed)[0]
-      answer = dict(seconds=time.perf_counter() - start, cpu_seconds=time.process_time() - cpu, loss=float(found))
+      values = session.run(fetches, feed)[0]
+      answer = dict(seconds=time.perf_counter() - start, cpu_seconds=time.process_time() - cpu, loss=float(values))
     else:
       answer = dict(peak_bytes=resource.getrusage(resource.RUSAGE_SELF).ru_maxrss << 10)
     print(json.dumps(answer), flush=True)

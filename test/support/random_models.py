@@ -74,8 +74,8 @@ def graph_outputs(prefix, model_config, given):
         'masked_lm_logits': model.masked_lm.logits, 'sentence_order_logits': model.sentence_order.logits})
 
 
-def assert_close(found, expected, tolerance=1e-5):
+def assert_close(values, expected, tolerance=1e-5):
   """Asserts that arrays agree relative to the largest magnitude."""
-  found, expected = np.asarray(found, np.float64), np.asarray(expected, np.float64)
-  assert found.shape == expected.shape
-  assert np.max(np.abs(found - expected)) <= tolerance * np.max(np.abs(expected))
+  values, expected = np.asarray(values, np.float64), np.asarray(expected, np.float64)
+  assert values.shape == expected.shape
+  assert np.max(np.abs(values - expected)) <= tolerance * np.max(np.abs(expected))

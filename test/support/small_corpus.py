@@ -68,9 +68,9 @@ def create(folder, paths, force=False, **changes):
 
 def contents(folder, suffix=''):
   """{file name: bytes} of a folder."""
-  found = {}
+  bytes_of = {}
   for name in sorted(os.listdir(str(folder))):
     if name.endswith(suffix) and name != data_set.WORK_FOLDER:
       with open(os.path.join(str(folder), name), 'rb') as source:
-        found[name] = source.read()
-  return found
+        bytes_of[name] = source.read()
+  return bytes_of

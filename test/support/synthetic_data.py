@@ -67,7 +67,7 @@ def write_lengths(info):
   """Writes what the data tool writes for packing. Returns the DatasetInfo with it."""
   shards = []
   for shard, path in zip(info.shards[contract.TRAIN], info.paths(contract.TRAIN)):
-    lengths = np.array([packed_rows.length_of(found) for found in tf.io.tf_record_iterator(path)], np.uint16)
+    lengths = np.array([packed_rows.length_of(raw) for raw in tf.io.tf_record_iterator(path)], np.uint16)
     np.save(contract.lengths_file(path), lengths)
     rows = packing.fill_rows(lengths[:, 0], lengths[:, 1], info.max_seq_length, info.max_predictions_per_seq)
     shards.append(shard._replace(packed_rows=len(rows)))

@@ -50,22 +50,22 @@ def test_the_weight_of_the_sentence_order_loss_counts_in_training_only():
     tf.reset_default_graph()
     batch, made = _tensors(_batch(np.random.RandomState(0))), task(CONFIG)
     total, figures = made.loss(batch, modeling.default_ops(), made.denominators(batch))
-    found, figures = _run((total, figures))
-    assert found == pytest.approx(figures['masked_lm_loss'] + weight * figures['sentence_order_loss'], rel=1e-6)
-    assert figures['total_loss'] == found and made.settings == {'sentence_order_weight': weight}
+    value, figures = _run((total, figures))
+    assert value == pytest.approx(figures['masked_lm_loss'] + weight * figures['sentence_order_loss'], rel=1e-6)
+    assert figures['total_loss'] == value and made.settings == {'sentence_order_weight': weight}
 
 
 def test_losses_against_numpy():
   batch = _batch(np.random.RandomState(0))
   model = pretraining.model(_tensors(batch), CONFIG, is_training=False)
-  found = _run(model)
-  log_probs = _log_softmax(found.masked_lm.logits)
+  values = _run(model)
+  log_probs = _log_softmax(values.masked_lm.logits)
   nats = -log_probs[np.arange(B * P), batch.masked_lm_ids.reshape(-1)]
   weights = batch.masked_lm_weights.reshape(-1)
-  np.testing.assert_allclose(found.masked_lm.loss, (nats * weights).sum() / (weights.sum() + 1e-5), rtol=1e-5)
-  order = -_log_softmax(found.sentence_order.logits)[np.arange(B), batch.next_sentence_labels[:, 0]]
-  np.testing.assert_allclose(found.sentence_order.loss, order.mean(), rtol=1e-5)
-  np.testing.assert_allclose(found.total_loss, found.masked_lm.loss + found.sentence_order.loss, rtol=1e-6)
+  np.testing.assert_allclose(values.masked_lm.loss, (nats * weights).sum() / (weights.sum() + 1e-5), rtol=1e-5)
+  order = -_log_softmax(values.sentence_order.logits)[np.arange(B), batch.next_sentence_labels[:, 0]]
+  np.testing.assert_allclose(values.sentence_order.loss, order.mean(), rtol=1e-5)
+  np.testing.assert_allclose(values.total_loss, values.masked_lm.loss + values.sentence_order.loss, rtol=1e-6)
 
 
 def test_only_the_read_positions_of_the_last_layer_are_computed_and_nothing_else_changes():
@@ -80,12 +80,12 @@ def test_only_the_read_positions_of_the_last_layer_are_computed_and_nothing_else
   assert whole.encoder.sequence_output.shape.as_list() == [B, S, H]
   at = tf.concat([tf.zeros([B, 1], tf.int32), tensors.masked_lm_positions], axis=1)
   variables = tf.trainable_variables()
-  found = _run([[model.masked_lm, model.sentence_order, model.encoder.pooled_output,
+  values = _run([[model.masked_lm, model.sentence_order, model.encoder.pooled_output,
                  [tf.convert_to_tensor(g) for g in tf.gradients(model.total_loss, variables)]]
                 for model in (read, whole)]
                + [read.encoder.sequence_output, tf.batch_gather(whole.encoder.sequence_output, at)])
-  np.testing.assert_allclose(found[2], found[3], rtol=1e-5, atol=1e-6)
-  for a, b in zip(tf.nest.flatten(found[0]), tf.nest.flatten(found[1])):
+  np.testing.assert_allclose(values[2], values[3], rtol=1e-5, atol=1e-6)
+  for a, b in zip(tf.nest.flatten(values[0]), tf.nest.flatten(values[1])):
     np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-6)
 
 
@@ -96,8 +96,8 @@ def test_no_label_at_all_is_no_division_by_zero():
 
 def test_head_variable_names():
   pretraining.model(_tensors(_batch(np.random.RandomState(0))), CONFIG, False)
-  found = {v.op.name: v.shape.as_list() for v in tf.global_variables() if v.op.name.startswith('cls/')}
-  assert found == {
+  shapes = {v.op.name: v.shape.as_list() for v in tf.global_variables() if v.op.name.startswith('cls/')}
+  assert shapes == {
       'cls/predictions/transform/dense/kernel': [H, E], 'cls/predictions/transform/dense/bias': [E],
       'cls/predictions/transform/LayerNorm/beta': [E], 'cls/predictions/transform/LayerNorm/gamma': [E],
       'cls/predictions/output_bias': [V], 'cls/seq_relationship/output_weights': [2, H],
@@ -124,22 +124,22 @@ def test_heldout_metrics_leave_out_filling_rows_and_pool_over_tokens(tmp_path):
     session.run([tf.global_variables_initializer(), tf.local_variables_initializer()])
     values, logits, _ = session.run([model, [outputs.masked_lm_logits, outputs.sentence_order_logits],
                                      [update for _, update in metrics.values()]])
-    found = session.run({name: value for name, (value, _) in metrics.items()})
+    means = session.run({name: value for name, (value, _) in metrics.items()})
   np.testing.assert_allclose(logits[0], values.masked_lm.logits, rtol=1e-6)
   np.testing.assert_allclose(logits[1], values.sentence_order.logits, rtol=1e-6)
   weights = batch.masked_lm_weights.reshape(-1)
   labels = batch.masked_lm_ids.reshape(-1)
   order = batch.next_sentence_labels[:3, 0]
-  np.testing.assert_allclose(found['masked_lm_loss'], (values.masked_lm.example_loss * weights).sum() / weights.sum(),
+  np.testing.assert_allclose(means['masked_lm_loss'], (values.masked_lm.example_loss * weights).sum() / weights.sum(),
                              rtol=1e-5)
   hits = values.masked_lm.logits.argmax(-1) == labels
-  np.testing.assert_allclose(found['masked_lm_accuracy'], (hits * weights).sum() / weights.sum(), rtol=1e-5)
-  np.testing.assert_allclose(found['sentence_order_loss'], values.sentence_order.example_loss[:3].mean(), rtol=1e-5)
-  np.testing.assert_allclose(found['sentence_order_accuracy'],
+  np.testing.assert_allclose(means['masked_lm_accuracy'], (hits * weights).sum() / weights.sum(), rtol=1e-5)
+  np.testing.assert_allclose(means['sentence_order_loss'], values.sentence_order.example_loss[:3].mean(), rtol=1e-5)
+  np.testing.assert_allclose(means['sentence_order_accuracy'],
                              (values.sentence_order.logits[:3].argmax(-1) == order).mean(), rtol=1e-5)
-  np.testing.assert_allclose(found['total_loss'], found['masked_lm_loss'] + found['sentence_order_loss'], rtol=1e-6)
+  np.testing.assert_allclose(means['total_loss'], means['masked_lm_loss'] + means['sentence_order_loss'], rtol=1e-6)
   expected = (nats[labels] * weights[:, np.newaxis]).sum(0) / weights.sum()
-  np.testing.assert_allclose(found['unigram_cross_entropy'], expected.min(), rtol=1e-5)
+  np.testing.assert_allclose(means['unigram_cross_entropy'], expected.min(), rtol=1e-5)
 
 
 def test_outputs_need_no_labels():

@@ -103,11 +103,11 @@ def _gradients(loss):
 @pytest.mark.parametrize('case', CASES)
 def test_packed_rows_and_parts_of_a_batch_have_the_loss_and_gradients_of_the_padded_batch(case):
   task, examples = _task(case), _examples(case)
-  found = []
+  fetches = []
   for reuse, batch in ((False, _padded(task, examples)), (True, _packed(task, examples))):
     with tf.variable_scope(tf.get_variable_scope(), reuse=reuse):
       loss, figures = _loss(task, batch, task.denominators(batch))
-    found.append([loss, list(figures.values())] + _gradients(loss))
+    fetches.append([loss, list(figures.values())] + _gradients(loss))
   batch = _packed(task, examples)
   divide_by = task.denominators(batch)
   def build(part, number):
@@ -119,8 +119,8 @@ def test_packed_rows_and_parts_of_a_batch_have_the_loss_and_gradients_of_the_pad
   # In towers; and one by one, in a loop, of a head and of a chain.
   for size, towers in [(4, 2)] + [(1, 1)] * (case in ('classify', 'tag crf')):
     sums, figures = micro_batches.accumulate(batch, size, build, gradients, towers)
-    found.append([figures['total_loss'], list(figures.values())] + [gradient for gradient, _ in sums])
-  plain, *others = _run(found)
+    fetches.append([figures['total_loss'], list(figures.values())] + [gradient for gradient, _ in sums])
+  plain, *others = _run(fetches)
   assert plain[0] > 0.01
   for other in others:
     for name, a, b in zip(['loss', 'figures'] + [v.op.name for v in tf.trainable_variables()], plain, other):
@@ -214,11 +214,11 @@ def test_losses_and_their_gradients_are_those_of_numpy(case):
     session.run(tf.global_variables_initializer())
     for variable, value in zip(variables, parameters):
       variable.load(value, session)
-    found, *gradients = session.run([loss] + tf.gradients(loss, [logits] + variables))
+    total, *gradients = session.run([loss] + tf.gradients(loss, [logits] + variables))
 
   def oracle(*values):
     return _oracle(case, examples, values[:3], values[3:])
-  np.testing.assert_allclose(found, oracle(*(of_examples + parameters)), rtol=1e-5)
+  np.testing.assert_allclose(total, oracle(*(of_examples + parameters)), rtol=1e-5)
   expected = _numeric(oracle, of_examples + parameters)
   flat = np.concatenate(expected[:3]) if len(shape) == 2 else np.stack(expected[:3])
   np.testing.assert_allclose(gradients[0][0, :len(flat)], flat, atol=1e-5)
@@ -269,13 +269,13 @@ def test_a_text_without_a_scored_token_has_no_chain():
 @pytest.mark.parametrize('case', ['classify', 'tag'])
 def test_logits_are_found_by_the_number_of_their_window(case):
   task, examples = _task(case), _examples(case)
-  found = []
+  fetches = []
   for reuse, batch in ((False, _packed(task, examples)),
                        (True, task.batch({name: tf.constant(value) for name, value in packed_windows.pack(
                            [[example] for example in examples[::-1]], task.features, Layout(6, 1), S).items()}))):
     with tf.variable_scope(tf.get_variable_scope(), reuse=reuse):
-      found.append(task.predictions(batch, task.outputs(batch, modeling.default_ops())))
-  first, second = [labelled_tasks.by_window(predictions) for predictions in _run(found)]
+      fetches.append(task.predictions(batch, task.outputs(batch, modeling.default_ops())))
+  first, second = [labelled_tasks.by_window(predictions) for predictions in _run(fetches)]
   assert sorted(first) == sorted(second) == list(range(len(examples)))
   for number, logits in first.items():
     assert logits.shape == ((C,) if case == 'classify' else (LENGTHS[number], C))

@@ -15,9 +15,9 @@ SAMPLE = os.path.join(ROOT, 'data', 'sample_zh.txt')
 def test_only_boundaries_between_han_characters_count():
   first = {'我们a1走了。': ['我们', 'a1', '走', '了', '。']}.__getitem__
   second = {'我们a1走了。': ['我', '们', 'a', '1', '走', '了。']}.__getitem__
-  found = agreement.measure(['我们a1走了。'], first, second)
-  assert found == (2, 1, 1, 0, [('我们/a1/走/了/。', '我/们/a/1/走/了。')])
-  assert '1 of 2 the same (50.0000%)' in agreement.report(found) and '  rjieba  我/们/a' in agreement.report(found)
+  agreed = agreement.measure(['我们a1走了。'], first, second)
+  assert agreed == (2, 1, 1, 0, [('我们/a1/走/了/。', '我/们/a/1/走/了。')])
+  assert '1 of 2 the same (50.0000%)' in agreement.report(agreed) and '  rjieba  我/们/a' in agreement.report(agreed)
 
 
 def test_lines_without_han_do_not_count():
@@ -28,9 +28,9 @@ def test_rjieba_agrees_with_jieba_on_real_text():
   pytest.importorskip('rjieba', reason='rjieba has no wheel for this machine; jieba serves')
   unit, = corpus.units([SAMPLE], unit_bytes=1 << 30)
   lines = [line for document in corpus.Reader().documents(unit) for line in document.sentences]
-  found = agreement.measure(lines, segmentation.segmenter('jieba'), segmentation.segmenter('rjieba'))
-  print(agreement.report(found))
-  assert found.pairs > 20000 and found.same / found.pairs > 0.9999, agreement.report(found)
+  agreed = agreement.measure(lines, segmentation.segmenter('jieba'), segmentation.segmenter('rjieba'))
+  print(agreement.report(agreed))
+  assert agreed.pairs > 20000 and agreed.same / agreed.pairs > 0.9999, agreement.report(agreed)
 
 
 def test_the_default_is_what_is_installed(monkeypatch):

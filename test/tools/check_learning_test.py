@@ -35,8 +35,8 @@ def test_nats_gained():
 @pytest.mark.parametrize('loss, code', [(6.15, 0), (6.2, 1), (6.6, 1), (float('nan'), 1)])
 def test_the_bar(tmp_path, loss, code):
   _write(tmp_path, loss, 6.47)
-  found, text = _run(tmp_path)
-  assert found == code
+  status, text = _run(tmp_path)
+  assert status == code
   assert text.count('\n') == 1
   assert text.startswith('it has learned: 0.32' if code == 0 else 'error: expected a held-out masked-LM loss')
 

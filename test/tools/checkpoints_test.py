@@ -160,7 +160,7 @@ def test_diff_of_outputs(tmp_path):
   random_models.save(tmp_path / 'a', config, tensors)
   changed = dict(tensors, **{'cls/seq_relationship/output_bias': np.float32([100, 200])})
   random_models.save(tmp_path / 'b', config, changed)
-  found = {entry['name']: entry['largest']
+  largest = {entry['name']: entry['largest']
            for entry in carry_out('diff', tmp_path / 'a', tmp_path / 'b', outputs=True).value['outputs']}
-  assert sorted(found) == ['masked_lm_logits', 'pooled_output', 'sentence_order_logits', 'sequence_output']
-  assert found.pop('sentence_order_logits') > 100 and set(found.values()) == {0}
+  assert sorted(largest) == ['masked_lm_logits', 'pooled_output', 'sentence_order_logits', 'sequence_output']
+  assert largest.pop('sentence_order_logits') > 100 and set(largest.values()) == {0}

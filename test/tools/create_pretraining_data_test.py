@@ -285,8 +285,8 @@ def parse_with_tensorflow(paths, max_seq_length, max_predictions):
 
 
 def test_tensorflow_reads_the_records(real_text):
-  found = parse_with_tensorflow(tuple(real_text.info.paths('train') + real_text.info.paths('heldout')), 256, 26)
-  assert len(found['input_ids']) == len(real_text.records)
+  batch = parse_with_tensorflow(tuple(real_text.info.paths('train') + real_text.info.paths('heldout')), 256, 26)
+  assert len(batch['input_ids']) == len(real_text.records)
   for number, record in enumerate(real_text.records[:50]):
     for name, values in record.items():
-      np.testing.assert_array_equal(found[name][number], values)
+      np.testing.assert_array_equal(batch[name][number], values)

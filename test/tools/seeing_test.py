@@ -50,9 +50,9 @@ def test_a_line_each_a_vector_each(run, tmp_path):
   done = call('embed', '--init=' + run, '--input_file={}'.format(tmp_path / 'in.txt'), '--pool=pooler',
               '--output_file={}'.format(tmp_path / 'v.npy'))
   assert done.returncode == 0, done.stderr.decode('utf-8')
-  found = np.load(str(tmp_path / 'v.npy'))
-  assert found.shape == (4, CONFIG.hidden_size)
-  assert (np.abs(found).sum(axis=1) > 0).tolist() == [True, False, True, True]
+  vectors = np.load(str(tmp_path / 'v.npy'))
+  assert vectors.shape == (4, CONFIG.hidden_size)
+  assert (np.abs(vectors).sum(axis=1) > 0).tolist() == [True, False, True, True]
   said = done.stdout.decode('utf-8')
   assert '4 vectors of 21 numbers, pooler' in said
   assert 'zeros: 1 (line 2)' in said and 'of more than 15 tokens, whose first ones count: 1 (line 3)' in said

@@ -46,13 +46,13 @@ def _json_files(folder):
   """{path: value} of every JSON file of a run, read as strictly as other languages do."""
   def refuse(word):
     raise AssertionError('found ' + word)
-  found = {}
+  values = {}
   for place, _, files in os.walk(str(folder)):
     for name in files:
       if name.endswith('.json'):
         with open(os.path.join(place, name)) as source:
-          found[name] = json.loads(source.read(), parse_constant=refuse)
-  return found
+          values[name] = json.loads(source.read(), parse_constant=refuse)
+  return values
 
 
 def _state(run):

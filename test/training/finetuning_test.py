@@ -232,8 +232,8 @@ def test_scores_on_a_test_without_labels_are_not_invented(data, vocabulary, tmp_
   shutil.copytree(data, folder)
   with open(os.path.join(folder, 'test.json'), 'w', encoding='utf-8') as target:
     target.write('{"sentence": "一丁"}\n')
-  found = _finetune('classify', folder, tmp_path / 'out', 'finetune.epochs = 1', vocab_file=vocabulary)
-  assert found['test'] == {'examples': 1, 'labelled': 0}
+  written = _finetune('classify', folder, tmp_path / 'out', 'finetune.epochs = 1', vocab_file=vocabulary)
+  assert written['test'] == {'examples': 1, 'labelled': 0}
 
 
 def test_questions_that_are_left_out_are_told():

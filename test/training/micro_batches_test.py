@@ -34,9 +34,9 @@ def _parts(size, micro_batch_size, towers):
   (gradient, variable), = sums
   with tf.Session() as session:
     session.run(tf.global_variables_initializer())
-    found = session.run([gradient, figures])
+    values = session.run([gradient, figures])
   assert tf.global_variables() == [variable]
-  return seen, found
+  return seen, values
 
 
 @pytest.mark.parametrize('micro_batch_size,towers', [(6, 1), (6, 2), (2, 1), (2, 2), (3, 3), (6, 6)])
@@ -62,6 +62,6 @@ def test_side_by_side_gives_what_the_whole_batch_gives(towers):
   outputs = micro_batches.side_by_side(_batch(6), towers, build)
   with tf.Session() as session:
     session.run(tf.global_variables_initializer())
-    found = session.run(outputs)
-  assert found.rows.tolist() == list(range(6)) and found.pairs.tolist() == [[2 * n, 2 * n + 1] for n in range(6)]
+    values = session.run(outputs)
+  assert values.rows.tolist() == list(range(6)) and values.pairs.tolist() == [[2 * n, 2 * n + 1] for n in range(6)]
   assert len(tf.global_variables()) == 1

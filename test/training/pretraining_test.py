@@ -64,12 +64,12 @@ def test_run_directory_is_self_contained(trained, info):
 
 def test_event_files_hold_what_a_person_looks_for(trained):
   def tags(folder):
-    found = set()
+    seen = set()
     for name in os.listdir(str(folder)):
       if 'tfevents' in name:
         for event in tf.train.summary_iterator(str(folder / name)):
-          found |= {value.tag for value in event.summary.value}
-    return found
+          seen |= {value.tag for value in event.summary.value}
+    return seen
   train = tags(trained)
   shared = {'pretraining/' + name for name in ('total_loss', 'masked_lm_loss', 'sentence_order_loss',
                                                'masked_lm_accuracy', 'sentence_order_accuracy')}
@@ -82,10 +82,10 @@ def test_event_files_hold_what_a_person_looks_for(trained):
 @pytest.mark.parametrize('batch_size', [1, 8])
 def test_evaluation_does_not_depend_on_its_batch_size(trained, info, tmp_path, batch_size):
   expected = _pretrain(info.folder, tmp_path / 'a', do_train=False, init_checkpoint=str(trained / 'model.ckpt-6'))
-  found = _pretrain(info.folder, tmp_path / 'b', 'pretrain.eval_batch_size = {}'.format(batch_size), do_train=False,
+  figures = _pretrain(info.folder, tmp_path / 'b', 'pretrain.eval_batch_size = {}'.format(batch_size), do_train=False,
                     init_checkpoint=str(trained / 'model.ckpt-6'))
   for name, value in expected['heldout'].items():
-    assert found['heldout'][name] == pytest.approx(value, rel=1e-5), name
+    assert figures['heldout'][name] == pytest.approx(value, rel=1e-5), name
 
 
 def test_best_checkpoint_has_the_lowest_heldout_loss_and_can_be_evaluated(trained, info):
@@ -102,9 +102,9 @@ def test_best_checkpoint_has_the_lowest_heldout_loss_and_can_be_evaluated(traine
   before = results.read(copy)
   assert _pretrain(info.folder, copy, do_train=False) == before
   with open(os.path.join(copy, 'evaluation.json')) as source:
-    found = json.load(source)
-  assert found['global_step'] == step
-  assert found['heldout']['masked_lm_loss'] == pytest.approx(loss, abs=1e-5)
+    written = json.load(source)
+  assert written['global_step'] == step
+  assert written['heldout']['masked_lm_loss'] == pytest.approx(loss, abs=1e-5)
 
 
 def test_the_best_is_kept_across_restarts(tmp_path):

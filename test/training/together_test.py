@@ -65,8 +65,8 @@ def train(environ, at):
     (('before', LAST), LAST)])
 @pytest.mark.parametrize('rank', [0, 1])
 def test_all_ranks_stop_after_one_step(oldest_or_newest, rank_environment, at, expected, rank):
-  found = emulator.run_ranks(2, lambda number: train(rank_environment(number), at if number == rank else None))
-  assert found == [(expected, at is not None)] * 2
+  steps = emulator.run_ranks(2, lambda number: train(rank_environment(number), at if number == rank else None))
+  assert steps == [(expected, at is not None)] * 2
 
 
 def compare(environ, values):

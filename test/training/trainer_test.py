@@ -11,10 +11,10 @@ def made(step, end, steps_on_disk):
   """A Trainer of a run of 12 steps that came to `step` of a phase; the newest checkpoints, one for each look."""
   plan = types.SimpleNamespace(options=types.SimpleNamespace(num_train_steps=12), task=None, evaluated_on=None)
   looks = iter(steps_on_disk)
-  found = trainer.Trainer(plan, None, types.SimpleNamespace(newest_step=lambda: next(looks)), [], None)
-  found.phase = types.SimpleNamespace(end=end)
-  found.progress = types.SimpleNamespace(step=step)
-  return found, looks
+  trained = trainer.Trainer(plan, None, types.SimpleNamespace(newest_step=lambda: next(looks)), [], None)
+  trained.phase = types.SimpleNamespace(end=end)
+  trained.progress = types.SimpleNamespace(step=step)
+  return trained, looks
 
 
 @pytest.mark.parametrize('step, end, goes_on', [
@@ -27,5 +27,5 @@ def test_training_goes_on_after_a_phase_unless_it_was_stopped_in_it(step, end, g
 def test_other_ranks_wait_until_rank_0_has_saved_the_end_of_a_phase(monkeypatch):
   waits = []
   monkeypatch.setattr(trainer.time, 'sleep', waits.append)
-  found, looks = made(5, 5, [0, 4, 5, 99])
-  assert found._goes_on() and len(waits) == 2 and next(looks) == 99
+  trained, looks = made(5, 5, [0, 4, 5, 99])
+  assert trained._goes_on() and len(waits) == 2 and next(looks) == 99

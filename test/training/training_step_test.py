@@ -21,13 +21,13 @@ def sums():
   """{way: [what small_steps.sums gives, at each of two sets of weights]}."""
   with tf.Graph().as_default():
     made = {way: small_steps.sums(*way) for way in [PLAIN] + WAYS}
-    found = collections.defaultdict(list)
+    values_of = collections.defaultdict(list)
     with small_steps.session() as session:
       for seed in range(2):
         small_steps.load_weights(session, seed)
         for way, values in session.run(made).items():
-          found[way].append(values)
-  return found
+          values_of[way].append(values)
+  return values_of
 
 
 @pytest.mark.parametrize('way', WAYS)

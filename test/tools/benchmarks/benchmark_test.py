@@ -53,12 +53,12 @@ def test_the_plain_graph_starts_as_people_start_it(monkeypatch):
 
 
 def test_growth_changes_one_thing_at_a_time():
-  found = growth.shapes(BASE, 12)
-  assert [shape[2:] for shape in found['max_seq_length']] == [(128, 12, 12), (256, 25, 12), (512, 51, 12)]
-  assert [shape.batch_size for shape in found['batch_size']] == [1, 2, 4, 8]
-  assert [shape.num_hidden_layers for shape in found['num_hidden_layers']] == [3, 6, 12, 24]
+  series = growth.shapes(BASE, 12)
+  assert [shape[2:] for shape in series['max_seq_length']] == [(128, 12, 12), (256, 25, 12), (512, 51, 12)]
+  assert [shape.batch_size for shape in series['batch_size']] == [1, 2, 4, 8]
+  assert [shape.num_hidden_layers for shape in series['num_hidden_layers']] == [3, 6, 12, 24]
   middle = BASE._replace(num_hidden_layers=12)
-  for changed, shapes in found.items():
+  for changed, shapes in series.items():
     assert middle in shapes
     assert all(shape._replace(**{changed: None, 'max_predictions_per_seq': 51})
                == middle._replace(**{changed: None}) for shape in shapes)
@@ -142,9 +142,9 @@ def run(*words):
 
 @pytest.mark.integration
 def test_figures_of_all_workers():
-  found = json.loads(run('--json', '--against=plain', '--against=without:gelu,last_layer'))
-  assert list(found) == ['library', 'plain', 'without:gelu,last_layer']
-  for figures in found.values():
+  report = json.loads(run('--json', '--against=plain', '--against=without:gelu,last_layer'))
+  assert list(report) == ['library', 'plain', 'without:gelu,last_layer']
+  for figures in report.values():
     assert len(figures['all_seconds']) == 2 and min(figures['all_seconds']) > 0
     assert figures['gflop_per_second'] == pytest.approx(
         step_times.flop_per_step(step_times.load_config(TINY), Shape('tiny', 2, 16, 3))
@@ -162,10 +162,10 @@ def test_profile(tmp_path):
 
 @pytest.mark.integration
 def test_packed_rows_against_unpacked_records(info):
-  found = json.loads(run('--packing', '--input_file=' + info.folder, '--json'))
-  assert list(found) == ['library', 'plain', 'plain_tuned']
+  report = json.loads(run('--packing', '--input_file=' + info.folder, '--json'))
+  assert list(report) == ['library', 'plain', 'plain_tuned']
   unpacked, packed = packing.epochs(info)
-  for name, figures in found.items():
+  for name, figures in report.items():
     epoch = packed if name == 'library' else unpacked
     assert (figures['max_seq_length'], figures['rows_per_epoch']) == (48, epoch.rows)
     assert figures['real_tokens_per_second'] == pytest.approx(
@@ -174,9 +174,9 @@ def test_packed_rows_against_unpacked_records(info):
 
 @pytest.mark.integration
 def test_micro_batches_against_themselves_alone():
-  found = json.loads(run('--micro_batch_size=1', '--json'))
-  assert list(found) == ['micro_batches:1', 'alone:1']
-  assert all(len(figures['all_seconds']) == 2 for figures in found.values())
+  report = json.loads(run('--micro_batch_size=1', '--json'))
+  assert list(report) == ['micro_batches:1', 'alone:1']
+  assert all(len(figures['all_seconds']) == 2 for figures in report.values())
 
 
 @pytest.mark.integration

@@ -15,8 +15,8 @@ from tools.benchmarks.soak import Usage
     (Usage(102.9, 12, 30), True), (Usage(90.0, 10, 30), True), (Usage(103.1, 12, 30), False),
     (Usage(90.0, 90, 30), False)])
 def test_what_has_grown_since_the_second_evaluation(last, is_flat):
-  line, found = soak.verdict([Usage(10.0, 5, 3), Usage(100.0, 12, 30)] + [Usage(500.0, 90, 30)] * 5 + [last])
-  assert found == is_flat and line.startswith('flat' if is_flat else 'GROWS') and 'evaluations 2 and 8' in line
+  line, growth = soak.verdict([Usage(10.0, 5, 3), Usage(100.0, 12, 30)] + [Usage(500.0, 90, 30)] * 5 + [last])
+  assert growth == is_flat and line.startswith('flat' if is_flat else 'GROWS') and 'evaluations 2 and 8' in line
 
 
 def test_a_file_that_is_just_being_read_is_no_leak():
@@ -25,10 +25,10 @@ def test_a_file_that_is_just_being_read_is_no_leak():
 
 
 def test_a_process_is_seen_from_outside():
-  found = soak.usage_of(os.getpid())
+  usage = soak.usage_of(os.getpid())
   with open(os.devnull):
-    assert soak.usage_of(os.getpid()).descriptors == found.descriptors + 1
-  assert found.megabytes > 1 and found.threads >= 1 and soak.usage_of(2**22 + 1) is None
+    assert soak.usage_of(os.getpid()).descriptors == usage.descriptors + 1
+  assert usage.megabytes > 1 and usage.threads >= 1 and soak.usage_of(2**22 + 1) is None
 
 
 WRITER = """

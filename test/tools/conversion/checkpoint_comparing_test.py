@@ -45,9 +45,9 @@ def test_outputs_of_models_that_cannot_be_compared(tmp_path):
   first, other, wider = [Checkpoint(str(tmp_path / name)) for name in 'abc']
   with pytest.raises(UserError, match='found 53 tokens in .* and 54 in'):
     comparing.output_differences(first, other)
-  found = comparing.output_differences(first, wider)
-  assert found[0] == {'name': 'sequence_output', 'largest': None, 'relative': None}
-  assert found[-1]['name'] == 'masked_lm_logits' and found[-1]['largest'] > 1
+  differences = comparing.output_differences(first, wider)
+  assert differences[0] == {'name': 'sequence_output', 'largest': None, 'relative': None}
+  assert differences[-1]['name'] == 'masked_lm_logits' and differences[-1]['largest'] > 1
   (tmp_path / 'a' / 'albert_config.json').unlink()
   with pytest.raises(UserError, match='expected albert_config.json beside the checkpoint'):
     comparing.output_differences(first, wider)

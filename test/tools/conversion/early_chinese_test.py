@@ -26,7 +26,7 @@ BLOCK = 'bert/encoder/layer_shared/'
 
 
 def shapes():
-  found = {'bert/embeddings/word_embeddings': [V, E], 'bert/embeddings/word_embeddings_2': [E, H],
+  by_name = {'bert/embeddings/word_embeddings': [V, E], 'bert/embeddings/word_embeddings_2': [E, H],
            'bert/embeddings/token_type_embeddings': [2, H], 'bert/embeddings/position_embeddings': [POSITIONS, H],
            'cls/predictions/output_bias': [V], 'cls/seq_relationship/output_weights': [2, H],
            'cls/seq_relationship/output_bias': [2]}
@@ -34,10 +34,10 @@ def shapes():
       (BLOCK + 'attention/output/dense', H, H), (BLOCK + 'intermediate/dense', H, INNER),
       (BLOCK + 'output/dense', INNER, H),
       ('bert/pooler/dense', H, H), ('cls/predictions/transform/dense', H, H)]:
-    found.update({name + '/kernel': [rows, columns], name + '/bias': [columns]})
+    by_name.update({name + '/kernel': [rows, columns], name + '/bias': [columns]})
   for name in ('bert/embeddings', BLOCK + 'attention/output', BLOCK + 'output', 'cls/predictions/transform'):
-    found.update({name + '/LayerNorm/gamma': [H], name + '/LayerNorm/beta': [H]})
-  return found
+    by_name.update({name + '/LayerNorm/gamma': [H], name + '/LayerNorm/beta': [H]})
+  return by_name
 
 
 def weights():
@@ -116,11 +116,11 @@ def test_outputs_are_equal_after_conversion(tmp_path, slots):
   assert report['left_out'] == [['{} variables of the optimizer'.format(2 * len(shapes())), 'not weights']]
   assert len(report['mapped']) == len(shapes()) - 1
   assert '0.01 M parameters become 0.01 M' in report['notes'][0]
-  found = Checkpoint(str(tmp_path / 'run'))
+  converted = Checkpoint(str(tmp_path / 'run'))
   config = early_chinese.configuration(checkpoint, 'postln')
   assert config.embedding_size == config.hidden_size == H
   expected = graph_outputs(weights(), BATCH, pre_norm=False)
-  ours = random_models.graph_outputs(found.path, config, BATCH)
+  ours = random_models.graph_outputs(converted.path, config, BATCH)
   for name, value in expected.items():
     random_models.assert_close(ours[name], value)
 
@@ -136,8 +136,8 @@ def test_the_forward_pass_in_numpy_knows_both(tmp_path):
   config = early_chinese.configuration(checkpoint, 'postln')
   model = numpy_albert.Model(early_chinese.convert(weights(), config, None, 'here').tensors, config)
   for norm, pre_norm in ((numpy_albert.POST, False), (numpy_albert.PRE, True)):
-    found = model.encode(BATCH, numpy_albert.form_of(config)._replace(norm=norm))
-    random_models.assert_close(found, graph_outputs(weights(), BATCH, pre_norm)['sequence_output'])
+    sequence = model.encode(BATCH, numpy_albert.form_of(config)._replace(norm=norm))
+    random_models.assert_close(sequence, graph_outputs(weights(), BATCH, pre_norm)['sequence_output'])
 
 
 @pytest.mark.parametrize('said, flag, message', [

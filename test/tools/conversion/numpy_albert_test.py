@@ -16,10 +16,10 @@ def test_outputs_are_those_of_the_graph(tmp_path, changes):
   prefix = random_models.save(tmp_path, config, random_models.weights(config))
   batch = random_models.batch(config)
   expected = random_models.graph_outputs(prefix, config, batch)
-  found = numpy_albert.outputs(Checkpoint(prefix), config, batch)
-  assert sorted(found) == sorted(expected)
+  outputs = numpy_albert.outputs(Checkpoint(prefix), config, batch)
+  assert sorted(outputs) == sorted(expected)
   for name, value in expected.items():
-    random_models.assert_close(found[name], value)
+    random_models.assert_close(outputs[name], value)
 
 
 def test_what_no_shape_shows_changes_the_outputs():

@@ -46,8 +46,8 @@ def written_by(model, form, permuted=False):
 
 def probe(tmp_path, monkeypatch, true_form, config=CONFIG, permuted=False):
   """What the probe says of weights that were trained in `true_form`, with this configuration beside them."""
-  found = written_by(numpy_albert.Model(WEIGHTS, CONFIG), true_form, permuted)
-  monkeypatch.setattr(probing, 'sample', lambda *_: found)
+  tensors = written_by(numpy_albert.Model(WEIGHTS, CONFIG), true_form, permuted)
+  monkeypatch.setattr(probing, 'sample', lambda *_: tensors)
   random_models.save(tmp_path, config, WEIGHTS)
   lines = []
   result = probing.probe(Checkpoint(str(tmp_path)), lines.append)
@@ -87,8 +87,8 @@ def test_pre_norm_is_found_in_the_early_chinese_family(tmp_path, monkeypatch):
   checkpoint = early_chinese_test.save(tmp_path, peaked(early_chinese_test.weights()), ln_type='postln')
   config, _ = early_chinese.configuration_of_any(checkpoint)
   model = numpy_albert.Model(early_chinese.convert(checkpoint.tensors(), config, None, 'here').tensors, config)
-  found = written_by(model, numpy_albert.form_of(config)._replace(norm=numpy_albert.PRE))
-  monkeypatch.setattr(probing, 'sample', lambda *_: found)
+  verdict = written_by(model, numpy_albert.form_of(config)._replace(norm=numpy_albert.PRE))
+  monkeypatch.setattr(probing, 'sample', lambda *_: verdict)
   problems = probing.probe(checkpoint, lambda line: None)['problems']
   assert 'ln_type to preln' in problems[0]
 
@@ -106,8 +106,8 @@ OTHER = GIVEN._replace(heads=8)
     (0.6, 1, 0), (0.1, 1, 0), (0.01, 0, 1), (0.0005, 0, 0), (-0.5, 0, 0)])
 def test_what_is_said_of_a_difference(gain, problems, notes):
   tried = losses_of({GIVEN: 4.0, OTHER: 4.0 - gain})
-  found = probing._verdict(tried, GIVEN, 6.0)
-  assert (len(found[0]), len(found[1])) == (problems, notes)
+  verdict = probing._verdict(tried, GIVEN, 6.0)
+  assert (len(verdict[0]), len(verdict[1])) == (problems, notes)
 
 
 @pytest.mark.parametrize('difference, told', [(-0.01, True), (0.0, True), (0.004, True), (0.2, False), (-0.2, False)])
@@ -160,19 +160,19 @@ def test_the_sample_is_chinese_text_as_pre_training_masks_it():
   with open(os.path.join(ROOT, 'data', 'sample_zh.txt'), encoding='utf-8') as source:
     characters = sorted({char for char in source.read() if ord(char) > 127})
   vocabulary = Vocabulary(random_models.SPECIAL + characters)
-  found = probing.sample(vocabulary, True, 40, 32)
-  batch, masked = found.batch, found.masked
-  assert batch.input_ids.shape == (40, 32) and found.count == masked.sum()
-  assert 0.12 < masked.sum() / (found.labels > 5).sum() < 0.18
-  assert np.all(batch.input_ids[~masked] == found.labels[~masked])
+  sample = probing.sample(vocabulary, True, 40, 32)
+  batch, masked = sample.batch, sample.masked
+  assert batch.input_ids.shape == (40, 32) and sample.count == masked.sum()
+  assert 0.12 < masked.sum() / (sample.labels > 5).sum() < 0.18
+  assert np.all(batch.input_ids[~masked] == sample.labels[~masked])
   assert 0.7 < np.mean(batch.input_ids[masked] == vocabulary.mask_id) < 0.9
-  assert not np.isin(found.labels[masked], [vocabulary.ids[token] for token in random_models.SPECIAL]).any()
-  for ids, segments in zip(found.labels, batch.segment_ids):
+  assert not np.isin(sample.labels[masked], [vocabulary.ids[token] for token in random_models.SPECIAL]).any()
+  for ids, segments in zip(sample.labels, batch.segment_ids):
     assert ids[0] == vocabulary.cls_id and np.sum(ids == vocabulary.sep_id) == 2
     assert segments[np.flatnonzero(ids == vocabulary.sep_id)].tolist() == [0, 1]
   again = probing.sample(vocabulary, True, 40, 32)
   np.testing.assert_array_equal(again.batch.input_ids, batch.input_ids)
-  assert 5 < found.unigram < 7.5
+  assert 5 < sample.unigram < 7.5
 
 
 def test_what_the_probe_needs(tmp_path):

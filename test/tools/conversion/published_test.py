@@ -44,8 +44,8 @@ def out(tmp_path):
 def assert_ready(path, out):
   """OUT/init holds the weights and what describes them, and nothing else is in OUT."""
   assert path == os.path.join(out, 'init') and os.listdir(out) == ['init']
-  found = loading.find(path)
-  assert found.config == CONFIG and os.path.dirname(found.vocab_file) == path
+  weights = loading.find(path)
+  assert weights.config == CONFIG and os.path.dirname(weights.vocab_file) == path
   checkpoint = Checkpoint(path)
   assert all(checkpoint.tensor(name).tobytes() == value.tobytes() for name, value in WEIGHTS.items())
 

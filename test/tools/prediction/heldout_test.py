@@ -26,10 +26,10 @@ def vocabulary(info):
 
 
 def test_sentences_are_whole_and_of_the_text(info, vocabulary):
-  found = heldout.sentences(info, vocabulary, 10)
-  texts = [heldout.text_of(sentence.tokens) for sentence in found]
+  sentences = heldout.sentences(info, vocabulary, 10)
+  texts = [heldout.text_of(sentence.tokens) for sentence in sentences]
   assert len(set(texts)) == len(texts) == 10
-  for sentence, text in zip(found, texts):
+  for sentence, text in zip(sentences, texts):
     assert text in TEXT and text[-1] in '。！？；'
     assert 1 <= len(sentence.places) <= 2
 

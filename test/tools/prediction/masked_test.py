@@ -54,9 +54,9 @@ def test_the_most_probable_tokens_come_first_and_fill_the_text():
 def test_candidates_are_ranked_with_their_probability_among_all():
   query = masked.parse('[MASK]京', MODEL)
   ids = masked.candidate_ids(['南', '北', '##s', '南'], MODEL)
-  found = masked.answer(query, logits(北=0.2, 京=0.7)[np.newaxis], VOCABULARY, top=1, candidates=ids)
-  assert [token for token, _ in found.masks[0]] == ['北', '南', '##s']  # all of them, each once
-  assert found.filled == '北京' and found.masks[0][0][1] == pytest.approx(0.2)
+  answer = masked.answer(query, logits(北=0.2, 京=0.7)[np.newaxis], VOCABULARY, top=1, candidates=ids)
+  assert [token for token, _ in answer.masks[0]] == ['北', '南', '##s']  # all of them, each once
+  assert answer.filled == '北京' and answer.masks[0][0][1] == pytest.approx(0.2)
 
 
 @pytest.mark.parametrize('candidate, words', [('北京', r'2 tokens \(北 京\)'), ('西', 'not in it'), (' ', 'none')])

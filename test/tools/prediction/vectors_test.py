@@ -45,8 +45,8 @@ def test_numpy_reads_what_was_written(tmp_path, rows):
     for vector in expected:
       writer.add(vector)
     assert not os.path.exists(path), 'it appears when it is complete'
-  found = np.load(path)
-  assert found.dtype == np.float32 and found.shape == (rows, 3) and (found == expected).all()
+  vectors_read = np.load(path)
+  assert vectors_read.dtype == np.float32 and vectors_read.shape == (rows, 3) and (vectors_read == expected).all()
   assert np.load(path, mmap_mode='r').shape == (rows, 3)
 
 

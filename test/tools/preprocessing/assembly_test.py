@@ -31,11 +31,11 @@ def documents(*docs):
 
 def examples(docs, duplicates=20, max_seq_length=23, short_seq_prob=0.1):
   """[(first segment, second segment, swapped, word flags)], and the `Tally`."""
-  found, tally = assembly.examples_of(docs, range(duplicates), assembly.Shape(max_seq_length, short_seq_prob))
-  ids, words = encoding.ids_of(found.tokens), encoding.words_of(found.tokens)
+  made, tally = assembly.examples_of(docs, range(duplicates), assembly.Shape(max_seq_length, short_seq_prob))
+  ids, words = encoding.ids_of(made.tokens), encoding.words_of(made.tokens)
   result = []
   place = 0
-  for head in found.heads:
+  for head in made.heads:
     a, b = head['lengths'].tolist()
     result.append((ids[place:place + a].tolist(), ids[place + a:place + a + b].tolist(), int(head['swapped']),
                    words[place:place + a + b].tolist()))
@@ -55,15 +55,15 @@ def random_documents(count=30, seed=0):
 def test_segments_are_consecutive_and_labelled():
   docs = random_documents()
   owners = np.repeat(np.repeat(np.arange(len(docs.keys)), docs.sentence_counts), docs.lengths)
-  found, _tally = examples(docs)
+  made, _tally = examples(docs)
   swaps = 0
-  for first, second, swapped, _words in found:
+  for first, second, swapped, _words in made:
     early, late = (second, first) if swapped else (first, second)
     assert early + late == list(range(early[0], late[-1] + 1)), 'nothing is missing between them'
     assert owners[early[0]] == owners[late[-1]], 'of one document'
     assert 2 <= len(early) + len(late) <= 20
     swaps += swapped
-  assert abs(swaps / len(found) - 0.5) < 0.05
+  assert abs(swaps / len(made) - 0.5) < 0.05
 
 
 @pytest.mark.parametrize('short_seq_prob', [0.0, 0.1, 1.0])
@@ -71,51 +71,51 @@ def test_segments_are_consecutive_and_labelled():
 def test_every_token_is_in_one_record_of_each_pass(max_seq_length, short_seq_prob):
   docs = random_documents()
   for duplicate in range(5):
-    found, tally = assembly.examples_of(docs, [duplicate], assembly.Shape(max_seq_length, short_seq_prob))
-    ids = encoding.ids_of(found.tokens).tolist()
+    made, tally = assembly.examples_of(docs, [duplicate], assembly.Shape(max_seq_length, short_seq_prob))
+    ids = encoding.ids_of(made.tokens).tolist()
     assert len(ids) == len(set(ids)) == len(docs.tokens) - tally.skipped_tokens
     assert tally.skipped_tokens < 0.02 * len(docs.tokens), 'chunks of one word'
-    assert assembly.CUT not in encoding.words_of(found.tokens), 'no word was cut'
+    assert assembly.CUT not in encoding.words_of(made.tokens), 'no word was cut'
 
 
 def test_a_sentence_that_is_too_long_is_divided_at_the_last_clause_mark_that_fits():
   sentence = [S] * 9 + [C] + [S] * 7 + [C] + [S] * 7 + [C] + [S] * 10
-  found, tally = examples(documents([sentence]), short_seq_prob=0.0)
-  assert {tuple(sorted(first + second)) for first, second, _swapped, _words in found} == {
+  made, tally = examples(documents([sentence]), short_seq_prob=0.0)
+  assert {tuple(sorted(first + second)) for first, second, _swapped, _words in made} == {
       tuple(range(17)), tuple(range(17, 36))}
   assert (tally.divided_sentences, tally.skipped_tokens) == (20, 0)
 
 
 def test_without_a_clause_mark_at_the_last_word_that_fits():
-  found, _tally = examples(documents([[S] * 18 + [S, _, _] + [S] * 9]), short_seq_prob=0.0)
-  assert {tuple(sorted(first + second)) for first, second, _swapped, _words in found} == {
+  made, _tally = examples(documents([[S] * 18 + [S, _, _] + [S] * 9]), short_seq_prob=0.0)
+  assert {tuple(sorted(first + second)) for first, second, _swapped, _words in made} == {
       tuple(range(18)), tuple(range(18, 30))}
 
 
 def test_a_clause_mark_that_would_leave_a_record_almost_empty_is_no_place_to_divide():
-  found, _tally = examples(documents([[S, S, S, C] + [S] * 30]), short_seq_prob=0.0)
-  assert {min(first + second) for first, second, _swapped, _words in found} == {0, 20}
+  made, _tally = examples(documents([[S, S, S, C] + [S] * 30]), short_seq_prob=0.0)
+  assert {min(first + second) for first, second, _swapped, _words in made} == {0, 20}
 
 
 def test_the_sentence_that_does_not_fit_begins_the_next_record():
-  found, tally = examples(documents([[S] * 12, [S] * 12, [S] * 5]), short_seq_prob=0.0)
-  assert {tuple(sorted(first + second)) for first, second, _swapped, _words in found} == {
+  made, tally = examples(documents([[S] * 12, [S] * 12, [S] * 5]), short_seq_prob=0.0)
+  assert {tuple(sorted(first + second)) for first, second, _swapped, _words in made} == {
       tuple(range(12)), tuple(range(12, 29))}
   assert tally.divided_sentences == 0
 
 
 def test_the_rest_is_never_a_word_alone():
   # 20 tokens fit: of 21 words the last one would remain.
-  found, tally = examples(documents([[S] * 21]), short_seq_prob=0.0)
-  assert {len(first + second) for first, second, _swapped, _words in found} == {19, 2}
+  made, tally = examples(documents([[S] * 21]), short_seq_prob=0.0)
+  assert {len(first + second) for first, second, _swapped, _words in made} == {19, 2}
   assert tally.skipped_chunks == 0
 
 
 def test_what_fits_is_as_it_was_when_chunks_were_trimmed():
   docs = documents([[S] * 6, [S, C, S], [S] * 4], [[S] * 7], [[S, _], [S]])
-  found, _tally = assembly.examples_of(docs, range(3), assembly.Shape(23, 0.4))
-  assert found.heads['key'].tolist() == KEYS and found.heads['lengths'].tolist() == LENGTHS
-  assert found.heads['swapped'].tolist() == SWAPPED
+  made, _tally = assembly.examples_of(docs, range(3), assembly.Shape(23, 0.4))
+  assert made.heads['key'].tolist() == KEYS and made.heads['lengths'].tolist() == LENGTHS
+  assert made.heads['swapped'].tolist() == SWAPPED
 
 
 def test_a_word_longer_than_a_record_is_cut_and_marked_and_only_it():
@@ -156,22 +156,22 @@ def test_division(flags, place):
 def test_a_lone_tail_sentence_is_divided_not_dropped():
   # The first sentence fills the target, so the second is left alone.
   docs = documents([[S] * 20, [S, S, C, S]])
-  found, tally = examples(docs, short_seq_prob=0.0)
-  tails = [sorted([first, second]) for first, second, _swapped, _words in found if min(first + second) >= 20]
+  made, tally = examples(docs, short_seq_prob=0.0)
+  tails = [sorted([first, second]) for first, second, _swapped, _words in made if min(first + second) >= 20]
   assert len(tails) == 20 and all(tail == [[20, 21], [22, 23]] for tail in tails)
   assert tally == (0, 0, 0)
 
 
 def test_one_word_alone_is_tally_and_counted():
-  found, tally = examples(documents([[S] * 20, [S, _]]), duplicates=7, short_seq_prob=0.0)
-  assert tally == (7, 14, 0) and len(found) == 7
+  made, tally = examples(documents([[S] * 20, [S, _]]), duplicates=7, short_seq_prob=0.0)
+  assert tally == (7, 14, 0) and len(made) == 7
   assert examples(documents([[S, _, _]]), duplicates=4) == ([], (4, 12, 0))
 
 
 def test_a_first_sentence_of_one_word_takes_the_next_along():
-  found, tally = examples(documents([[S] + [_] * 11, [S, S]]), short_seq_prob=1.0)
-  assert tally.skipped_chunks == 0 and len(found) == 20
-  assert all({min(first), min(second)} == {0, 12} for first, second, _s, _w in found)
+  made, tally = examples(documents([[S] + [_] * 11, [S, S]]), short_seq_prob=1.0)
+  assert tally.skipped_chunks == 0 and len(made) == 20
+  assert all({min(first), min(second)} == {0, 12} for first, second, _s, _w in made)
 
 
 def test_short_sequences():
@@ -200,6 +200,6 @@ def test_a_document_alone_gives_what_it_gives_among_others():
 
 def test_keys_are_distinct_and_duplicates_differ():
   docs = documents([[S] * 6 for _ in range(12)])
-  found, _tally = assembly.examples_of(docs, range(50), assembly.Shape(40, 0.1))
-  assert len(set(found.heads['key'].tolist())) == len(found.heads)
-  assert len({tuple(head['lengths']) for head in found.heads}) > 5
+  made, _tally = assembly.examples_of(docs, range(50), assembly.Shape(40, 0.1))
+  assert len(set(made.heads['key'].tolist())) == len(made.heads)
+  assert len({tuple(head['lengths']) for head in made.heads}) > 5

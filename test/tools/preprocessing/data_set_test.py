@@ -68,15 +68,15 @@ def test_records_have_the_declared_features(tmp_path, paths):
 
 def heldout_ids(info):
   """Sets of the ids of whole texts in both splits, without special tokens."""
-  found = {}
+  documents = {}
   for split in ('train', 'heldout'):
-    found[split] = set()
+    documents[split] = set()
     for example in examples(info, split):
       ids = example['input_ids'].copy()
       weights = example['masked_lm_weights'] > 0
       ids[example['masked_lm_positions'][weights]] = example['masked_lm_ids'][weights]
-      found[split].update(ids.tolist())
-  return found
+      documents[split].update(ids.tolist())
+  return documents
 
 
 def test_held_out_documents_are_never_trained_on(tmp_path):
@@ -86,9 +86,9 @@ def test_held_out_documents_are_never_trained_on(tmp_path):
   tokens = ['[PAD]', '[UNK]', '[CLS]', '[SEP]', '[MASK]', '，', '。'] + [chr(0x4E00 + i) for i in range(count)]
   paths = small_corpus.write(tmp_path, text, tokens)
   info = small_corpus.create(tmp_path / 'd', paths, dupe_factor=2).info
-  found = heldout_ids(info)
-  assert len(found['heldout'] - set(range(7))) == 2 and len(found['train'] - set(range(7))) == 38
-  assert not found['heldout'] & found['train'] - set(range(7))
+  ids = heldout_ids(info)
+  assert len(ids['heldout'] - set(range(7))) == 2 and len(ids['train'] - set(range(7))) == 38
+  assert not ids['heldout'] & ids['train'] - set(range(7))
   assert info.statistics['heldout_documents'] == 2
   # Masked five ways at least, all of them different.
   held = [tuple(example['masked_lm_positions']) + tuple(example['input_ids']) for example in examples(info, 'heldout')]
@@ -108,8 +108,8 @@ def test_documents_of_the_same_text_are_on_one_side(tmp_path):
            lambda text: text.replace('Wifi', 'Ｗｉｆｉ'))
   text = '\n\n'.join(forms[copy % len(forms)](document) for copy in range(20) for document in documents)
   info = small_corpus.create(tmp_path / 'd', small_corpus.write(tmp_path, text), dupe_factor=1).info
-  found = info.statistics
-  assert (found['documents'], found['heldout_documents'], found['repeated_documents']) == (1200, 60, 1140)
+  tally = info.statistics
+  assert (tally['documents'], tally['heldout_documents'], tally['repeated_documents']) == (1200, 60, 1140)
   held, trained = ({tuple(segment) for example in examples(info, split) for segment in segments(example)}
                    for split in ('heldout', 'train'))
   shared = {segment for segment in held & trained if len(segment) > 30}
@@ -137,13 +137,13 @@ def test_what_duplicates_left_is_counted_without_them(tmp_path):
 def test_what_is_in_no_record_is_counted(tmp_path):
   for length in (16, 48, 200):
     info = small_corpus.create(tmp_path / str(length), small_corpus.write(tmp_path), max_seq_length=length).info
-    found = info.statistics
+    tally = info.statistics
     counts = [int(line) for line in open(info.token_counts_file)]
-    assert found['train_document_tokens'] == sum(counts)
+    assert tally['train_document_tokens'] == sum(counts)
     for split, ways in (('train', 3), ('heldout', 5)):
-      assert found[split + '_tokens'] + found[split + '_unused_tokens'] == ways * found[split + '_document_tokens']
-    assert found['train_unused_tokens'] < 0.01 * found['train_tokens']
-    assert found['train_document_tokens'] + found['heldout_document_tokens'] == found['tokens']
+      assert tally[split + '_tokens'] + tally[split + '_unused_tokens'] == ways * tally[split + '_document_tokens']
+    assert tally['train_unused_tokens'] < 0.01 * tally['train_tokens']
+    assert tally['train_document_tokens'] + tally['heldout_document_tokens'] == tally['tokens']
 
 
 def test_which_documents_are_held_out(tmp_path):
@@ -542,8 +542,8 @@ def test_planted_links_are_not_followed(tmp_path, paths, where):
     os.symlink(str(tmp_path / name), str(tmp_path / 'd' / where.format(name)))
   small_corpus.create(tmp_path / 'd', [tmp_path / 'text.txt', tmp_path / 'e' / 'vocab.txt'], force=True)
   assert {name: (tmp_path / name).read_text() for name in expected} == dict.fromkeys(expected, 'mine')
-  found = small_corpus.contents(tmp_path / 'd')
-  assert {name: found[name] for name in expected} == expected
+  contents = small_corpus.contents(tmp_path / 'd')
+  assert {name: contents[name] for name in expected} == expected
 
 
 def test_a_file_name_that_is_not_utf8(tmp_path, paths):

@@ -50,7 +50,7 @@ def test_ids_are_the_tokenizers(sentences):
 @hypothesis.given(st.lists(SENTENCE, min_size=1, max_size=5))
 def test_words_are_those_of_a_slow_alignment(sentences):
   """A word starts at a token unless it is a `##` piece or shares a segmenter's word with the token before."""
-  found = encoding.words_of(ENCODER.encode(sentences).tokens) & encoding.STARTS
+  starts = encoding.words_of(ENCODER.encode(sentences).tokens) & encoding.STARTS
   expected = []
   for sentence in sentences:
     owner = [number for number, word in enumerate(segmentation.segmenter('jieba')(sentence)) for _ in word]
@@ -58,7 +58,7 @@ def test_words_are_those_of_a_slow_alignment(sentences):
     for piece in TOKENIZER.tokenize(sentence):
       expected.append(last is None or not (piece.continues or owner[piece.start] == owner[last]))
       last = piece.end - 1
-  assert found.astype(bool).tolist() == expected
+  assert starts.astype(bool).tolist() == expected
 
 
 ENCODER = make()

@@ -84,8 +84,8 @@ def test_words_are_taken_in_random_order_as_they_fit():
         expected += range(place, place + size)
         budget -= size
       place += size
-  found = masking._fill(*(np.array(values, np.int64) for values in (heads, sizes, rows, left)))
-  assert found.tolist() == expected
+  taken = masking._fill(*(np.array(values, np.int64) for values in (heads, sizes, rows, left)))
+  assert taken.tolist() == expected
 
 
 def test_eighty_ten_ten():
@@ -164,9 +164,9 @@ def joined(examples, max_ngram):
 def test_ngrams_of_n_words_are_as_frequent_as_1_over_n(max_ngram):
   examples = make(2000, lengths=(200, 201), word_sizes=(1,), cut=0)
   _, sizes, _, _ = joined(examples, max_ngram)
-  found = np.bincount(sizes, minlength=max_ngram + 1)[1:] / len(sizes)
+  shares = np.bincount(sizes, minlength=max_ngram + 1)[1:] / len(sizes)
   expected = 1 / np.arange(1, max_ngram + 1)
-  np.testing.assert_allclose(found, expected / expected.sum(), atol=0.006)
+  np.testing.assert_allclose(shares, expected / expected.sum(), atol=0.006)
 
 
 def test_ngrams_are_whole_words_of_one_segment():

@@ -40,8 +40,8 @@ def test_the_order_is_that_of_the_keys(tmp_path, buckets, bounds):
   runs = write_runs(tmp_path, split(examples, bounds), buckets)
   assert shuffle.bucket_counts(runs, buckets).sum() == 300
   expected = sorted(as_list(examples))
-  found = shuffle.read_buckets(runs, 0, buckets, buckets)
-  blocks = list(shuffle.blocks(found, 0, 300, 64))
+  records = shuffle.read_buckets(runs, 0, buckets, buckets)
+  blocks = list(shuffle.blocks(records, 0, 300, 64))
   assert [len(block.heads) for block in blocks] == [64, 64, 64, 64, 44]
   assert sum(map(as_list, blocks), []) == expected
   assert expected != as_list(examples)

@@ -163,8 +163,8 @@ def test_series_of_several_starts_and_of_a_file_that_is_cut_off(tmp_path):
   with open(path + '.1', 'r+b') as file:
     file.truncate(os.path.getsize(path + '.1') - 5)
   write_events(tmp_path, [3, 4], **{'pretraining/masked_lm_loss': 9})
-  found = event_files.series(str(tmp_path))['pretraining/masked_lm_loss']
-  assert [step for step, _ in found] == [1, 2, 3, 4] and [value for _, value in found][2:] == [9, 9]
+  series = event_files.series(str(tmp_path))['pretraining/masked_lm_loss']
+  assert [step for step, _ in series] == [1, 2, 3, 4] and [value for _, value in series][2:] == [9, 9]
 
 
 @pytest.mark.integration

@@ -25,12 +25,12 @@ def test_the_time_to_a_loss_lies_between_two_evaluations():
 
 
 def test_runs_are_compared_with_the_first_one_seed_by_seed():
-  found = curves.summary(collections.OrderedDict([
+  summary = curves.summary(collections.OrderedDict([
       ('plain', {1: points((50.0, 7.0), (100.0, 6.0)), 2: points((50.0, 7.0), (100.0, 6.5))}),
       ('fast', {1: points((25.0, 7.0), (75.0, 5.0)), 2: points((100.0, 6.6))}), ('new', {3: points((5.0, 5.0))})]))
-  assert [(row['run'], row['seed'], row['share_of_baseline']) for row in found] == [
+  assert [(row['run'], row['seed'], row['share_of_baseline']) for row in summary] == [
       ('plain', 1, 1.0), ('plain', 2, 1.0), ('fast', 1, 0.5), ('fast', 2, None), ('new', 3, None)]
-  text = curves.as_table(found)
+  text = curves.as_table(summary)
   assert ('| fast | 2 | 2 | 88 (75 to 100) | 5.800 (5.000 to 6.600) | 0.500 (0.500 to 0.500) | 50, 1 of 2 seeds '
           '| 0.50, 1 of 2 seeds |') in text
   assert text[-1].endswith('| not reached | not reached |')
@@ -60,12 +60,12 @@ def test_a_checkpoint_without_cpu_seconds_is_named(tmp_path):
 
 
 def test_csv_and_picture_are_written_the_same_each_time(tmp_path):
-  found = collections.OrderedDict([
+  runs = collections.OrderedDict([
       ('plain', {1: points((50.0, 7.0), (100.0, 6.0))}), ('fast', {1: points((9.0, 6.0))})])
   written = []
   for name in ('first', 'second'):
-    curves.write_csv(str(tmp_path / name) + '.csv', found)
-    picture.draw(str(tmp_path / name) + '.png', found, 'levers')
+    curves.write_csv(str(tmp_path / name) + '.csv', runs)
+    picture.draw(str(tmp_path / name) + '.png', runs, 'levers')
     written.append([(tmp_path / (name + ending)).read_bytes() for ending in ('.csv', '.png')])
   assert written[0] == written[1]
   lines = written[0][0].decode().split('\n')

@@ -23,11 +23,11 @@ def write(folder, text):
 
 
 def test_a_table_is_read_and_a_run_names_all_of_its_data_sets(tmp_path):
-  found = table.read(write(tmp_path, GOOD))
-  assert found.base == 'gin/study/mini.gin' and found.heldout == '--masked_lm_prob=0.15'
-  assert list(found.data.items()) == [('long', '--max_seq_length=128'), ('short', '--max_seq_length=64')]
-  assert [run.name for run in found.runs] == ['plain', 'grown'] and found.runs[0].settings == ''
-  assert [table.data_sets(run) for run in found.runs] == [['long'], ['long', 'short']]
+  study = table.read(write(tmp_path, GOOD))
+  assert study.base == 'gin/study/mini.gin' and study.heldout == '--masked_lm_prob=0.15'
+  assert list(study.data.items()) == [('long', '--max_seq_length=128'), ('short', '--max_seq_length=64')]
+  assert [run.name for run in study.runs] == ['plain', 'grown'] and study.runs[0].settings == ''
+  assert [table.data_sets(run) for run in study.runs] == [['long'], ['long', 'short']]
 
 
 @pytest.mark.parametrize('before, after, found', [

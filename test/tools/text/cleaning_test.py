@@ -18,8 +18,8 @@ import small_corpus
 
 def clean(sentences, **options):
   counts, skipped = collections.Counter(), []
-  found = list(cleaning.clean([corpus.Document(0, 0, sentences, 7)], cleaning.Options(**options), counts, skipped))
-  return (found[0].sentences if found else None), {name: count for name, count in counts.items() if count}, skipped
+  cleaned = list(cleaning.clean([corpus.Document(0, 0, sentences, 7)], cleaning.Options(**options), counts, skipped))
+  return (cleaned[0].sentences if cleaned else None), {name: count for name, count in counts.items() if count}, skipped
 
 
 def test_by_default_nothing_is_changed():
@@ -82,17 +82,17 @@ def test_a_data_set_without_duplicates(tmp_path, kind):
   paths = small_corpus.write(tmp_path, text + '\n' + text)
   options = cleaning.Options(duplicates=kind)
   info = small_corpus.create(tmp_path / 'd', paths, cleaning=options).info
-  found = info.statistics
-  assert found['duplicate_documents'] + found['near_duplicate_documents'] >= 20 and found['documents'] <= 20
+  tally = info.statistics
+  assert tally['duplicate_documents'] + tally['near_duplicate_documents'] >= 20 and tally['documents'] <= 20
   named = (tmp_path / 'd' / 'skipped.tsv').read_text(encoding='utf-8').split('\n')[:-1]
-  assert len(named) == 40 - found['documents'] and 'document that is equal to an earlier one' in named[-1]
+  assert len(named) == 40 - tally['documents'] and 'document that is equal to an earlier one' in named[-1]
   line = int(named[-1].split('\t')[1])
   lines = (text + '\n' + text).split('\n')
   assert not lines[line - 2] and lines[line - 1], 'the line where the document begins'
   if kind == 'exact':
     single = small_corpus.write(tmp_path, text)
     alone = small_corpus.create(tmp_path / 'e', single).info
-    assert alone.statistics['train_tokens'] == found['train_tokens'] and alone.shards == info.shards
+    assert alone.statistics['train_tokens'] == tally['train_tokens'] and alone.shards == info.shards
 
 
 def json_corpus(folder, lines):

@@ -72,32 +72,32 @@ def test_documents_are_lines(tmp_path, monkeypatch, unit_bytes):
   monkeypatch.setattr(corpus, '_MIN_UNIT_BYTES', unit_bytes)
   monkeypatch.setattr(corpus, '_MAX_UNIT_BYTES', unit_bytes)
   path = write(tmp_path / 'text', LONG_LINES.replace('\n', '\n\n', 3))
-  found, reader = read(path, 'line')
-  assert found == [[line] for line in LONG_LINES.split('\n') if line]
+  texts, reader = read(path, 'line')
+  assert texts == [[line] for line in LONG_LINES.split('\n') if line]
   assert sum(reader.part_lines) == reader.lines == LONG_LINES.count('\n') + 3
-  documents = [corpus.Document(0, 0, sentences) for sentences in found]
+  documents = [corpus.Document(0, 0, sentences) for sentences in texts]
   split = cleaning.clean(documents, cleaning.Options(split_sentences=True), collections.Counter(), [])
-  assert [document.sentences for document in split] == [corpus.split_sentences(sentences[0]) for sentences in found]
+  assert [document.sentences for document in split] == [corpus.split_sentences(sentences[0]) for sentences in texts]
 
 
 def test_documents_are_files(tmp_path, monkeypatch):
   monkeypatch.setattr(corpus, '_MIN_UNIT_BYTES', 50)
   for number in range(3):
     write(tmp_path / 'x' / str(number), small_corpus.text(5, number))
-  found, reader = read(tmp_path / 'x', 'file')
-  assert found == [[sentence for document in small_corpus.documents(5, number) for sentence in document]
+  documents, reader = read(tmp_path / 'x', 'file')
+  assert documents == [[sentence for document in small_corpus.documents(5, number) for sentence in document]
                    for number in range(3)]
   monkeypatch.setattr(corpus, 'MAX_DOCUMENT_BYTES', 300)
-  found, reader = read(tmp_path / 'x', 'file')
-  assert len(found) == 3 + reader.divided_documents > 6
+  documents, reader = read(tmp_path / 'x', 'file')
+  assert len(documents) == 3 + reader.divided_documents > 6
 
 
 def test_documents_are_lines_that_are_too_long_for_one(tmp_path, monkeypatch):
   monkeypatch.setattr(corpus, 'MAX_LINE_BYTES', 100)
   monkeypatch.setattr(corpus, 'MAX_DOCUMENT_BYTES', 1000)
   path = write(tmp_path / 'text', '一。\n' + '很长的一行。' * 30 + '\n二。\n')
-  found, reader = read(path, 'line')
-  assert list(map(''.join, found)) == ['一。', '很长的一行。' * 30, '二。'] and reader.divided_documents == 0
+  documents, reader = read(path, 'line')
+  assert list(map(''.join, documents)) == ['一。', '很长的一行。' * 30, '二。'] and reader.divided_documents == 0
 
 
 @pytest.mark.parametrize('name, record, fields, expected', [
@@ -160,8 +160,8 @@ def test_other_json_is_recognised(tmp_path, content, words):
     ('好\\ud83d。', '好\ufffd。'), ('\\ude00好。', '\ufffd好。'), ('好\\ud83d\\ude00。', '好😀。')])
 def test_lone_surrogates_are_replaced_and_counted(tmp_path, escaped, character):
   path = write(tmp_path / 'a', '{"text": "' + escaped + '"}\n')
-  found, reader = read(path, text_field='text')
-  assert found == [[character]] and reader.replaced_surrogates == character.count('\ufffd')
+  documents, reader = read(path, text_field='text')
+  assert documents == [[character]] and reader.replaced_surrogates == character.count('\ufffd')
 
 
 def test_lone_surrogates_in_a_data_set(tmp_path):

@@ -26,8 +26,8 @@ def write(path, content):
 
 def read(path, encoding='utf-8', skip_errors=False, **options):
   reader = corpus.Reader(encoding, skip_errors)
-  found = [document for unit in corpus.units([path], encoding, **options) for document in reader.documents(unit)]
-  return [document.sentences for document in found], reader
+  documents = [document for unit in corpus.units([path], encoding, **options) for document in reader.documents(unit)]
+  return [document.sentences for document in documents], reader
 
 
 def zstd(content):
@@ -114,9 +114,9 @@ def test_a_table(tmp_path):
       'title': [row[0] for row in rows], 'text': [row[1] for row in rows], 'parts': [row[2] for row in rows],
       'number': list(range(600))}), path)
   reader = json_lines.Reader('title,text,parts')
-  found = [document.sentences for unit in corpus.units([path], unit_bytes=1) for document in reader.documents(unit)]
-  assert len(found) == 600
-  assert found[:2] == [['题0', '三。', '四。'], ['题1', '一。', '二。', '三。', '四。']]
+  documents = [document.sentences for unit in corpus.units([path], unit_bytes=1) for document in reader.documents(unit)]
+  assert len(documents) == 600
+  assert documents[:2] == [['题0', '三。', '四。'], ['题1', '一。', '二。', '三。', '四。']]
   with streams.open_text(path, 'gb18030').file as source:
     assert json.loads(source.readline().decode('utf-8')) == {'title': '题0', 'text': None, 'parts': ['三。', '四。']}
   with pytest.raises(UserError, match='cannot be read'):

@@ -28,10 +28,10 @@ def test_without_pyspark_one_line_says_what_to_do(monkeypatch):
 
 def test_without_java_make_test_spark_says_what_to_do():
   script = os.path.join(ROOT, 'tools', 'test_spark.sh')
-  found = subprocess.run(['bash', script], env=dict(os.environ, JAVA_HOME='/nonexistent'), stdout=subprocess.PIPE,
+  done = subprocess.run(['bash', script], env=dict(os.environ, JAVA_HOME='/nonexistent'), stdout=subprocess.PIPE,
                          stderr=subprocess.PIPE, universal_newlines=True)
-  assert found.returncode == 1 and not found.stdout
-  assert found.stderr.startswith('error: expected Java 17') and found.stderr.count('\n') == 1
+  assert done.returncode == 1 and not done.stdout
+  assert done.stderr.startswith('error: expected Java 17') and done.stderr.count('\n') == 1
 
 
 def test_the_workers_are_sent_all_modules_of_all_folders(tmp_path, monkeypatch):
@@ -62,9 +62,9 @@ def engine():
     pytest.skip('Java is not installed')
   here = os.path.dirname(os.path.abspath(__file__))  # what the workers are sent is named after this module
   os.environ['PYTHONPATH'] = os.pathsep.join([ROOT, here, os.path.join(ROOT, 'test', 'support')])
-  found = spark.Spark('local[2]')
-  yield found
-  found.close()
+  made = spark.Spark('local[2]')
+  yield made
+  made.close()
 
 
 def fail(number):
@@ -82,8 +82,8 @@ def test_spark_writes_the_same_bytes(tmp_path, engine, monkeypatch):
   settings = small_corpus.settings(vocab_file, records_per_shard=20)
   for name, where in (('d', local.Local(1)), ('e', engine)):
     assert data_set.create(settings, [text_file], str(tmp_path / name), engine=where).created
-  found = small_corpus.contents(tmp_path / 'd')
-  assert found == small_corpus.contents(tmp_path / 'e') and len(found) > 6
+  contents = small_corpus.contents(tmp_path / 'd')
+  assert contents == small_corpus.contents(tmp_path / 'e') and len(contents) > 6
 
 
 @pytest.mark.integration

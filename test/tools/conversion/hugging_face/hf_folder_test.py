@@ -135,13 +135,13 @@ def test_back_is_a_run_folder_with_the_same_bits(theirs, tmp_path):
   assert sorted(os.listdir(str(tmp_path / 'run'))) == [
       'albert_config.json', 'checkpoint', 'model.ckpt-0.data-00000-of-00001', 'model.ckpt-0.index',
       'model.ckpt-0.manifest.json', 'source.json', 'vocab.txt']
-  found = Checkpoint(str(tmp_path / 'run'))
-  assert found.step == 0 and checkpoints.problem_with(found.path) is None
-  tensors = found.tensors()
+  back = Checkpoint(str(tmp_path / 'run'))
+  assert back.step == 0 and checkpoints.problem_with(back.path) is None
+  tensors = back.tensors()
   assert sorted(tensors) == sorted(WEIGHTS)
   assert all(tensors[name].tobytes() == value.tobytes() for name, value in WEIGHTS.items())
   assert AlbertConfig.from_json_file(str(tmp_path / 'run' / 'albert_config.json')) == CONFIG
-  assert inspection.verify(found)['problems'] == []
+  assert inspection.verify(back)['problems'] == []
   assert len(report['mapped']) == 32 and report['notes'] == []
   source = json.loads((tmp_path / 'run' / 'source.json').read_text())
   assert source['class'] == 'AlbertForPreTraining' and 'model.safetensors' in source['sha256']
@@ -283,18 +283,18 @@ def test_weights_that_are_not_finite_are_refused_both_ways(tmp_path, copy):
   random_models.save(tmp_path / 'run', CONFIG, tensors)
   with pytest.raises(UserError, match='found NaN or infinite values in bert/pooler/dense/bias'):
     folder.write(Checkpoint(str(tmp_path / 'run')), str(tmp_path / 'theirs'))
-  found, _ = read_safetensors(copy / 'model.safetensors')
-  found['albert.pooler.bias'] = found['albert.pooler.bias'] * np.float32(np.inf)
-  write_safetensors(copy / 'model.safetensors', {name: ('F32', value) for name, value in found.items()})
+  saved, _ = read_safetensors(copy / 'model.safetensors')
+  saved['albert.pooler.bias'] = saved['albert.pooler.bias'] * np.float32(np.inf)
+  write_safetensors(copy / 'model.safetensors', {name: ('F32', value) for name, value in saved.items()})
   with pytest.raises(UserError, match='found NaN or infinite values in bert/pooler/dense/bias'):
     folder.read(str(copy), str(tmp_path / 'back'))
 
 
 def test_segments_of_uer(copy, tmp_path):
-  found, _ = read_safetensors(copy / 'model.safetensors')
+  tensors, _ = read_safetensors(copy / 'model.safetensors')
   name = 'albert.embeddings.token_type_embeddings.weight'
-  found[name] = np.concatenate([np.full([1, 10], 7, np.float32), found[name]])
-  write_safetensors(copy / 'model.safetensors', {name: ('F32', value) for name, value in found.items()})
+  tensors[name] = np.concatenate([np.full([1, 10], 7, np.float32), tensors[name]])
+  write_safetensors(copy / 'model.safetensors', {name: ('F32', value) for name, value in tensors.items()})
   with pytest.raises(UserError, match='as UER has, whose row 0 is padding; leave it out with --drop_segment_row=0'):
     folder.read(str(copy), str(tmp_path / 'run'))
   with pytest.raises(UserError, match='one of its 3 rows, found 3'):

@@ -46,11 +46,11 @@ def back(tensors, config, ignore=None):
   return weights.from_hugging_face(tensors, config, ignore, 'there')
 
 
-def assert_same(found, expected):
-  assert sorted(found) == sorted(expected)
+def assert_same(values, expected):
+  assert sorted(values) == sorted(expected)
   for name, value in expected.items():
-    assert found[name].dtype == value.dtype and found[name].shape == value.shape
-    assert found[name].tobytes() == value.tobytes(), name
+    assert values[name].dtype == value.dtype and values[name].shape == value.shape
+    assert values[name].tobytes() == value.tobytes(), name
 
 
 @pytest.mark.parametrize('kind', sorted(PARTS))
@@ -156,9 +156,9 @@ def test_the_names_mean_what_the_graph_computes(tmp_path, changes):
   tensors = random_models.weights(config)
   batch = random_models.batch(config)
   expected = random_models.graph_outputs(random_models.save(tmp_path, config, tensors), config, batch)
-  found = numpy_forward(there(tensors, config, 'AlbertForPreTraining'), config, batch)
+  outputs = numpy_forward(there(tensors, config, 'AlbertForPreTraining'), config, batch)
   for name, value in expected.items():
-    random_models.assert_close(found[name], value)
+    random_models.assert_close(outputs[name], value)
 
 
 def test_what_older_versions_saved_is_no_obstacle():
@@ -170,9 +170,9 @@ def test_what_older_versions_saved_is_no_obstacle():
   theirs[hugging_face.DECODER_BIAS] = theirs.pop(hugging_face.MLM_BIAS)
   theirs = {name.replace('LayerNorm.weight', 'LayerNorm.gamma').replace('LayerNorm.bias', 'LayerNorm.beta'): value
             for name, value in theirs.items()}
-  found = back(theirs, config)
-  assert_same(found.tensors, tensors)
-  assert len(found.left_out) == 3
+  ours = back(theirs, config)
+  assert_same(ours.tensors, tensors)
+  assert len(ours.left_out) == 3
 
 
 @pytest.mark.parametrize('name', [hugging_face.DECODER_WEIGHT, hugging_face.DECODER_BIAS])

@@ -109,14 +109,14 @@ def test_both_formats(tmp_path, older):
     write_older(path, state(True), DATA, {'0': 12, '1': 3, '2': 5, '3': 2})
   else:
     write_zip(path, state(False), DATA)
-  found, widened = torch_files.read(str(path))
+  tensors, widened = torch_files.read(str(path))
   expected = {'whole': MATRIX, 'transposed': MATRIX.T, 'row': MATRIX[2], 'parameter': MATRIX[:2, 1:3],
               'half': HALF.astype(np.float32), 'numbers': LONG[np.newaxis], 'brain': BRAIN,
               'empty': np.zeros([0, 4], np.float32)}
-  assert sorted(found) == sorted(expected)
+  assert sorted(tensors) == sorted(expected)
   for name, value in expected.items():
-    np.testing.assert_array_equal(found[name], value)
-    assert found[name].dtype == value.dtype
+    np.testing.assert_array_equal(tensors[name], value)
+    assert tensors[name].dtype == value.dtype
   assert widened == {'float16': 1, 'bfloat16': 1}
 
 

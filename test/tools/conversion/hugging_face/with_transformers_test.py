@@ -86,12 +86,12 @@ class Exchange:
   def ours(self, kind):
     """{name: array} of this library for the batch: sequence_output and what has a head."""
     checkpoint = Checkpoint(os.path.join(self.root, 'run-' + kind))
-    found = numpy_albert.outputs(checkpoint, self.config, self.batch)
+    outputs = numpy_albert.outputs(checkpoint, self.config, self.batch)
     head = HEADS[kind][2]
     if head:
-      rows = found['pooled_output' if kind == 'AlbertForSequenceClassification' else 'sequence_output']
-      found['logits'] = rows @ checkpoint.tensor(head + '_weights').T + checkpoint.tensor(head + '_bias')
-    return found
+      rows = outputs['pooled_output' if kind == 'AlbertForSequenceClassification' else 'sequence_output']
+      outputs['logits'] = rows @ checkpoint.tensor(head + '_weights').T + checkpoint.tensor(head + '_bias')
+    return outputs
 
   def theirs(self, kind):
     return dict(np.load(os.path.join(self.root, 'outputs-{}.npz'.format(kind))))
@@ -152,9 +152,9 @@ def test_fill_mask_gives_our_top_five(exchange):
   before, after = [[piece.id for piece in tokenizer.tokenize(part)] for part in TEXT.split('[MASK]')]
   ids = np.array([[vocabulary.cls_id] + before + [vocabulary.mask_id] + after + [vocabulary.sep_id]])
   checkpoint = Checkpoint(os.path.join(exchange.root, 'run-AlbertForPreTraining'))
-  found = numpy_albert.outputs(checkpoint, exchange.config,
+  outputs = numpy_albert.outputs(checkpoint, exchange.config,
                                numpy_albert.Batch(ids, np.zeros_like(ids), np.ones_like(ids, bool)))
-  logits = found['masked_lm_logits'][1 + len(before)].astype(np.float64)
+  logits = outputs['masked_lm_logits'][1 + len(before)].astype(np.float64)
   best = np.argsort(-logits)[:5]
   assert [token for token, _ in exchange.said['filled']] == best.tolist()
   expected = np.exp(logits - np.log(np.sum(np.exp(logits - logits.max()))) - logits.max())[best]
@@ -169,10 +169,10 @@ def test_the_usage_in_the_card_runs(exchange, kind):
 @pytest.mark.parametrize('name', ['saved', 'zip', 'older'])
 def test_a_folder_that_transformers_saved_comes_in(exchange, tmp_path, name):
   folder.read(os.path.join(exchange.root, name), str(tmp_path / 'run'))
-  found = Checkpoint(str(tmp_path / 'run'))
+  run = Checkpoint(str(tmp_path / 'run'))
   original = Checkpoint(os.path.join(exchange.root, 'run-AlbertForPreTraining'))
-  assert found.model_weights() == original.model_weights()
-  for variable in found.model_weights():
-    assert found.tensor(variable).tobytes() == original.tensor(variable).tobytes()
+  assert run.model_weights() == original.model_weights()
+  for variable in run.model_weights():
+    assert run.tensor(variable).tobytes() == original.tensor(variable).tobytes()
   with open(str(tmp_path / 'run' / 'vocab.txt'), encoding='utf-8') as source:
     assert source.read().split('\n')[:-1] == exchange.vocabulary.tokens
