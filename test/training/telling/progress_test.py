@@ -33,8 +33,13 @@ def clock(monkeypatch):
   return made
 
 
-def run(clock, seconds, log_every_steps, num_train_steps=None, preparing=100.0, saves=(100, 0.0)):
-  """Throughput after steps that take `seconds`; the first of each kind of fetches takes `preparing` s more.
+def run(*arguments, **options):
+  """Throughput after steps, see ran()."""
+  return ran(*arguments, **options).throughput()
+
+
+def ran(clock, seconds, log_every_steps, num_train_steps=None, preparing=100.0, saves=(100, 0.0)):
+  """The hook after steps that take `seconds`; the first of each kind of fetches takes `preparing` s more.
 
   saves: (every so many steps, seconds): after these steps a checkpoint takes time.
   """
@@ -60,7 +65,16 @@ def run(clock, seconds, log_every_steps, num_train_steps=None, preparing=100.0, 
       values['figures'] = {'total_loss': 1.0}
     hook.after_run(None, types.SimpleNamespace(results=values))
     clock.now += saves[1] if step % saves[0] == 0 else 0.0
-  return hook.throughput()
+  return hook
+
+
+def test_results_add_the_seconds_of_earlier_starts(clock):
+  hook = ran(clock, [2.0] * 4, log_every_steps=1, preparing=0.0)
+  entries = hook.results(batch_size=2, before={'seconds': 10.0, 'cpu_seconds': 20.0, 'total_loss': 9.0})
+  assert entries == {'train': {'total_loss': 1.0, 'median_step_seconds': 2.0, 'batch_size': 2, 'seconds': 18.0,
+                               'cpu_seconds': 32.0}, 'examples_per_second': 1.0, 'input_wait_fraction': None}
+  assert hook.results(2, {})['train']['seconds'] == 8.0
+  assert ran(clock, [], 1, num_train_steps=4).results(2, {'seconds': 10.0}) is None
 
 
 @pytest.mark.parametrize('log_every_steps', [1, 2, 3, 5, 100])
