@@ -44,7 +44,7 @@ class Collectives:
     """The sum of a tensor over ranks.
 
     Args:
-      tensor: int32, int64, float16 or float32, of the same shape on all ranks.
+      tensor: int32, float16 or float32 (HCCL adds no int64), of the same shape on all ranks.
       name: name scope.
     """
     raise NotImplementedError

@@ -10,6 +10,8 @@ from albert.device.collectives import Collectives
 
 # Types that the broadcast of the 910 can carry.
 _BROADCAST_TYPES = (tf.int8, tf.int32, tf.int64, tf.float16, tf.float32)
+# How the adapter names the operation.
+_BROADCAST = 'HcomBroadcast'
 
 
 def read_ranks(environ):
@@ -29,10 +31,11 @@ def check_environment(environ, ranks):
   Args:
     environ: mapping. ranks: int.
   """
-  if environ.get('CM_CHIEF_IP'):
+  for name in ('CM_CHIEF_IP', 'CM_WORKER_SIZE'):
     # With RANK_SIZE the adapter raises; without it each process here would take itself for the only one.
-    raise UserError('CM_CHIEF_IP={}: expected the ranks in RANK_TABLE_FILE, RANK_SIZE and RANK_ID, which do not go '
-                    'with it; unset CM_CHIEF_IP'.format(environ['CM_CHIEF_IP']))
+    if environ.get(name):
+      raise UserError('{}={}: expected the ranks in RANK_TABLE_FILE, RANK_SIZE and RANK_ID, which do not go with it; '
+                      'unset {}'.format(name, environ[name], name))
   device = environ.get('ASCEND_DEVICE_ID') or environ.get('DEVICE_ID')
   if device and not device.isdigit():
     raise UserError('expected the number of a device in ASCEND_DEVICE_ID or DEVICE_ID, found {!r}; correct it'.format(
@@ -94,15 +97,17 @@ class Hccl(Collectives):
     npu_init = self._bridge.npu_init
     if hasattr(npu_init, 'npu_hooks_append'):
       # A list, and nothing else: any other sequence is replaced by a new list, without its hooks.
-      return npu_init.npu_hooks_append(hooks_list=[]) + [_BroadcastState(self._bridge.hccl_ops)]
-    # Before CANN 5.0.1 the adapter's own hook broadcasts all global variables.
-    return [self._bridge.npu_hook.NPUBroadcastGlobalVariablesHook(0, self.rank)]
+      own = npu_init.npu_hooks_append(hooks_list=[])
+    else:
+      own = [self._bridge.npu_hook.NPUBroadcastGlobalVariablesHook(0, self.rank)]
+    return own + [_BroadcastState(self._bridge.hccl_ops)]
 
 
 class _BroadcastState(tf.train.SessionRunHook):
-  """Gives every rank the optimizer slots, global_step and loss scale of rank 0, which alone restores a checkpoint.
+  """Gives every rank what the adapter's own hook leaves out of the variables of rank 0, which alone restores them.
 
-  The adapter's own hook covers only trainable variables from CANN 5.0.1 on: weights would start equal, then part.
+  By release that hook covers all variables, those of floats or the trainable ones. Without the slots, global_step and
+  loss scale weights would start equal, then part. To be put behind it.
   """
 
   def __init__(self, hccl_ops):
@@ -110,11 +115,13 @@ class _BroadcastState(tf.train.SessionRunHook):
     self._broadcast = None
 
   def begin(self):
-    trainable = set(tf.trainable_variables())
+    given = {operation.inputs[0].op for operation in tf.get_default_graph().get_operations()
+             if operation.type in ('Assign', 'AssignVariableOp')
+             and _BROADCAST in operation.inputs[1].op.name.split('/')[-1]}
     with tf.name_scope('broadcast_state'):
-      self._broadcast = tf.group(*[
-          tf.assign(variable, self._hccl_ops.broadcast([variable], 0)[0]) for variable in tf.global_variables()
-          if variable not in trainable and variable.dtype.base_dtype in _BROADCAST_TYPES])
+      self._broadcast = [
+          tf.assign(variable, self._hccl_ops.broadcast([variable], 0)[0]).op for variable in tf.global_variables()
+          if variable.op not in given and variable.dtype.base_dtype in _BROADCAST_TYPES]
 
   def after_create_session(self, session, coord):
     session.run(self._broadcast)

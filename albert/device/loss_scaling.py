@@ -53,8 +53,9 @@ class LossScaling:
       manager = managers.ExponentialUpdateLossScaleManager(**_NPU_DYNAMIC)
     else:
       manager = managers.FixedLossScaleManager(loss_scale=float(self.scale))
-    return _NpuScaled(optimizer, manager, self._bridge.npu_loss_scale_optimizer.NPULossScaleOptimizer(
-        optimizer, manager, is_distributed=self._ranks > 1))
+    counting = _Counting(optimizer)
+    return _NpuScaled(counting, manager, self._bridge.npu_loss_scale_optimizer.NPULossScaleOptimizer(
+        counting, manager, is_distributed=self._ranks > 1))
 
   def current(self, optimizer):
     """float32 scalar, the scale as it stands when this is computed; None without loss scaling.
@@ -72,7 +73,7 @@ class _NpuScaled:
   """
 
   def __init__(self, optimizer, manager, scaling):
-    """optimizer: tf.train.Optimizer. manager: of the scale. scaling: the NPULossScaleOptimizer of both."""
+    """optimizer: _Counting. manager: of the scale. scaling: the NPULossScaleOptimizer of both."""
     self._optimizer = optimizer
     self._manager = manager
     self._scaling = scaling
@@ -90,6 +91,7 @@ class _NpuScaled:
     with tf.name_scope('allocate_status'):
       # Of a constant: nothing of it is ever computed, and releases that allocate elsewhere lose nothing.
       self._scaling.compute_gradients(tf.constant(0.0), [variable for _, variable in grads_and_vars])
+    self._optimizer.global_step = global_step
     return self._scaling.apply_gradients(grads_and_vars, global_step)
 
   def loss_scale(self):
@@ -97,6 +99,28 @@ class _NpuScaled:
     scale = self._manager.get_loss_scale()
     # A variable's own tensor may have been read before the step.
     return scale.read_value() if isinstance(scale, tf.Variable) else tf.identity(scale)
+
+
+class _Counting(tf.train.Optimizer):
+  """An optimizer that advances a step of its own, whatever it is told.
+
+  Where a device computes with Inf and NaN (the 910B does, the 910 saturates), NPULossScaleOptimizer of a release passes
+  its update on without the step, which would stay at 0 for ever.
+
+  Attributes:
+    global_step: variable that apply_gradients adds 1 to, or None.
+  """
+
+  def __init__(self, optimizer):
+    super().__init__(use_locking=False, name=type(optimizer).__name__)
+    self._optimizer = optimizer
+    self.global_step = None
+
+  def compute_gradients(self, *args, **kwargs):
+    return self._optimizer.compute_gradients(*args, **kwargs)
+
+  def apply_gradients(self, grads_and_vars, global_step=None, name=None):
+    return self._optimizer.apply_gradients(grads_and_vars, self.global_step, name)
 
 
 class _GpuScaled(tf.compat.v1.train.experimental.MixedPrecisionLossScaleOptimizer):

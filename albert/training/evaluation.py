@@ -84,7 +84,8 @@ class Evaluator:
     if self._session is None:
       self._build(checkpoint)
     self._saver.restore(self._session, checkpoint)
-    self._session.run(self._begin)
+    for begin in self._begin:
+      self._session.run(begin)
     predictions = collections.defaultdict(list)
     while True:
       self._stopper.check()
@@ -105,7 +106,9 @@ class Evaluator:
 
   def _build(self, checkpoint):
     with tf.Graph().as_default() as graph:
-      iterator = tf.compat.v1.data.make_initializable_iterator(self._batches())
+      # A name of its own: releases of the NPU's adapter know an iterator by it, and that of training is there as well.
+      with tf.name_scope('heldout'):
+        iterator = tf.compat.v1.data.make_initializable_iterator(self._batches())
       batch = self._task.batch(iterator.get_next())
       ops = training_step.model_ops(self._device)
       outputs = micro_batches.side_by_side(batch, self._plan.cores.cpu_towers,
@@ -116,6 +119,8 @@ class Evaluator:
       self._values = {name: value for name, (value, _) in metrics.items()}
       self._updates = [update for _, (_, update) in sorted(metrics.items())]
       self._saver = tf.train.Saver(tf.trainable_variables())
+      # One run for each: the NPU's adapter leaves everything to the host that is run with an iterator's initializer,
+      # and counts on the device would go on from those of the evaluation before.
       self._begin = [iterator.initializer, tf.local_variables_initializer()]
       graph.finalize()
     self._session = tf.Session(graph=graph, config=self._device.session_config())

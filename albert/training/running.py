@@ -109,7 +109,8 @@ def _train(plan, device, run, stopper):
   trainer = Trainer(plan, device, run, orders, stopper, evaluator)
   with _readable_errors(plan, run, list(lost.values()) + [heldout_lost] * bool(plan.heldout),
                         device.collectives.explain):
-    step = trainer.train()
+    with contextlib.closing(evaluator) if evaluator else contextlib.nullcontext():
+      step = trainer.train()
     if run.is_chief:
       _report_training(plan, trainer, step, is_left=stopper.requested)
       _print_summary(run, plan.task, results.read(run.folder))
@@ -148,7 +149,8 @@ def _evaluate(plan, device, run, stopper):
   lost = LostRecords(plan.heldout, run.folder if plan.heldout is plan.info else None)
   with _readable_errors(plan, run, [lost], device.collectives.explain):
     step = checkpoints.step_of(plan.checkpoint)
-    figures = Evaluator(plan, device, lost, stopper).evaluate(plan.checkpoint, in_curve=False)
+    with contextlib.closing(Evaluator(plan, device, lost, stopper)) as evaluator:
+      figures = evaluator.evaluate(plan.checkpoint, in_curve=False)
     run.lock.check()
     written = results.keep_evaluation(run.folder, heldout=figures, checkpoint=plan.checkpoint, global_step=step)
     print('\n'.join(plan.task.summary(step, figures)))

@@ -6,6 +6,7 @@ import pytest
 
 import fault_runs
 from albert.run import checkpoints
+from albert.training import evaluation
 from npu_stub import installed
 
 pytestmark = pytest.mark.integration
@@ -21,11 +22,14 @@ def scale_of(out):
 
 
 @pytest.mark.parametrize('name', [installed.OLDEST, installed.NEWEST])
-def test_a_loop_that_a_skipped_update_shortens_is_saved_evaluated_and_kept(name, fault_data, tmp_path):
+def test_a_loop_that_a_skipped_update_shortens_is_saved_evaluated_and_kept(name, fault_data, tmp_path, monkeypatch):
   """Loops of four; the batches of steps 3, 8 and 9 overflow. So loops end at 3, 6, 9 and 13, beyond 4, 8 and 12."""
-  out = tmp_path / 'out'
+  out, closed = tmp_path / 'out', []
+  close = evaluation.Evaluator.close
+  monkeypatch.setattr(evaluation.Evaluator, 'close', lambda evaluator: closed.append(evaluator) or close(evaluator))
   with installed.npu_bridge(name):
     assert fault_runs.train(fault_data, out, NPU, 'SessionOptions.iterations_per_loop = 4') is None
+    assert not installed.taken_sessions and len(closed) == 1
   assert checkpoints.steps_in(str(out)) == [9, 13]
   evaluated = [line.split('\t')[0] for line in fault_runs.read(out, 'heldout_history.tsv').splitlines()]
   assert evaluated == ['step', '6', '9', '13']

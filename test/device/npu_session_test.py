@@ -202,6 +202,8 @@ def test_two_ways_of_starting_ranks_at_once(release, rank_environment):
   chief = {'CM_CHIEF_IP': '192.0.2.1', 'CM_WORKER_SIZE': '2'}
   for environ in (dict(rank_environment(1), **chief), chief):
     assert 'unset CM_CHIEF_IP' in error_of(npu_session.start, environ=environ)
+  workers = dict(rank_environment(1), CM_WORKER_SIZE='2')  # the adapter's hook raises at both sizes
+  assert 'CM_WORKER_SIZE=2: expected the ranks in RANK_TABLE_FILE' in error_of(npu_session.start, environ=workers)
   message = error_of(npu_session.start, environ=dict(rank_environment(1), HOROVOD_RANK='1', HOROVOD_SIZE='2'))
   assert 'expected one launcher' in message and 'Horovod' in message
 
@@ -376,7 +378,7 @@ def test_hooks_of_one_card_and_of_several(release, rank_environment, hooks):
   assert npu_session.start(environ={}).train_hooks(hooks) == list(hooks)
   made = npu_session.start(environ=rank_environment(1)).train_hooks(hooks)
   assert isinstance(made, list)
-  own = ['NPUBroadcastGlobalVariablesHook'] + ['_BroadcastState'] * (release != 'r1.1.1')
+  own = ['NPUBroadcastGlobalVariablesHook', '_BroadcastState']
   assert [type(hook).__name__ for hook in made[:len(own)]] == own
   assert made[len(own):] == list(hooks)
 

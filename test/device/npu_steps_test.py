@@ -15,6 +15,7 @@ from albert.training.telling.remaining import Checkpoints
 from albert.training.telling.remaining import Remaining
 from albert.training import training_step
 from npu_stub import emulator
+from npu_stub import installed
 
 pytest_plugins = ['npu_stub.fixtures']
 
@@ -72,6 +73,17 @@ def test_an_overflow_skips_the_update_and_shows_in_the_scale(release, micro_batc
   assert [first, second, third] == [2.0 ** 32, 2.0 ** 31, 2.0 ** 31] and (step, last) == (1, 2)
   np.testing.assert_array_equal(after, before)
   assert np.abs(moved - after).max() > 0
+
+
+def test_the_step_advances_where_the_release_forgets_to_pass_it_on(monkeypatch):
+  """As on a device with Inf and NaN: the optimizer of the base class decides, and gets a name for a step."""
+  with installed.npu_bridge(installed.NEWEST):
+    from npu_bridge.estimator.npu import npu_loss_scale_optimizer as adapter
+    base = adapter.NPULossScaleOptimizer.__mro__[1]
+    monkeypatch.setattr(adapter.NPULossScaleOptimizer, 'apply_gradients', lambda self, grads_and_vars, step, name=None:
+                        base.apply_gradients(self, grads_and_vars, name))
+    with tf.Graph().as_default():
+      assert [step for _, step, _ in train(start(), 4)] == [1, 2, 3]
 
 
 # --- what is fetched

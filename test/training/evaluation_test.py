@@ -14,6 +14,7 @@ from albert.training import evaluation
 from albert.training import planning
 from albert.training.run_options import RunOptions
 from albert.training import stopping
+from npu_stub import emulator
 
 
 @pytest.fixture(scope='module')
@@ -48,8 +49,14 @@ def _evaluator(plan, stopper=None):
 
 def test_one_graph_and_session_serve_all_checkpoints(plan, checkpoints, monkeypatch):
   built = []
-  build = evaluation.Evaluator._build
+  build, run = evaluation.Evaluator._build, tf.Session.run
   monkeypatch.setattr(evaluation.Evaluator, '_build', lambda *arguments: built.append(1) or build(*arguments))
+
+  def run_as_on_the_npu(session, fetches, *arguments):
+    emulator.check_runs_alone([fetch for fetch in tf.nest.flatten(fetches) if not isinstance(fetch, str)])
+    return run(session, fetches, *arguments)
+
+  monkeypatch.setattr(tf.Session, 'run', run_as_on_the_npu)
   kept = _evaluator(plan)
   figures = [kept.evaluate(prefix) for prefix in checkpoints + checkpoints[:1]]
   assert len(built) == 1

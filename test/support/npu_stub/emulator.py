@@ -18,6 +18,8 @@ import tensorflow as tf
 
 TIMEOUT_SECONDS = 60.0
 _PROCESS_TIMEOUT_SECONDS = 600.0  # of ranks that have TensorFlow to load first
+# Types that an all-reduce takes; a broadcast takes any.
+_REDUCED = (tf.int8, tf.int16, tf.int32, tf.float16, tf.float32)
 _LOCAL = threading.local()
 
 # One collective in a graph. kind: allreduce, allgather or broadcast. op: the operation that does it. of: the variable
@@ -135,6 +137,16 @@ def load(fetches):
   here.running[number] = here.loaded[number].index(names)
 
 
+def check_runs_alone(fetches):
+  """Raises ValueError where an iterator's initializer is run together with an assignment.
+
+  The adapter leaves such a run to the host: variables of the device keep what they have.
+  """
+  kinds = {op.type for op in _ancestors([getattr(fetch, 'op', fetch) for fetch in fetches])}
+  if 'MakeIterator' in kinds and kinds & {'Assign', 'AssignVariableOp'}:
+    raise ValueError('variables that are assigned together with an iterator stay as they were on the device')
+
+
 def run_ranks(size, function):
   """Calls function(rank) for each rank in its own thread and default graph; returns the results in order."""
   shared, results, errors = World(size), [None] * size, []
@@ -185,6 +197,8 @@ def all_reduce(tensor, reduction, fusion):
   """Adds (or takes the maximum, ...) over ranks. A list of one tensor is accepted, as the real operation does."""
   combine = {'sum': np.add, 'prod': np.multiply, 'max': np.maximum, 'min': np.minimum}[reduction].reduce
   tensor = tf.convert_to_tensor(tensor[0] if isinstance(tensor, list) else tensor)
+  if tensor.dtype not in _REDUCED:
+    raise TypeError('HcomAllReduce does not take {}'.format(tensor.dtype.name))
   return _collective('allreduce', tensor, combine, tensor.shape, list(range(world().size)), reduction, fusion)
 
 

@@ -25,21 +25,22 @@ _HERE = os.path.dirname(os.path.abspath(__file__))
 # form: folder of the Python modules. cann: what it ships with. newer: parameters that not all releases know, of those
 # that this one does. status_in_compute: whether compute_gradients, and not apply_gradients, allocates the status
 # tensor. data_pre_proc, hcom_parallel: defaults of the parameters enable_data_pre_proc and hcom_parallel.
-# broadcast_fusion: default of hccl_ops.broadcast. json_profiling: whether profiling_options are JSON. checks_precision:
-# whether a precision mode that it does not know fails the session.
+# broadcast_fusion: default of hccl_ops.broadcast, None where it has no such argument. json_profiling: whether
+# profiling_options are JSON. checks_precision: whether a precision mode that it does not know fails the session.
+# takes_sessions: whether npu_init makes every session of the process one of the NPU.
 Release = collections.namedtuple('Release', [
     'form', 'cann', 'newer', 'status_in_compute', 'data_pre_proc', 'hcom_parallel', 'broadcast_fusion',
-    'json_profiling', 'checks_precision'])
+    'json_profiling', 'checks_precision', 'takes_sessions'])
 
 _CACHE = ('op_compiler_cache_mode', 'op_compiler_cache_dir')
 _NEWER_1_5 = _CACHE + ('session_device_id', 'modify_mixlist')
 _NEWER_1_10 = _NEWER_1_5 + ('hccl_timeout',)
 _NEWER_1_15 = _NEWER_1_10 + ('deterministic', 'precision_mode_v2')
 RELEASES = collections.OrderedDict([
-    ('r1.1.1', Release('cann_20_2', '20.2', (), True, True, False, 0, False, False)),
-    ('r1.5.0', Release('cann_5_0', '5.0.2', _NEWER_1_5, True, False, False, 2, True, False)),
-    ('r1.10.0', Release('cann_5_0', '6.0.RC1', _NEWER_1_10, False, False, True, 2, True, False)),
-    ('r1.15.0', Release('cann_5_0', '7.0', _NEWER_1_15, False, False, True, 2, True, True))])
+    ('r1.1.1', Release('cann_20_2', '20.2', (), True, True, False, None, False, False, False)),
+    ('r1.5.0', Release('cann_5_0', '5.0.2', _NEWER_1_5, True, False, False, 2, True, False, False)),
+    ('r1.10.0', Release('cann_5_0', '6.0.RC1', _NEWER_1_10, False, False, True, 2, True, False, True)),
+    ('r1.15.0', Release('cann_5_0', '7.0', _NEWER_1_15, False, False, True, 2, True, True, True))])
 OLDEST, NEWEST = 'r1.1.1', 'r1.15.0'
 
 # What the adapter's C++ reads of each parameter: field of its AttrValue. It ignores everything else silently.
@@ -56,6 +57,8 @@ _PRECISIONS = {
                        'must_keep_origin_dtype', 'allow_mix_precision_fp16', 'allow_mix_precision_bf16'),
     'precision_mode_v2': ('fp16', 'origin', 'cube_fp16in_fp32out', 'mixed_float16', 'mixed_bfloat16')}
 _current = os.environ.get('NPU_STUB_RELEASE')
+# The graphs of sessions that npu_init has made sessions of the NPU, with parameters of its own; a list.
+taken_sessions = []
 
 
 class Aborted(Exception):
@@ -83,6 +86,7 @@ def npu_bridge(name):
   global _current
   forget()
   before, _current = _current, name
+  del taken_sessions[:]
   try:
     with mock.patch.object(sys, 'path', paths(name) + sys.path), sessions_of_the_adapter():
       importlib.invalidate_caches()
@@ -99,15 +103,20 @@ def sessions_of_the_adapter():
   start_session, run_session = base.__init__, base.run
 
   def strict_session(self, target='', graph=None, config=None):
-    if config is not None and npu_optimizers(config):
+    self.npu_stub_on_device = config is not None and bool(npu_optimizers(config))
+    if self.npu_stub_on_device:
       check_config(config, _current)
       check_environment(os.environ)
+    elif 'npu_bridge.npu_init' in sys.modules and RELEASES[_current].takes_sessions:
+      taken_sessions.append(graph or tf.get_default_graph())
     if emulator.world().size > 1:
       config = _own_threads(config)
     start_session(self, target, graph, config)
 
   def run(self, fetches, feed_dict=None, options=None, run_metadata=None):
     wanted = list(_flat(fetches))
+    if self.npu_stub_on_device:
+      emulator.check_runs_alone(wanted)
     emulator.load(wanted)
     repeats = 1
     if any(isinstance(fetch, tf.Operation) and fetch.name == 'IterationOp' for fetch in wanted):
