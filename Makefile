@@ -37,7 +37,7 @@ LABELLED ?=## predict: LABELLED=1: reads labels too and tells the figures
 CANDIDATES ?=## fill-mask: the only tokens to choose from, such as 北,南
 TOP ?= 5## fill-mask: how many tokens of each mask [5]
 POOL ?= mean## embed: mean, cls or pooler [mean]
-RANKS ?=## train-full: processes of this machine that divide each batch, a GPU or cores each; needs make env-horovod [1]
+RANKS ?=## train-full, train-perf, eval: processes of this machine that divide each batch, a GPU or cores each; needs make env-horovod [1]
 ARGS ?=## more flags for training, evaluation, export and conversion, such as "--format=onnx --task=masked_lm"
 CKPT ?=## eval, export, to-hf: checkpoint to take [the best of OUT]
 EXPORT ?= $(OUT)/export## export: new folder of the export [OUT/export]
@@ -133,7 +133,7 @@ define train
 @$(call with,ARGS) $(run) $(launch) albert.run_pretraining --input_file=$(call quote,$(DATA)) \
   --output_dir=$(call quote,$(OUT)) --gin_file=$(call quote,$(GIN)) --gin_param=$(call quote,$(performance) $(SET)) $(init)
 endef
-train-full: launch = $(if $(filter-out 1,$(RANKS)),tools.launch --ranks=$(call quote,$(RANKS)) --)
+train-full train-perf eval: launch = $(if $(filter-out 1,$(RANKS)),tools.launch --ranks=$(call quote,$(RANKS)) --)
 train-full: init = $(if $(INIT),--init_checkpoint=$(call quote,$(INIT)))
 
 # The default data set is made if it is not there; one that was named must be there.
@@ -152,7 +152,7 @@ train-perf: quiet-env ## a short run that prints step time, examples/s and token
 	$(train)
 
 eval: quiet-env ## evaluate the best checkpoint of OUT, or CKPT, on the held-out part of DATA
-	@$(call with,ARGS) $(run) albert.run_pretraining --nodo_train --do_eval --input_file=$(call quote,$(DATA)) \
+	@$(call with,ARGS) $(run) $(launch) albert.run_pretraining --nodo_train --do_eval --input_file=$(call quote,$(DATA)) \
 	  --output_dir=$(call quote,$(OUT)) --init_checkpoint=$(call quote,$(CKPT)) --gin_file=$(call quote,$(GIN)) \
 	  --gin_param=$(call quote,$(SET))
 
@@ -179,8 +179,10 @@ define choose_checkpoint
 
 endef
 
+finetune: alone = $(if $(filter-out 1,$(RANKS)),$(error RANKS=$(RANKS): expected one process in fine-tuning, whose \
+  batches are a few rows, found $(RANKS); leave RANKS out))
 finetune: quiet-env ## train TASK on the labelled text in DATA from INIT into OUT, or continue; keeps the best on dev
-	@$(call with,ARGS) $(run) albert.run_finetuning --task=$(call quote,$(TASK)) \
+	@$(alone)$(call with,ARGS) $(run) albert.run_finetuning --task=$(call quote,$(TASK)) \
 	  --data_dir=$(call quote,$(if $(filter DATA,$(given)),$(DATA))) --init=$(call quote,$(INIT)) \
 	  --output_dir=$(call quote,$(if $(filter OUT,$(given)),$(OUT))) \
 	  --vocab_file=$(call quote,$(if $(filter VOCAB,$(given)),$(VOCAB))) \

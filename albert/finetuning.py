@@ -155,10 +155,11 @@ def _weights(init, vocab_file, output_dir):
 
 def _check_alone():
   """Raises UserError where several ranks are asked for."""
-  ranks = npu_session.choose(npu_session.SessionOptions()).ranks
-  if ranks > 1:
-    raise UserError('expected one rank in fine-tuning, found RANK_SIZE={}: its batches are a few rows, which a single '
-                    'device holds; unset RANK_SIZE'.format(ranks))
+  placement = npu_session.choose(npu_session.SessionOptions())
+  if placement.ranks > 1:
+    raise UserError('expected one rank in fine-tuning, found {}={}: its batches are a few rows, which a single device '
+                    'holds; start one process, without a launcher and its variables'.format(
+                        'HOROVOD_SIZE' if placement.launched else 'RANK_SIZE', placement.ranks))
 
 
 def _config(weights, options, data):

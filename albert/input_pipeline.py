@@ -222,16 +222,19 @@ def _divide(blocks, batch_size):
 
 
 def heldout_batches(info, batch_size, split=contract.HELDOUT, max_batches=None, lost=None,
-                    features=record_format.REFERENCE_FEATURES):
+                    features=record_format.REFERENCE_FEATURES, rank=0, ranks=1):
   """Every record once, in order; the last batch is filled with rows of zeros, whose input_mask is 0.
+
+  Several ranks divide them; where there are fewer records than ranks, some have no batch.
 
   Args:
     info: contract.DatasetInfo.
     batch_size: B.
     split: contract.HELDOUT or contract.TRAIN.
-    max_batches: stop after this number, None for all.
+    max_batches: stop after the records of this number, of all ranks together; None for all.
     lost: lost_records.LostRecords; records that cannot be read are counted there and left out.
     features: tuple of record_format.FeatureSpec, of a record.
+    rank, ranks: this process among those that evaluate together. Labelled text has one.
 
   Returns:
     tf.data.Dataset of dicts with the names of the features as keys and static shapes.
@@ -242,10 +245,13 @@ def heldout_batches(info, batch_size, split=contract.HELDOUT, max_batches=None, 
     batches = _labelled_heldout_batches(info, batch_size, split, lost, features, form)
     return batches.take(-1 if max_batches is None else max_batches).prefetch(2)
 
+  count = info.records(split) if max_batches is None else min(info.records(split), max_batches * batch_size)
+
   def serialized_batches():
     with contextlib.closing(lost_records.Reader(info, split, lost, form)) as reader:
-      read = (reader.read(number, index) for number, shard in enumerate(info.shards[split])
-              for index in range(shard.records))
+      places = ((number, index) for number, shard in enumerate(info.shards[split]) for index in range(shard.records))
+      read = (reader.read(*place) for place in itertools.islice(
+          places, count * rank // ranks, count * (rank + 1) // ranks))
       good = (record for record in read if record is not None)
       yield from iter(lambda: list(itertools.islice(good, batch_size)), [])
 
@@ -258,7 +264,7 @@ def heldout_batches(info, batch_size, split=contract.HELDOUT, max_batches=None, 
     return filled
 
   batches = tf.data.Dataset.from_generator(serialized_batches, tf.string, [None]).map(parser(info, features)).map(fill)
-  return batches.take(-1 if max_batches is None else max_batches).prefetch(2)
+  return batches.prefetch(2)
 
 
 def _labelled_heldout_batches(info, batch_size, split, lost, features, form):

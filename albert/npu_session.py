@@ -150,7 +150,7 @@ class Device:
 
   @property
   def is_chief(self):
-    """Whether this is rank 0, the only one that saves, evaluates and summarises."""
+    """Whether this is rank 0, the only one that saves and summarises."""
     return self.collectives.is_chief
 
   @property

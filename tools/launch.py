@@ -23,8 +23,10 @@ from albert.common.errors import UserError
 
 FLAGS = flags.FLAGS
 
-# Ranks that are left alone notice it by themselves, at the latest when gloo's 30 s are over.
+# Ranks that are left alone notice it by themselves, at the latest when gloo's 30 s are over. Where one has noticed that
+# another does not answer, these are over.
 _GRACE_SECONDS = 45.0
+_GRACE_AFTER_SILENCE_SECONDS = 5.0
 _SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGQUIT, signal.SIGUSR1)
 _ENDED_AS_ASKED = (0, 75)  # 75: stopped by a signal, everything is saved
 _PR_SET_PDEATHSIG = 1
@@ -37,12 +39,14 @@ class Rank:
   Attributes:
     process: subprocess.Popen.
     errors: list of str, the error lines of a rank that is not 0.
+    is_silent: whether it was ended because others waited for it in vain.
   """
 
   def __init__(self, number, command, environ):
     """number: int. command: list of str. environ: dict, all of its environment."""
     self.number = number
     self.errors = []
+    self.is_silent = False
     output = {} if number == 0 else {'stdout': subprocess.PIPE, 'stderr': subprocess.STDOUT}
     # A session of its own: signals from the terminal come once, by way of the launcher.
     self.process = subprocess.Popen(command, env=environ, stdin=subprocess.DEVNULL, start_new_session=True,
@@ -69,6 +73,12 @@ class Rank:
     """Sends a signal, unless it has ended."""
     if self.process.poll() is None:
       self.process.send_signal(number)
+
+  def end(self):
+    """Ends it at once, unless it has ended."""
+    if self.process.poll() is None:
+      self.is_silent = True
+      self.process.kill()
 
 
 def _end_with_the_launcher():
@@ -99,15 +109,16 @@ def start(ranks, command):
   return [Rank(place.rank, command, dict(shared, **create_slot_env_vars(place))) for place in places]
 
 
-def watch(ranks, grace_seconds=_GRACE_SECONDS):
+def watch(ranks, grace_seconds=_GRACE_SECONDS, after_silence_seconds=_GRACE_AFTER_SILENCE_SECONDS):
   """Waits until all have ended; ends those that stay behind when another one has failed.
 
   Args:
     ranks: list of Rank.
     grace_seconds: float, how long they may take.
+    after_silence_seconds: float, how long where the one that failed says that another does not answer.
 
   Returns:
-    The Rank that failed first, or None.
+    The Rank that failed first, or None; one that did not answer has failed.
   """
   failed, deadline = None, None
   while any(rank.process.poll() is None for rank in ranks):
@@ -115,10 +126,11 @@ def watch(ranks, grace_seconds=_GRACE_SECONDS):
     if ended and failed is None:
       # Of two that ended together, the one that does not merely say that the other is gone.
       failed = min(ended, key=lambda rank: rank.process.returncode == RANKS_LOST_EXIT_CODE)
-      deadline = time.monotonic() + grace_seconds
+      is_silence = failed.process.returncode == RANKS_LOST_EXIT_CODE
+      deadline = time.monotonic() + (after_silence_seconds if is_silence else grace_seconds)
     if deadline is not None and time.monotonic() > deadline:
       for rank in ranks:
-        rank.send(signal.SIGKILL)
+        rank.end()
     time.sleep(0.1)
   for rank in ranks:
     rank.finish()
@@ -134,7 +146,7 @@ def report(ranks, failed):
     return max(rank.process.returncode for rank in ranks)
   code = failed.process.returncode
   if code < 0:
-    raise RankEnded(failed.number, signal.Signals(-code).name)
+    raise RankEnded(failed.number, None if failed.is_silent else signal.Signals(-code).name)
   # Rank 0 has said its own error, and where the input is bad all have the same.
   if ranks[0].process.returncode in _ENDED_AS_ASKED + (RANKS_LOST_EXIT_CODE,) or ranks[0].process.returncode < 0:
     sys.stderr.write(''.join(failed.errors))
@@ -142,14 +154,17 @@ def report(ranks, failed):
 
 
 class RankEnded(UserError):
-  """A rank was ended from outside."""
+  """A rank was ended from outside, or did not answer."""
 
   exit_code = RANKS_LOST_EXIT_CODE
 
   def __init__(self, number, name):
-    super().__init__('expected ranks that run to their end, found rank {} ended by {}{}; all have ended, and the same '
+    """number: int, of the rank. name: of the signal that ended it, None where it did not answer."""
+    how = 'ended by {}'.format(name) if name else (
+        'silent for longer than HOROVOD_GLOO_TIMEOUT_SECONDS (30 if unset), as one that is suspended is')
+    super().__init__('expected ranks that run to their end, found rank {} {}{}; all have ended, and the same '
                      'command goes on from the newest checkpoint'.format(
-                         number, name, ', as the kernel does when memory is short' if name == 'SIGKILL' else ''))
+                         number, how, ', as the kernel does when memory is short' if name == 'SIGKILL' else ''))
 
 
 def _check(words):

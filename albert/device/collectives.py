@@ -21,7 +21,7 @@ class Collectives:
 
   @property
   def is_chief(self):
-    """Whether this is rank 0, the only one that saves, evaluates and summarises."""
+    """Whether this is rank 0, the only one that saves and summarises."""
     return self.rank == 0
 
   def connect(self):
@@ -29,15 +29,6 @@ class Collectives:
 
     Raises:
       UserError: it is not possible.
-    """
-
-  def meet(self):
-    """Called once, when rank 0 has prepared the folder of the run: no other rank reads it before.
-
-    Nothing where the library that connects the ranks has no way to wait outside the graph of the step.
-
-    Raises:
-      UserError: rank 0 has ended.
     """
 
   def all_reduce_sum(self, tensor, name='all_reduce_sum'):

@@ -88,16 +88,6 @@ class Horovod(Collectives):
                       'horovodrun'.format(self.ranks, ' '.join(str(error).split())[:200]))
     self._library = library
 
-  def meet(self):
-    with tf.Graph().as_default():
-      here = tf.compat.v1.placeholder(tf.int32, [])  # of a constant it would be computed before it is asked for
-      all_here = self.all_reduce_sum(here, 'ranks_that_are_here')
-      with tf.Session(config=tf.ConfigProto(device_count={'GPU': 0})) as session:  # takes no memory of one
-        try:
-          session.run(all_here, {here: 1})
-        except tf.errors.OpError as error:
-          raise self.explain(error) or error
-
   def all_reduce_sum(self, tensor, name='all_reduce_sum'):
     with tf.name_scope(name):
       return self._library.allreduce(tensor, op=self._library.Sum)

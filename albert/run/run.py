@@ -184,7 +184,7 @@ class Run:
                        lambda step: bool(every) and self._has_crossed(step, every), self.is_regular)
 
   def keep(self, checkpoint, step, figures, evaluated_on=None):
-    """Writes down the held-out figures of a checkpoint of this run, and copies it if it is the best.
+    """Writes down the held-out figures of a checkpoint of this run, and copies it if it is the best. Rank 0 does.
 
     Args:
       checkpoint: prefix. step: int. figures: dict of floats.
@@ -196,6 +196,8 @@ class Run:
     self.lock.check()
     if not json_text.all_finite(figures.values()):
       self.diverged(step, 'held-out figures', figures)
+    if not self.is_chief:
+      return
     best = self.best.keep_if_best(checkpoint, step, figures, evaluated_on)
     results.update(self.folder, without=[results.DIVERGED], heldout=figures, global_step=step,
                    checkpoint=os.path.basename(checkpoint))
@@ -206,7 +208,8 @@ class Run:
 
   def diverged(self, step, what, figures):
     """Writes down that figures of a step are not finite, and raises Diverged. Arguments as for divergence()."""
-    results.update(self.folder, **{results.DIVERGED: {'global_step': step, 'what': what, 'figures': figures}})
+    if self.is_chief:
+      results.update(self.folder, **{results.DIVERGED: {'global_step': step, 'what': what, 'figures': figures}})
     raise self.divergence(step, what, figures)
 
   def divergence(self, step, what, figures):
@@ -237,6 +240,8 @@ class Run:
 
   def measure_best_again(self, figures, evaluated_on):
     """Replaces the figures of the best checkpoint, which are of another evaluation set, by those of this one."""
+    if not self.is_chief:
+      return
     self.lock.check()
     _, before = self.best.read()
     self.best.measure_again(figures, evaluated_on)

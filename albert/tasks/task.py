@@ -111,7 +111,8 @@ class Task:
       outputs: what outputs() gave for it.
 
     Returns:
-      dict of name to (value, update op), as tf.metrics makes them.
+      dict of name to (value, update op), as tf.metrics.mean makes them: what an update adds to are sums, which several
+      ranks add to each other's.
     """
     raise NotImplementedError
 

@@ -15,15 +15,20 @@ from albert.run import names
 from albert.training import micro_batches
 from albert.training import schedule
 from albert.training import stopping
+from albert.training import together
 from albert.training import training_step
 
 _LOG = logging.getLogger('albert')
 
 
 class Evaluator:
-  """Evaluates checkpoints of a plan's architecture on its held-out data."""
+  """Evaluates checkpoints of a plan's architecture on its held-out data.
 
-  def __init__(self, plan, device, lost, stopper):
+  Several ranks evaluate together: each a part of the records, then the sums of which the figures are made are added, so
+  that every rank has the figures of all records. A rank may have none: it has its part in the sums.
+  """
+
+  def __init__(self, plan, device, lost, stopper, ranks=None):
     """Builds nothing yet.
 
     Args:
@@ -31,11 +36,13 @@ class Evaluator:
       device: npu_session.Device.
       lost: LostRecords of the held-out data.
       stopper: stopping.Stopper.
+      ranks: together.Ranks; None makes one.
     """
     self._plan, self._task = plan, plan.task
     self._device = device
     self._lost = lost
     self._stopper = stopper
+    self._ranks = ranks or together.Ranks(device)
     self._session = None
 
   @property
@@ -59,11 +66,11 @@ class Evaluator:
       dict of name to float.
 
     Raises:
-      stopping.Stopped: a signal came.
+      stopping.Stopped: a signal came, to any rank.
       UserError: it is a checkpoint of another architecture.
     """
     figures, step = self._figures(checkpoint), checkpoints.step_of(checkpoint)
-    if in_curve:
+    if in_curve and self._ranks.is_chief:
       self._draw(figures, step)
     _LOG.info('held-out at step %s: %s', '{:,}'.format(step),
               '  '.join('{} {:.4f}'.format(name, value) for name, value in figures.items()))
@@ -86,23 +93,42 @@ class Evaluator:
     self._saver.restore(self._session, checkpoint)
     for begin in self._begin:
       self._session.run(begin)
+    try:
+      predictions, is_left = self._run_batches(), False
+    except stopping.Stopped:
+      predictions, is_left = {}, True
+    self._pool(is_left)
+    figures = self._session.run(self._values)
+    figures.update(self._task.score(predictions))
+    return collections.OrderedDict((name, float(value)) for name, value in sorted(figures.items()))
+
+  def _run_batches(self):
+    """Adds all batches of this rank to the sums. Returns what the task predicts of them, dict of name to array."""
     predictions = collections.defaultdict(list)
     while True:
       self._stopper.check()
       try:
         _, of_batch = self._session.run([self._updates, self._predictions])
       except tf.errors.OutOfRangeError:
-        break
+        return {name: np.concatenate(values) for name, values in predictions.items()}
       for name, value in of_batch.items():
         predictions[name].append(value)
-    figures = self._session.run(self._values)
-    figures.update(self._task.score({name: np.concatenate(values) for name, values in predictions.items()}))
-    return collections.OrderedDict((name, float(value)) for name, value in sorted(figures.items()))
+
+  def _pool(self, is_left):
+    """Gives each rank the sums of all. Raises Stopped if any of them has left its part, is_left: whether this one."""
+    if self._ranks.count > 1:
+      sums = self._ranks.sum(np.append(self._session.run(self._sums), np.float32(is_left)))
+      self._session.run(self._take_sums, {self._sums_of_all: sums[:-1]})
+      is_left = bool(sums[-1])
+    if is_left:
+      self._stopper.join()
+      raise stopping.Stopped()
 
   def _batches(self):
     heldout, options = self._plan.heldout, self._plan.options
     return input_pipeline.heldout_batches(heldout, options.eval_batch_size, schedule.heldout_split(heldout),
-                                          options.max_eval_steps, self._lost, self._task.features)
+                                          options.max_eval_steps, self._lost, self._task.features,
+                                          self._device.rank, self._device.ranks)
 
   def _build(self, checkpoint):
     with tf.Graph().as_default() as graph:
@@ -118,12 +144,23 @@ class Evaluator:
       self._predictions = self._task.predictions(batch, outputs)
       self._values = {name: value for name, (value, _) in metrics.items()}
       self._updates = [update for _, (_, update) in sorted(metrics.items())]
+      self._build_sums(tf.get_collection(tf.GraphKeys.METRIC_VARIABLES))
       self._saver = tf.train.Saver(tf.trainable_variables())
       # One run for each: the NPU's adapter leaves everything to the host that is run with an iterator's initializer,
       # and counts on the device would go on from those of the evaluation before.
       self._begin = [iterator.initializer, tf.local_variables_initializer()]
       graph.finalize()
     self._session = tf.Session(graph=graph, config=self._device.session_config())
+
+  def _build_sums(self, variables):
+    """What _pool() reads and replaces. variables: float32, the sums that metrics add to."""
+    if self._ranks.count == 1:
+      return
+    self._sums = tf.concat([tf.reshape(variable, [-1]) for variable in variables], axis=0)
+    self._sums_of_all = tf.compat.v1.placeholder(tf.float32, self._sums.shape)
+    parts = tf.split(self._sums_of_all, [variable.shape.num_elements() for variable in variables])
+    self._take_sums = tf.group(*[tf.assign(variable, tf.reshape(part, variable.shape))
+                                 for variable, part in zip(variables, parts)])
 
   def close(self):
     """Gives back the session."""
@@ -133,9 +170,12 @@ class Evaluator:
 
 
 class DueEvaluations:
-  """Which checkpoints of a run are evaluated, and when: each regular one once, and the best again on other data."""
+  """Which checkpoints of a run are evaluated, and when: each regular one once, and the best again on other data.
 
-  def __init__(self, run, evaluator, evaluated_on, stopper):
+  Rank 0, which keeps the figures, decides for all ranks: the others read a folder that it is writing.
+  """
+
+  def __init__(self, run, evaluator, evaluated_on, stopper, ranks):
     """Decides for one run.
 
     Args:
@@ -143,15 +183,18 @@ class DueEvaluations:
       evaluator: Evaluator, or None: nothing is due.
       evaluated_on: str that names the evaluation set, see schedule.evaluated_on.
       stopper: stopping.Stopper.
+      ranks: together.Ranks.
     """
     self._run = run
     self._evaluator = evaluator
     self._evaluated_on = evaluated_on
     self._stopper = stopper
+    self._ranks = ranks
 
   def of(self, checkpoint, step):
     """Evaluates a checkpoint that has no line in the history, unless it was only made to stop there."""
-    if self._evaluator and self._run.is_regular(step) and self._run.lacks_evaluation_of(step):
+    if self._evaluator and self._run.is_regular(step) and self._ranks.as_chief_says(
+        lambda: self._run.lacks_evaluation_of(step)):
       try:
         self._evaluate(checkpoint, step)
       except stopping.Stopped:
@@ -172,9 +215,12 @@ class DueEvaluations:
 
   def of_best_if_elsewhere(self):
     """Evaluates the best checkpoint again where the held-out data is another: else it would be compared with others."""
-    best = self._evaluator and self._run.best.measured_elsewhere(self._evaluated_on)
-    if not best:
+    def is_due():
+      return self._run.best.measured_elsewhere(self._evaluated_on) is not None
+
+    if not (self._evaluator and self._ranks.as_chief_says(is_due)):
       return
+    best, _ = self._run.best.read()
     try:
       self._run.measure_best_again(self._evaluator.evaluate(best, in_curve=False), self._evaluated_on)
     except stopping.Stopped:

@@ -76,4 +76,4 @@ class LoopHooks:
       return stop_hooks.StopHook(self._stopper, save, stands_still)
     return together.StopTogetherHook(
         self._stopper, self._device.collectives, step,
-        lambda step: step < self._options.num_train_steps and self._run.is_regular(step))
+        lambda step: step < self._options.num_train_steps and self._run.is_regular(step), stands_still, save)

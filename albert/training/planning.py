@@ -256,9 +256,16 @@ def log(plan):
 
 def same_on_ranks(plan):
   """OrderedDict of name to value: what all ranks that train together must have in common."""
-  values = collections.OrderedDict()
+  values = collections.OrderedDict([
+      ('--do_train', plan.where.do_train), ('--do_eval', plan.where.do_eval), ('checkpoint', plan.checkpoint),
+      ('evaluation_set', plan.schedule['evaluation_set'])])
+  # Of phases there may be more on another rank: one value for all of them, as all ranks have the same names.
+  settings, of_phases = {}, {}
+  for name, value in (plan.settings or {}).items():
+    (of_phases if '.' in name else settings)[name] = value
+  values['settings of phases'] = sorted(item for item in of_phases.items() if item[0].split('.')[1] not in _OF_A_HOST)
   for label, part in (('AlbertConfig.', plan.config.to_dict()), ('OptimizerOptions.', vars(plan.optimizer)),
-                      ('', plan.settings), (plan.options.named(''), vars(plan.options))):
+                      ('', settings), (plan.options.named(''), vars(plan.options))):
     values.update((label + name, part[name]) for name in sorted(part) if name not in _OF_A_HOST)
   session = plan.session_options
   values.update([('SessionOptions.precision_mode', session.npu_precision),

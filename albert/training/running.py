@@ -32,6 +32,7 @@ from albert.training import resources
 from albert.training.stability.guard import Guard
 from albert.training import stopping
 from albert.training.telling import activity
+from albert.training import together
 from albert.training.trainer import Trainer
 
 _LOG = logging.getLogger('albert')
@@ -74,7 +75,8 @@ def _carry_out(where, options, make_task, log, doing):
     return None
   _LOG.debug('%s', allocator.describe(os.environ))
   resources.check(plan)
-  with stopping.Stopper(doing, may_leave_a_step=device.ranks == 1) as stopper, contextlib.ExitStack() as stack:
+  with stopping.Stopper(doing, may_leave_a_step=device.ranks == 1,
+                        comes_twice=device.ranks > 1) as stopper, contextlib.ExitStack() as stack:
     if device.is_chief:
       run.lock = stack.enter_context(run_lock.hold(where.output_dir))
       if where.do_train:
@@ -99,14 +101,15 @@ def _nothing_to_do(plan, run):
 def _train(plan, device, run, stopper):
   """Trains, and evaluates if the plan says so."""
   run.begin(plan.config, plan.info, plan.settings, plan.schedule, plan.init_checkpoint, plan.chosen_again)
-  device.collectives.meet()
+  ranks = together.Ranks(device)
+  together.compare(ranks, planning.same_on_ranks(plan))  # no other rank reads the folder before rank 0 has prepared it
   lost = {info.folder: LostRecords(info, run.folder if run.is_chief else None) for info in training_data(plan)}
   heldout_lost = plan.heldout and (
       plan.heldout is plan.info and lost.get(plan.info.folder) or LostRecords(plan.heldout))
   orders = _follow_data(plan, device, run, lost)
-  evaluates = plan.where.do_eval and plan.heldout and run.is_chief
-  evaluator = Evaluator(plan, device, heldout_lost, stopper) if evaluates else None
-  trainer = Trainer(plan, device, run, orders, stopper, evaluator)
+  evaluates = plan.where.do_eval and plan.heldout
+  evaluator = Evaluator(plan, device, heldout_lost, stopper, ranks) if evaluates else None
+  trainer = Trainer(plan, device, run, orders, stopper, ranks, evaluator)
   with _readable_errors(plan, run, list(lost.values()) + [heldout_lost] * bool(plan.heldout),
                         device.collectives.explain):
     with contextlib.closing(evaluator) if evaluator else contextlib.nullcontext():
@@ -143,22 +146,30 @@ def training_data(plan):
 
 
 def _evaluate(plan, device, run, stopper):
-  """Evaluates one checkpoint, on rank 0 only; does nothing where neither training nor evaluation is wanted."""
-  if not (plan.where.do_eval and run.is_chief):
+  """Evaluates one checkpoint; does nothing where neither training nor evaluation is wanted."""
+  ranks = together.Ranks(device)
+  together.compare(ranks, planning.same_on_ranks(plan))
+  if not plan.where.do_eval:
     return
-  lost = LostRecords(plan.heldout, run.folder if plan.heldout is plan.info else None)
+  lost = LostRecords(plan.heldout, run.folder if plan.heldout is plan.info and run.is_chief else None)
   with _readable_errors(plan, run, [lost], device.collectives.explain):
-    step = checkpoints.step_of(plan.checkpoint)
-    with contextlib.closing(Evaluator(plan, device, lost, stopper)) as evaluator:
+    with contextlib.closing(Evaluator(plan, device, lost, stopper, ranks)) as evaluator:
       figures = evaluator.evaluate(plan.checkpoint, in_curve=False)
-    run.lock.check()
-    written = results.keep_evaluation(run.folder, heldout=figures, checkpoint=plan.checkpoint, global_step=step)
-    print('\n'.join(plan.task.summary(step, figures)))
-    _print_paths([('evaluated', plan.checkpoint), ('held-out data', plan.heldout.folder)]
-                 + [('written', path) for path in written])
+    if run.is_chief:
+      _report_evaluation(plan, run, figures)
     if not json_text.all_finite(figures.values()):
       raise Diverged('{}: expected finite held-out figures, found NaN or infinity; evaluate another checkpoint'.format(
           plan.checkpoint))
+
+
+def _report_evaluation(plan, run, figures):
+  """Writes down and tells the held-out figures of the checkpoint that was evaluated."""
+  step = checkpoints.step_of(plan.checkpoint)
+  run.lock.check()
+  written = results.keep_evaluation(run.folder, heldout=figures, checkpoint=plan.checkpoint, global_step=step)
+  print('\n'.join(plan.task.summary(step, figures)))
+  _print_paths([('evaluated', plan.checkpoint), ('held-out data', plan.heldout.folder)]
+               + [('written', path) for path in written])
 
 
 @contextlib.contextmanager

@@ -3,6 +3,9 @@
     SIGTERM, SIGINT, SIGHUP, SIGQUIT   finish the step, save and end; a second one ends at once
     SIGUSR1                            save when the step is done and go on
 
+On several ranks the first one often comes twice: what ends a whole group (systemd, Slurm) reaches a rank and its
+launcher, which hands it on. And another rank may have told of it before it comes.
+
 A closed terminal or a dropped connection sends SIGHUP, often twice (the shell and the kernel), so a SIGHUP never counts
 as the second one; where it is ignored (nohup), it stays ignored.
 """
@@ -12,6 +15,7 @@ import os
 import signal
 import sys
 import threading
+import time
 
 from albert.training.telling.activity import Activity
 
@@ -19,6 +23,8 @@ from albert.training.telling.activity import Activity
 EXIT_CODE = 75
 SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGQUIT)
 SAVE_SIGNAL = signal.SIGUSR1
+# What comes to a rank within that time is the same signal.
+_SAME_SECONDS = 2.0
 
 _LOG = logging.getLogger('albert')
 
@@ -36,18 +42,21 @@ class Stopper:
     activity: activity.Activity, what is going on.
   """
 
-  def __init__(self, activity=None, may_leave_a_step=False):
+  def __init__(self, activity=None, may_leave_a_step=False, comes_twice=False):
     """Makes one that catches nothing yet.
 
     Args:
       activity: activity.Activity.
       may_leave_a_step: whether the process may end in the middle of a step before which everything is saved: nobody
         else takes part in it.
+      comes_twice: whether one signal may come twice, as to one of several ranks.
     """
     self.requested = False
     self.save_requested = False
     self.activity = activity or Activity()
     self._may_leave_a_step = may_leave_a_step
+    self._comes_twice = comes_twice
+    self._came = None  # time.monotonic() of the first signal to this process
     self._pipe = None
     self._former = {}
 
@@ -93,10 +102,13 @@ class Stopper:
 
   def receive(self, number):
     """What a signal does that ends the run."""
-    name = signal.Signals(number).name
-    if self.requested:
-      if number != signal.SIGHUP:
+    name, now = signal.Signals(number).name, time.monotonic()
+    if self._came is not None:
+      if number != signal.SIGHUP and not (self._comes_twice and now - self._came < _SAME_SECONDS):
         os._exit(128 + number)
+      return
+    self._came = now
+    if self.requested:  # another rank has told of it
       return
     self.requested = True
     if self._may_leave_a_step and self.activity.is_step_after_checkpoint():

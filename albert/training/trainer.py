@@ -1,12 +1,11 @@
 """The training loop of one process: the model function of tf.estimator and its hooks, and what follows a checkpoint."""
 
-import time
-
 import gin.tf
 import tensorflow as tf
 
 from albert.input import waiting
 from albert import input_pipeline
+from albert.run import checkpoints
 from albert.run import loading
 from albert.run import saver
 from albert.training.evaluation import DueEvaluations
@@ -20,9 +19,6 @@ from albert.training.telling import progress
 from albert.training import together
 from albert.training import training_step
 
-# Between two looks for the checkpoint of rank 0.
-_WAIT_SECONDS = 0.2
-
 
 class Trainer:
   """Trains and evaluates as a plan says.
@@ -33,7 +29,7 @@ class Trainer:
     progress: progress.ProgressHook of this process, or None before it trains.
   """
 
-  def __init__(self, plan, device, run, orders, stopper, evaluator=None):
+  def __init__(self, plan, device, run, orders, stopper, ranks, evaluator=None):
     """Makes a trainer.
 
     Args:
@@ -42,16 +38,18 @@ class Trainer:
       run: as the attribute.
       orders: for each phase the one in which its data comes, see input_pipeline.training_order.
       stopper: stopping.Stopper.
+      ranks: together.Ranks.
       evaluator: evaluation.Evaluator of each new checkpoint, or None.
     """
     self._plan, self._options = plan, plan.options
     self._whole_device = self._device = device
     self._stopper = stopper
+    self._ranks = ranks
     self.run = run
     self._orders = orders
     self.phase = None
     self.progress = None
-    self._evaluations = DueEvaluations(run, evaluator, plan.evaluated_on, stopper)
+    self._evaluations = DueEvaluations(run, evaluator, plan.evaluated_on, stopper, ranks)
     self._before = {}  # figures of training that earlier starts of the run counted
     self._stands_still = False
 
@@ -72,16 +70,11 @@ class Trainer:
     make = LoopHooks(self._plan, self.phase, self._device, self.run, self._order, self._stopper)
     self.progress = make.progress(step_after, figures, batch, waited)
     hooks = [make.steps(), self.progress, make.guard(step_after, figures['total_loss'], update)]
-    saves = None
-    if self.run.is_chief:
-      # After the other hooks: a checkpoint is saved when everything else of its step is on the disk.
-      saves = saver.SaverHook(self.run.folder, self._options.save_checkpoints_steps, self._device.steps_per_loop,
-                              self._remember, self._saved, self.run.lock.check,
-                              self._options.named(self._options.save_option))
-      hooks.append(saves)
+    # After the other hooks: a checkpoint is saved when everything else of its step is on the disk.
+    hooks.append(self._save_hook())
     # After the saver: when a signal has ended the evaluation of a checkpoint, no step may follow it, or the run would
     # go on from a later checkpoint and never evaluate this one.
-    hooks.append(make.stop(step_after, saves and saves.save_now, lambda: self._stands_still))
+    hooks.append(make.stop(step_after, hooks[-1].save_now if self.run.is_chief else None, lambda: self._stands_still))
     loss = finite_updates.finite_surrogate(figures['total_loss'])
     return tf.estimator.EstimatorSpec(tf.estimator.ModeKeys.TRAIN, loss=loss, train_op=update.train_op,
                                       training_hooks=hooks)
@@ -94,6 +87,13 @@ class Trainer:
     elif self._plan.init_checkpoint:
       loading.initialise_from(self._plan.init_checkpoint, self._options.init_optimizer_slots, self._plan.remapping,
                               self._options.init_partial, self._options.new_parts)
+
+  def _save_hook(self):
+    every, at_once = self._options.save_checkpoints_steps, self._device.steps_per_loop
+    if not self.run.is_chief:
+      return together.SavedElsewhereHook(every, at_once, self._follow_checkpoint)
+    return saver.SaverHook(self.run.folder, every, at_once, self._remember, self._saved, self.run.lock.check,
+                           self._options.named(self._options.save_option))
 
   @property
   def _order(self):
@@ -109,15 +109,14 @@ class Trainer:
     while True:
       self._stopper.activity.begin('verifying the newest checkpoint')
       self.run.go_back()
+      together.compare(self._ranks, {'checkpoint to go on from': self.run.start})
       self._stopper.activity.saved()
       self._before = self.run.figures.get('train', {})
       try:
         self._evaluations.of_best_if_elsewhere()
         if self.run.start:
           self._evaluations.of(self.run.newest(), self.run.start)
-        # Several ranks agree on it: the others may have begun.
-        stops = self._stopper.requested and self._device.ranks == 1
-        if self.run.is_over(self.run.start) or stops:
+        if self._stops() or self._ranks.as_chief_says(lambda: self.run.is_over(self.run.start)):
           return self.run.newest_step()
         self._train_from_start()
         if not self._goes_on():
@@ -125,12 +124,17 @@ class Trainer:
       except spikes.SpikeFound as spike:
         self.run.leave_out(spike, self._order.plural)
 
+  def _stops(self):
+    """Whether a signal has come, to any rank."""
+    if self._ranks.any(self._stopper.requested):
+      self._stopper.join()
+    return self._stopper.requested
+
   def _goes_on(self):
     """Whether training ended because the phase did, and not the run; if so, its last step is on the disk."""
     if self.progress.step < self.phase.end or self.phase.end >= self._options.num_train_steps:
       return False
-    while self.run.newest_step() < self.phase.end:  # rank 0 is writing it
-      time.sleep(_WAIT_SECONDS)
+    self._ranks.wait()  # rank 0 has written it
     return True
 
   def _train_from_start(self):
@@ -152,16 +156,7 @@ class Trainer:
     estimator = tf.estimator.Estimator(self._model_fn, config=self._device.run_config(
         model_dir=self.run.folder, tf_random_seed=self._options.random_seed, save_checkpoints_steps=None,
         save_checkpoints_secs=None, save_summary_steps=0, log_step_count_steps=None))
-    estimator.train(input_fn, hooks=self._comparison() + self._device.train_hooks(hooks),
-                    max_steps=self.phase.end)
-
-  def _comparison(self):
-    """The hook that compares what ranks have in common, in a list; none on one."""
-    if self._device.ranks == 1:
-      return []
-    values = planning.same_on_ranks(self._plan)
-    values['checkpoint to go on from'] = self.run.start
-    return [together.SameOnRanksHook(self._device.collectives, values)]
+    estimator.train(input_fn, hooks=self._device.train_hooks(hooks), max_steps=self.phase.end)
 
   def _remember(self):
     """The entries of a checkpoint's manifest."""
@@ -172,6 +167,10 @@ class Trainer:
     """Called after a checkpoint was committed."""
     self._stopper.activity.saved()
     self.run.retain(step)
-    if step:
-      self._evaluations.of(checkpoint, step)
-      self._stands_still = self.run.stands_still()
+    self._follow_checkpoint(step)
+
+  def _follow_checkpoint(self, step):
+    """What all ranks do when rank 0 has saved: nothing after a checkpoint that rank 0 alone was asked for."""
+    if step and self.run.is_regular(step):
+      self._evaluations.of(checkpoints.prefix_of(self.run.folder, step), step)
+      self._stands_still = self._ranks.as_chief_says(self.run.stands_still)

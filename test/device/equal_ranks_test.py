@@ -66,9 +66,7 @@ def train(info, ranks, micro_batch_size, packing=False):
     made, figures = training_step.make(
         task, task.batch(tf.compat.v1.data.make_one_shot_iterator(batches).get_next()), optimizer, STEPS, device,
         micro_batch_size=micro_batch_size)
-    session_config = device.session_config()
-    session_config.use_per_session_threads = True  # a rank that waits in one takes no thread from the others
-    with tf.train.MonitoredTrainingSession(hooks=device.train_hooks(), config=session_config) as session:
+    with tf.train.MonitoredTrainingSession(hooks=device.train_hooks(), config=device.session_config()) as session:
       losses = [list(session.run([figures, made.train_op])[0].values()) for _ in range(STEPS)]
       return Trained(losses, session.run({variable.op.name: variable for variable in tf.global_variables()}))
 

@@ -1,7 +1,6 @@
 """Ranks that Horovod connects: what the environment says, which device goes with it, how gradients are averaged."""
 
 import importlib.util
-import threading
 
 import numpy as np
 import pytest
@@ -120,21 +119,3 @@ def test_the_words_of_a_collective_whose_rank_is_gone_are_one_line():
   assert 'found that another one has ended or does not answer' in str(collectives.explain(lost))
   assert collectives.explain(lost).exit_code == 69
   assert collectives.explain(tf.errors.UnknownError(None, None, 'the disk is full')) is None
-
-
-def test_ranks_wait_until_rank_0_has_prepared_the_folder():
-  comes, prepared, seen = threading.Event(), threading.Event(), []
-
-  def run(rank):
-    collectives = npu_session.start(CPU, environ=horovod_stub.environment(rank, 2)).collectives
-    if rank == 0:
-      comes.wait()
-      prepared.set()
-    else:
-      comes.set()
-    collectives.meet()
-    seen.append(prepared.is_set())
-
-  with horovod_stub.installed():
-    emulator.run_ranks(2, run)
-  assert seen == [True, True]

@@ -269,13 +269,18 @@ def test_tensorboard_is_for_this_machine_unless_the_command_line_says_otherwise(
                               ['tools.tensorboard', '--logdir=run', '--host=0.0.0.0', '--port=7007']]
 
 
-# The variables whose value is one word, with a target that uses them.
-@pytest.mark.parametrize('ranks', ['', '1', '4'])
-def test_ranks_are_started_by_the_launcher(checkout, ranks):
-  checkout.make('train-full', 'DATA=elsewhere', 'RANKS=' + ranks)
+@pytest.mark.parametrize('target, ranks', [
+    ('train-full', ''), ('train-full', '1'), ('train-full', '4'), ('train-perf', '4'), ('eval', '4')])
+def test_ranks_are_started_by_the_launcher(checkout, target, ranks):
+  checkout.make(target, 'DATA=elsewhere', 'RANKS=' + ranks)
   call, = checkout.calls()
   launcher = ['tools.launch', '--ranks=4', '--'] if ranks == '4' else []
   assert call[:len(launcher) + 1] == launcher + ['albert.run_pretraining']
+
+
+def test_fine_tuning_says_that_it_has_one_rank(checkout):
+  said = checkout.make('finetune', 'TASK=topics', 'RANKS=2', code=2)
+  assert 'RANKS=2: expected one process in fine-tuning' in said and not checkout.calls()
 
 
 @pytest.mark.parametrize('missing', ['c++', 'make'])
@@ -294,6 +299,7 @@ def test_without_a_compiler_env_horovod_says_what_to_install(checkout, missing):
   assert said.count('\n') == 1
 
 
+# The variables whose value is one word, with a target that uses them.
 ONE_WORD = [('CORPUS', 'vocab'), ('VOCAB', 'vocab'), ('DATA', 'train-full'), ('OUT', 'train-full'),
             ('GIN', 'train-perf'), ('CKPT', 'eval'), ('PORT', 'tb'), ('INIT', 'fill-mask'), ('TEXT', 'fill-mask'),
             ('CANDIDATES', 'fill-mask'), ('INPUT', 'embed'), ('OUTPUT', 'embed'), ('DATA', 'report')]

@@ -9,6 +9,7 @@ import json
 import os
 import re
 import select
+import signal
 import struct
 import subprocess
 import sys
@@ -19,10 +20,12 @@ import tensorflow as tf
 from albert.common.files import ROOT
 
 # at: fraction of an undisturbed run, of its seconds or of the changes that it makes in its folder. delay: seconds that
-# the signal comes after that.
-Kill = collections.namedtuple('Kill', ['signal', 'of', 'at', 'delay'])
-# code: of the exit, negative for a signal. seconds: until the end. changes: number of changes in the folder.
-Ended = collections.namedtuple('Ended', ['code', 'seconds', 'changes', 'said'])
+# the signal comes after that. whom: which process it goes to, ITSELF, ALL (with its children) or the number of a child.
+Kill = collections.namedtuple('Kill', ['signal', 'of', 'at', 'delay', 'whom'])
+ITSELF, ALL = 'itself', 'all'
+# code: of the exit, negative for a signal. seconds: until the end, its children included. after_kill: of these, after
+# the signal, None without one. changes: number of changes in the folder.
+Ended = collections.namedtuple('Ended', ['code', 'seconds', 'after_kill', 'changes', 'said'])
 
 # Longest that a run may take on a machine that has much else to do.
 _SECONDS = 1200
@@ -81,24 +84,61 @@ def run(words, out, kill=None, undisturbed=None):
   os.makedirs(str(out), exist_ok=True)
   changes, log = Changes(str(out)), str(out) + '.log'
   with open(log, 'w+b') as said:
-    started = time.time()
+    started, killed, children = time.time(), None, []
     process = subprocess.Popen([sys.executable, '-W', 'ignore', '-m'] + words, cwd=ROOT, stdout=said, stderr=said,
                                stdin=subprocess.DEVNULL)
     try:
-      while process.poll() is None:
+      while process.poll() is None or _living(children):
         assert time.time() - started < _SECONDS, 'a hang: ' + ' '.join(words)
         changes.wait(0.02)
-        if kill and _is_due(kill, undisturbed, time.time() - started, changes.count):
+        if kill and process.poll() is None and _is_due(kill, undisturbed, time.time() - started, changes.count):
           time.sleep(kill.delay)
-          process.send_signal(kill.signal)
+          children, killed = _children(process.pid), time.time()
+          _send(kill, process, children)
           kill = None
     finally:
+      for left in _living(children):
+        os.kill(left[0], signal.SIGKILL)
       if process.poll() is None:
         process.kill()
         process.wait()
       changes.close()
     said.seek(0)
-    return Ended(process.returncode, time.time() - started, changes.count, said.read().decode('utf-8'))
+    ended = time.time()
+    return Ended(process.returncode, ended - started, killed and ended - killed, changes.count,
+                 said.read().decode('utf-8'))
+
+
+def _send(kill, process, children):
+  """Sends a signal to whom it is for; to the process itself where it has not that many children yet."""
+  if kill.whom == ALL:
+    for pid, _ in children:
+      os.kill(pid, kill.signal)
+  if kill.whom in (ITSELF, ALL) or kill.whom >= len(children):
+    process.send_signal(kill.signal)
+  else:
+    os.kill(children[kill.whom][0], kill.signal)
+
+
+def _children(parent):
+  """[(process, when it began)] of the children of a process that have not ended, in order."""
+  found = [(_status(name), int(name)) for name in os.listdir('/proc') if name.isdigit()]
+  return sorted((pid, status[1]) for status, pid in found if status and status[0] == parent)
+
+
+def _living(children):
+  """Those of _children() that live still; another process may have their number by now."""
+  return [(pid, began) for pid, began in children if (_status(pid) or (None, None))[1] == began]
+
+
+def _status(pid):
+  """(parent, when it began) of a process; None if it has ended."""
+  try:
+    with open('/proc/{}/stat'.format(pid), encoding='utf-8', errors='replace') as source:
+      state, parent, *others = source.read().rsplit(')', 1)[1].split()
+    return None if state in 'ZX' else (int(parent), others[17])
+  except OSError:
+    return None
 
 
 def _is_due(kill, undisturbed, seconds, count):

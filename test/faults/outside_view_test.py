@@ -1,13 +1,16 @@
 """A training command that is killed from outside, in every configuration: the same command ends in the same bytes.
 
 FAULT_KILLS says how often: once in `make test`, 50 times in `make test-faults`, where each run is killed twice, the
-second time while it goes on from the first, and then finished.
+second time while it goes on from the first, and then finished. Of two ranks the launcher is killed, one of them, or
+all; without Horovod they are skipped.
 """
 
 import collections
+import importlib.util
 import json
 import os
 import random
+import re
 import signal
 
 import pytest
@@ -16,12 +19,13 @@ import tensorflow.compat.v1 as tf
 import labelled_text
 import outside
 import small_corpus
+from albert.common.files import ROOT
 
 KILLS = int(os.environ.get('FAULT_KILLS', '1'))
 SEED = int(os.environ.get('FAULT_SEED', '20261123'))
 
-# program: module. data: a record format. bindings: of gin, besides those of every run. says: what its log has and
-# others have not, if anything.
+# program: module, with the words before it. data: a record format. bindings: of gin, besides those of every run. says:
+# what its log has and others have not, if anything.
 Configuration = collections.namedtuple('Configuration', ['name', 'program', 'data', 'bindings', 'says'])
 CONFIGURATIONS = [
     Configuration('plain', 'albert.run_pretraining', 'reference', [], ''),
@@ -36,7 +40,8 @@ CONFIGURATIONS = [
                   ['pretrain.spike_factor=1.04', 'pretrain.num_train_steps=112'], 'LOSS SPIKE'),
     Configuration('phases', 'albert.run_pretraining', 'reference',
                   ["pretrain.phases=[{'share': 1, 'num_hidden_layers': 1}, {'share': 1}]"], 'phase 2 of 2'),
-    Configuration('fine-tuning', 'albert.run_finetuning', 'labelled', [], 'an epoch')]
+    Configuration('fine-tuning', 'albert.run_finetuning', 'labelled', [], 'an epoch'),
+    Configuration('ranks', 'tools.launch --ranks=2 -- albert.run_pretraining', 'reference', [], 'rank=0/2')]
 BINDINGS = [
     'AlbertConfig.embedding_size=6', 'AlbertConfig.hidden_size=8', 'AlbertConfig.num_hidden_layers=2',
     'AlbertConfig.num_attention_heads=2', 'AlbertConfig.intermediate_size=12', 'AlbertConfig.hidden_dropout_prob=0.1',
@@ -52,6 +57,10 @@ FINETUNING = [
 PARTS = {'changes': (0.02, 0.99), 'time': (0.4, 0.98)}
 # 75: stopped by a signal; or the end came before the signal, or the signal before it was caught.
 AFTER = {signal.SIGKILL: (-9, 0), signal.SIGTERM: (75, 0, -15)}
+# What is killed of several ranks. 69: a rank was lost.
+WHOM = (0, outside.ALL, 1, outside.ITSELF)
+AFTER_A_RANK = {signal.SIGKILL: (69, 0), signal.SIGTERM: (75, 0, 69)}
+SECONDS_OF_RANKS = 60.0
 
 
 def configuration_of(number):
@@ -64,8 +73,8 @@ def words(configuration, data, out):
     bindings = BINDINGS + FINETUNING
   else:
     of_program, bindings = ['--input_file=' + data], BINDINGS + PRETRAINING
-  return [configuration.program, '--output_dir=' + str(out),
-          '--gin_param=' + '; '.join(bindings + configuration.bindings)] + of_program
+  return configuration.program.split() + [
+      '--output_dir=' + str(out), '--gin_param=' + '; '.join(bindings + configuration.bindings)] + of_program
 
 
 class Undisturbed:
@@ -104,9 +113,20 @@ def kills(number):
   """The outside.Kill of a try: at a change of a file and at a time, in either order."""
   chosen = random.Random(SEED + number)
   times = [outside.Kill(chosen.choice((signal.SIGKILL, signal.SIGKILL, signal.SIGTERM)), of, chosen.uniform(*part),
-                        chosen.choice((0.0, chosen.uniform(0.0, 0.01)))) for of, part in PARTS.items()]
+                        chosen.choice((0.0, chosen.uniform(0.0, 0.01))), outside.ITSELF) for of, part in PARTS.items()]
   chosen.shuffle(times)
+  if configuration_of(number).name == 'ranks':
+    first = 2 * (number // len(CONFIGURATIONS))
+    times = [kill._replace(whom=WHOM[(first + place) % len(WHOM)]) for place, kill in enumerate(times)]
   return times[:KILLS]
+
+
+def check_end(kill, ended):
+  of_rank = kill.whom not in (outside.ITSELF, outside.ALL)
+  assert ended.code in (AFTER_A_RANK if of_rank else AFTER)[kill.signal], (kill, ended)
+  assert 'Traceback' not in ended.said, (kill, ended)
+  if ended.code == 69:  # others have noticed that a rank is gone
+    assert ended.after_kill < SECONDS_OF_RANKS, (kill, ended)
 
 
 @pytest.mark.integration
@@ -115,17 +135,29 @@ def kills(number):
     for number in range((KILLS + 1) // 2)])
 def test_it_ends_in_the_same_bytes(undisturbed, tmp_path, lost, number):
   configuration, out = configuration_of(number), tmp_path / 'out'
+  if configuration.name == 'ranks' and importlib.util.find_spec('horovod') is None:
+    pytest.skip('Horovod is not built: make env-horovod')
   expected, whole = undisturbed.run(configuration)
   command = words(configuration, undisturbed.data(configuration.data), out)
   most = 0
   for kill in kills(number):
     ended = outside.run(command, out, kill, whole)
-    assert ended.code in AFTER[kill.signal] and 'Traceback' not in ended.said, (kill, ended)
+    check_end(kill, ended)
     most = max(most, outside.steps_lost(out))
   ended = outside.run(command, out)
   assert ended.code == 0 and 'Traceback' not in ended.said, ended
   assert outside.different(expected, outside.contents(out)) == []
   lost(steps=most)
+
+
+def test_make_test_faults_reaches_every_configuration():
+  with open(os.path.join(ROOT, 'Makefile'), encoding='utf-8') as source:
+    count = int(re.search(r'FAULT_KILLS:-(\d+)', source.read()).group(1))
+  reached = [configuration_of(number).name for number in range((count + 1) // 2)]
+  assert min(reached.count(one.name) for one in CONFIGURATIONS) >= 2
+  whom = [WHOM[(2 * (number // len(CONFIGURATIONS)) + place) % len(WHOM)]
+          for number, name in enumerate(reached) if name == 'ranks' for place in range(2)]
+  assert set(whom) == set(WHOM)
 
 
 def test_what_the_comparison_sees(tmp_path):

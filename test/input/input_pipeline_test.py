@@ -120,6 +120,18 @@ def test_evaluation_can_be_cut_short(info):
   assert len(_batches(lambda: input_pipeline.heldout_batches(info, 3, max_batches=2), None)) == 2
 
 
+@pytest.mark.parametrize('ranks', [2, 3, 4, 13])
+@pytest.mark.parametrize('max_batches', [None, 2])
+def test_ranks_divide_the_heldout_records_evenly(info, ranks, max_batches):
+  def read(rank, ranks):
+    return _numbers(_batches(lambda: input_pipeline.heldout_batches(
+        info, 3, max_batches=max_batches, rank=rank, ranks=ranks), None))
+
+  parts, alone = [read(rank, ranks) for rank in range(ranks)], read(0, 1)
+  assert sum(parts, []) == alone and max(map(len, parts)) - min(map(len, parts)) <= 1
+  assert ranks < 13 or [] in parts
+
+
 def _open_files():
   return len(os.listdir('/proc/self/fd'))
 

@@ -8,11 +8,13 @@ import contextlib
 import importlib.machinery
 import sys
 import types
+from unittest import mock
 
 import numpy as np
 import tensorflow as tf
 
 from npu_stub import emulator
+from npu_stub import installed as npu
 
 
 def environment(rank, ranks):
@@ -33,8 +35,12 @@ def installed():
   for name in before:
     del sys.modules[name]
   sys.modules.update({'horovod': package, 'horovod.tensorflow': library})
+  base = tf.compat.v1.Session.__mro__[1]
+  start = base.__init__
   try:
-    yield library
+    with mock.patch.object(base, '__init__', lambda self, target='', graph=None, config=None: start(
+        self, target, graph, npu.own_threads(config) if emulator.world().size > 1 else config)):
+      yield library
   finally:
     del sys.modules['horovod'], sys.modules['horovod.tensorflow']
     sys.modules.update(before)

@@ -31,6 +31,15 @@ def test_ranks_that_stay_behind_are_ended():
   assert ranks[0].process.returncode == -signal.SIGKILL
 
 
+def test_a_rank_that_does_not_answer_is_ended_soon_and_named():
+  """Another one has waited for it already, and ended with 69."""
+  ranks = ranks_of(END.format(69), WAIT)
+  ranks[1].send(signal.SIGSTOP)
+  with pytest.raises(UserError, match='found rank 1 silent for longer than HOROVOD_GLOO_TIMEOUT_SECONDS') as error:
+    launch.report(ranks, launch.watch(ranks, grace_seconds=600.0, after_silence_seconds=0.0))
+  assert error.value.exit_code == 69
+
+
 def test_a_rank_that_was_killed_is_one_line_and_a_code_of_its_own():
   ranks = ranks_of(END.format(69), WAIT)
   ranks[1].send(signal.SIGKILL)

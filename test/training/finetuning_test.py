@@ -168,9 +168,12 @@ def test_it_ends_when_it_gets_no_better(data, vocabulary, tmp_path):
 
 
 def test_several_ranks_are_refused(data, vocabulary, tmp_path, monkeypatch):
-  monkeypatch.setenv('RANK_SIZE', '2')
-  monkeypatch.setenv('RANK_ID', '0')
-  with pytest.raises(UserError):
+  for name in ('HOROVOD_RANK', 'HOROVOD_LOCAL_RANK'):
+    monkeypatch.setenv(name, '0')
+  for name in ('HOROVOD_SIZE', 'HOROVOD_LOCAL_SIZE'):
+    monkeypatch.setenv(name, '2')
+  monkeypatch.setattr('albert.device.horovod.check_device', lambda *unused: None)  # as if Horovod were installed
+  with pytest.raises(UserError, match='expected one rank in fine-tuning, found HOROVOD_SIZE=2: its batches are'):
     _finetune('classify', data, tmp_path / 'out', vocab_file=vocabulary)
   assert not (tmp_path / 'out').exists()
 

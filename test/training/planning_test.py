@@ -285,6 +285,15 @@ def test_how_rows_follow_their_tokens_is_decided_once(info, tmp_path):
   assert _decide(info, tmp_path, init_checkpoint=prefix).remapping is None
 
 
+def test_ranks_compare_the_same_names_whatever_their_phases(info, tmp_path):
+  """Hashes of other numbers of values would leave ranks in a collective."""
+  whole, parts = [planning.same_on_ranks(_decide(info, tmp_path, RunOptions(train_batch_size=4, phases=phases)))
+                  for phases in ((), [{'share': 1, 'train_batch_size': 2}, {'share': 1}])]
+  assert list(whole) == list(parts)
+  assert whole['settings of phases'] == [] != parts['settings of phases'] and whole['evaluation_set']
+  assert not any('cpu_towers' in name or 'micro_batch' in name for name, _ in parts['settings of phases'])
+
+
 def test_errors_have_the_name_under_which_a_root_is_bound(info, tmp_path):
   class Finetuning(RunOptions):
     root = 'finetune'

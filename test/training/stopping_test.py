@@ -1,6 +1,7 @@
 """SIGTERM and SIGINT: the step is finished and saved, the exit code is distinct, the same command goes on."""
 
 import os
+import signal
 import subprocess
 import sys
 
@@ -96,6 +97,20 @@ def test_a_signal_asks_to_stop_and_a_second_one_ends(name):
   assert code == stopping.EXIT_CODE and '{}: finishing this step, then saving (starting, for '.format(name) in said
   code, said = ended([name, 'SIGTERM'], 'threading.Event().wait()')
   assert code == 128 + 15
+
+
+def test_the_signal_that_reaches_a_rank_twice_or_after_another_rank_has_told_of_it_is_one(monkeypatch):
+  ended, now = [], [10.0]
+  monkeypatch.setattr(stopping.os, '_exit', ended.append)
+  monkeypatch.setattr(stopping.time, 'monotonic', lambda: now[0])
+  stopper = stopping.Stopper(comes_twice=True)
+  stopper.join()
+  stopper.receive(signal.SIGTERM)
+  stopper.receive(signal.SIGTERM)
+  assert stopper.requested and ended == []
+  now[0] += stopping._SAME_SECONDS
+  stopper.receive(signal.SIGTERM)
+  assert ended == [128 + 15]
 
 
 @pytest.mark.parametrize('names', [['SIGHUP', 'SIGHUP', 'SIGHUP'], ['SIGTERM', 'SIGHUP']])

@@ -24,6 +24,8 @@ class Signals(tf.train.SessionRunHook):
   def _pass(self, place, step):
     if self._at == (place, step):
       self._stopper.requested = True
+    if self._at == ('save', step) and place == 'after':
+      self._stopper.save_requested = True
 
   def after_create_session(self, session, coord):
     self._step = 0
@@ -38,8 +40,8 @@ class Signals(tf.train.SessionRunHook):
     self._pass('evaluating', self._step)
 
 
-def train(environ, at):
-  """Returns (last step, whether the rank knows that it was stopped)."""
+def train(environ, at, is_over=lambda: False, saved=None):
+  """Returns (last step, whether the rank knows that it was stopped). saved: list for the steps that were asked for."""
   device, stopper = npu_session.start(environ=environ), stopping.Stopper()
   step = tf.train.get_or_create_global_step()
   gradient = device.collectives.all_reduce_sum(tf.constant(1.0), 'gradient')
@@ -48,7 +50,8 @@ def train(environ, at):
   with tf.control_dependencies([train_op]):
     after = tf.identity(step)
   hooks = device.train_hooks([Signals(stopper, at), together.StopTogetherHook(
-      stopper, device.collectives, after, lambda step: step % 2 == 0 and step < LAST)])
+      stopper, device.collectives, after, lambda step: step % 2 == 0 and step < LAST, is_over,
+      None if saved is None else lambda session: saved.append(int(session.run(step))))])
   reached = 0
   with tf.train.MonitoredSession(tf.train.ChiefSessionCreator(config=device.session_config()), hooks=hooks) as running:
     while not running.should_stop() and reached < LAST:
@@ -69,12 +72,20 @@ def test_all_ranks_stop_after_one_step(oldest_or_newest, rank_environment, at, e
   assert steps == [(expected, at is not None)] * 2
 
 
+def test_rank_0_alone_saves_when_it_is_asked_to_and_all_go_on(oldest_or_newest, rank_environment):
+  saved = []
+  found = emulator.run_ranks(2, lambda rank: train(
+      rank_environment(rank), ('save', 3), saved=None if rank else saved))
+  assert found == [(LAST, False)] * 2 and saved == [3]
+
+
+def test_a_run_that_gets_no_better_ends_on_all_ranks(oldest_or_newest, rank_environment):
+  assert emulator.run_ranks(2, lambda rank: train(rank_environment(rank), None, lambda: True)) == [(1, False)] * 2
+
+
 def compare(environ, values):
-  device = npu_session.start(environ=environ)
-  tf.get_variable('weight', [2])
-  hooks = [together.SameOnRanksHook(device.collectives, values)] + device.train_hooks()
-  with tf.train.MonitoredSession(tf.train.ChiefSessionCreator(config=device.session_config()), hooks=hooks):
-    return True
+  together.compare(together.Ranks(npu_session.start(environ=environ)), values)
+  return True
 
 
 def test_ranks_that_differ_are_all_told_in_what(oldest_or_newest, rank_environment):

@@ -15,7 +15,7 @@ _LONG_SECONDS = 24 * 3600
 _STEP_IN_FORWARD_PASSES = 3.0
 
 # What happens to checkpoints of a run. every: steps. heldout: records that each is evaluated on, 0 for no evaluation.
-# batch_size: examples of a step on this rank, which evaluates alone. on_cpu: bool.
+# batch_size: examples of a step; ranks divide both. on_cpu: bool.
 Checkpoints = collections.namedtuple('Checkpoints', ['every', 'heldout', 'batch_size', 'on_cpu'])
 
 

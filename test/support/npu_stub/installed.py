@@ -110,7 +110,7 @@ def sessions_of_the_adapter():
     elif 'npu_bridge.npu_init' in sys.modules and RELEASES[_current].takes_sessions:
       taken_sessions.append(graph or tf.get_default_graph())
     if emulator.world().size > 1:
-      config = _own_threads(config)
+      config = own_threads(config)
     start_session(self, target, graph, config)
 
   def run(self, fetches, feed_dict=None, options=None, run_metadata=None):
@@ -156,7 +156,8 @@ def forget():
     del sys.modules[name]
 
 
-def _own_threads(config):
+def own_threads(config):
+  """A tf.ConfigProto of a rank that is a thread of this process."""
   # As processes have: a rank that waits in a collective must not take the thread that another one needs.
   own = tf.ConfigProto()
   own.CopyFrom(config or tf.ConfigProto())
