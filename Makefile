@@ -4,9 +4,10 @@
 SHELL := bash
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help env vocab data bench-data bench-input bench bench-packing bench-memory bench-growth bench-ranks \
+targets := help env vocab data bench-data bench-input bench bench-packing bench-memory bench-growth bench-ranks \
   bench-finetune soak study train-full train-perf eval finetune predict evaluate-task fill-mask embed report export tb \
   to-hf from-hf smoke check test test-unit test-spark test-horovod test-faults env-horovod clean
+.PHONY: $(targets)
 
 # Works as `make`, `make -C folder` and `make -f folder/Makefile`: defaults lie in the folder of this file, given
 # paths are relative to where make runs.
@@ -26,7 +27,7 @@ FORCE ?=## FORCE=1: data: make the records again even if they are there
 OUT ?= $(here)out## folder of the run [out; train-perf: out/perf]
 GIN ?= $(here)gin/1p.gin## experiment [gin/1p.gin; train-perf: gin/perf_1p.gin]
 SET ?=## hyperparameters, such as "pretrain.num_train_steps=100; SessionOptions.device='cpu'"
-INIT ?=## weights to start from, or model that answers: a run, its best/, a prefix, a release or its archive, a Hugging Face folder [OUT]
+INIT ?=## weights to start from, or model that answers: a run, its best/, a prefix, a release; train-full: or its archive, or a Hugging Face folder [OUT]
 TASK ?=## finetune: what is learned: a file of gin/finetune, such as classify, pair, tag, read or tnews
 SEEDS ?=## finetune: one run for each of these seeds, such as 1,2,3, then mean and deviation
 FOLDS ?=## finetune: one run for each of so many folds of train
@@ -53,6 +54,52 @@ TEST_ARGS ?=## test: more flags for pytest, such as "-k lamb -x"
 variables := CORPUS VOCAB DATA DATA_ARGS FORCE OUT GIN SET INIT TASK SEEDS FOLDS RANKS TEXT INPUT OUTPUT LABELLED CANDIDATES TOP POOL ARGS CKPT EXPORT HF PORT HOST PYTHON BENCH_ARGS TEST_ARGS
 given := $(foreach name,$(variables),$(if $(filter-out file,$(origin $(name))),$(name)))
 on_command_line := $(foreach name,$(variables),$(if $(filter command override,$(origin $(name))),$(name)))
+# Which targets read them. One that is given on the command line and that nothing would read is a mistake.
+makes_data := vocab data smoke $(if $(filter file,$(origin DATA)),train-full train-perf)
+trains := train-full train-perf eval smoke finetune
+answers := fill-mask embed predict evaluate-task
+readers_CORPUS := $(makes_data) bench-data study
+readers_VOCAB := $(makes_data) finetune bench-data bench-finetune
+readers_DATA := data $(trains) report evaluate-task bench-packing bench-finetune
+readers_DATA_ARGS := $(makes_data)
+readers_FORCE := data smoke
+readers_OUT := $(trains) $(answers) report export tb to-hf from-hf study
+readers_GIN := $(trains)
+readers_SET := $(trains) $(answers)
+readers_INIT := train-full finetune $(answers)
+readers_TASK := finetune
+readers_SEEDS := finetune
+readers_FOLDS := finetune
+readers_RANKS := train-full
+readers_TEXT := fill-mask
+readers_INPUT := fill-mask embed predict
+readers_OUTPUT := embed predict
+readers_LABELLED := predict
+readers_CANDIDATES := fill-mask
+readers_TOP := fill-mask
+readers_POOL := embed
+readers_ARGS := $(trains) $(answers) report export to-hf from-hf bench
+readers_CKPT := eval export to-hf
+readers_EXPORT := export
+readers_HF := to-hf from-hf
+readers_PORT := tb
+readers_HOST := tb
+readers_PYTHON := $(MAKECMDGOALS)
+readers_BENCH_ARGS := bench-data bench-input bench bench-packing bench-memory bench-growth bench-ranks bench-finetune soak study
+readers_TEST_ARGS := check test test-unit test-faults test-spark test-horovod
+# Not where another make started this one: it hands down its own. A wrong target is told by make itself.
+ifeq ($(MAKELEVEL)$(filter-out $(targets),$(MAKECMDGOALS)),0)
+named := $(strip $(foreach name,$(filter-out CONDA FAULT_KILLS SHELL,$(.VARIABLES)),$(if $(filter command,$(origin $(name))),$(name))))
+unknown := $(filter-out $(variables),$(named))
+$(if $(unknown),$(error expected variables among $(sort $(variables)), found $(unknown); correct the name, or write it \
+  before make if it is one of the environment: $(firstword $(unknown))=... make))
+ifneq ($(MAKECMDGOALS),)
+read := $(sort $(foreach name,$(variables),$(if $(filter $(MAKECMDGOALS),$(readers_$(name))),$(name))))
+unread := $(filter-out $(read),$(named))
+$(if $(unread),$(error make $(MAKECMDGOALS): expected variables that it reads ($(read)), found $(unread); "make help" says \
+  what each is for))
+endif
+endif
 $(foreach name,$(given),$(eval override $(name) := $$(value $(name))))
 define newline
 
@@ -139,6 +186,8 @@ train-full: init = $(if $(INIT),--init_checkpoint=$(call quote,$(INIT)))
 # The default data set is made if it is not there; one that was named must be there.
 default_dataset := $(if $(filter file,$(origin DATA)),$(DATA)/dataset.json)
 ifneq ($(default_dataset),)
+# With text that was named it is compared with it.
+.PHONY: $(if $(filter CORPUS VOCAB DATA_ARGS,$(on_command_line)),$(default_dataset))
 train-full train-perf: | $(default_dataset)
 $(default_dataset): | quiet-env
 	$(build_vocab)

@@ -235,6 +235,12 @@ print('\n'.join(path for path in paths if os.path.exists(path)))
 PROMISED
 }
 
+# Where a path really is: .venv may be a link in a checkout that is removed one day.
+real_paths() {
+  local path
+  while IFS= read -r path; do readlink -f "$path"; done
+}
+
 report() { say "found .venv: $(stamp_line 3)"; }
 
 if is_complete && is_wanted; then
@@ -289,7 +295,7 @@ tensorflow=$("$venv/bin/python" -W ignore -c 'import tensorflow; print(tensorflo
   hash_of "$requirements"
   echo "$chosen"
   echo "Python $version of $prefix, TensorFlow $tensorflow$(case $kind in npu | tf) echo ' (its own)' ;; esac)"
-  promised_paths
+  promised_paths | real_paths
 } > "$stamp.tmp"
 mv "$stamp.tmp" "$stamp"
 say "$made .venv: $(stamp_line 3)"

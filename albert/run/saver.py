@@ -110,7 +110,7 @@ class SaverHook(tf.train.CheckpointSaverHook):
       _LOG.info('%s', said)
     elif share > MOST_TIME and self._last_step and not self._is_advised:
       self._is_advised = True  # once is enough
-      _LOG.warning('%s, %.1f%% of the time since the checkpoint before; more %s cost less', said, 100 * share,
+      _LOG.warning('%s, %.1f%% of the time since the checkpoint before; a larger %s costs less', said, 100 * share,
                    self._option)
     else:
       _LOG.info('%s, %.1f%% of the time since the checkpoint before', said, 100 * share)

@@ -163,19 +163,20 @@ def _with_cores(plan, recorded):
 def check(plan):
   """Says what a step takes of memory and cores; raises UserError if it does not fit into the memory of a CPU."""
   for phase in plan.phases:
+    named = 'phase {}: '.format(phase.number) if plan.phases[1:] else ''
     if plan.placement.kind == 'cpu' and plan.where.do_train:
-      _check_memory(phase.plan)
+      _check_memory(phase.plan, named)
     line = cores.describe(phase.plan.cores, sequences_at_a_time(phase.plan), _processes(plan))
     if line:
-      _LOG.info('%s', line)
+      _LOG.info('%s%s', named, line)
 
 
-def _check_memory(plan):
+def _check_memory(plan, named):
   batch_size, size = rank_batch_size(plan), plan.micro_batch_size
   evaluates = plan.where.do_eval and plan.heldout
   estimate, available = memory.check_fits(
       plan.config, batch_size, size, *_shape(plan), available=memory.available_bytes() // _processes(plan),
       recompute=plan.options.recompute, eval_batch_size=plan.options.eval_batch_size if evaluates else None,
       root=plan.options.root)
-  _LOG.info('estimated memory %.1f GB of %.1f GB that are free, %s', estimate / 1e9, available / 1e9,
+  _LOG.info('%sestimated memory %.1f GB of %.1f GB that are free, %s', named, estimate / 1e9, available / 1e9,
             'the whole batch at once' if size == batch_size else '{} sequences at a time'.format(size))

@@ -29,6 +29,7 @@ from albert.training.evaluation import Evaluator
 from albert.training import phases
 from albert.training import planning
 from albert.training import resources
+from albert.training import schedule
 from albert.training.stability.guard import Guard
 from albert.training import stopping
 from albert.training.telling import activity
@@ -153,6 +154,11 @@ def _evaluate(plan, device, run, stopper):
     return
   lost = LostRecords(plan.heldout, run.folder if plan.heldout is plan.info and run.is_chief else None)
   with _readable_errors(plan, run, [lost], device.collectives.explain):
+    stopper.activity.begin('evaluating {}'.format(plan.checkpoint))
+    if run.best.measured_elsewhere(schedule.evaluated_on(plan.options, plan.heldout)):
+      _LOG.warning('%s: its %s held-out records are not those by which %s chose its best: these figures do not compare '
+                   'with its own', plan.heldout.folder,
+                   '{:,}'.format(schedule.evaluated_records(plan.options, plan.heldout)), run.folder)
     with contextlib.closing(Evaluator(plan, device, lost, stopper, ranks)) as evaluator:
       figures = evaluator.evaluate(plan.checkpoint, in_curve=False)
     if run.is_chief:

@@ -44,6 +44,20 @@ def test_no_line_break_becomes_a_blank_between_han_characters(name):
     assert not (re.search(_WIDE + '$', first) and re.match(_WIDE, second.strip())), first
 
 
+@pytest.mark.parametrize('name', CHINESE)
+def test_no_line_break_becomes_a_blank_behind_a_wide_mark(name):
+  lines = without_code(read(name)).splitlines()
+  for first, second in zip(lines, lines[1:]):
+    assert not re.search('[\u3001\u3002\uff0c\uff1b\uff1a\uff09]$', first) or not second or re.match(
+        r' *([*#|]|\d+\.)', second), first
+
+
+@pytest.mark.parametrize('name', CHINESE)
+def test_a_blank_stands_between_latin_letters_and_han_characters(name):
+  text = re.sub(r'\[[^\]]*\]\([^)]*\)', '', re.sub('`[^`\n]*`', '`', without_code(read(name))))
+  assert re.findall('.{0,9}(?:[A-Za-z0-9`%][\u4e00-\u9fff]|[\u4e00-\u9fff][A-Za-z0-9`]).{0,9}', text) == []
+
+
 @pytest.mark.parametrize('name', DOCUMENTS)
 def test_links_lead_somewhere(name):
   for target in re.findall(r'\]\(([^)\s]+)\)', without_code(read(name))):

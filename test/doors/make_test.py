@@ -39,11 +39,12 @@ class Checkout:
     self.write('.venv/complete', digest + '\nplain\tpython\t/prefix\t3.7.16\nPython 3.7.16 of /prefix\n')
 
   def write(self, name, text):
-    """Writes a file, and its folder."""
+    """Writes a file, and its folder. Returns its name."""
     path = os.path.join(self.folder, name)
     os.makedirs(os.path.dirname(path), exist_ok=True)
     with open(path, 'w', encoding='utf-8') as target:
       target.write(text)
+    return name
 
   def write_program(self, name, text):
     """Writes an executable file."""
@@ -91,7 +92,7 @@ def user_variables():
 
 
 def targets():
-  return re.search(r'^\.PHONY: (help (?:.*\\\n)*.*)$', makefile(), re.MULTILINE).group(1).replace('\\', '').split()
+  return re.search(r'^targets := (help (?:.*\\\n)*.*)$', makefile(), re.MULTILINE).group(1).replace('\\', '').split()
 
 
 def test_help_is_the_default_and_lists_every_target_and_variable(checkout):
@@ -318,6 +319,53 @@ def test_no_value_reaches_a_recipe_unquoted():
     if line.startswith(('\t', '@', '  -', '$(call say')) and not line.startswith('\t  '):
       bare = re.sub(r'\$\(call (quote|with),([^()]|\([^()]*\))*\)', '', line).replace('$(filter-out 0,$(FORCE))', '')
       assert not [name for name in listed if '$({})'.format(name) in bare], line
+
+
+@pytest.mark.parametrize('name', ['CORUPS', 'corpus', 'NUM_TRAIN_STEPS', 'CUDA_VISIBLE_DEVICES'])
+def test_a_variable_that_nothing_reads_is_refused_on_the_command_line(checkout, name):
+  said = checkout.make('data', name + '=0', 'OUT=run', code=2)
+  assert 'CORPUS' in said and 'found {}; correct the name'.format(name) in said and name + '=... make' in said
+  assert said.count('\n') == 1 and checkout.calls() == []
+  checkout.make('data', **{name: '0'})
+
+
+@pytest.mark.parametrize('words', [['export', 'INIT=out'], ['train-full', 'CKPT=out'], ['data', 'OUT=run'],
+                                   ['train-full', 'DATA=there', 'CORPUS=mine.txt'], ['train-full', 'FORCE=1'],
+                                   ['predict', 'TASK=pair'], ['tb', 'RANKS=2', 'PORT=1']])
+def test_a_variable_that_the_target_does_not_read_is_refused_on_the_command_line(checkout, words):
+  said = checkout.make(*words, code=2)
+  name = words[-1 if words[0] != 'tb' else 1].split('=')[0]
+  assert 'make {}: expected variables that it reads ('.format(words[0]) in said and 'found {};'.format(name) in said
+  assert said.count('\n') == 1 and checkout.calls() == []
+
+
+def test_the_table_of_who_reads_what_is_that_of_the_recipes(checkout):
+  marked = {name: '{0}=<{0}>'.format(name) for name in user_variables() if name not in ('FORCE', 'LABELLED')}
+  table = checkout.make('-f', 'Makefile', '-f', checkout.write('table.mk', '$(foreach name,$(variables),$(info '
+                        '$(name) $(readers_$(name))))\nnothing: ;@:\n'), 'nothing', MAKELEVEL='1')
+  readers = {line.split()[0]: set(line.split()[1:]) for line in table.splitlines()}
+  checkout.write('<VOCAB>', '')  # bench-data takes one that is there
+  for target in targets():
+    # Again without DATA, as CORPUS makes what no DATA names, and without INIT, as OUT is then what answers.
+    recipes = ''.join(checkout.make('-n', target, *[text for name, text in marked.items() if name != left_out],
+                                    MAKELEVEL='1') for left_out in ('', 'DATA', 'INIT'))
+    read = {name for name in marked if '<{}>'.format(name) in recipes}
+    assert read - {'PYTHON'} == {name for name in marked if target in readers[name]} - {'PYTHON'}, target
+
+
+def test_text_that_was_named_is_compared_with_the_data_set_that_is_there(checkout):
+  checkout.write('data/records/dataset.json', '{}')
+  checkout.make('train-full')
+  assert [call[0] for call in checkout.calls()] == ['albert.run_pretraining']
+  checkout.make('train-full', 'CORPUS=mine.txt')
+  assert [call[0] for call in checkout.calls()[1:]] == ['tools.build_vocab', 'tools.create_pretraining_data',
+                                                       'albert.run_pretraining']
+
+
+def test_what_another_make_hands_down_is_not_refused(checkout):
+  checkout.write('outer.mk', 'all:\n\t$(MAKE) -f Makefile data\n')
+  checkout.make('-f', 'outer.mk', 'PREFIX=/usr')
+  checkout.make('env', 'CONDA=0')
 
 
 def make_with(checkout, given, name, value, target):

@@ -292,6 +292,19 @@ def test_a_package_that_was_removed_is_noticed_and_installed_again(machine, name
   assert machine.setup('--quiet') == ''
 
 
+def test_an_environment_that_checkouts_share_by_links_outlives_the_one_that_updated_it(machine):
+  machine.python(os.path.dirname(machine.bin))
+  machine.setup()
+  own = os.path.join(machine.root, '.venv')
+  shared = shutil.move(own, os.path.join(machine.home, 'shared'))
+  os.symlink(shared, own)
+  with open(os.path.join(machine.root, 'requirements.txt'), 'a') as target:
+    target.write('another==1.0\n')
+  assert 'updating .venv' in machine.setup()
+  machine.root = shutil.move(machine.root, os.path.join(machine.home, 'another_checkout'))
+  assert 'found .venv' in machine.setup()
+
+
 def test_nobody_reading_what_is_said_is_no_error(machine):
   machine.python(os.path.dirname(machine.bin))
   closed, end = os.pipe()

@@ -77,4 +77,4 @@ def test_saving_that_takes_long_is_told_once_with_the_option_to_change(tmp_path,
     monkeypatch.setattr(saver.time, 'time', lambda: now)  # noqa: B023
     hook._report_time(8, now - 2.0)
     assert caplog.records[-1].levelname == level
-    assert ('more finetune.eval_every_steps cost less' in caplog.records[-1].getMessage()) == (level == 'WARNING')
+    assert ('a larger finetune.eval_every_steps costs less' in caplog.records[-1].getMessage()) == (level == 'WARNING')

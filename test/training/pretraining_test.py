@@ -88,7 +88,7 @@ def test_evaluation_does_not_depend_on_its_batch_size(trained, info, tmp_path, b
     assert figures['heldout'][name] == pytest.approx(value, rel=1e-5), name
 
 
-def test_best_checkpoint_has_the_lowest_heldout_loss_and_can_be_evaluated(trained, info):
+def test_best_checkpoint_has_the_lowest_heldout_loss_and_can_be_evaluated(trained, info, caplog):
   history = [line.split('\t') for line in (trained / 'heldout_history.tsv').read_text().splitlines()[1:]]
   assert [line[0] for line in history] == ['2', '4', '6']
   step, loss = min(((int(line[0]), float(line[1])) for line in history), key=lambda pair: pair[1])
@@ -105,6 +105,10 @@ def test_best_checkpoint_has_the_lowest_heldout_loss_and_can_be_evaluated(traine
     written = json.load(source)
   assert written['global_step'] == step
   assert written['heldout']['masked_lm_loss'] == pytest.approx(loss, abs=1e-5)
+  assert 'do not compare' not in caplog.text
+  _pretrain(info.folder, copy, 'pretrain.max_eval_steps = 1', do_train=False)
+  assert 'its 3 held-out records are not those by which {} chose its best: these figures do not compare'.format(
+      copy) in caplog.text
 
 
 def test_the_best_is_kept_across_restarts(tmp_path):

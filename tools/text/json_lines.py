@@ -63,6 +63,14 @@ def field_names(text_field):
   return [name.strip() for name in text_field.split(',') if name.strip()]
 
 
+def holds_text(value):
+  """Whether a field's value is a text or a list of texts, empty or not."""
+  try:
+    return value is not None and _texts(value) is not None
+  except TypeError:
+    return False
+
+
 def _texts(value):
   """The texts of a field's value; raises TypeError if it is no text, no list of texts and not null."""
   texts = [value] if isinstance(value, str) else value or [] if isinstance(value, (list, type(None))) else None

@@ -15,6 +15,9 @@ _LONG_LINE, _LONG_ENOUGH, _SENTENCES = 100, 40, 2
 # A file of this size is hardly one document.
 _LARGE_FILE = 1 << 16
 
+# Characters of Chinese text with its marks, letters and digits; the share of them in a text that is one.
+_OF_TEXT, _MOST = re.compile('[\\s!-~\u3000-\u303f\u4e00-\u9fff\uff00-\uffef]'), 0.9
+
 _OBJECT, _ARRAY = re.compile(r'\{\s*("|\}|$)'), re.compile(r'\[\s*(\{|$)')
 
 
@@ -30,6 +33,8 @@ def check(paths, encoding, options, documents_given):
   step = -(-len(paths) // _FILES)
   samples = [(path, _lines(path, encoding)) for path in paths[::step]]
   if options.text_field:
+    for path, lines in samples:
+      _check_objects(path, [line.strip() for line in lines if line.strip()], 'a JSON object in each line')
     _check_fields(samples, json_lines.field_names(options.text_field))
     return
   for path, lines in samples:
@@ -49,36 +54,46 @@ def _lines(path, encoding):
         start = start[:start.rfind(b'\n') + 1] or start + source.readline(corpus.MAX_LINE_BYTES)
   except streams.READ_ERRORS:
     return []  # the reader says which and why
+  _check_wide(path, start, stream.encoding)
   text = start.decode(stream.encoding, 'replace').lstrip('\ufeff')
   return text.split('\n')[:_LINES]
+
+
+def _check_wide(path, start, encoding):
+  """Raises UserError if a file that is not in its encoding would be Chinese in UTF-16, without a byte-order mark."""
+  if b'\0' not in start or not start.decode(encoding, 'replace').count('\ufffd'):
+    return
+  for name in ('utf-16-le', 'utf-16-be'):
+    text = start[:len(start) // 2 * 2].decode(name, 'replace')
+    if len(_OF_TEXT.findall(text)) > _MOST * len(text):
+      raise UserError('{}: expected text in {}, found what looks like UTF-16 without a byte-order mark; say '
+                      '--encoding={}'.format(path, encoding, name))
 
 
 def _check_text(path, lines):
   """Raises UserError if a file is JSON."""
   written = [line.strip() for line in lines if line.strip()]
-  first = written[0] if written else ''
-  if _ARRAY.match(first) and _field_names(written[:3]) is not None:
-    raise UserError('{}: expected text, found a JSON array; write each of its objects on a line of its own (jq -c '
-                    "'.[]') and name the field of the text with --text_field".format(path))
-  if not _OBJECT.match(first):
+  _check_objects(path, written, 'text')
+  records = [record for record in map(_parse, written) if record]
+  if not written or not _OBJECT.match(written[0]) or not records:
     return
-  names = _field_names(written)
-  if names:
-    raise UserError('{}: expected text, found JSON objects with the fields {}; name the one that is the text, or '
-                    'several, such as --text_field={}'.format(path, ', '.join(names), ','.join(names[-2:])))
-  if names is not None:
-    raise UserError('{}: expected text, found JSON that is not an object in each line; write each object on a line of '
-                    "its own (jq -c '.') and name the field of the text with --text_field".format(path))
+  names = [name for name in _names(records) if any(json_lines.holds_text(record.get(name)) for record in records)]
+  if not names:
+    raise UserError('{}: expected text, found JSON objects whose fields ({}) hold no text; write the text of each into '
+                    'a field, and name that with --text_field'.format(path, ', '.join(_names(records))))
+  raise UserError('{}: expected text, found JSON objects with the fields {}; name the one that is the text, or '
+                  'several, such as --text_field={}'.format(path, ', '.join(names), ','.join(names[-2:])))
 
 
-def _field_names(lines):
-  """The fields that hold text in JSON lines, in order; [] if it is JSON of another layout, None if it is none."""
-  records = [record for record in map(_parse, lines) if record]
-  if records:
-    return [name for name in _names(records)
-            if any(isinstance(record.get(name), (str, list)) for record in records)] or _names(records)
-  joined = ' '.join(lines)
-  return [] if re.match(r'[\[{]\s*\{?\s*"(\\.|[^"\\])*"\s*:', joined) else None
+def _check_objects(path, written, expected):
+  """Raises UserError if a file, of whose lines these are `written`, is JSON without an object in each line."""
+  first = written[0] if written else ''
+  if any(map(_parse, written)) or not (_ARRAY.match(first) or _OBJECT.match(first)) or not re.match(
+      r'[\[{]\s*(\{\s*)?"(\\.|[^"\\])*"\s*:', ' '.join(written)):
+    return
+  what, program = ('a JSON array', '.[]') if _ARRAY.match(first) else ('JSON that is not an object in each line', '.')
+  raise UserError("{}: expected {}, found {}; write each object on a line of its own (jq -c '{}') and name the field "
+                  'of the text with --text_field'.format(path, expected, what, program))
 
 
 def _names(records):
@@ -95,13 +110,16 @@ def _parse(line):
 
 
 def _check_fields(samples, wanted):
-  """Raises UserError if a named field is in no object, while others are."""
+  """Raises UserError if a named field is in no object, while others are, or holds no text in any."""
   records = [record for _, lines in samples for record in map(_parse, lines) if record]
   names = _names(records)
-  absent = [name for name in wanted if name not in names]
-  if records and absent:
-    raise UserError('{}: expected JSON objects with the field "{}", found none with it, but with {}; correct '
-                    '--text_field'.format(samples[0][0], absent[0], ', '.join(names)))
+  for name in wanted if records else []:
+    if name not in names:
+      raise UserError('{}: expected JSON objects with the field "{}", found none with it, but with {}; correct '
+                      '--text_field'.format(samples[0][0], name, ', '.join(names)))
+    if all(record.get(name) is not None and not json_lines.holds_text(record[name]) for record in records):
+      raise UserError('{}: expected a text or a list of texts in the field "{}", found {:.40}; write the text into a '
+                      'field of its own'.format(samples[0][0], name, json.dumps(records[0][name], ensure_ascii=False)))
 
 
 def _is_large(path):

@@ -30,8 +30,24 @@ on the disk, for messages.
 BOM = codecs.BOM_UTF8
 _WIDE_BOMS = ((codecs.BOM_UTF32_LE, 'utf-32'), (codecs.BOM_UTF32_BE, 'utf-32'), (codecs.BOM_UTF16_LE, 'utf-16'),
               (codecs.BOM_UTF16_BE, 'utf-16'))
+_WITH_BOM = ('utf-16', 'utf-32')
 _BLOCK = 1 << 18
 _ROWS_AT_ONCE = 256
+
+# What is no text, though some encodings would take it for text: (place, its bytes, what it is, what to do).
+_NO_TEXT = (
+    (257, b'ustar', 'a tar archive', 'unpack it first'),
+    (0, b'PK\x03\x04', 'a zip archive, or a document in one', 'unpack it first, or save it as text'),
+    (0, b'7z\xbc\xaf\x27\x1c', 'a 7z archive', 'unpack it first'),
+    (0, b'Rar!\x1a\x07', 'a rar archive', 'unpack it first'),
+    (0, b'\x1f\x8b', 'what gzip has packed', 'give it the ending .gz'),
+    (0, b'BZh91AY&SY', 'what bzip2 has packed', 'give it the ending .bz2'),
+    (0, b'\xfd7zXZ\0', 'what xz has packed', 'give it the ending .xz'),
+    (0, b'\x28\xb5\x2f\xfd', 'what zstd has packed', 'give it the ending .zst'),
+    (0, b'PAR1', 'a parquet file', 'give it the ending .parquet'),
+    (0, b'%PDF-', 'a PDF document', 'save it as text'),
+    (0, b'\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1', 'a document of Word or Excel', 'save it as text'))
+_LOOKED_AT = 1 << 10
 
 # Stands for bytes that are not in a wide encoding: the reader of the UTF-8 then finds the line.
 codecs.register_error('albert.not_in_encoding', lambda error: ('\udcff', error.end))
@@ -59,11 +75,19 @@ def open_text(path, encoding):
     if _suffix(path) in _PACKED:
       source.close()
       source = _PACKED[_suffix(path)](path)
-    start = source.peek(4)[:4]
+    start = source.peek(_LOOKED_AT)[:_LOOKED_AT]
   except READ_ERRORS as error:
     raise UserError('{}: expected a text file, found one that cannot be read ({}); check the path and its '
                     'permissions'.format(files.shown(path), getattr(error, 'strerror', None) or error))
+  for place, mark, what, remedy in _NO_TEXT:
+    if start[place:].startswith(mark):
+      source.close()
+      raise UserError('{}: expected text, found {}; {}'.format(files.shown(path), what, remedy))
   wide = _wide_encoding(start, encoding)
+  if wide and codecs.lookup(wide).name in _WITH_BOM and not start.startswith(tuple(bom for bom, _ in _WIDE_BOMS)):
+    source.close()
+    raise UserError('{0}: expected a byte-order mark, as --encoding={1} is with one, found none; say --encoding={1}-le '
+                    'or {1}-be'.format(files.shown(path), codecs.lookup(wide).name))
   if wide:
     return Stream(io.BufferedReader(_Utf8(source, wide), _BLOCK), 'utf-8', wide)
   if start.startswith(BOM) or _suffix(path) == '.parquet':

@@ -22,10 +22,10 @@ def write(path, content):
   return str(path)
 
 
-def read(pattern, documents=None, skip_errors=False, **options):
+def read(pattern, documents=None, skip_errors=False, encoding='utf-8', **options):
   """The sentences of each document, as a program reads them, and the reader."""
   options = cleaning.Options(documents=documents or corpus.BLANK_LINE, **options)
-  text = source.Source('utf-8', skip_errors, options)
+  text = source.Source(encoding, skip_errors, options)
   paths = source.find_files([str(pattern)], text, documents_given=documents is not None)
   reader = source.reader(text)
   return [document.sentences for unit in source.units(paths, text) for document in reader.documents(unit)], reader
@@ -154,6 +154,40 @@ def test_other_json_is_recognised(tmp_path, content, words):
   with pytest.raises(UserError, match=words) as error:
     read(write(tmp_path / 'a', content))
   assert '--text_field' in str(error.value) and '\n' not in str(error.value)
+
+
+@pytest.mark.parametrize('content, words', [
+    (json.dumps([ARTICLE] * 2, ensure_ascii=False), 'JSON array'),
+    (json.dumps([ARTICLE] * 2, ensure_ascii=False, indent=2), 'JSON array'),
+    (json.dumps(ARTICLE, ensure_ascii=False, indent=2), 'not an object in each line')],
+                         ids=['array', 'lines', 'object'])
+def test_other_json_is_recognised_where_a_field_was_named(tmp_path, content, words):
+  with pytest.raises(UserError, match='expected a JSON object in each line, found .*{}'.format(words)) as error:
+    read(write(tmp_path / 'a', content), text_field='text')
+  assert 'jq -c' in str(error.value) and '--errors' not in str(error.value)
+
+
+@pytest.mark.parametrize('value', [[{'text': '好。'}], {'text': '好。'}, 3, ['好。', 3]])
+def test_fields_that_hold_no_text_are_not_suggested_and_refused_by_name(tmp_path, value):
+  path = write(tmp_path / 'a', lines_of({'id': 1, 'paragraphs': value}))
+  with pytest.raises(UserError, match=r'JSON objects whose fields \(id, paragraphs\) hold no text'):
+    read(path)
+  with pytest.raises(UserError, match='a list of texts in the field "paragraphs", found'):
+    read(path, text_field='paragraphs')
+  write(tmp_path / 'a', lines_of({'id': 1, 'paragraphs': value, 'title': '好。'}))
+  with pytest.raises(UserError, match='with the fields title; .*--text_field=title$'):
+    read(path)
+
+
+@pytest.mark.parametrize('encoding', ['utf-16-le', 'utf-16-be'])
+@pytest.mark.parametrize('named', ['utf-8', 'gb18030'])
+def test_utf_16_without_a_byte_order_mark_is_recognised(tmp_path, encoding, named):
+  path = write(tmp_path / 'a', '')
+  with open(path, 'wb') as target:
+    target.write('今天上午，北京晴。\n气温25度，上升了。\n\n'.encode(encoding) * 50)
+  with pytest.raises(UserError, match='found what looks like UTF-16 without a byte-order mark; say --encoding='
+                     + encoding):
+    read(path, encoding=named)
 
 
 @pytest.mark.parametrize('escaped, character', [

@@ -3,10 +3,13 @@
 import bz2
 import codecs
 import gzip
+import io
 import json
 import lzma
 import sys
+import tarfile
 import tracemalloc
+import zipfile
 
 import pytest
 
@@ -88,6 +91,52 @@ def test_a_byte_order_mark_says_the_encoding(tmp_path, encoding, bom, named):
 @pytest.mark.parametrize('encoding', ['utf-16-le', 'utf-16-be', 'utf-32-le', 'utf-8-sig', 'utf-16'])
 def test_a_wide_encoding_is_named(tmp_path, encoding):
   assert read(write(tmp_path / 'text', TEXT.encode(encoding)), encoding, unit_bytes=1)[0] == DOCUMENTS
+
+
+@pytest.mark.parametrize('encoding', ['utf-16', 'utf-32'])
+def test_a_named_encoding_with_a_mark_wants_one(tmp_path, encoding):
+  path = write(tmp_path / 'text', TEXT.encode(encoding + '-be'))
+  with pytest.raises(UserError, match='a byte-order mark, .* found none; say --encoding={0}-le or {0}-be'.format(encoding)):
+    read(path, encoding)
+
+
+def archive(write_into):
+  """Bytes of an archive in memory."""
+  memory = io.BytesIO()
+  write_into(memory)
+  return memory.getvalue()
+
+
+def in_tar(memory):
+  """Writes an archive."""
+  entry = tarfile.TarInfo('text.txt')
+  entry.size = len(TEXT.encode('utf-8'))
+  with tarfile.open(fileobj=memory, mode='w') as target:
+    target.addfile(entry, io.BytesIO(TEXT.encode('utf-8')))
+
+
+def in_zip(memory):
+  """Writes an archive."""
+  with zipfile.ZipFile(memory, 'w') as target:
+    target.writestr('text.txt', TEXT)
+
+
+@pytest.mark.parametrize('name, content, words', [
+    ('a.tar', archive(in_tar), 'a tar archive; unpack it first'),
+    ('a.tar.gz', gzip.compress(archive(in_tar)), 'a tar archive; unpack it first'),
+    ('a.zip', archive(in_zip), 'a zip archive, or a document in one; unpack it first'),
+    ('a.txt', gzip.compress(TEXT.encode('utf-8')), 'what gzip has packed; give it the ending .gz'),
+    ('a.txt', lzma.compress(TEXT.encode('utf-8')), 'what xz has packed; give it the ending .xz'),
+    ('a.txt', bz2.compress(TEXT.encode('utf-8')), 'what bzip2 has packed; give it the ending .bz2'),
+    ('a.doc', b'\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1' + bytes(900), 'a document of Word or Excel; save it as text'),
+    ('a.pdf', b'%PDF-1.4\n', 'a PDF document; save it as text')],
+                         ids=['tar', 'tar.gz', 'zip', 'gzip', 'xz', 'bzip2', 'doc', 'pdf'])
+@pytest.mark.parametrize('named', ['utf-8', 'gb18030'])
+def test_what_is_no_text_is_named_by_its_content(tmp_path, name, content, words, named):
+  path = write(tmp_path / name, content)
+  with pytest.raises(UserError, match='expected text, found ' + words) as error:
+    read(path, named)
+  assert path in str(error.value)
 
 
 def test_packed_utf_16(tmp_path):
