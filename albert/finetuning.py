@@ -7,6 +7,7 @@ What is particular about fine-tuning is decided here; the run itself is that of 
 """
 
 import dataclasses
+import functools
 import json
 import logging
 import os
@@ -94,8 +95,9 @@ def run_once(data_dir, output_dir, init=None, vocab_file=None, seed=None, divide
   loaded = None
   if weights.prefix:
     needs_pooler = not labelled_tasks.KINDS[options.kind].of_tokens
-    loaded = starting_weights.describe(weights, config, needs_pooler, options.new_pooler)
-    notes.append('weights of {}: {}'.format(weights.prefix, loaded))
+    loaded = '{}, from {}'.format(
+        starting_weights.describe(weights, config, needs_pooler, options.new_pooler), weights.prefix)
+    notes.append('weights: ' + loaded)
   splits = sources.open_splits(data_dir, options.kind, data)
   splits = divide(splits) if divide else splits
   head = labelled_tasks.head_options(options, splits.labels)
@@ -103,16 +105,16 @@ def run_once(data_dir, output_dir, init=None, vocab_file=None, seed=None, divide
   prepared = _prepare(splits, options, data, weights, vocab_file, output_dir)
   judged = labelled_tasks.Judged(splits.dev, prepared.dev_windows, splits.labels)
   task = labelled_tasks.Maker(options.kind, head, judged, data.max_answer_length, options.fgm_epsilon)
-  with run_lock.hold(output_dir):
-    _describe(output_dir, task, data, splits, prepared, loaded)
   examples = preparing.training_examples(prepared.info)
   options = options.with_steps(examples)
   where = planning.Where(prepared.info.folder, output_dir, init_checkpoint=weights.prefix, config=config)
-  code = running.carry_out(where, options, task, splits.notes + notes + _notes(options, examples, prepared))
+  describe = functools.partial(_describe, output_dir, task, data, splits, prepared, loaded)
+  code = running.carry_out(where, options, task, splits.notes + notes + _notes(options, examples, prepared), describe)
   if code is not None or options.performance:
     return code, None
   return _close(closing.Ended(output_dir, splits, lamb.OptimizerOptions().learning_rate,
-                              results.read(output_dir).get('init'), keep_logits=divide is not None))
+                              results.read(output_dir).get('init'), keep_logits=divide is not None,
+                              fgm_epsilon=options.fgm_epsilon))
 
 
 def _close(ended):
@@ -128,13 +130,13 @@ def _close(ended):
 
 
 def _prepare(splits, options, data, weights, vocab_file, output_dir):
-  """preparing.Prepared, under the lock of the run's folder."""
+  """preparing.Prepared; records are written under the lock of the run's folder."""
   is_begun = checkpoints.latest(output_dir) is not None
-  with run_lock.hold(output_dir):
-    prepared = preparing.prepare(splits, options.kind, data, weights.vocab_file, output_dir, is_begun)
+  check_ids = None
   if vocab_file and weights.prefix:
-    starting_weights.check_vocabulary(weights, vocab_file, preparing.used_ids(prepared.info))
-  return prepared
+    check_ids = functools.partial(starting_weights.check_vocabulary, weights, vocab_file)
+  return preparing.prepare(splits, options.kind, data, weights.vocab_file, output_dir, is_begun, check_ids,
+                           writing=functools.partial(run_lock.hold, output_dir))
 
 
 def _weights(init, vocab_file, output_dir):
@@ -195,7 +197,14 @@ def _describe(output_dir, task, data, splits, prepared, loaded):
                          json.dumps(described, ensure_ascii=False, indent=1, sort_keys=True) + '\n')
   # What a run began from is known when it begins.
   begun = {} if checkpoints.latest(output_dir) else {'init': loaded}
-  results.update(output_dir, counts=dict(splits.counts, **prepared.counts), **begun)
+  results.update(output_dir, counts=dict(splits.counts, **prepared.counts, **_cut_percent(prepared.counts)),
+                 **begun)
+
+
+def _cut_percent(counts):
+  """{'train_cut_percent', 'dev_cut_percent'}: floats, how many of the texts are longer than a window."""
+  return {split + '_cut_percent': round(100. * counts.get(split + '_cut', 0) / counts[split + '_examples'], 2)
+          for split in ('train', 'dev') if counts.get(split + '_examples')}
 
 
 def _notes(options, examples, prepared):

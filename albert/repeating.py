@@ -43,7 +43,7 @@ def over_seeds(seeds, data_dir, output_dir, init=None, vocab_file=None):
 
 def over_folds(count, data_dir, output_dir, init=None, vocab_file=None):
   """One run for each of `count` folds of train, of which that one is dev; predictions on test are averaged."""
-  of_runs, average, last = collections.OrderedDict(), series.Average(), None
+  of_runs, average, folders = collections.OrderedDict(), series.Average(), []
   _check(output_dir)
   for number in range(count):
     name = FOLD_FOLDER.format(number + 1)
@@ -56,14 +56,16 @@ def over_folds(count, data_dir, output_dir, init=None, vocab_file=None):
     of_runs[name] = closed
     if closed.test_logits:
       average.add(closed.test_logits)
-      last = folder
-  series.write(output_dir, 'fold', of_runs, last and _average(data_dir, output_dir, last, average))
+      folders.append(folder)
+  series.write(output_dir, 'fold', of_runs, _average(data_dir, output_dir, folders, average))
   return None
 
 
-def _average(data_dir, output_dir, folder, average):
-  """Figures of the averaged predictions on test, whose windows are those of every run."""
-  model = fine_tuned.find(folder)
+def _average(data_dir, output_dir, folders, average):
+  """Figures of the averaged predictions on test, whose windows are those of every run; None where none has any."""
+  if not folders:
+    return None
+  model = fine_tuned.averaged([fine_tuned.find(folder) for folder in folders])
   examples = sources.open_splits(data_dir, model.kind, finetuning.DataOptions()).test
   return series.write_averaged(os.path.join(output_dir, AVERAGED_FILE), model, examples, average,
                                outcomes.Judge(model))

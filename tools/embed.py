@@ -13,6 +13,7 @@ from absl import flags
 
 from albert.common import cli  # before TensorFlow: silences the warnings of its import
 from albert.common.errors import UserError
+from albert.common import files
 from albert.common import gin_settings
 from albert import npu_session
 from albert import prediction
@@ -73,6 +74,7 @@ def main(argv):
     raise UserError('POOL: expected one of {}, found {!r}; correct it'.format(
         ', '.join(vectors.OUTPUTS), FLAGS.pool))
   gin_settings.parse([], gin_settings.bindings_of(FLAGS.gin_param))
+  files.make_way(FLAGS.output_file, 'OUTPUT')
   model, told = prediction.find(FLAGS.init), _Told()
   width = model.config.hidden_size
   with prediction.Predictor(Pretraining(model.config), 'features', model, npu_session.start(),

@@ -9,6 +9,7 @@ are typed. Every line is answered once, in order; one that cannot be read gives 
 question, then its text), or a JSON object.
 """
 
+import codecs
 import contextlib
 import logging
 import sys
@@ -20,6 +21,7 @@ from albert.common import cli  # before TensorFlow: silences the warnings of its
 from albert.answers import fine_tuned
 from albert.answers import inputs
 from albert.answers import outcome as outcomes
+from albert.answers import writers
 from albert.common.errors import UserError
 from albert.common import files
 from albert.common import gin_settings
@@ -41,7 +43,8 @@ def define_flags():
   flags.DEFINE_string('output_file', None, 'JSON lines; written when all are answered. None: the standard output.')
   flags.DEFINE_bool('interactive', False, 'Answers each line as it is typed.')
   flags.DEFINE_bool('labelled', False, 'Reads labels too, repeats them in each line and tells the figures.')
-  flags.DEFINE_bool('clue_format', False, 'Lines as the CLUE site takes them: {"id", "label"}.')
+  flags.DEFINE_bool('clue_format', False, 'What the CLUE site takes: {"id", "label"} in each line; of `read` one '
+                    'object, {id: answer}.')
   flags.DEFINE_integer('n_best', 1, 'Of `read`: how many answers to each question.', lower_bound=1)
   flags.DEFINE_multi_string('gin_param', None, 'Bindings such as "SessionOptions.device=\'cpu\'", separated by ";".')
 
@@ -81,6 +84,8 @@ def main(argv):
   if FLAGS.labelled and _is_typed():
     raise UserError('expected a file with labels (LABELLED=1), found lines that are typed; name a file')
   gin_settings.parse([], gin_settings.bindings_of(FLAGS.gin_param))
+  if FLAGS.output_file:
+    files.make_way(FLAGS.output_file, 'OUTPUT')
   model = fine_tuned.find(FLAGS.init)
   entries = _entries(model)
   if not FLAGS.output_file or _is_typed():
@@ -88,12 +93,14 @@ def main(argv):
   judge = outcomes.Judge(model) if FLAGS.labelled else None
   progress = _Progress()
   with model.predictor(npu_session.start()) as predictor, _target() as target:
-    for entry, _, _ in outcomes.answered(model, model.logits(predictor, entries, _is_typed()), target, judge,
-                                         clue=FLAGS.clue_format, n_best=FLAGS.n_best):
+    writer = writers.clue(target, model) if FLAGS.clue_format else writers.JsonLines(target)
+    for entry, _, _ in outcomes.answered(model, model.logits(predictor, entries, _is_typed()), writer, judge,
+                                         n_best=FLAGS.n_best):
       progress.add(entry)
       if _is_typed():
-        target.flush()
-  _tell(progress, judge)
+        writer.flush()
+    writer.close()
+  _tell(progress, judge, writer)
 
 
 def _entries(model):
@@ -106,7 +113,9 @@ def _entries(model):
 
 
 def _typed_lines():
-  for raw in iter(sys.stdin.buffer.readline, b''):
+  for number, raw in enumerate(iter(sys.stdin.buffer.readline, b'')):
+    if not number and raw.startswith(codecs.BOM_UTF8):
+      raw = raw[len(codecs.BOM_UTF8):]
     yield raw.decode('utf-8', 'surrogateescape').rstrip('\r\n')
 
 
@@ -120,16 +129,16 @@ def _target():
     yield target
 
 
-def _tell(progress, judge):
-  """Says how many lines were answered, and the figures."""
+def _tell(progress, judge, writer):
+  """Says how many lines were answered, and the figures. writer: writers.JsonLines or one of its kinds."""
   if FLAGS.output_file:
     print('wrote {}: {:,} line{}, {}'.format(FLAGS.output_file, progress.count, '' if progress.count == 1 else 's',
                                              progress.rate()))
   if judge is not None:
     print('\n'.join(figures.lines('labelled', judge)), file=sys.stdout if FLAGS.output_file else sys.stderr)
   if progress.wrong:
-    raise UserError('expected an answer to each of {:,} lines, found {:,} that could not be read, see "error" in their '
-                    'lines; correct them'.format(progress.count, progress.wrong))
+    raise UserError('expected an answer to each of {:,} lines, found {:,} that could not be read, {}; correct '
+                    'them'.format(progress.count, progress.wrong, writer.where_errors))
 
 
 if __name__ == '__main__':

@@ -21,8 +21,9 @@ PREDICTIONS = 'predictions-{}.jsonl'
 ANSWERED = 'answered'
 
 # folder: of the run. splits: labelled.sources.Splits. learning_rate: float. init: str, what was loaded, or None.
-# keep_logits: whether those of test are wanted afterwards.
-Ended = collections.namedtuple('Ended', ['folder', 'splits', 'learning_rate', 'init', 'keep_logits'], defaults=[False])
+# keep_logits: whether those of test are wanted afterwards. fgm_epsilon: of the options.
+Ended = collections.namedtuple('Ended', [
+    'folder', 'splits', 'learning_rate', 'init', 'keep_logits', 'fgm_epsilon'], defaults=[False, 0.0])
 
 # results: dict of results.json. test_logits: see outcome.Outcome, None unless they were kept. criterion: task.Criterion
 # that the best was picked by.
@@ -47,7 +48,7 @@ def close(ended, device, check=lambda: None):
   if ended.keep_logits or results.read(ended.folder).get(ANSWERED) != key:
     logits = _answer(ended, model, device, key, check)
   found = results.read(ended.folder)
-  print('\n'.join(summary(found, ended.folder)))
+  print('\n'.join(summary(found, ended, model.task.heldout_columns[1:])))
   return Closed(found, logits, model.task.criterion)
 
 
@@ -82,7 +83,8 @@ def _answer(ended, model, device, key, check):
 
 def _not_learned(doubt, ended, model):
   _, losses = results.columns(os.path.join(ended.folder, names.LOSS_HISTORY_FILE), 'total_loss')
-  evidence = learning.Evidence(ended.learning_rate, model.model.config.hidden_size, ended.init, losses)
+  evidence = learning.Evidence(ended.learning_rate, model.model.config.hidden_size, ended.init, losses,
+                               ended.fgm_epsilon)
   return learning.line(doubt, evidence, ended.splits.train, model.tokenizer)
 
 
@@ -119,14 +121,21 @@ def _write_confusion(folder, figures):
   files.write_atomically(os.path.join(folder, CONFUSION_TABLE), '\n'.join('\t'.join(row) for row in rows) + '\n')
 
 
-def summary(found, folder):
-  """Lines for the end of a run: the table, where everything is, and whether nothing was learned. found: results."""
+def summary(found, ended, order=()):
+  """Lines for the end of a run: the table, where everything is, and whether nothing was learned.
+
+  Args:
+    found: results. ended: Ended.
+    order: names of the figures that come first.
+  """
   lines = []
   for split in ('dev', 'test'):
     if split in found:
-      lines += report.split_lines(split, found[split], found[split]['labelled'])
+      figures = collections.OrderedDict((name, found[split][name]) for name in order if name in found[split])
+      lines += report.split_lines(split, dict(figures, **found[split]), found[split]['labelled'])
   if 'test' in found and not found['test'].get('labelled'):
     lines.append('test has no labels: predictions only')
-  lines += ['{:<17} {}'.format(title + ':', os.path.join(folder, name)) for title, name in (
+  lines.append('{:<17} {}'.format('started with:', ended.init or 'RANDOM WEIGHTS, no INIT'))
+  lines += ['{:<17} {}'.format(title + ':', os.path.join(ended.folder, name)) for title, name in (
       ('report', report.REPORT_FILE), ('predictions', PREDICTIONS.format('dev')))]
   return lines + ([found['not_learned']] if found.get('not_learned') else [])

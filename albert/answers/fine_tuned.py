@@ -20,10 +20,12 @@ from albert.labelled.example import BadLine
 from albert.labelled.labels import Labels
 from albert.labelled import options as labelled
 from albert import prediction
+from albert.run import checkpoints
 from albert.run import directory
 from albert.run import names
 from albert.run import results
 from albert.run import run_files
+from albert.tasks import classification
 from albert.tasks import crf
 from albert.tasks.labelled_task import LabelledTask
 from albert.tasks import labelled_tasks
@@ -143,8 +145,35 @@ def find(path):
     reader = tf.train.load_checkpoint(model.prefix)
     task.decode_with(np.concatenate([np.atleast_2d(reader.get_tensor('{}/{}'.format(crf.SCOPE, name)))
                                      for name in crf.NAMES]))
+  if task.kind == labelled.CLASSIFY and task.threshold is None:
+    task.threshold = _tuned_threshold(model.prefix)
   about, _ = run_files.read_json(os.path.join(folder, names.TASK_FILE), lambda value: isinstance(value, dict))
   return FineTuned(model, task, labels, data, about.get('pair'))
+
+
+def averaged(models):
+  """The first of several FineTuned of one task, which decides with the means of their transitions and thresholds."""
+  task = models[0].task
+  if task.kind == labelled.TAG and task.options.crf:
+    task.decode_with(np.mean([model.task.transitions for model in models], axis=0))
+  if task.kind == labelled.CLASSIFY:
+    task.threshold = float(np.mean([model.task.threshold for model in models]))
+  return models[0]
+
+
+def _tuned_threshold(prefix):
+  """The threshold that was the best when a checkpoint was evaluated, as best.json or the history beside it says."""
+  folder = os.path.dirname(prefix)
+  best, _ = run_files.read_json(os.path.join(folder, names.BEST_FILE), run_files.is_best)
+  steps, values = results.columns(os.path.join(folder, names.HELDOUT_HISTORY_FILE), classification.THRESHOLD)
+  tuned = dict(zip(steps, values))
+  if best:
+    tuned[best['global_step']] = best.get(classification.THRESHOLD)
+  found = tuned.get(checkpoints.step_of(prefix))
+  if not run_files.is_number(found):
+    raise UserError('{}: expected its threshold in {} or {} beside it, found none; name the run, or its best/'.format(
+        prefix, names.BEST_FILE, names.HELDOUT_HISTORY_FILE))
+  return found
 
 
 def _described_in(prefix):

@@ -4,12 +4,12 @@ import dataclasses
 
 from albert.common.errors import UserError
 from albert.labelled.example import BadLine
-from albert.labelled.example import EMPTY_LINE
 from albert.labelled.example import Example
 from albert.labelled.labels import Labels  # noqa: F401, what read_file is given
 from albert.labelled.layout import columns
 from albert.labelled.layout import json_values
 from albert.labelled.layout import layouts
+from albert.labelled.layout.lines import is_text
 from albert.labelled.layout import questions
 from albert.labelled import options as labelled
 from albert.labelled import sources
@@ -54,12 +54,16 @@ def _first_layout(path, kind, tried, known):
 def read_typed(lines, kind, data):
   """Yields the Example or BadLine of each line: a text; two with a tab between them; or a JSON object.
 
+  A line with nothing in it is an empty text, as in a file of texts.
+
   Args:
     lines: iterable of str. kind: one of options.KINDS. data: LabelledOptions of the model.
   """
   for number, line in enumerate(lines, 1):
     try:
       identity, text_a, text_b = (_from_json if line.lstrip().startswith('{') else _from_text)(line, kind, data)
+      if not is_text(text_a + (text_b or '')):
+        raise ValueError(layouts.NO_TEXT)
       yield Example(number - 1, identity, 'line', number, text_a, text_b, None)
     except (ValueError, UserError) as error:
       yield BadLine(number, None, str(error))
@@ -67,8 +71,6 @@ def read_typed(lines, kind, data):
 
 def _from_text(line, kind, data):
   del data
-  if not line.strip():
-    raise ValueError(EMPTY_LINE)
   first, tab, second = line.partition('\t')
   if kind == labelled.READ and not tab:
     raise ValueError('expected a question, a tab and a text, found no tab')
@@ -82,13 +84,11 @@ def _from_json(line, kind, data):
   if error is not None or not isinstance(value, dict):
     raise ValueError(error or 'expected a JSON object, found {:.40}'.format(line))
   if kind == labelled.READ:
-    found = [entry[:3] for entry in questions.questions(value)]
+    found = [entry[:3] for entry in questions.questions(value, labelled=False)]
     if len(found) != 1:
       raise ValueError('expected one question, found {}'.format(len(found)))
     return found[0]
   bare = dataclasses.replace(data, **{name: None for name in _NAMES if getattr(data, name) not in value})
   chosen = columns.find_columns('this line', kind, bare, list(value))
-  texts = [value[name] if name else None for name in chosen[:2]]
-  if not all(text is None or isinstance(text, str) for text in texts):
-    raise ValueError('expected texts, found {:.40}'.format(line))
-  return (value.get(chosen.id),) + tuple(texts)
+  texts = [name and layouts.text_of(value, name) for name in chosen[:2]]
+  return (layouts.id_of(value, chosen.id),) + tuple(texts)

@@ -16,8 +16,9 @@ _SAMPLE = 500
 _KNOWN_SHARE = 0.7
 
 # What the reasons are checked with. learning_rate: float. hidden_size: int. init: str, what was loaded, or None.
-# train_losses: list of float, those of loss_history.tsv.
-Evidence = collections.namedtuple('Evidence', ['learning_rate', 'hidden_size', 'init', 'train_losses'])
+# train_losses: list of float, those of loss_history.tsv. fgm_epsilon: float, of the options.
+Evidence = collections.namedtuple('Evidence', [
+    'learning_rate', 'hidden_size', 'init', 'train_losses', 'fgm_epsilon'], defaults=[0.0])
 
 
 def line(doubt, evidence, train, tokenizer):
@@ -29,8 +30,14 @@ def line(doubt, evidence, train, tokenizer):
     train: list of Example, the training text.
     tokenizer: tokenization.Tokenizer.
   """
-  return 'NOT LEARNED: {}. Checked: (1) {}; (2) {}; (3) {}'.format(
-      doubt, _rate(evidence), _weights(evidence, train, tokenizer), _labels(evidence, train))
+  return 'NOT LEARNED: {}. Checked: (1) {}{}; (2) {}; (3) {}'.format(
+      doubt, _rate(evidence), _adversarial(evidence), _weights(evidence, train, tokenizer), _labels(evidence, train))
+
+
+def _adversarial(evidence):
+  """An adversarial step that is too long undoes every other one, whatever the rate."""
+  return ', and finetune.fgm_epsilon={:g}: TRY A TENTH OF IT OR NONE'.format(
+      evidence.fgm_epsilon) if evidence.fgm_epsilon else ''
 
 
 def _rate(evidence):

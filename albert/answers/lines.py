@@ -36,7 +36,7 @@ def _classes(task, probabilities):
   order = np.argsort(-probabilities, kind='stable')
   scores = collections.OrderedDict((names[place], _rounded(probabilities[place])) for place in order[:TOP])
   if task.options.multi_label:
-    chosen = [names[place] for place in np.flatnonzero(probabilities > classification.THRESHOLD)]
+    chosen = [names[place] for place in np.flatnonzero(probabilities > task.threshold)]
     return collections.OrderedDict(labels=chosen, scores=scores)
   return collections.OrderedDict(label=names[order[0]], score=_rounded(probabilities[order[0]]), scores=scores)
 
@@ -91,16 +91,3 @@ def is_right(example, said, kind, figures):
 def probability(said):
   """The probability of an answer, None where it has none."""
   return said.get('score', max(said['scores'].values()) if said.get('scores') else None)
-
-
-def of_clue(found, said):
-  """An answer as the CLUE site takes it: {"id", "label"}; entities by type and text, their ends inclusive."""
-  identity = found.line - 1 if found.id is None else found.id
-  if 'entities' not in said:
-    label = next(said[name] for name in ('label', 'labels', 'answer', 'value') if name in said)
-    return collections.OrderedDict([('id', identity), ('label', label)])
-  types = collections.OrderedDict()
-  for entity in said['entities']:
-    texts = types.setdefault(entity['type'], collections.OrderedDict())
-    texts.setdefault(entity['text'], []).append([entity['start'], entity['end'] - 1])
-  return collections.OrderedDict([('id', identity), ('label', types)])

@@ -3,18 +3,20 @@
 import collections
 import heapq
 import itertools
-import json
 
 from albert.answers import lines
+from albert.answers import writers
 from albert.common import files
 from albert.labelled.example import BadLine
+from albert.labelled import options as labelled
 from albert.scoring import answers as scoring
 
 _MISTAKES = 10
 # Entries of figures that are tables, not numbers.
 TABLES = ('classes', 'types', 'confusion')
 
-# Mistakes with the highest probability first: probability, Example, the answer.
+# The worst mistakes first: those with the highest probability, None where there is none; of numbers the error, which is
+# said as probability. Example, the answer.
 Mistake = collections.namedtuple('Mistake', ['probability', 'example', 'said'])
 # examples, labelled, errors: how many lines were answered, how many of them have a label, how many could not be read.
 # figures: OrderedDict, of those with a label; None without any. mistakes: list of Mistake. logits: list of (number of
@@ -37,8 +39,9 @@ class Judge:
       return
     # The target of an example is that of each of its windows, but for `read`, whose targets nobody scores.
     self._judged.append((example, windows, logits))
-    if not lines.is_right(example, said, self._task.kind, scoring.exact_match):
-      probability = lines.probability(said)
+    if self._task.kind == labelled.REGRESS or not lines.is_right(
+        example, said, self._task.kind, scoring.exact_match):
+      probability = abs(said['value'] - example.label) if 'value' in said else lines.probability(said)
       entry = (-1. if probability is None else probability, -next(self._order), Mistake(probability, example, said))
       (heapq.heappush if len(self._wrong) < _MISTAKES else heapq.heappushpop)(self._wrong, entry)
 
@@ -52,34 +55,32 @@ class Judge:
     return self._task.figures_of(self._judged) if self._judged else None
 
   def mistakes(self):
-    """list of Mistake, the most probable first."""
+    """list of Mistake, the worst first."""
     return [entry[-1] for entry in sorted(self._wrong, key=lambda entry: entry[:2], reverse=True)]
 
 
-def answered(model, found, target, judge=None, check=lambda: None, clue=False, n_best=1):
+def answered(model, found, writer, judge=None, check=lambda: None, n_best=1):
   """Yields (Example or BadLine, windows, logits) once its line is written.
 
   Args:
     model: fine_tuned.FineTuned.
     found: iterable of (Example or BadLine, windows, logits), see FineTuned.logits.
-    target: text file, or None.
+    writer: writers.JsonLines or one of its kinds, or None.
     judge: Judge, or None: labels are not looked at.
-    check: callable() that raises to stop.
-    clue: whether lines are those that the CLUE site takes. n_best: of `read`, how many answers.
+    check: callable() that raises to stop. n_best: of `read`, how many answers.
   """
   for entry, windows, logits in found:
     check()
     if isinstance(entry, BadLine):
-      said = lines.error(entry)
+      if writer is not None:
+        writer.error(entry)
     else:
-      answer = lines.answer(model.task, entry, windows, logits, n_best)
-      said = lines.of_clue(entry, answer) if clue else collections.OrderedDict(lines.place(entry), **answer)
+      said, gold = lines.answer(model.task, entry, windows, logits, n_best), None
       if judge is not None and entry.label is not None:
-        judge.add(entry, windows, logits, answer)
-        if not clue:
-          said['gold'] = lines.gold(entry, model.kind)
-    if target is not None:
-      target.write(json.dumps(said, ensure_ascii=False) + '\n')
+        judge.add(entry, windows, logits, said)
+        gold = lines.gold(entry, model.kind)
+      if writer is not None:
+        writer.answer(entry, said, gold)
     yield entry, windows, logits
 
 
@@ -87,7 +88,8 @@ def of_examples(model, predictor, examples, path, check=lambda: None, keep_logit
   """Outcome of a list of Example; their predictions are written to a path."""
   judge, kept, count = Judge(model), [], 0
   with files.atomic(path) as target:
-    for example, _, logits in answered(model, model.logits(predictor, examples), target, judge, check):
+    for example, _, logits in answered(
+        model, model.logits(predictor, examples), writers.JsonLines(target), judge, check):
       count += 1
       if keep_logits:
         kept.append((example.number, logits))

@@ -106,13 +106,19 @@ def _confusions(split, outcome):
 def _mistakes(outcome):
   if not outcome.mistakes:
     return []
-  rows = [['line', 'text', 'label', 'predicted', 'probability']]
+  if 'value' in outcome.mistakes[0].said:
+    title, measure = 'largest errors', 'error'
+  elif outcome.mistakes[0].probability is None:
+    title, measure = 'wrong answers, the first ones', None
+  else:
+    title, measure = 'wrong answers, the most probable first', 'probability'
+  rows = [['line', 'text', 'label', 'predicted'] + ([measure] if measure else [])]
   for mistake in outcome.mistakes:
     example = mistake.example
     text = example.text_a if example.text_b is None else '{} ／ {}'.format(example.text_a, example.text_b)
-    rows.append([str(example.line), _short(text), _short(_said_gold(example)), _short(_said(mistake.said)),
-                 '-' if mistake.probability is None else '{:.3f}'.format(mistake.probability)])
-  return ['## dev: wrong answers, the most probable first', ''] + markdown(rows)
+    rows.append([str(example.line), _short(text), _short(_said_gold(example)), _short(_said(mistake.said))]
+                + (['{:.3f}'.format(mistake.probability)] if measure else []))
+  return ['## dev: ' + title, ''] + markdown(rows)
 
 
 def _said_gold(example):

@@ -1,14 +1,14 @@
 """Several runs of one fine-tuning, with other seeds or over folds: mean, deviation, the best one."""
 
 import collections
-import json
 import math
 import os
 
 import numpy as np
 
-from albert.answers import lines
+from albert.answers import outcome as outcomes
 from albert.answers import report
+from albert.answers import writers
 from albert.common import files
 from albert.run import names
 from albert.run import results
@@ -122,11 +122,15 @@ def _printed(title, told, folder):
     widths = [max(map(len, column)) for column in zip(*rows)]
     lines_ += ['  ' + '  '.join(cell.ljust(width) if not place else cell.rjust(width)
                                 for place, (cell, width) in enumerate(zip(row, widths))) for row in rows]
-  lines_.append('best {} on dev: {}'.format(title, os.path.join(folder, told['best_run'] or 'none')))
+  lines_.append('best {} on dev: {}'.format(
+      title, os.path.join(folder, told['best_run']) if told['best_run'] else 'none, no run has figures'))
   lines_.append('report: ' + os.path.join(folder, report.REPORT_FILE))
   if told['failed']:
-    lines_.append('NOT LEARNED: {} of {} runs: {}; see their report.md'.format(
-        len(told['failed']), len(told['seeds']), ', '.join(told['failed'])))
+    # One whose numbers were not finite has no report of its own.
+    lines_.append('NOT LEARNED: {} of {} runs: {}; see {}'.format(
+        len(told['failed']), len(told['seeds']), ', '.join(
+            name + ' (FAILED)' * ('failed' in told['seeds'][name]) for name in told['failed']),
+        'their report.md' if told['best_run'] else report.REPORT_FILE))
   return lines_
 
 
@@ -157,14 +161,9 @@ def write_averaged(path, model, examples, average, judge):
     judge: outcome.Judge of the model.
   """
   with files.atomic(path) as target:
-    for example, windows in model.windows(examples):
-      logits = average.logits_of(example.number)
-      answer = lines.answer(model.task, example, windows, logits)
-      judge.add(example, windows, logits, answer)
-      said = collections.OrderedDict(lines.place(example), **answer)
-      if example.label is not None:
-        said['gold'] = lines.gold(example, model.kind)
-      target.write(json.dumps(said, ensure_ascii=False) + '\n')
+    found = ((example, windows, average.logits_of(example.number)) for example, windows in model.windows(examples))
+    for _ in outcomes.answered(model, found, writers.JsonLines(target), judge):
+      pass
   figures = judge.figures()
   return figures and {name: value for name, value in figures.items() if name != 'confusion'}
 

@@ -11,6 +11,8 @@ import os
 import shutil
 import stat
 
+from albert.common.errors import UserError
+
 # The folder that holds albert/, tools/, gin/ and the Makefile.
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 # What the name of a file ends with while it is being written.
@@ -96,6 +98,29 @@ def create(path):
   with contextlib.suppress(FileNotFoundError):
     os.unlink(path)
   os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666))
+
+
+def make_way(path, option):
+  """Makes the folder of a file that somebody wants written, before the work begins whose result it is.
+
+  Args:
+    path: str.
+    option: what names it, such as OUTPUT.
+
+  Raises:
+    UserError: nothing can be written there.
+  """
+  found, folder = None, os.path.dirname(os.path.abspath(path))
+  try:
+    os.makedirs(folder, exist_ok=True)
+    if os.path.isdir(path):
+      found = 'a folder'
+    elif not os.access(folder, os.W_OK):
+      found = 'a folder in which nothing may be written'
+  except OSError as error:
+    found = 'that its folder cannot be made ({})'.format(error.strerror)
+  if found:
+    raise UserError('{}: expected a file to write ({}), found {}; name another'.format(shown(path), option, found))
 
 
 def write_synced(path, text):

@@ -24,13 +24,15 @@ class Labels:
     multi_label: whether an example has any number of the classes.
     scheme: of `tag`, one of tag_schemes.SCHEMES, else None.
     types: of `tag`, the types of entities: list of str; else empty.
+    numbers: dict, {name: its number, a str} where train has both, as TNEWS has label_desc and label; else empty.
   """
 
-  def __init__(self, kind, names=(), counts=None, multi_label=False, scheme=None):
+  def __init__(self, kind, names=(), counts=None, multi_label=False, scheme=None, numbers=None):
     self.kind = kind
     self.names = list(names)
     self.counts = collections.OrderedDict(counts or {})
     self.multi_label = multi_label
+    self.numbers = dict(numbers or {})
     self.scheme = (scheme or tag_schemes.scheme_of_names(self.names)) if kind == TAG else None
     self._ids = {name: number for number, name in enumerate(self.names)}
     self._forbidden, self._tags = None, {}
@@ -99,14 +101,15 @@ class Labels:
       kind = TAG if names and all(map(tag_schemes.parse, names)) and tag_schemes.OUTSIDE in names else CLASSIFY
     counts = about.get('counts') if isinstance(about.get('counts'), dict) else {}
     order = [name for name in names if name in counts] if kind == CLASSIFY else sorted(counts)
+    numbers = about.get('numbers')
     return cls(kind, names, [(name, counts[name]) for name in order], about.get('multi_label') is True,
-               scheme if scheme in tag_schemes.SCHEMES else None)
+               scheme if scheme in tag_schemes.SCHEMES else None, numbers if isinstance(numbers, dict) else None)
 
   def save(self, path):
     """Writes labels.json, atomically."""
-    files.write_atomically(path, json_text.dumps({
-        'kind': self.kind, 'labels': self.names, 'counts': self.counts, 'multi_label': self.multi_label,
-        'scheme': self.scheme}))
+    values = {'kind': self.kind, 'labels': self.names, 'counts': self.counts, 'multi_label': self.multi_label,
+              'scheme': self.scheme}
+    files.write_atomically(path, json_text.dumps(dict(values, numbers=self.numbers) if self.numbers else values))
 
   def knows(self, name):
     """Whether there is a class of this name, of `tag` a type of entity."""

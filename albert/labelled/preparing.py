@@ -1,6 +1,7 @@
 """A folder of labelled text to the records that fine-tuning reads. Needs no TensorFlow."""
 
 import collections
+import contextlib
 import dataclasses
 import os
 
@@ -23,7 +24,7 @@ _PLACES = ('train', 'dev', 'test', 'labels_file')
 Prepared = collections.namedtuple('Prepared', ['info', 'dev_windows', 'counts', 'is_new'])
 
 
-def prepare(splits, kind, options, vocab_file, output_dir, is_begun):
+def prepare(splits, kind, options, vocab_file, output_dir, is_begun, check_ids=None, writing=contextlib.nullcontext):
   """Makes records of text, unless those of the same text, vocabulary and options are there.
 
   Args:
@@ -33,12 +34,16 @@ def prepare(splits, kind, options, vocab_file, output_dir, is_begun):
     vocab_file: path.
     output_dir: folder of the run, which gets the folder `records`.
     is_begun: whether a run has begun there, which must go on with what it began.
+    check_ids: callable(set of the token ids of train) that raises where they may not be used, before anything is
+      written; or None.
+    writing: callable() that gives a context in which records are written.
 
   Returns:
     Prepared.
 
   Raises:
-    UserError: a run has begun with other text, vocabulary or options; or nothing can be learned from.
+    UserError: as check_ids raises it; a run has begun with other text, vocabulary or options; or nothing can be
+      learned from.
   """
   vocabulary = Vocabulary.load(vocab_file)
   tokenizer = Tokenizer(vocabulary, options.do_lower_case)
@@ -52,7 +57,17 @@ def prepare(splits, kind, options, vocab_file, output_dir, is_begun):
     if is_begun:
       raise UserError('{}: expected the text, labels, vocabulary and FinetuneData options that the run began with, '
                       'found others; restore them, or use another output folder (OUT=...)'.format(output_dir))
-    info = _write(folder, recipe, splits, Encoder(kind, tokenizer, options, splits.labels), dev, dev_encoder)
+    encoder = Encoder(kind, tokenizer, options, splits.labels)
+    train, dropped = _training_windows(splits, encoder)
+    if check_ids:
+      check_ids({token for window in train for token in window.input_ids})
+    with writing():
+      info = records.write(folder, recipe, train, dev, {
+          'train_examples': encoder.texts - dropped, 'train_windows': len(train), 'train_cut': encoder.cut,
+          'train_unusable': dropped, 'dev_examples': dev_encoder.texts, 'dev_windows': len(dev),
+          'dev_cut': dev_encoder.cut})
+  elif check_ids:
+    check_ids(_used_ids(info))
   return Prepared(info, dev, collections.OrderedDict(sorted(info.statistics.items())), is_new)
 
 
@@ -65,7 +80,8 @@ def _recipe(splits, kind, options, vocab_file, vocab_size):
                         vocab_size, {'text': splits.sha256, 'options': chosen, 'labels': names})
 
 
-def _write(folder, recipe, splits, encoder, dev, dev_encoder):
+def _training_windows(splits, encoder):
+  """(windows of train that can be learned from, how many examples have none). Raises UserError if all have none."""
   train, dropped = [], 0
   for example in splits.train:
     windows = encoder.windows(example, training=True)
@@ -76,13 +92,10 @@ def _write(folder, recipe, splits, encoder, dev, dev_encoder):
   if not train:
     raise UserError('{}: expected training examples that can be learned from, found none of {:,}; look at the '
                     'text'.format(splits.files['train'], len(splits.train)))
-  statistics = {
-      'train_examples': encoder.texts - dropped, 'train_windows': len(train), 'train_cut': encoder.cut,
-      'train_unusable': dropped, 'dev_examples': dev_encoder.texts, 'dev_windows': len(dev), 'dev_cut': dev_encoder.cut}
-  return records.write(folder, recipe, train, dev, statistics)
+  return train, dropped
 
 
-def used_ids(info):
+def _used_ids(info):
   """The token ids in the training records, a set. info: contract.DatasetInfo."""
   used = set()
   for path in info.paths(contract.TRAIN):

@@ -15,6 +15,7 @@ from albert.labelled.labels import Labels
 from albert.labelled.layout import forms
 from albert.labelled.layout import layouts
 from albert.labelled.layout import questions
+from albert.labelled.layout import tagged
 from albert.labelled.options import check_kind
 from albert.labelled.options import CLASSIFY
 from albert.labelled.options import READ
@@ -86,6 +87,11 @@ def read_labelled(path, kind, options, labels=None, labelled=True):
       yield without_labels(example, unknown)
 
 
+def _is_empty(layout, options):
+  return all(isinstance(found, BadLine) and found.error == EMPTY_LINE
+             for found in layouts.read_examples(layout, options))
+
+
 def _has_tags(found):
   return not isinstance(found, BadLine) and isinstance(found.label, Tags)
 
@@ -125,6 +131,7 @@ class _Reader:
       splits[split] = self._with_labels(split, [self._with_entities(split, example, scheme)
                                                 for example in splits[split]])
     labels = Labels.of(splits['train'], self._kind, self._options, scheme)
+    labels.numbers = layouts.numbers_of_labels(self._train_layout)
     for split in splits:
       splits[split] = self._known(split, splits[split], labels)
     files_of = dict(paths)
@@ -145,10 +152,8 @@ class _Reader:
       self._train_layout = layout
     elif not layout.has_header and (layout.form, layout.names) == (self._train_layout.form, self._train_layout.names):
       layout = layout._replace(columns=self._train_layout.columns)
-    if split != 'test' and layout.columns and layout.columns.label is None:
-      raise UserError('{}: expected a label{}, found {}; name the column with FinetuneData.label'.format(
-          files.shown(path), ' "{}"'.format(self._options.label) if self._options.label else '',
-          'the columns ' + ', '.join(map(str, layout.names)) if layout.names else 'no record'))
+    if split != 'test' and layout.columns and layout.columns.label is None and not _is_empty(layout, self._options):
+      raise self._without_label_column(layout)
     examples = []
     for found in layouts.read_examples(layout, self._options):
       if not isinstance(found, BadLine):
@@ -156,18 +161,31 @@ class _Reader:
       elif found.error != EMPTY_LINE:
         raise UserError('{}:{}: {}; correct the line, or leave it out'.format(
             files.shown(path), found.line, found.error))
+    if not examples and split != 'test':
+      raise UserError('{}: expected examples, found {}; name another file with FinetuneData.{}'.format(
+          files.shown(path), 'none below the header' if layout.has_header else 'an empty file', split))
     self._notes.append('{}: {}, {:,} examples'.format(files.shown(path), layouts.describe(layout), len(examples)))
     if split == 'train' and self._kind == CLASSIFY:
       self._train_classes = {name for example in examples if example.label for name in as_classes(example.label)}
     return examples
 
+  def _without_label_column(self, layout):
+    """The UserError for a file of train or dev that has no label."""
+    if self._kind == TAG and not layout.has_header and layout.form in forms.TABLES:
+      line, text = tagged.first_without_tag(layout.path)
+      return UserError("{}:{}: expected a character, a blank or tab and its tag, such as O or B-LOC, found '{:.40}'; "
+                       'correct the tags'.format(files.shown(layout.path), line, text))
+    return UserError('{}: expected a label{}, found the columns {}; name the column with FinetuneData.label'.format(
+        files.shown(layout.path), ' "{}"'.format(self._options.label) if self._options.label else '',
+        ', '.join(map(str, layout.names))))
+
   def _recognise_scheme(self, splits):
-    tagged = [example for examples in splits for example in examples if _has_tags(example)]
-    scheme, fault = tag_schemes.recognise([example.label.tags for example in tagged])
+    examples = [example for examples in splits for example in examples if _has_tags(example)]
+    scheme, fault = tag_schemes.recognise([example.label.tags for example in examples])
     if fault:
       number, error = fault
-      raise _tag_error(tagged[number], error)
-    if tagged:
+      raise _tag_error(examples[number], error)
+    if examples:
       self._notes.append('tags: {}{}'.format(
           scheme, '' if scheme == tag_schemes.training_scheme(scheme) else ', learned as BIO'))
     return scheme
@@ -192,8 +210,7 @@ class _Reader:
       return examples
     if not labelled:
       raise UserError('{}: expected examples with labels, found {:,} without; check which column is the label '
-                      '(FinetuneData.label)'.format(
-                          files.shown(examples[0].file) if examples else split, len(examples)))
+                      '(FinetuneData.label)'.format(files.shown(examples[0].file), len(examples)))
     if without:
       self._notes.append('{}: {:,} examples without a label are left out'.format(split, without))
     return labelled
@@ -202,6 +219,9 @@ class _Reader:
     """The examples whose labels `labels` has; of others an error, or what is left of them."""
     kept = []
     for example in examples:
+      if self._kind == CLASSIFY and not labels.multi_label and isinstance(example.label, tuple):
+        raise UserError('{}:{}: expected one class, as in train, found {}; say FinetuneData.multi_label=True if there '
+                        'may be several'.format(files.shown(example.file), example.line, list(example.label)))
       unknown = unknown_labels(example, labels)
       if unknown and self._options.unknown_labels != SKIP:
         raise labels.unknown(unknown[0], example)

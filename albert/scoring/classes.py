@@ -52,13 +52,13 @@ def multi_label(gold, predicted, names):
 
 
 def best_threshold(gold, probabilities):
-  """The probability from which on a class is predicted that gives the best micro-F1: one of 0.05, 0.10 ... 0.95.
+  """The probability above which a class is predicted that gives the best micro-F1: one of 0.05, 0.10 ... 0.95.
 
   Of equally good ones it is the one nearest to 0.5. Arrays have shape [N, C].
   """
   gold, probabilities = np.asarray(gold).astype(bool), np.asarray(probabilities)
   thresholds = sorted((number / 20 for number in range(1, 20)), key=lambda value: abs(value - 0.5))
-  return max(thresholds, key=lambda value: _micro_f1(gold, probabilities >= value))
+  return max(thresholds, key=lambda value: _micro_f1(gold, probabilities > value))
 
 
 def _micro_f1(gold, predicted):

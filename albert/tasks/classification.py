@@ -12,17 +12,26 @@ from albert.model import layers
 from albert.scoring import classes as scoring
 from albert.tasks.labelled_task import LabelledTask
 
-THRESHOLD = 0.5  # of the probability, with several classes
+# HeadOptions.threshold where it is tuned, and the figure that says what came of it.
+OF_DEV, THRESHOLD = 'dev', 'threshold'
 
 
 class Classification(LabelledTask):
-  """Cross entropy of the classes."""
+  """Cross entropy of the classes.
+
+  Attributes:
+    threshold: the probability above which one of several classes is said; None: the one with the best micro-F1 on
+      what figures are of, which is dev.
+  """
 
   kind = 'classify'
 
   def __init__(self, config, info, options, judged=None):
     self.figures = (('micro_f1', 'macro_f1', 'subset_accuracy') if options.multi_label else ('accuracy', 'macro_f1'))
     super().__init__(config, info, options, judged)
+    self.threshold = None if options.threshold == OF_DEV else options.threshold
+    if options.threshold == OF_DEV:
+      self.heldout_columns += (THRESHOLD,)
 
   def weights(self, batch):
     if self.options.multi_label or self.options.class_weights is None:
@@ -62,7 +71,11 @@ class Classification(LabelledTask):
     gold = [windows[0].target for _, windows, _ in judged]
     probabilities = np.array([probabilities_of(logits, self.options.multi_label) for _, _, logits in judged])
     if self.options.multi_label:
-      return scoring.multi_label(gold, probabilities > THRESHOLD, self.judged.labels.names)
+      threshold = scoring.best_threshold(gold, probabilities) if self.threshold is None else self.threshold
+      figures = scoring.multi_label(gold, probabilities > threshold, self.judged.labels.names)
+      if self.options.threshold == OF_DEV:
+        figures[THRESHOLD] = threshold
+      return figures
     return scoring.single_label(gold, probabilities.argmax(axis=1), self.judged.labels.names)
 
 

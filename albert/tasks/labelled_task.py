@@ -46,6 +46,7 @@ class HeadOptions:
     label_smoothing: share of the probability that is spread over all classes.
     crf: whether transitions between tags are trained too.
     metric: name of the figure that picks the best checkpoint; None: the kind's first.
+    threshold: the probability above which one of several classes is said, or 'dev': the one that is best there.
   """
 
   classes: int
@@ -55,6 +56,7 @@ class HeadOptions:
   label_smoothing: float = 0.0
   crf: bool = False
   metric: typing.Optional[str] = None
+  threshold: typing.Union[float, str] = 0.5
 
 
 class LabelledTask(Task):
@@ -174,7 +176,7 @@ class LabelledTask(Task):
     self.doubt = baseline.doubt(figures, len(judged))
     # Numbers that are all equal have no correlation.
     return collections.OrderedDict((name, 0. if value is None else float(value)) for name, value in figures.items()
-                                   if name in self.figures)
+                                   if name in self.heldout_columns)
 
   def line(self, figures):
     if 'accuracy' in figures:
@@ -183,7 +185,7 @@ class LabelledTask(Task):
 
   def summary(self, step, figures):
     return ['dev at step {:,}: {}'.format(step, ', '.join(
-        '{} {:.4f}'.format(name.replace('_', ' '), figures[name]) for name in self.figures + ('loss',)))]
+        '{} {:.4f}'.format(name.replace('_', ' '), figures[name]) for name in self.heldout_columns[1:] + ('loss',)))]
 
   def _graph(self, part, ops, is_training, recompute=False):
     """(logits, losses or None without labels)."""

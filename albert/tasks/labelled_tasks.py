@@ -27,7 +27,7 @@ def head_options(options, labels):
   """HeadOptions of a run.
 
   Args:
-    options: has kind, head_dropout, class_weights, label_smoothing, crf and metric, see FinetuneOptions.
+    options: has kind, head_dropout, class_weights, label_smoothing, crf, metric and threshold, see FinetuneOptions.
     labels: labelled.labels.Labels.
 
   Raises:
@@ -36,8 +36,11 @@ def head_options(options, labels):
   classes = {labelled.REGRESS: 1, labelled.READ: 2}.get(options.kind) or len(labels.names)
   multi_label = options.kind == labelled.CLASSIFY and bool(labels.multi_label)
   head = HeadOptions(classes, multi_label, options.head_dropout, _class_weights(options.class_weights, labels),
-                     options.label_smoothing, options.crf, options.metric)
-  known = KINDS[options.kind](None, None, head).heldout_columns
+                     options.label_smoothing, options.crf, options.metric, options.threshold)
+  if options.threshold != HeadOptions.threshold and not multi_label:
+    raise UserError('finetune.threshold: expected {}, found {!r}; it belongs to texts with several classes, see '
+                    'FinetuneData.multi_label'.format(HeadOptions.threshold, options.threshold))
+  known = ('loss',) + KINDS[options.kind](None, None, head).figures
   if options.metric not in (None,) + known:
     raise UserError('finetune.metric: expected one of {}, found {!r}; correct it'.format(
         ', '.join(known), options.metric))

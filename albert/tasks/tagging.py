@@ -15,12 +15,16 @@ from albert.tasks.labelled_task import LabelledTask
 
 
 class Tagging(LabelledTask):
-  """Cross entropy of the tags of scored tokens; with HeadOptions.crf the negative log likelihood of each text's."""
+  """Cross entropy of the tags of scored tokens; with HeadOptions.crf the negative log likelihood of each text's.
+
+  Attributes:
+    transitions: what decode_with() was given.
+  """
 
   kind = 'tag'
   of_tokens = True
   figures = ('f1', 'precision', 'recall', 'token_accuracy')
-  _trained = {}
+  transitions, _trained = None, {}
 
   def weights(self, batch):
     if not self.options.crf:
@@ -64,7 +68,7 @@ class Tagging(LabelledTask):
 
   def decode_with(self, transitions):
     """What entities() takes the trained transitions from: float [C + 2, C] as Outputs.crf has them; None without."""
-    count = self.options.classes
+    count, self.transitions = self.options.classes, transitions
     self._trained = {} if transitions is None else dict(
         transitions=transitions[:count], first=transitions[count], last=transitions[count + 1])
 

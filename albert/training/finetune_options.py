@@ -23,6 +23,8 @@ class FinetuneOptions(RunOptions):
     dropout: of the encoder, instead of what its configuration says; None: as there.
     head_dropout: of what the head reads.
     class_weights: of `classify`: 'balanced', a list of a number per class in the order of the labels, or None.
+    threshold: of `classify` with several classes: the probability above which one is said; 'dev': at each evaluation
+      the one of 0.05, 0.10 ... 0.95 that gives dev the best micro-F1.
     label_smoothing: of `classify`: share of the probability that is spread over all classes.
     fgm_epsilon: length of an adversarial step on the word embeddings (Miyato et al. 2017), for which each step takes
       twice its time; 0: none.
@@ -42,6 +44,7 @@ class FinetuneOptions(RunOptions):
   dropout: typing.Optional[float] = None
   head_dropout: float = 0.1
   class_weights: typing.Union[None, str, typing.Sequence[float]] = None
+  threshold: typing.Union[float, str] = 0.5
   label_smoothing: float = 0.0
   fgm_epsilon: float = 0.0
   crf: bool = False
@@ -59,6 +62,8 @@ class FinetuneOptions(RunOptions):
       if getattr(self, name) is not None:
         checks.number('finetune.' + name, getattr(self, name), below=1)
     checks.number('finetune.fgm_epsilon', self.fgm_epsilon)
+    if self.threshold != 'dev':
+      checks.number('finetune.threshold', self.threshold, below=1)
     for name in ('crf', 'new_pooler'):
       checks.flag('finetune.' + name, getattr(self, name))
     self._check_kind()

@@ -39,12 +39,13 @@ from albert.training.trainer import Trainer
 _LOG = logging.getLogger('albert')
 
 
-def carry_out(where, options, make_task, notes=()):
+def carry_out(where, options, make_task, notes=(), describe=None):
   """Trains an ALBERT on a task, evaluates it on held-out data, keeps the best; or evaluates one checkpoint.
 
   Args:
     where: planning.Where. options: run_options.RunOptions. make_task: as for planning.decide.
     notes: lines for the log about what was made ready before.
+    describe: callable() that writes what else the run's folder needs; called when nothing speaks against going on.
 
   Returns:
     None, or stopping.EXIT_CODE if a signal came: the same call goes on.
@@ -56,10 +57,10 @@ def carry_out(where, options, make_task, notes=()):
   with train_log.collected() as log, activity.spoken() as doing:
     for note in notes:
       _LOG.info('%s', note)
-    return _carry_out(where, options, make_task, log, doing)
+    return _carry_out(where, options, make_task, log, doing, describe)
 
 
-def _carry_out(where, options, make_task, log, doing):
+def _carry_out(where, options, make_task, log, doing, describe):
   """carry_out with its log, a train_log.TrainLog, and what it is doing, an activity.Activity."""
   doing.begin('reading the data set and the run so far')
   plan = planning.decide(where, options, make_task)
@@ -83,7 +84,10 @@ def _carry_out(where, options, make_task, log, doing):
       if where.do_train:
         log.open(where.output_dir)
     stack.enter_context(_readable_file_errors(where.output_dir))
-    (_train if where.do_train else _evaluate)(plan, device, run, stopper)
+    if where.do_train:
+      _train(plan, device, run, stopper, describe)
+    else:
+      _evaluate(plan, device, run, stopper)
   return stopping.EXIT_CODE if stopper.requested else None
 
 
@@ -99,9 +103,11 @@ def _nothing_to_do(plan, run):
   _print_summary(run, plan.task, written)
 
 
-def _train(plan, device, run, stopper):
+def _train(plan, device, run, stopper, describe=None):
   """Trains, and evaluates if the plan says so."""
   run.begin(plan.config, plan.info, plan.settings, plan.schedule, plan.init_checkpoint, plan.chosen_again)
+  if describe and run.is_chief:
+    describe()
   ranks = together.Ranks(device)
   together.compare(ranks, planning.same_on_ranks(plan))  # no other rank reads the folder before rank 0 has prepared it
   lost = {info.folder: LostRecords(info, run.folder if run.is_chief else None) for info in training_data(plan)}

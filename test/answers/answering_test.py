@@ -63,7 +63,7 @@ def figures_on(folder, path):
 
 
 @pytest.mark.parametrize('kind, more', [
-    ('classify', LONG), ('pair', LONG), ('multi_label', LONG), ('regress', LONG),
+    ('classify', LONG), ('pair', LONG), ('multi_label', LONG + ("finetune.threshold = 'dev'",)), ('regress', LONG),
     ('tag', LONG + ('finetune.crf = True', "OptimizerOptions.rate_multipliers = {'head': 3}")), ('read', LONG)])
 def test_each_kind_answers_dev_and_test(kind, more, vocabulary, tmp_path, capsys):
   data, dev = text_of(tmp_path / 'data', kind)
@@ -74,6 +74,9 @@ def test_each_kind_answers_dev_and_test(kind, more, vocabulary, tmp_path, capsys
   assert written['dev'][metric] == pytest.approx(written['heldout'][metric], abs=1e-3)
   assert {name: value for name, value in written['test'].items()} == {
       name: value for name, value in written['dev'].items() if name != 'loss'}
+  if kind == 'multi_label':
+    assert written['dev']['threshold'] == json.loads((out / 'best' / 'best.json').read_text())['threshold']
+    assert fine_tuned.find(str(out / 'model.ckpt-120')).task.threshold == written['dev']['threshold']
   judge = figures_on(out, dev)
   assert outcomes.numbers(judge.figures()) == {
       name: value for name, value in written['dev'].items()

@@ -56,6 +56,9 @@ def test_each_line_is_one_entry(tmp_path):
     ('classify', '甲乙', (None, '甲乙', None)), ('classify', '甲\t乙', (None, '甲', '乙')),
     ('tag', '甲\t乙', (None, '甲\t乙', None)),
     ('classify', json.dumps({'title': '甲', 'id': 3}), (3, '甲', None)),
+    ('classify', '', (None, '', None)), ('classify', ' ', (None, ' ', None)),
+    ('classify', json.dumps({'title': ['甲', '乙'], 'id': [3]}), (None, '甲 乙', None)),
+    ('classify', json.dumps({'title': 5}), (None, '5', None)),
     ('classify', json.dumps({'sentence1': '甲', 'sentence2': '乙'}), (None, '甲', '乙')),
     ('read', '何\t甲', (None, '何', '甲')),
     ('read', json.dumps({'question': '何', 'context': '甲'}), (None, '何', '甲'))])
@@ -65,8 +68,15 @@ def test_typed_lines(kind, line, expected):
 
 
 @pytest.mark.parametrize('kind, line, expected', [
-    ('classify', ' ', 'found an empty line'), ('read', '何', 'found no tab'), ('classify', '{"x": ', 'expected JSON'),
-    ('classify', '{"other": "甲"}', 'expected a text'), ('classify', '{"title": ["甲"]}', 'expected texts')])
+    ('read', '', 'found no tab'), ('read', '何', 'found no tab'), ('classify', '{"x": ', 'expected JSON'),
+    ('classify', '{"other": "甲"}', 'expected a text'), ('classify', '{"title": [5]}', 'expected the text "title"'),
+    ('classify', '甲\udcff', 'expected UTF-8'), ('tag', '{"title": "\\ud800"}', 'expected UTF-8')])
 def test_typed_lines_that_say_nothing(kind, line, expected):
   entry, = inputs.read_typed([line], kind, DATA)
   assert isinstance(entry, BadLine) and expected in entry.error
+
+
+def test_a_line_with_nothing_in_it_is_an_empty_text_in_a_file_and_typed(tmp_path):
+  in_file = read(tmp_path, '甲\n\n \n', name='in.txt')
+  typed = list(inputs.read_typed(['甲', '', ' '], 'classify', DATA))
+  assert [entry.text_a for entry in in_file] == [entry.text_a for entry in typed] == ['甲', '', ' ']

@@ -38,6 +38,11 @@ def test_the_rate_is_compared_with_what_is_usual_for_the_size(tokenizer, rate, s
   assert said in line(tokenizer, learning_rate=rate, hidden_size=size)
 
 
+def test_a_long_adversarial_step_is_named(tokenizer):
+  said = line(tokenizer, fgm_epsilon=0.5)
+  assert 'hidden size 312, and finetune.fgm_epsilon=0.5: TRY A TENTH OF IT OR NONE; (2)' in said
+
+
 def test_no_weights_or_another_vocabulary(tokenizer):
   assert '(2) NO INIT' in line(tokenizer, init=None)
   others = [example._replace(text_a='\u9f8d' + TEXT) for example in TRAIN]

@@ -42,12 +42,14 @@ def test_with_and_without_what_has_not_learned(tmp_path, capsys):
   assert '| seed-3 (best on dev) | yes |' in report and '| seed-2 | NOT LEARNED |' in report
 
 
-def test_a_run_that_diverged_is_marked(tmp_path):
+def test_a_run_that_diverged_is_marked(tmp_path, capsys):
   lost = closing.Closed({'failed': 'loss is NaN', 'learned': False}, None, None)
   series.write(str(tmp_path), 'seed', dict(RUNS, **{'seed-4': lost}))
   told = json.loads((tmp_path / 'results.json').read_text())
   assert told['failed'] == ['seed-2', 'seed-4'] and told['dev']['accuracy']['runs'] == 3
   assert 'FAILED: loss is NaN' in (tmp_path / 'report.md').read_text()
+  assert capsys.readouterr().out.endswith(
+      'NOT LEARNED: 2 of 4 runs: seed-2, seed-4 (FAILED); see their report.md\n')
 
 
 def test_the_best_of_a_figure_that_is_good_when_low(tmp_path):
@@ -57,11 +59,14 @@ def test_the_best_of_a_figure_that_is_good_when_low(tmp_path):
   assert json.loads((tmp_path / 'results.json').read_text())['best_run'] == 'seed-2'
 
 
-def test_nothing_but_failures(tmp_path):
+def test_nothing_but_failures(tmp_path, capsys):
   lost = closing.Closed({'failed': 'loss is NaN', 'learned': False}, None, None)
   series.write(str(tmp_path), 'seed', {'seed-1': lost})
   told = json.loads((tmp_path / 'results.json').read_text())
   assert told['best_run'] is None and told['dev'] == {} and not told['learned']
+  printed = capsys.readouterr().out.splitlines()
+  assert printed[0] == 'best seed on dev: none, no run has figures'
+  assert printed[-1] == 'NOT LEARNED: 1 of 1 runs: seed-1 (FAILED); see report.md'
 
 
 def test_averages_are_means_of_logits():

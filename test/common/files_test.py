@@ -4,6 +4,7 @@ import os
 
 import pytest
 
+from albert.common.errors import UserError
 from albert.common import files
 
 
@@ -124,3 +125,12 @@ def test_lines_are_appended(tmp_path):
   path.symlink_to(tmp_path / 'victim')
   files.append_lines(str(path), ['a'], 'head')
   assert path.read_text() == 'head\na\n' and (tmp_path / 'victim').read_text() == 'mine'
+
+
+def test_the_folder_of_what_is_to_be_written_is_made(tmp_path):
+  files.make_way(str(tmp_path / 'a' / 'b' / 'out.jsonl'), 'OUTPUT')
+  assert (tmp_path / 'a' / 'b').is_dir() and not list((tmp_path / 'a' / 'b').iterdir())
+  (tmp_path / 'file').write_text('')
+  for path, found in ((tmp_path / 'a', 'a folder;'), (tmp_path / 'file' / 'out', 'cannot be made')):
+    with pytest.raises(UserError, match=found):
+      files.make_way(str(path), 'OUTPUT')

@@ -185,11 +185,27 @@ def test_a_conll_line_without_a_tag_is_an_error(tmp_path):
   assert examples[1].text_a == '字' and examples[1].line == 34
 
 
+def test_conll_without_tags_is_text_without_labels(tmp_path):
+  path = write(tmp_path, 'a.txt', '\n\n'.join('\n'.join('我去北京') for _ in range(3)) + '\n\n2018\n年\n')
+  found = read(path, 'tag')[1]
+  assert rows(found) == [('我去北京', None, None)] * 3 + [('2018年', None, None)]
+  assert [example.line for example in found] == [1, 6, 11, 16]
+  # In a file with tags they are missed all the same, where some are there.
+  found = read(write(tmp_path, 'b.txt', '字 O\n' * 30 + '\n字\n字\n\n字\n字 O\n'), 'tag')[1]
+  assert found[1].label is None and isinstance(found[2], BadLine)
+  # A few lines of a character each are texts.
+  assert rows(read(write(tmp_path, 'c.txt', '甲\n乙\n'), 'tag')[1]) == [('甲', None, None), ('乙', None, None)]
+
+
 def test_characters_and_tags_joined_by_blanks(tmp_path):
   path = write(tmp_path, 'a.tsv', 'text_a\tlabel\n我 去 北 京\tO O B-LOC I-LOC\n我   去\tO O O\n1 9 年\tO O\n')
   examples = read(path, 'tag')[1]
   assert tags_of(examples[:2]) == [('我去北京', ['O', 'O', 'B-LOC', 'I-LOC']), ('我 去', ['O', 'O', 'O'])]
-  assert examples[2].error == 'expected a tag for each of 3 characters, found 2 tags' and examples[2].line == 4
+  assert examples[2].error == 'expected a tag for each of 3 characters, examples 2 tags' and examples[2].line == 4
+  # White space of another kind may be a unit, beside longer ones.
+  path = write(tmp_path, 'c.tsv', 'text_a\tlabel\n2018 年 \u3000 京\tO O O B-LOC\n\u3000 京 2018\tO B-LOC O\n')
+  assert tags_of(read(path, 'tag')[1]) == [
+      ('2018年\u3000京', ['O', 'O', 'O', 'B-LOC']), ('\u3000京2018', ['O', 'B-LOC', 'O'])]
   # For prediction.
   assert rows(read(write(tmp_path, 'b.tsv', 'text_a\n我 去 北 京\n我去北京 了\n'), 'tag')[1]) == [
       ('我去北京', None, None), ('我去北京 了', None, None)]
@@ -290,6 +306,20 @@ def test_files_that_cannot_be_read(tmp_path, name, content):
 
 
 def test_files_without_anything_in_them(tmp_path):
-  assert 'expected a text' in error_of(write(tmp_path, 'a.json', ''))
-  assert read(write(tmp_path, 'a.txt', ''))[1] == []
-  assert read(write(tmp_path, 'a.tsv', ''))[1] == []
+  for name in ('a.json', 'a.txt', 'a.tsv', 'a.csv', 'a.json.gz'):
+    assert read(write(tmp_path, name, ''))[1] == []
+  assert [entry.error for entry in read(write(tmp_path, 'b.json', '\n\n'))[1]] == [EMPTY_LINE] * 2
+
+
+@pytest.mark.parametrize('content, line, found', [
+    ('{"text": "甲", "label": 1},\n{"text": "乙", "label": 0},\n', 1, 'Extra data'), ('\n[甲]\n', 2, 'Expecting value'),
+    ('not JSON\n', 1, 'Expecting value'), ('5\n"甲"\n', 1, 'expected a JSON object')])
+def test_a_file_without_one_record_of_json_names_its_first_mistake(tmp_path, content, line, found):
+  message = error_of(write(tmp_path, 'a.json', content))
+  assert 'a.json:{}: expected '.format(line) in message and found in message
+
+
+def test_a_header_that_names_a_column_twice_is_no_example(tmp_path):
+  assert 'found text twice' in error_of(write(tmp_path, 'a.csv', 'text,text,label\n甲,乙,1\n'))
+  # The index that pandas writes has no name, nor have columns that were deleted.
+  assert rows(read(write(tmp_path, 'a.csv', ',,text,label\n0,,甲,1\n'))[1]) == [('甲', None, '1')]

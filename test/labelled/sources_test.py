@@ -8,6 +8,7 @@ import pytest
 from albert.common.errors import UserError
 from albert.labelled.example import BadLine
 from albert.labelled.example import Entity
+from albert.labelled.labels import Labels
 from albert.labelled.options import LabelledOptions
 from albert.labelled import sources
 
@@ -114,6 +115,21 @@ def test_labels_are_in_order(tmp_path):
   assert names(['a', 'b'], labels_file=str(tmp_path / 'labels.txt')) == ['b', 'a', 'c']
 
 
+@pytest.mark.parametrize('name', ['label_desc', 'label_des'])
+@pytest.mark.parametrize('described, numbers', [
+    ([('story', '100'), ('car', 7), ('story', '100')], {'story': '100', 'car': '7'}),
+    ([('story', '100'), ('car', '100')], {}), ([('story', '100'), ('car', '7'), ('story', '101')], {}),
+    ([('story', '100'), ('car', None)], {}), ([('story', '100'), ('car', ['7'])], {})])
+def test_the_number_of_a_label_is_kept_where_each_has_one_of_its_own(tmp_path, name, described, numbers):
+  rows = [{'text': '文{}'.format(place), name: label, 'label': number}
+          for place, (label, number) in enumerate(described)]
+  labels = open_splits(write(tmp_path, train=rows, dev=rows[:1])).labels
+  assert set(labels.names) == {'story', 'car'} and labels.numbers == numbers
+  labels.save(str(tmp_path / 'labels.json'))
+  assert Labels.load(str(tmp_path / 'labels.json')).numbers == numbers
+  assert open_splits(str(tmp_path), label=name).labels.numbers == numbers
+
+
 def test_an_unknown_label_names_file_and_line(tmp_path):
   folder = write(tmp_path, train=texts('ab'), dev=texts('abc'), test=texts('d'))
   message = error_of(folder)
@@ -167,6 +183,24 @@ def test_train_and_dev_need_labels(tmp_path):
   assert 'two classes' in error_of(write(tmp_path, train=texts('aa'), dev=texts('a')))
 
 
+@pytest.mark.parametrize('name, content, found', [
+    ('train.json', '', 'an empty file'), ('train.txt', '', 'an empty file'), ('train.csv', '', 'an empty file'),
+    ('train.tsv', 'text\tlabel\n', 'none below the header'), ('dev.json', '\n', 'an empty file')])
+def test_a_file_without_examples_is_said_to_be_empty(tmp_path, name, content, found):
+  if name != 'dev.json':
+    write(tmp_path, dev=texts('ab'))
+  else:
+    write(tmp_path, train=texts('ab'))
+  (tmp_path / name).write_text(content)
+  assert '{}: expected examples, found {};'.format(name, found) in error_of(str(tmp_path))
+
+
+def test_several_classes_where_train_has_one_of_each_text(tmp_path):
+  folder = write(tmp_path, train=texts('ab'), dev=texts(['a', ['a', 'b']]))
+  assert "dev.json:2: expected one class, as in train, found ['a', 'b']" in error_of(folder)
+  assert open_splits(folder, multi_label=True).dev[1].label == ('a', 'b')
+
+
 def test_a_line_that_cannot_be_read_stops_training(tmp_path):
   assert 'train.json:2: expected JSON' in error_of(write(tmp_path, train=json_lines(texts('a')) + '{"text"\n'))
   assert len(open_splits(write(tmp_path, train=json_lines(texts('ab')).replace('\n', '\n\n'))).train) == 1
@@ -178,6 +212,17 @@ def test_tags_that_no_scheme_allows_name_file_and_line(tmp_path):
   assert 'train.txt:33: expected tags of BIO, found I-PER after B-LOC' in error_of(folder, 'tag')
   folder = write(tmp_path, train_txt=good, dev_txt=good + '我 X-LOC\n')
   assert 'dev.txt:31:' in error_of(folder, 'tag')
+
+
+@pytest.mark.parametrize('train, line, found', [
+    ('北 X-LOC\n京 I-LOC\n\n' * 3, 1, '北 X-LOC'),
+    ('北 B-LOC\n京 0\n\n' * 3, 2, '京 0'),
+    ('\n北 b-loc\n京 o\n', 2, '北 b-loc'),
+    ('B-LOC 北\nI-LOC 京\nO 我\n', 1, 'B-LOC 北'),
+    ('我去北京\n他不去\n', 1, '我去北京')])
+def test_tags_of_no_scheme_at_all_name_file_and_line(tmp_path, train, line, found):
+  message = error_of(write(tmp_path, train_txt=train), 'tag')
+  assert 'train.txt:{}: expected a character, '.format(line) in message and "found '{}'".format(found) in message
 
 
 @pytest.mark.parametrize('train, scheme, names, count', [

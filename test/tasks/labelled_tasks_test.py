@@ -14,6 +14,7 @@ from albert.dataset import record_format
 from albert.input import packed_windows
 from albert.labelled.encoding import Window
 from albert.labelled.example import Example
+from albert.labelled.labels import Labels
 from albert.model.config import AlbertConfig
 from albert import modeling
 from albert.tasks import crf
@@ -327,3 +328,36 @@ def test_balanced_weights_are_those_of_sklearn():
   for bad in (FinetuneOptions(kind='classify', class_weights=[1, 2, 3]), FinetuneOptions(kind='classify', metric='f1')):
     with pytest.raises(UserError, match='finetune.'):
       labelled_tasks.head_options(bad, labels)
+
+
+def test_the_threshold_of_several_classes_is_tuned_on_dev_if_asked():
+  names = ['a', 'b']
+  labels = Labels('classify', names, dict.fromkeys(names, 1), multi_label=True)
+  windows = [[Window(number, [], [], [], [], target)] for number, target in enumerate([[1, 0], [1, 0], [0, 1], [0, 0]])]
+  probabilities = np.array([[.32, .1], [.4, .2], [.1, .9], [.2, .1]])
+  judged = [(None, found, [np.log(row / (1 - row))]) for found, row in zip(windows, probabilities)]
+
+  def task(threshold):
+    options = FinetuneOptions(kind='classify', threshold=threshold)
+    return labelled_tasks.KINDS['classify'](
+        CONFIG, None, labelled_tasks.head_options(options, labels), labelled_tasks.Judged([], [], labels))
+
+  plain, tuned = task(0.35), task('dev')
+  assert plain.figures_of(judged)['micro_f1'] == 0.8 and 'threshold' not in plain.figures_of(judged)
+  assert 'threshold' not in plain.heldout_columns and tuned.heldout_columns[-1] == 'threshold'
+  assert tuned.figures_of(judged)['micro_f1'] == 1.0 and tuned.figures_of(judged)['threshold'] == 0.3
+  tuned.threshold = 0.5  # that of a checkpoint, on whatever text
+  assert tuned.figures_of(judged) == dict(task(0.5).figures_of(judged), threshold=0.5)
+
+
+@pytest.mark.parametrize('threshold', ['dve', 1.0, -0.1, True])
+def test_a_threshold_that_cannot_be_meant(threshold):
+  with pytest.raises(UserError, match='finetune.threshold'):
+    FinetuneOptions(kind='classify', threshold=threshold)
+
+
+@pytest.mark.parametrize('kind', ['classify', 'regress'])
+def test_a_threshold_belongs_to_several_classes(kind):
+  labels = Labels(kind, ['a', 'b'] if kind == 'classify' else [])
+  with pytest.raises(UserError, match='FinetuneData.multi_label'):
+    labelled_tasks.head_options(FinetuneOptions(kind=kind, threshold='dev'), labels)

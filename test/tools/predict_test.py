@@ -87,10 +87,12 @@ def test_what_cannot_be_meant_is_one_line(model, tmp_path):
       (['--init=' + model], 'expected --input_file=... (INPUT=...) or --interactive, found neither'),
       (['--init=' + str(bare), path], 'expected a fine-tuned model, found no task.json beside it'),
       (['--init=' + model, path, '--labelled'], 'expected a label (LABELLED=1)'),
+      (['--init=' + model, path, '--output_file={}'.format(tmp_path)], 'found a folder; name another'),
       (['--init=' + model, '--input_file=absent.txt', '--output_file={}'.format(tmp_path / 'out')], 'absent.txt')):
     code, _, errors = call('predict', *arguments)
     told = [line for line in errors.splitlines() if line.startswith('error: ')]
     assert code == 1 and len(told) == 1 and expected in told[0], errors
+    assert 'Traceback' not in errors
   assert not (tmp_path / 'out').exists()
   code, printed, _ = call('predict', '--init=' + model, '--input_file={}'.format(tmp_path / 'pairs.csv'))
   assert code == 1 and json.loads(printed)['error'] == (

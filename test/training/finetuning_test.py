@@ -138,6 +138,25 @@ def test_other_text_in_a_begun_run_is_refused_and_in_a_new_one_made_again(data, 
   assert json.loads((begun / 'records' / 'dataset.json').read_text())['settings']['key'] != key
 
 
+def test_a_refused_call_changes_nothing_in_the_folder(data, whole, vocabulary, tmp_path):
+  """Neither in that of a run with another head, nor where none is yet."""
+  out = tmp_path / 'out'
+  shutil.copytree(str(whole), str(out))
+  for path in out.glob('model.ckpt-8*'):
+    path.unlink()
+  tf.train.update_checkpoint_state(str(out), 'model.ckpt-6')
+  before = {path.name: path.read_bytes() for path in out.iterdir() if path.suffix == '.json'}
+  with pytest.raises(UserError, match='head_label_smoothing'):
+    _finetune('classify', data, out, 'finetune.label_smoothing = 0.1', *SHORT, vocab_file=vocabulary)
+  assert {path.name: path.read_bytes() for path in out.iterdir() if path.suffix == '.json'} == before
+  tokens = open(vocabulary, encoding='utf-8').read().split()
+  (tmp_path / 'other.txt').write_text('\n'.join(tokens[:5] + tokens[5:][::-1]), encoding='utf-8')
+  for other, expected in (('other.txt', 'expected the vocabulary of the weights'), ('absent.txt', 'none that can be')):
+    with pytest.raises(UserError, match=expected):
+      _finetune('classify', data, tmp_path / 'new', init=whole, vocab_file=tmp_path / other)
+    assert not (tmp_path / 'new').exists()
+
+
 def test_another_kind_in_the_same_folder_is_refused(whole, vocabulary, tmp_path):
   folder = labelled_text.write(tmp_path / 'data', 'tag')
   with pytest.raises(UserError, match='expected an empty folder or a run of the task tag, found one of classify'):
@@ -237,6 +256,12 @@ def test_scores_on_a_test_without_labels_are_not_invented(data, vocabulary, tmp_
     target.write('{"sentence": "一丁"}\n')
   written = _finetune('classify', folder, tmp_path / 'out', 'finetune.epochs = 1', vocab_file=vocabulary)
   assert written['test'] == {'examples': 1, 'labelled': 0}
+
+
+def test_the_share_of_texts_that_were_cut_is_kept():
+  counts = {'train_examples': 8, 'train_cut': 1, 'dev_examples': 3, 'dev_cut': 0, 'test_examples': 2}
+  assert finetuning._cut_percent(counts) == {'train_cut_percent': 12.5, 'dev_cut_percent': 0.0}
+  assert finetuning._cut_percent({}) == {}
 
 
 def test_questions_that_are_left_out_are_told():

@@ -12,6 +12,9 @@ from albert.labelled.options import TAG
 Columns = collections.namedtuple('Columns', ['text_a', 'text_b', 'label', 'id'])
 Columns.__doc__ = """Names of columns; None for those that the file does not have, except text_a."""
 
+# Of an empty file.
+NONE = Columns('text', None, None, None)
+
 Table = collections.namedtuple('Table', ['names', 'has_header', 'rows'])
 Table.__doc__ = """The begin of a table: names of its columns, whether its first row has them, the other rows."""
 
@@ -20,7 +23,8 @@ _PAIRS = (('text_a', 'text_b'), ('sentence1', 'sentence2'), ('abst', 'keyword'),
 _TEXTS = tuple(pair[0] for pair in _PAIRS) + (
     'text', 'sentence', 'review', 'content', 'title', 'question', 'query', '文本', '内容', '句子')
 # A label in words before its number, which TNEWS and IFLYTEK have besides.
-_LABELS = ('label_desc', 'label_des', 'label', 'labels', 'category', 'class', '标签', '类别')
+DESCRIPTIONS, NUMBER = ('label_desc', 'label_des'), 'label'
+_LABELS = DESCRIPTIONS + (NUMBER, 'labels', 'category', 'class', '标签', '类别')
 _NUMBERS = ('label', 'score')
 _IDS = ('id', 'idx', 'guid')
 _KNOWN = frozenset(_TEXTS + tuple(pair[1] for pair in _PAIRS) + _LABELS + _NUMBERS + _IDS)
@@ -35,7 +39,7 @@ def read_table(path, form, options):
   named = {name for name in (options.text_a, options.text_b, options.label, options.id) if name}
   cells = [cell.strip() for cell in first]
   if named & set(cells) - {str(number) for number in range(1, len(cells) + 1)} or _known(cells):
-    return Table(cells, True, sample[1:])
+    return Table(_distinct(path, cells), True, sample[1:])
   widths = collections.Counter(map(len, sample) if sample else [1])
   return Table([str(number) for number in range(1, widths.most_common(1)[0][0] + 1)], False, sample)
 
@@ -48,7 +52,17 @@ def _sample(path, form):
 
 
 def _known(cells):
-  return len(set(cells)) == len(cells) and any(cell.lower() in _KNOWN for cell in cells)
+  """Whether cells are a header. One name may well be a text; what stands there twice is one name."""
+  known = {cell.lower() for cell in cells} & _KNOWN
+  return len(known) > 1 or bool(known) and len(set(cells)) == len(cells)
+
+
+def _distinct(path, cells):
+  twice = [name for name, count in collections.Counter(cells).items() if name and count > 1]
+  if twice:
+    raise UserError('{}: expected each column once, found {} twice; rename one'.format(
+        files.shown(path), _listed(twice)))
+  return cells
 
 
 def find_columns(path, kind, options, names):

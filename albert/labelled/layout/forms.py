@@ -16,14 +16,16 @@ import re
 
 from albert.labelled.layout import json_values
 from albert.labelled.layout import lines
+from albert.labelled.layout import tagged as tagged_text
 
 JSON_LINES, JSON, CSV, TSV, LINES, CONLL = FORMS = ('JSON lines', 'JSON', 'CSV', 'TSV', 'lines of text', 'CoNLL')
 TABLES = (CSV, TSV, LINES)
 
 SAMPLE = 1000  # records that are looked at
 _SNIFFED = 200  # lines
-_TAG_LINE = re.compile(r'(?:\s?|[^ \t]{1,40}(?:[ \t]+[^ \t]+){0,3}?)[ \t]+(O|[BIMESLU](?:[-_]\S+)?)[ \t]*')
 _CONLL_SHARE = 0.9
+# Lines of one character each: fewer of them may be texts.
+_FEWEST_UNITS = 10
 # Longer than any text; a quote that is never closed would swallow the rest of the file.
 _MAX_FIELD = 1 << 20
 
@@ -37,10 +39,12 @@ def form_of(path, tagged):
   if suffix in ('.json', '.jsonl') or re.match(r'\{\s*("|$)|\[\s*(\{|$)', first):
     return JSON if _is_array(path) else JSON_LINES
   if tagged and written:
-    tags = [bool(_TAG_LINE.fullmatch(text)) for text in written]
+    tags = [bool(tagged_text.TAG_LINE.fullmatch(text)) for text in written]
     # A header is none.
     if tags[0] and sum(tags) >= _CONLL_SHARE * len(tags):
       return CONLL
+    if len(written) >= _FEWEST_UNITS and sum(len(text.strip()) == 1 for text in written) >= _CONLL_SHARE * len(tags):
+      return CONLL  # without tags, as a file that is to be predicted
   if suffix == '.csv':
     return TSV if '\t' in first and ',' not in first else CSV
   return TSV if suffix == '.tsv' or written and all('\t' in text for text in written) else LINES

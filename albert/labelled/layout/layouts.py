@@ -1,6 +1,7 @@
 """Which layout a file has, and its examples: the one place that reads labelled text."""
 
 import collections
+import itertools
 
 from albert.common.errors import UserError
 from albert.common import files
@@ -26,6 +27,9 @@ form: one of forms.FORMS; names: list of str, the columns of a table or the fiel
 first row of a table has them; columns: `columns.Columns`, None if the form has none.
 """
 
+# The error of a line that is not UTF-8.
+NO_TEXT = 'expected UTF-8, found bytes or a \\u escape that are no character (if it is GBK: iconv -f GB18030 -t UTF-8)'
+
 
 def recognise(path, kind, options, known_labels=()):
   """The `Layout` of a file.
@@ -48,7 +52,9 @@ def recognise(path, kind, options, known_labels=()):
     return Layout(path, kind, form, [], False, None)
   if form in (forms.JSON, forms.JSON_LINES):
     names = _fields(path, form)
-    return Layout(path, kind, form, names, False, columns_lib.find_columns(path, kind, options, names))
+    # Nothing will be read from an empty file, whatever its columns.
+    columns = columns_lib.find_columns(path, kind, options, names) if names else columns_lib.NONE
+    return Layout(path, kind, form, names, False, columns)
   table = columns_lib.read_table(path, form, options)
   if table.has_header:
     columns = columns_lib.find_columns(path, kind, options, table.names)
@@ -58,12 +64,30 @@ def recognise(path, kind, options, known_labels=()):
 
 
 def _fields(path, form):
-  names = {}
-  for count, (_, record, _) in enumerate(forms.records(path, form)):
-    if count == forms.SAMPLE:
-      break
+  """The names of fields in the first records: list of str, empty of an empty file. Raises UserError if none is one."""
+  names, mistake = {}, None
+  for line, record, error in itertools.islice(forms.records(path, form), forms.SAMPLE):
     names.update(dict.fromkeys(record or ()))
+    mistake = mistake or error and (line, error)
+  if mistake and not names:
+    raise UserError('{}:{}: {}; correct the file'.format(files.shown(path), *mistake))
   return list(names)
+
+
+def numbers_of_labels(layout):
+  """{label: its number} of a file that has both, one for one, as TNEWS and IFLYTEK; else an empty dict."""
+  columns, numbers = layout.columns, {}
+  if not columns or columns.label not in columns_lib.DESCRIPTIONS or columns_lib.NUMBER not in layout.names:
+    return {}
+  for _, record, _ in forms.records(layout.path, layout.form, layout.names, layout.has_header, columns.text_a):
+    if record:
+      name, number = (record.get(field) for field in (columns.label, columns_lib.NUMBER))
+      if not isinstance(name, str) or not isinstance(number, (str, int)):
+        return {}
+      name, number = map(label_values.class_of, (name, number))
+      if name and number != numbers.setdefault(name, number):
+        return {}
+  return numbers if None not in numbers.values() and len(set(numbers.values())) == len(numbers) else {}
 
 
 def describe(layout):
@@ -96,8 +120,7 @@ def read_examples(layout, options, labelled=True):
     if isinstance(found, BadLine):
       yield found
     elif not all(map(lines.is_text, [found.text_a, found.text_b or ''] + _names(found.label))):
-      yield BadLine(found.line, found.id if _is_name(found.id) else None,
-                    'expected UTF-8, found bytes or a \\u escape that are no character; convert the file')
+      yield BadLine(found.line, found.id if _is_name(found.id) else None, NO_TEXT)
     else:
       yield found._replace(number=number)
       number += 1
@@ -123,11 +146,10 @@ def _records(layout, options, labelled):
     if record is None:
       yield BadLine(line, None, error or EMPTY_LINE)
       continue
-    identity = record.get(columns.id) if columns.id else None
-    identity = identity if _is_name(identity) and not isinstance(identity, bool) else None
+    identity = id_of(record, columns.id)
     try:
-      text_a = _text(record, columns.text_a)
-      text_b = _text(record, columns.text_b) if columns.text_b else None
+      text_a = text_of(record, columns.text_a)
+      text_b = text_of(record, columns.text_b) if columns.text_b else None
       text_a, label = convert(text_a, record.get(columns.label) if columns.label else None, line, layout, options)
       if layout.kind == CLASSIFY and text_b is not None and label == label_values.NO_LABEL:
         label = None
@@ -137,7 +159,14 @@ def _records(layout, options, labelled):
       yield Example(0, identity, layout.path, line, text_a, text_b, label)
 
 
-def _text(record, name):
+def id_of(record, name):
+  """The id in a field of a record, a str or number; None if it is none or `name` is."""
+  value = record.get(name) if name else None
+  return value if _is_name(value) and not isinstance(value, bool) else None
+
+
+def text_of(record, name):
+  """The text in a field of a record; a list is joined by blanks. Raises ValueError if it is none."""
   value = record.get(name)
   if isinstance(value, str):
     return value

@@ -1,17 +1,21 @@
 """Texts with tags: CoNLL, characters and tags joined by blanks, CLUENER's entities."""
 
 import itertools
+import re
 
 from albert.labelled.example import Entity
 from albert.labelled.example import Tags
 from albert.labelled.layout import lines
 
 _DOCUMENT = '-DOCSTART-'
+# A line of CoNLL: a unit, perhaps columns that nobody needs, and a tag.
+TAG_LINE = re.compile(r'(?:\s?|[^ \t]{1,40}(?:[ \t]+[^ \t]+){0,3}?)[ \t]+(O|[BIMESLU](?:[-_]\S+)?)[ \t]*')
 
 
 def sentences(path):
   """Yields (line, text, Tags or None, error) of a CoNLL file: a unit and, last, its tag per line, blank lines between.
 
+  Where no unit of a text has a tag, as in a file that is to be predicted, it has none.
   The units are joined to the text, with a blank between two words of ASCII letters.
   """
   units, error, begin = [], None, None
@@ -26,10 +30,17 @@ def sentences(path):
         units.append((unit, tag, number))
     elif units:
       text, starts, ends = _joined([unit for unit, _, _ in units])
-      tags = None if error else Tags(starts, ends, [tag for _, tag, _ in units], [number for _, _, number in units])
-      yield begin, text, tags, error
+      is_tagged = any(tag is not None for _, tag, _ in units)
+      tags = Tags(starts, ends, [tag for _, tag, _ in units], [number for _, _, number in units])
+      yield begin, text, tags if is_tagged and not error else None, error if is_tagged else None
     if not line.strip():
       units, error, begin = [], None, None
+
+
+def first_without_tag(path):
+  """(number, text) of the first line that is neither empty nor one of CoNLL; (1, '') if there is none."""
+  return next(((number, text) for number, text in lines.read_lines(path)
+               if text.strip() and not TAG_LINE.fullmatch(text)), (1, ''))
 
 
 def _unit(line):
@@ -72,6 +83,8 @@ def joined_by_blanks(cell, tags, line):
   # At each second place a blank: the units are characters, and may be blanks themselves.
   characters = list(cell[::2]) if cell and not cell[1::2].strip(' ') else None
   words = cell.split()
+  if tags is not None and len(words) != len(tags):
+    words = [word for word in cell.split(' ') if word]  # a unit may be white space of another kind, such as U+3000
   units = characters if characters is not None and tags is None else words
   if tags is None:
     return (''.join(units) if characters is not None else cell), None

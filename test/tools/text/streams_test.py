@@ -96,7 +96,8 @@ def test_a_wide_encoding_is_named(tmp_path, encoding):
 @pytest.mark.parametrize('encoding', ['utf-16', 'utf-32'])
 def test_a_named_encoding_with_a_mark_wants_one(tmp_path, encoding):
   path = write(tmp_path / 'text', TEXT.encode(encoding + '-be'))
-  with pytest.raises(UserError, match='a byte-order mark, .* found none; say --encoding={0}-le or {0}-be'.format(encoding)):
+  message = 'a byte-order mark, .* found none; say --encoding={0}-le or {0}-be'.format(encoding)
+  with pytest.raises(UserError, match=message):
     read(path, encoding)
 
 
