@@ -55,7 +55,7 @@ class _Told:
     """Says how far it is, now and then."""
     if time.time() - self._told >= _QUIET_SECONDS:
       self._told = time.time()
-      _LOG.info('%s lines, %s a second', '{:,}'.format(rows), '{:,.0f}'.format(rows / (self._told - self._started)))
+      _LOG.info('%s so far, %s a second', '{:,}'.format(rows), '{:,.0f}'.format(rows / (self._told - self._started)))
 
   def lines_of(self, kind):
     """'2 (line 3, 17)', the first ones by their numbers."""
@@ -85,8 +85,8 @@ def main(argv):
           blank if answer is None else vectors.pooled(fields, answer, FLAGS.pool))):
         writer.add(vector)
         told.progress(writer.rows)
-  print('wrote {}: {:,} vectors of {:,} numbers, {} of {}'.format(
-      FLAGS.output_file, writer.rows, width, FLAGS.pool, model.prefix))
+  print('wrote {}: {:,} vector{} of {:,} numbers, {} of {}'.format(
+      FLAGS.output_file, writer.rows, '' if writer.rows == 1 else 's', width, FLAGS.pool, model.prefix))
   if told.counts['blank']:
     print('lines without text, whose vectors are zeros: ' + told.lines_of('blank'))
   if told.counts['long']:

@@ -100,7 +100,7 @@ class Statements(config_parser.ParserDelegate):
                                    'such as pretrain.num_train_steps, or refer to it as %' + name))
     if len(binding.parts) == 2 and name.split('.')[-2:] not in [known.split('.') for known in _all_parameters()]:
       raise UserError('{}: expected the name of a setting, found {!r}; {}'.format(
-          binding.where, name, _suggestion(name, _all_parameters()) or 'see "Configuration" in the README'))
+          binding.where, name, _suggestion(name, _all_parameters()) or _settings_of(binding.parts[0])))
 
 
 def _place(where, text, location):
@@ -142,6 +142,12 @@ def _suggestion(name, known):
   else:
     meant = []
   return 'did you mean {}?'.format(meant[0]) if meant else ''
+
+
+def _settings_of(owner):
+  """What can be set of an owner, in words."""
+  own = [full.split('.')[1] for full in _all_parameters() if full.split('.')[0] == owner]
+  return '{} has {}'.format(owner, ', '.join(own)) if own else 'see "Configuration" in the README'
 
 
 def _did_you_mean(name, known, prefix):

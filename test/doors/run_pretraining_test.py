@@ -96,11 +96,13 @@ def test_albert_config_file_replaces_every_binding(parsed, tmp_path):
 
 @pytest.mark.parametrize('files,bindings,message', [
     ([], ['pretrain.num_train_stps = 3'], r"'pretrain.num_train_stps'; did you mean pretrain.num_train_steps\?"),
+    ([], ['OptimizerOptions.lr = 3'], r"found 'OptimizerOptions.lr'; OptimizerOptions has .*learning_rate, .*clip"),
     ([], ['pretran.num_train_steps = 3'], r'did you mean pretrain.num_train_steps\?'),
     ([], ['pretrain.learning_rate = 3'], r'did you mean OptimizerOptions.learning_rate\?'),
     ([], ['Optimizer.lerning_rate = 3'], r'did you mean OptimizerOptions.learning_rate\?'),
     ([], ['num_train_steps = 3'], r"found 'num_train_steps'; did you mean pretrain.num_train_steps\?"),
-    ([], ['pretrain.zzz = 3'], 'see "Configuration" in the README'),
+    ([], ['pretrain.zzz = 3'], 'pretrain has .*num_train_steps'),
+    ([], ['qqq.zzz = 3'], 'see "Configuration" in the README'),
     ([], ['STEPS = 3', 'pretrain.num_train_steps = %STEP'], r'found none; did you mean %STEPS\?'),
     ([], ['pretrain.num_train_steps = %UNDEFINED'], 'add UNDEFINED = '),
     ([], ['pretrain.num_train_steps = @nothing()'], "found 'nothing'"),
