@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+import small_steps
 import synthetic_data
 from albert.dataset import packing
 from albert.input import packed_batches
@@ -50,7 +51,7 @@ def _packed():
 
 
 def _run(fetches):
-  with tf.Session() as session:
+  with small_steps.unrewritten() as session:
     session.run(tf.global_variables_initializer())
     return session.run(fetches)
 

@@ -86,5 +86,11 @@ def session():
   """A session that runs several steps at once as if each were alone: it looks for no operations that are the same."""
   options = device().session_config()
   options.graph_options.optimizer_options.opt_level = tf.compat.v1.OptimizerOptions.L0
-  options.graph_options.rewrite_options.disable_meta_optimizer = True
-  return tf.Session(config=options)
+  return unrewritten(options)
+
+
+def unrewritten(config=None):
+  """A tf.Session that runs a graph as it was built: rewriting it takes longer than running it a single time."""
+  config = config or tf.ConfigProto()
+  config.graph_options.rewrite_options.disable_meta_optimizer = True
+  return tf.Session(config=config)

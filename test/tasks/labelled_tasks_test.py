@@ -8,6 +8,7 @@ import pytest
 from sklearn.utils.class_weight import compute_class_weight
 import tensorflow as tf
 
+import small_steps
 from albert.common.errors import UserError
 from albert.dataset.batch_order import Layout
 from albert.dataset import record_format
@@ -92,7 +93,7 @@ def _loss(task, part, divide_by):
 
 
 def _run(fetches):
-  with tf.Session() as session:
+  with small_steps.unrewritten() as session:
     session.run(tf.global_variables_initializer())
     return session.run(fetches)
 
