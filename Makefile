@@ -54,7 +54,8 @@ TEST_ARGS ?=## test: more flags for pytest, such as "-k lamb -x"
 variables := CORPUS VOCAB DATA DATA_ARGS FORCE OUT GIN SET INIT TASK SEEDS FOLDS RANKS TEXT INPUT OUTPUT LABELLED CANDIDATES TOP POOL ARGS CKPT EXPORT HF PORT HOST PYTHON BENCH_ARGS TEST_ARGS
 given := $(foreach name,$(variables),$(if $(filter-out file,$(origin $(name))),$(name)))
 on_command_line := $(foreach name,$(variables),$(if $(filter command override,$(origin $(name))),$(name)))
-# Which targets read them. One that is given on the command line and that nothing would read is a mistake.
+# Which targets read them. One that is given on the command line and that no target reads is a mistake; one that
+# this target does not read is told: the same line of variables may serve several targets.
 makes_data := vocab data smoke $(if $(filter file,$(origin DATA)),train-full train-perf)
 trains := train-full train-perf eval smoke finetune
 answers := fill-mask embed predict evaluate-task
@@ -70,7 +71,7 @@ readers_INIT := train-full finetune $(answers)
 readers_TASK := finetune
 readers_SEEDS := finetune
 readers_FOLDS := finetune
-readers_RANKS := train-full
+readers_RANKS := train-full train-perf eval
 readers_TEXT := fill-mask
 readers_INPUT := fill-mask embed predict
 readers_OUTPUT := embed predict
@@ -96,8 +97,7 @@ $(if $(unknown),$(error expected variables among $(sort $(variables)), found $(u
 ifneq ($(MAKECMDGOALS),)
 read := $(sort $(foreach name,$(variables),$(if $(filter $(MAKECMDGOALS),$(readers_$(name))),$(name))))
 unread := $(filter-out $(read),$(named))
-$(if $(unread),$(error make $(MAKECMDGOALS): expected variables that it reads ($(read)), found $(unread); "make help" says \
-  what each is for))
+$(if $(unread),$(shell echo 'warning: make $(MAKECMDGOALS) does not read $(unread), but $(read); "make help" says what each is for' >&2))
 endif
 endif
 $(foreach name,$(given),$(eval override $(name) := $$(value $(name))))

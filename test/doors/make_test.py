@@ -332,11 +332,11 @@ def test_a_variable_that_nothing_reads_is_refused_on_the_command_line(checkout, 
 @pytest.mark.parametrize('words', [['export', 'INIT=out'], ['train-full', 'CKPT=out'], ['data', 'OUT=run'],
                                    ['train-full', 'DATA=there', 'CORPUS=mine.txt'], ['train-full', 'FORCE=1'],
                                    ['predict', 'TASK=pair'], ['tb', 'RANKS=2', 'PORT=1']])
-def test_a_variable_that_the_target_does_not_read_is_refused_on_the_command_line(checkout, words):
-  said = checkout.make(*words, code=2)
+def test_a_variable_that_the_target_does_not_read_is_told_on_the_command_line(checkout, words):
+  said = checkout.make(*words)
   name = words[-1 if words[0] != 'tb' else 1].split('=')[0]
-  assert 'make {}: expected variables that it reads ('.format(words[0]) in said and 'found {};'.format(name) in said
-  assert said.count('\n') == 1 and checkout.calls() == []
+  assert 'warning: make {} does not read {}, but '.format(words[0], name) in said
+  assert checkout.calls()
 
 
 def test_the_table_of_who_reads_what_is_that_of_the_recipes(checkout):
@@ -347,7 +347,8 @@ def test_the_table_of_who_reads_what_is_that_of_the_recipes(checkout):
   checkout.write('<VOCAB>', '')  # bench-data takes one that is there
   for target in targets():
     # Again without DATA, as CORPUS makes what no DATA names, and without INIT, as OUT is then what answers.
-    recipes = ''.join(checkout.make('-n', target, *[text for name, text in marked.items() if name != left_out],
+    recipes = ''.join(checkout.make('-n', target, *[
+        text for name, text in marked.items() if name != left_out and (target, name) != ('finetune', 'RANKS')],
                                     MAKELEVEL='1') for left_out in ('', 'DATA', 'INIT'))
     read = {name for name in marked if '<{}>'.format(name) in recipes}
     assert read - {'PYTHON'} == {name for name in marked if target in readers[name]} - {'PYTHON'}, target
