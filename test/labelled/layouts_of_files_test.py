@@ -201,7 +201,7 @@ def test_characters_and_tags_joined_by_blanks(tmp_path):
   path = write(tmp_path, 'a.tsv', 'text_a\tlabel\n我 去 北 京\tO O B-LOC I-LOC\n我   去\tO O O\n1 9 年\tO O\n')
   examples = read(path, 'tag')[1]
   assert tags_of(examples[:2]) == [('我去北京', ['O', 'O', 'B-LOC', 'I-LOC']), ('我 去', ['O', 'O', 'O'])]
-  assert examples[2].error == 'expected a tag for each of 3 characters, examples 2 tags' and examples[2].line == 4
+  assert examples[2].error == 'expected a tag for each of 3 characters, found 2 tags' and examples[2].line == 4
   # White space of another kind may be a unit, beside longer ones.
   path = write(tmp_path, 'c.tsv', 'text_a\tlabel\n2018 年 \u3000 京\tO O O B-LOC\n\u3000 京 2018\tO B-LOC O\n')
   assert tags_of(read(path, 'tag')[1]) == [
