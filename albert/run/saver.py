@@ -17,11 +17,38 @@ MOST_TIME = 0.01
 _LOG = logging.getLogger('albert')
 
 
-class SaverHook(tf.train.CheckpointSaverHook):
+class DueHook:
+  """When a checkpoint is due: a loop has reached or crossed a multiple of save_steps, or training has ended elsewhere.
+
+  Part of a SessionRunHook that fetches _global_step_tensor in each run and has _save_steps, _run_steps, _last_step and
+  _save(session, step). What ranks do at a checkpoint they must do at the same one: all of them have it from here.
+  """
+
+  def after_run(self, run_context, run_values):
+    # The value that was fetched may be of before or after the update.
+    if self._is_due(int(run_values.results) + self._run_steps):
+      step = int(run_context.session.run(self._global_step_tensor))
+      if self._is_due(step):
+        self._save(run_context.session, step)
+
+  def end(self, session):
+    self.save_now(session)
+
+  def save_now(self, session):
+    """Saves unless this step is saved already."""
+    step = int(session.run(self._global_step_tensor))
+    if step != self._last_step:
+      self._save(session, step)
+
+  def _is_due(self, step):
+    return step // self._save_steps > self._last_step // self._save_steps
+
+
+class SaverHook(DueHook, tf.train.CheckpointSaverHook):
   """Saves at every multiple of save_steps and at the end.
 
-  A subclass only so that tf.estimator recognises it and adds none of its own. Put it last among the hooks: what they
-  say of a step is then on the disk before the checkpoint of that step.
+  A CheckpointSaverHook only so that tf.estimator recognises it and adds none of its own. Put it last among the hooks:
+  what they say of a step is then on the disk before the checkpoint of that step.
   """
 
   def __init__(self, folder, save_steps, steps_per_run, describe, after_save, check_writer=lambda: None,
@@ -61,22 +88,6 @@ class SaverHook(tf.train.CheckpointSaverHook):
     self._last_step, self._last_time = int(session.run(self._global_step_tensor)), time.time()
     if checkpoints.pointed_to(self._folder) is None:
       self._save(session, self._last_step)
-
-  def after_run(self, run_context, run_values):
-    # The value that was fetched may be of before or after the update.
-    if (int(run_values.results) + self._run_steps) // self._save_steps > self._last_step // self._save_steps:
-      step = int(run_context.session.run(self._global_step_tensor))
-      if step // self._save_steps > self._last_step // self._save_steps:
-        self._save(run_context.session, step)
-
-  def end(self, session):
-    self.save_now(session)
-
-  def save_now(self, session):
-    """Saves unless this step is saved already."""
-    step = int(session.run(self._global_step_tensor))
-    if step != self._last_step:
-      self._save(session, step)
 
   def _save(self, session, step):
     started, before = time.time(), checkpoints.pointed_to(self._folder)

@@ -15,7 +15,6 @@ from albert.run import names
 from albert.training import micro_batches
 from albert.training import schedule
 from albert.training import stopping
-from albert.training import together
 from albert.training import training_step
 
 _LOG = logging.getLogger('albert')
@@ -28,7 +27,7 @@ class Evaluator:
   that every rank has the figures of all records. A rank may have none: it has its part in the sums.
   """
 
-  def __init__(self, plan, device, lost, stopper, ranks=None):
+  def __init__(self, plan, device, lost, stopper, ranks):
     """Builds nothing yet.
 
     Args:
@@ -36,13 +35,13 @@ class Evaluator:
       device: npu_session.Device.
       lost: LostRecords of the held-out data.
       stopper: stopping.Stopper.
-      ranks: together.Ranks; None makes one.
+      ranks: together.Ranks.
     """
     self._plan, self._task = plan, plan.task
     self._device = device
     self._lost = lost
     self._stopper = stopper
-    self._ranks = ranks or together.Ranks(device)
+    self._ranks = ranks
     self._session = None
 
   @property

@@ -84,10 +84,11 @@ def _carry_out(where, options, make_task, log, doing, describe):
       if where.do_train:
         log.open(where.output_dir)
     stack.enter_context(_readable_file_errors(where.output_dir))
+    ranks = stack.enter_context(contextlib.closing(together.Ranks(device)))
     if where.do_train:
-      _train(plan, device, run, stopper, describe)
+      _train(plan, device, run, stopper, ranks, describe)
     else:
-      _evaluate(plan, device, run, stopper)
+      _evaluate(plan, device, run, stopper, ranks)
   return stopping.EXIT_CODE if stopper.requested else None
 
 
@@ -103,12 +104,11 @@ def _nothing_to_do(plan, run):
   _print_summary(run, plan.task, written)
 
 
-def _train(plan, device, run, stopper, describe=None):
+def _train(plan, device, run, stopper, ranks, describe):
   """Trains, and evaluates if the plan says so."""
   run.begin(plan.config, plan.info, plan.settings, plan.schedule, plan.init_checkpoint, plan.chosen_again)
   if describe and run.is_chief:
     describe()
-  ranks = together.Ranks(device)
   together.compare(ranks, planning.same_on_ranks(plan))  # no other rank reads the folder before rank 0 has prepared it
   lost = {info.folder: LostRecords(info, run.folder if run.is_chief else None) for info in training_data(plan)}
   heldout_lost = plan.heldout and (
@@ -152,9 +152,8 @@ def training_data(plan):
   return list(collections.OrderedDict((phase.plan.info.folder, phase.plan.info) for phase in plan.phases).values())
 
 
-def _evaluate(plan, device, run, stopper):
+def _evaluate(plan, device, run, stopper, ranks):
   """Evaluates one checkpoint; does nothing where neither training nor evaluation is wanted."""
-  ranks = together.Ranks(device)
   together.compare(ranks, planning.same_on_ranks(plan))
   if not plan.where.do_eval:
     return

@@ -10,6 +10,7 @@ import numpy as np
 import tensorflow as tf
 
 from albert.common.errors import UserError
+from albert.run import saver
 
 _BYTES = 8  # of a hash; each is a small number, so that its sums and sums of squares fit into int32 on 32,768 ranks
 
@@ -73,6 +74,12 @@ class Ranks:
       config.device_count['GPU'] = 0  # takes no memory of one
     return tf.Session(graph=graph, config=config), here, total
 
+  def close(self):
+    """Gives back the sessions."""
+    for session, _, _ in self._kept.values():
+      session.close()
+    self._kept.clear()
+
 
 def compare(ranks, values):
   """Compares what all ranks must have in common.
@@ -106,7 +113,7 @@ def _short(value):
   return str(value)[:24]
 
 
-class SavedElsewhereHook(tf.train.SessionRunHook):
+class SavedElsewhereHook(saver.DueHook, tf.train.SessionRunHook):
   """Stands where rank 0 has its saver, on the other ranks: what follows a checkpoint takes all of them."""
 
   def __init__(self, save_steps, steps_per_run, after_save):
@@ -116,30 +123,16 @@ class SavedElsewhereHook(tf.train.SessionRunHook):
     self._after_save = after_save
 
   def begin(self):
-    self._global_step = tf.train.get_global_step()
+    self._global_step_tensor = tf.train.get_global_step()
 
   def after_create_session(self, session, coord):
-    self._last_step = int(session.run(self._global_step))
+    self._last_step = int(session.run(self._global_step_tensor))
 
   def before_run(self, run_context):
-    return tf.train.SessionRunArgs(self._global_step)
+    return tf.train.SessionRunArgs(self._global_step_tensor)
 
-  def after_run(self, run_context, run_values):
-    # The value that was fetched may be of before or after the update.
-    if self._is_due(int(run_values.results) + self._run_steps):
-      step = int(run_context.session.run(self._global_step))
-      if self._is_due(step):
-        self._follow(step)
-
-  def end(self, session):
-    step = int(session.run(self._global_step))
-    if step != self._last_step:
-      self._follow(step)
-
-  def _is_due(self, step):
-    return step // self._save_steps > self._last_step // self._save_steps
-
-  def _follow(self, step):
+  def _save(self, session, step):
+    del session
     self._last_step = step
     self._after_save(step)
 

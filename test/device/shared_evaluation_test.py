@@ -64,7 +64,8 @@ def checkpoint(folder):
 
 
 def figures_of(plan, checkpoint, device, stopper=None, lost=None):
-  evaluator = evaluation.Evaluator(plan, device, lost or LostRecords(plan.heldout), stopper or stopping.Stopper())
+  evaluator = evaluation.Evaluator(plan, device, lost or LostRecords(plan.heldout), stopper or stopping.Stopper(),
+                                   together.Ranks(device))
   with contextlib.closing(evaluator):
     return evaluator.evaluate(checkpoint)
 

@@ -366,6 +366,7 @@ def test_text_that_was_named_is_compared_with_the_data_set_that_is_there(checkou
 def test_what_another_make_hands_down_is_not_refused(checkout):
   checkout.write('outer.mk', 'all:\n\t$(MAKE) -f Makefile data\n')
   checkout.make('-f', 'outer.mk', 'PREFIX=/usr')
+  assert 'tools.create_pretraining_data' in [call[0] for call in checkout.calls()]
   checkout.make('env', 'CONDA=0')
 
 

@@ -14,6 +14,7 @@ from albert.training import evaluation
 from albert.training import planning
 from albert.training.run_options import RunOptions
 from albert.training import stopping
+from albert.training import together
 from npu_stub import emulator
 
 
@@ -44,7 +45,8 @@ def checkpoints(plan):
 
 def _evaluator(plan, stopper=None):
   device = npu_session.start(plan.session_options, plan.placement, plan.cores)
-  return evaluation.Evaluator(plan, device, LostRecords(plan.heldout), stopper or stopping.Stopper())
+  return evaluation.Evaluator(plan, device, LostRecords(plan.heldout), stopper or stopping.Stopper(),
+                              together.Ranks(device))
 
 
 def test_one_graph_and_session_serve_all_checkpoints(plan, checkpoints, monkeypatch):

@@ -19,7 +19,6 @@ from albert.common import cli
 from albert.common.errors import UserError
 from albert.run import names
 from albert.run import results
-from tools.studies import curves
 from tools.studies import picture
 
 FLAGS = flags.FLAGS
@@ -104,8 +103,7 @@ def as_table(figure, split, of_runs):
 
 def histories(folder, figure):
   """[(steps, values)] of each seed of a run, two lists: the figure on dev whenever it was evaluated."""
-  rows = [curves.history(os.path.join(path, names.HELDOUT_HISTORY_FILE)) for path in folders_of(folder)]
-  return [([int(row['step']) for row in of_seed], [float(row[figure]) for row in of_seed]) for of_seed in rows]
+  return [results.columns(os.path.join(path, names.HELDOUT_HISTORY_FILE), figure) for path in folders_of(folder)]
 
 
 def numbers(flag, named):

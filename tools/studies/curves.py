@@ -25,21 +25,13 @@ def read(folder):
   Raises:
     UserError: a checkpoint has no CPU time, as those of earlier versions.
   """
-  rows = history(os.path.join(folder, names.HELDOUT_HISTORY_FILE))
-  return [Point(int(row['step']), _cpu_seconds(folder, int(row['step'])),
-                {name: float(value) for name, value in row.items() if name != 'step'}) for row in rows]
-
-
-def history(path):
-  """The rows of a held-out history, a list of dicts of name to text.
-
-  Raises:
-    UserError: there is none.
-  """
+  path = os.path.join(folder, names.HELDOUT_HISTORY_FILE)
   text, _ = run_files.read_text(path)
   if not text:
     raise UserError('{}: expected held-out losses by step, found none; train first'.format(path))
-  return list(csv.DictReader(io.StringIO(text), delimiter='\t'))
+  rows = list(csv.DictReader(io.StringIO(text), delimiter='\t'))
+  return [Point(int(row['step']), _cpu_seconds(folder, int(row['step'])),
+                {name: float(value) for name, value in row.items() if name != 'step'}) for row in rows]
 
 
 def _cpu_seconds(folder, step):
