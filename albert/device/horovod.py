@@ -21,8 +21,9 @@ Launched = collections.namedtuple('Launched', ['rank', 'ranks', 'local_rank', 'l
 
 _VARIABLES = ('HOROVOD_RANK', 'HOROVOD_SIZE', 'HOROVOD_LOCAL_RANK', 'HOROVOD_LOCAL_SIZE')
 _INSTALL = 'install it with make env-horovod'
-# What every collective says when another process has ended, or does not answer for 30 s (HOROVOD_GLOO_TIMEOUT_SECONDS).
-_LOST = 'Horovod has been shut down'
+# What collectives say when another process has ended, or does not answer for 30 s (HOROVOD_GLOO_TIMEOUT_SECONDS). Who
+# notices it names the place in gloo: "[.../gloo/transport/tcp/unbound_buffer.cc:81] Timed out waiting 30000ms".
+_LOST = ('Horovod has been shut down', '/gloo/transport/')
 
 
 def read_launched(environ):
@@ -112,7 +113,7 @@ class Horovod(Collectives):
     return [self._library.BroadcastGlobalVariablesHook(0)]
 
   def explain(self, error):
-    if _LOST not in str(error):
+    if not any(words in str(error) for words in _LOST):
       return None
     return RanksLost('expected {} ranks, found that another one has ended or does not answer; its own words say why, '
                      'and the same command goes on from the newest checkpoint'.format(self.ranks))
