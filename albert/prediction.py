@@ -48,8 +48,7 @@ def find(path):
   Raises:
     UserError: no such checkpoint, weights of another family or not finite, or no configuration or vocabulary.
   """
-  best = os.path.join(path, names.BEST_FOLDER)
-  weights = loading.find(best if checkpoints.latest(best) else path)
+  weights = loading.find(path)
   family = model_names.recognise(loading.shapes_of(weights.prefix))
   if family.name != model_names.ALBERT:
     raise UserError('{}: expected weights of ALBERT, found {} ({}); name others, or convert them: docs/'

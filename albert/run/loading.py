@@ -14,6 +14,7 @@ from albert.model.config import AlbertConfig
 from albert.model import names
 from albert.run import checkpoints
 from albert.run import directory
+from albert.run.names import BEST_FOLDER
 from albert.run.names import CONFIG_FILE
 from albert.run.names import VOCAB_FILE
 from albert.run import remapping
@@ -36,7 +37,8 @@ def find(path, tell=_LOG.warning):
   """Published weights and what lies beside them.
 
   Args:
-    path: a prefix, or a folder: of a run, best/, or a release that was unpacked.
+    path: a prefix, or a folder: of a run, of which the best checkpoint is taken, else the newest; best/, or a release
+      that was unpacked.
     tell: as for checkpoints.find.
 
   Returns:
@@ -52,7 +54,8 @@ def find(path, tell=_LOG.warning):
       glob.glob(os.path.join(glob.escape(path), pattern)) for pattern in _HUGGING_FACE_FILES):
     raise UserError('{}: expected a TensorFlow checkpoint, found a Hugging Face folder; convert it first: '
                     '.venv/bin/python -m tools.checkpoints from-hf {} RUN, and name RUN'.format(path, path))
-  prefix = checkpoints.find(path, tell)
+  best = os.path.join(path, BEST_FOLDER)
+  prefix = checkpoints.find(best if checkpoints.latest(best) else path, tell)
   config_file = _beside(prefix, CONFIG_FILE, '*config*.json')
   return Weights(prefix, config_file and AlbertConfig.from_json_file(config_file),
                  _beside(prefix, VOCAB_FILE, '*vocab*.txt'))
