@@ -27,7 +27,7 @@ FORCE ?=## FORCE=1: data: make the records again even if they are there
 OUT ?= $(here)out## folder of the run [out; train-perf: out/perf]
 GIN ?= $(here)gin/1p.gin## experiment [gin/1p.gin; train-perf: gin/perf_1p.gin]
 SET ?=## hyperparameters, such as "pretrain.num_train_steps=100; SessionOptions.device='cpu'"
-INIT ?=## weights to start from, or model that answers: a run, its best/, a prefix, a release; train-full: or its archive, or a Hugging Face folder [OUT]
+INIT ?=## weights to start from, or model that answers: a run, its best/, a prefix, a release; train-full, finetune: or its archive, or a Hugging Face folder [OUT]
 TASK ?=## finetune: what is learned: a file of gin/finetune, such as classify, pair, tag, read or tnews
 SEEDS ?=## finetune: one run for each of these seeds, such as 1,2,3, then mean and deviation
 FOLDS ?=## finetune: one run for each of so many folds of train

@@ -6,6 +6,7 @@
 What is particular about fine-tuning is decided here; the run itself is that of every task.
 """
 
+import contextlib
 import dataclasses
 import functools
 import json
@@ -15,6 +16,7 @@ import os
 import gin
 
 from albert.answers import closing
+from albert.answers import learning
 from albert.answers import series
 from albert.common.errors import UserError
 from albert.common import files
@@ -31,6 +33,7 @@ from albert.run import results
 from albert.run import run_lock
 from albert.run.run_state import RunState
 from albert.run import starting_weights
+from albert.run import taking_back
 from albert.tasks import labelled_tasks
 from albert.training.finetune_options import FinetuneOptions
 from albert.training import planning
@@ -39,6 +42,7 @@ from albert.training import stopping
 from albert.training.telling import activity
 
 _LOG = logging.getLogger('albert')
+_RATE = 'OptimizerOptions.learning_rate'
 
 DataOptions = gin.external_configurable(labelled.LabelledOptions, 'FinetuneData', module='albert.finetuning')
 
@@ -85,6 +89,15 @@ def run_once(data_dir, output_dir, init=None, vocab_file=None, seed=None, divide
   Raises:
     UserError: see finetune().
   """
+  with taking_back.unless_begun(output_dir) as made:
+    code, ended, options = _train(data_dir, output_dir, init, vocab_file, seed, divide, made)
+  if code is not None or options.performance:
+    return code, None
+  return _close(ended)
+
+
+def _train(data_dir, output_dir, init, vocab_file, seed, divide, made):
+  """(exit code or None, closing.Ended, Options) of the arguments of run_once(). made: set, of taking_back."""
   options, data = Options(), DataOptions()
   if seed is not None:
     options = dataclasses.replace(options, random_seed=seed)
@@ -92,17 +105,18 @@ def run_once(data_dir, output_dir, init=None, vocab_file=None, seed=None, divide
   _check_alone()
   weights, notes = _weights(init, vocab_file, output_dir)
   config = _config(weights, options, data)
+  _choose_rate(config, notes)
   loaded = None
   if weights.prefix:
     needs_pooler = not labelled_tasks.KINDS[options.kind].of_tokens
     loaded = '{}, from {}'.format(
-        starting_weights.describe(weights, config, needs_pooler, options.new_pooler), weights.prefix)
+        starting_weights.describe(weights, config, needs_pooler, options.new_pooler), _said(weights.prefix, init))
     notes.append('weights: ' + loaded)
   splits = sources.open_splits(data_dir, options.kind, data)
   splits = divide(splits) if divide else splits
   head = labelled_tasks.head_options(options, splits.labels)
   _check_folder(output_dir, options.kind)
-  prepared = _prepare(splits, options, data, weights, vocab_file, output_dir)
+  prepared = _prepare(splits, options, data, weights, vocab_file, output_dir, made)
   judged = labelled_tasks.Judged(splits.dev, prepared.dev_windows, splits.labels)
   task = labelled_tasks.Maker(options.kind, head, judged, data.max_answer_length, options.fgm_epsilon)
   examples = preparing.training_examples(prepared.info)
@@ -110,11 +124,9 @@ def run_once(data_dir, output_dir, init=None, vocab_file=None, seed=None, divide
   where = planning.Where(prepared.info.folder, output_dir, init_checkpoint=weights.prefix, config=config)
   describe = functools.partial(_describe, output_dir, task, data, splits, prepared, loaded)
   code = running.carry_out(where, options, task, splits.notes + notes + _notes(options, examples, prepared), describe)
-  if code is not None or options.performance:
-    return code, None
-  return _close(closing.Ended(output_dir, splits, lamb.OptimizerOptions().learning_rate,
-                              results.read(output_dir).get('init'), keep_logits=divide is not None,
-                              fgm_epsilon=options.fgm_epsilon))
+  return code, closing.Ended(output_dir, splits, lamb.OptimizerOptions().learning_rate,
+                             results.read(output_dir).get('init'), keep_logits=divide is not None,
+                             fgm_epsilon=options.fgm_epsilon), options
 
 
 def _close(ended):
@@ -129,14 +141,25 @@ def _close(ended):
       return stopping.EXIT_CODE, None
 
 
-def _prepare(splits, options, data, weights, vocab_file, output_dir):
-  """preparing.Prepared; records are written under the lock of the run's folder."""
+def _prepare(splits, options, data, weights, vocab_file, output_dir, made):
+  """preparing.Prepared; records are written under the lock of the run's folder, whose path is added to `made` then."""
   is_begun = checkpoints.latest(output_dir) is not None
   check_ids = None
   if vocab_file and weights.prefix:
     check_ids = functools.partial(starting_weights.check_vocabulary, weights, vocab_file)
-  return preparing.prepare(splits, options.kind, data, weights.vocab_file, output_dir, is_begun, check_ids,
-                           writing=functools.partial(run_lock.hold, output_dir))
+
+  @contextlib.contextmanager
+  def writing():
+    with run_lock.hold(output_dir):
+      made.add(os.path.join(output_dir, preparing.RECORDS_FOLDER))
+      yield
+
+  try:
+    return preparing.prepare(
+        splits, options.kind, data, weights.vocab_file, output_dir, is_begun, check_ids, writing)
+  except OSError as error:
+    raise UserError('{}: expected to write the records there, found {} ({}); make room or name another folder '
+                    '(OUT=...)'.format(output_dir, error.strerror, error.filename))
 
 
 def _weights(init, vocab_file, output_dir):
@@ -153,6 +176,23 @@ def _weights(init, vocab_file, output_dir):
     return weights, []
   return weights, ['RANDOM WEIGHTS: no INIT was given. This is a baseline that knows nothing of the language; '
                    'INIT=<run> starts from a pre-trained model']
+
+
+def _choose_rate(config, notes):
+  """Binds the rate that is usual for the size of a model, where none is bound; adds a line about it to notes."""
+  try:
+    gin.query_parameter(_RATE)
+  except ValueError:
+    rate = learning.usual_rate(config.hidden_size)
+    with gin.unlock_config():
+      gin.bind_parameter(_RATE, rate)
+    notes.append('rate {:g}, that of hidden size {}; {} sets another'.format(rate, config.hidden_size, _RATE))
+
+
+def _said(prefix, init):
+  """A prefix in words, with what it is of the run that was named."""
+  is_best = os.path.normpath(os.path.dirname(prefix)) == os.path.normpath(os.path.join(init, names.BEST_FOLDER))
+  return '{} (the best of {})'.format(prefix, init) if is_best else prefix
 
 
 def _check_alone():

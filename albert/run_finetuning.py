@@ -19,6 +19,8 @@ from albert.common import gin_settings
 from albert import finetuning
 from albert.model.config import AlbertConfig
 from albert import repeating
+from albert.run import taking_back
+from tools.conversion import published
 
 FLAGS = flags.FLAGS
 
@@ -26,7 +28,9 @@ _TASKS = os.path.join('gin', 'finetune')
 
 flags.DEFINE_string('task', None, 'What is learned: a file of gin/finetune, such as classify, tag or tnews.')
 flags.DEFINE_string('data_dir', None, 'Folder with train, dev and test.')
-flags.DEFINE_string('init', None, 'Weights to start from: a run, its best/, a prefix or a release. Empty: random ones.')
+flags.DEFINE_string('init', None, 'Weights to start from: a run (its best checkpoint, else the newest), its best/, a '
+                    'prefix or a release; a folder of transformers or an archive is made ready in OUTPUT_DIR/init. '
+                    'Empty: random ones.')
 flags.DEFINE_string('output_dir', None, 'Folder of the run; a run found there is continued.')
 flags.DEFINE_string('vocab_file', None, 'Vocabulary of random weights; beside --init it is compared with theirs.')
 flags.DEFINE_string('albert_config_file', None, 'JSON of the architecture of random weights.')
@@ -61,12 +65,24 @@ def main(argv):
     if not FLAGS[name].value:
       raise UserError('expected --{}=FOLDER ({}=...), found none'.format(name, variable))
   _parse_settings()
-  where = FLAGS.data_dir, FLAGS.output_dir, FLAGS.init or None, FLAGS.vocab_file or None
-  if FLAGS.seeds:
-    return repeating.over_seeds(_seeds(), *where)
-  if FLAGS.folds:
-    return repeating.over_folds(FLAGS.folds, *where)
-  return finetuning.finetune(*where)
+  seeds = _seeds() if FLAGS.seeds else None
+  with taking_back.unless_begun(FLAGS.output_dir) as made:
+    where = FLAGS.data_dir, FLAGS.output_dir, _init(made), FLAGS.vocab_file or None
+    if seeds:
+      return repeating.over_seeds(seeds, *where)
+    if FLAGS.folds:
+      return repeating.over_folds(FLAGS.folds, *where)
+    return finetuning.finetune(*where)
+
+
+def _init(made):
+  """Weights to start from as a path, or None. made: set of what is made for that, of taking_back."""
+  if not FLAGS.init:
+    return None
+  ready = os.path.join(FLAGS.output_dir, published.NAME)
+  if not os.path.lexists(ready):
+    made.add(ready)
+  return published.ready(FLAGS.init, FLAGS.output_dir)
 
 
 def _seeds():

@@ -5,9 +5,11 @@ import math
 
 from albert.labelled.labels import as_classes
 
-# Rates that are usual up to a hidden size: (hidden size, lowest, highest); docs/finetuning.md has the table.
-# That of 128 is measured, docs/results.md: nearly nothing at 1e-4 and at 3e-3 where 3e-4 or 1e-3 learned.
-_RATES = ((128, 3e-4, 1e-3), (384, 5e-5, 3e-4), (768, 2e-5, 1e-4), (1024, 1e-5, 5e-5), (math.inf, 5e-6, 3e-5))
+# Rates that are usual up to a hidden size, as docs/finetuning.md has them: (hidden size, the default, lowest, highest).
+# Measured, docs/results.md: at 128 nearly nothing at 1e-4 and at 3e-3 where 3e-4 or 1e-3 learned; at 312, after little
+# pre-training, 5e-4.
+_RATES = ((128, 1e-3, 3e-4, 1e-3), (384, 1e-4, 5e-5, 5e-4), (768, 5e-5, 2e-5, 1e-4), (1024, 2e-5, 1e-5, 5e-5),
+          (math.inf, 1e-5, 5e-6, 3e-5))
 # Of the tokens of training text; more of them unknown, and the vocabulary is one of another language or kind.
 _MANY_UNKNOWN = 0.1
 # Of training texts, that are looked at.
@@ -19,6 +21,16 @@ _KNOWN_SHARE = 0.7
 # train_losses: list of float, those of loss_history.tsv. fgm_epsilon: float, of the options.
 Evidence = collections.namedtuple('Evidence', [
     'learning_rate', 'hidden_size', 'init', 'train_losses', 'fgm_epsilon'], defaults=[0.0])
+
+
+def usual_rate(hidden_size):
+  """The learning rate of a model of this size where none is given: float."""
+  return _rates_of(hidden_size)[0]
+
+
+def _rates_of(hidden_size):
+  """(default, lowest, highest)."""
+  return next(rates[1:] for rates in _RATES if hidden_size <= rates[0])
 
 
 def line(doubt, evidence, train, tokenizer):
@@ -41,7 +53,7 @@ def _adversarial(evidence):
 
 
 def _rate(evidence):
-  _, lowest, highest = next(entry for entry in _RATES if evidence.hidden_size <= entry[0])
+  _, lowest, highest = _rates_of(evidence.hidden_size)
   usual = '{:.0e} to {:.0e} are usual for hidden size {}'.format(lowest, highest, evidence.hidden_size)
   if evidence.learning_rate > highest:
     return 'THE RATE {:.2g} IS TOO HIGH, {}'.format(evidence.learning_rate, usual)

@@ -6,7 +6,10 @@ import sys
 import pytest
 
 import labelled_text
+import random_models
 from albert.common.files import ROOT
+from tools.conversion.hugging_face import folder
+from tools.conversion import reading
 
 pytestmark = pytest.mark.integration
 
@@ -35,4 +38,17 @@ def test_what_cannot_be_meant_is_one_line_and_writes_nothing(tmp_path):
        'FinetuneData.max_seq_length: expected at most 512')):
     code, errors = _run(*arguments)
     assert code == 1 and len(errors) == 1 and expected in errors[0], errors
-    assert not (tmp_path / 'out' / 'records').exists() and not (tmp_path / 'out' / 'task.json').exists()
+    assert not (tmp_path / 'out').exists()
+
+
+def test_a_folder_of_transformers_is_made_ready_and_taken_back_where_planning_refuses(tmp_path):
+  """The last thing that is planned is what is wrong: weights were converted by then, and records made."""
+  config = random_models.config(vocab_size=60, max_position_embeddings=32)
+  (tmp_path / 'run').mkdir()
+  random_models.save(tmp_path / 'run', config, random_models.weights(config))
+  folder.write(reading.Checkpoint(str(tmp_path / 'run')), str(tmp_path / 'theirs'))
+  code, errors = _run('--task=classify', '--data_dir=' + labelled_text.write(tmp_path / 'data', 'classify'),
+                      '--output_dir={}'.format(tmp_path / 'out'), '--init={}'.format(tmp_path / 'theirs'),
+                      '--gin_param=FinetuneData.max_seq_length=32; OptimizerOptions.optimizer="sgd"')
+  assert code == 1 and len(errors) == 1 and 'OptimizerOptions.optimizer: expected one of' in errors[0], errors
+  assert not (tmp_path / 'out').exists()

@@ -155,6 +155,10 @@ def test_a_refused_call_changes_nothing_in_the_folder(data, whole, vocabulary, t
     with pytest.raises(UserError, match=expected):
       _finetune('classify', data, tmp_path / 'new', init=whole, vocab_file=tmp_path / other)
     assert not (tmp_path / 'new').exists()
+  # The last word of planning, after the records were made.
+  with pytest.raises(UserError, match='OptimizerOptions.optimizer: expected'):
+    _finetune('classify', data, tmp_path / 'new', "OptimizerOptions.optimizer = 'sgd'", vocab_file=vocabulary)
+  assert not (tmp_path / 'new').exists()
 
 
 def test_another_kind_in_the_same_folder_is_refused(whole, vocabulary, tmp_path):
@@ -170,10 +174,12 @@ def test_it_starts_from_weights_with_what_lies_beside_them(data, whole, tmp_path
     _finetune('classify', data, out, 'finetune.epochs = 1', 'AlbertConfig.hidden_size = 64', init=whole)
   assert 'encoder 23 of 23 variables, pooler 2 of 2, head new' in caplog.text
   assert 'RANDOM WEIGHTS' not in caplog.text
-  begun, newest = _weights(out, 0), _weights(whole, 8)
+  best = json.loads((whole / 'best' / 'best.json').read_text())['global_step']
+  assert 'from {} (the best of {})'.format(whole / 'best' / 'model.ckpt-{}'.format(best), whole) in caplog.text
+  begun, taken = _weights(out, 0), _weights(whole / 'best', best)
   for name in ('bert/pooler/dense/kernel', 'bert/embeddings/word_embeddings'):
-    np.testing.assert_array_equal(begun[name], newest[name])
-  assert not (begun['output_weights'] == newest['output_weights']).all()
+    np.testing.assert_array_equal(begun[name], taken[name])
+  assert not (begun['output_weights'] == taken['output_weights']).all()
 
 
 def test_it_ends_when_it_gets_no_better(data, vocabulary, tmp_path):
