@@ -25,12 +25,12 @@ Outcome = collections.namedtuple('Outcome', ['examples', 'labelled', 'errors', '
 
 
 class Judge:
-  """Collects what a model says to labelled examples. In memory are their labels and logits."""
+  """Collects what a model says to labelled examples. In memory are their labels and what was said, no texts."""
 
   def __init__(self, model):
     """model: fine_tuned.FineTuned."""
     self._task = model.task
-    self._judged = []
+    self._scored = []
     self._wrong, self._order = [], itertools.count()
 
   def add(self, example, windows, logits, said):
@@ -38,7 +38,7 @@ class Judge:
     if example.label is None:
       return
     # The target of an example is that of each of its windows, but for `read`, whose targets nobody scores.
-    self._judged.append((example, windows, logits))
+    self._scored.append(self._task.scored(example, windows, logits))
     if self._task.kind == labelled.REGRESS or not lines.is_right(
         example, said, self._task.kind, scoring.exact_match):
       probability = abs(said['value'] - example.label) if 'value' in said else lines.probability(said)
@@ -48,11 +48,11 @@ class Judge:
   @property
   def labelled(self):
     """How many examples with a label there were."""
-    return len(self._judged)
+    return len(self._scored)
 
   def figures(self):
     """OrderedDict of figures; None without a label."""
-    return self._task.figures_of(self._judged) if self._judged else None
+    return self._task.figures_of(self._scored) if self._scored else None
 
   def mistakes(self):
     """list of Mistake, the worst first."""

@@ -67,16 +67,23 @@ class Classification(LabelledTask):
       return [('probabilities', tf.sigmoid(logits))]
     return [('probabilities', tf.nn.softmax(logits)), ('label', tf.argmax(logits, axis=1, output_type=tf.int32))]
 
-  def figures_of(self, judged):
-    gold = [windows[0].target for _, windows, _ in judged]
-    probabilities = np.array([probabilities_of(logits, self.options.multi_label) for _, _, logits in judged])
+  def scored(self, example, windows, logits):
+    """(class, predicted class), or with several classes (list of C numbers 0 or 1, float [C], probabilities)."""
+    probabilities = probabilities_of(logits, self.options.multi_label)
     if self.options.multi_label:
+      return windows[0].target, probabilities
+    return windows[0].target, int(probabilities.argmax())
+
+  def figures_of(self, scored):
+    gold, predicted = zip(*scored) if scored else ((), ())
+    if self.options.multi_label:
+      probabilities = np.array(predicted)
       threshold = scoring.best_threshold(gold, probabilities) if self.threshold is None else self.threshold
       figures = scoring.multi_label(gold, probabilities > threshold, self.judged.labels.names)
       if self.options.threshold == OF_DEV:
         figures[THRESHOLD] = threshold
       return figures
-    return scoring.single_label(gold, probabilities.argmax(axis=1), self.judged.labels.names)
+    return scoring.single_label(gold, predicted, self.judged.labels.names)
 
 
 def probabilities_of(logits, multi_label):

@@ -163,17 +163,17 @@ class LabelledTask(Task):
   def score(self, predictions):
     """Figures of the judged examples. Each of them counts once, in however many windows."""
     logits = by_window(predictions)
-    windows, judged = self.judged.windows, []
+    windows, scored = self.judged.windows, []
     first = 0
     for example in self.judged.examples:
       end = first
       while end < len(windows) and windows[end].example == example.number:
         end += 1
       if all(number in logits for number in range(first, end)):  # else left out: max_eval_steps, or lost
-        judged.append((example, windows[first:end], [logits[number] for number in range(first, end)]))
+        scored.append(self.scored(example, windows[first:end], [logits[number] for number in range(first, end)]))
       first = end
-    figures = self.figures_of(judged)
-    self.doubt = baseline.doubt(figures, len(judged))
+    figures = self.figures_of(scored)
+    self.doubt = baseline.doubt(figures, len(scored))
     # Numbers that are all equal have no correlation.
     return collections.OrderedDict((name, 0. if value is None else float(value)) for name, value in figures.items()
                                    if name in self.heldout_columns)
@@ -222,8 +222,12 @@ class LabelledTask(Task):
     del part, logits
     return None
 
-  def figures_of(self, judged):
-    """dict of figures, on the host. judged: list of (Example, list of its Windows, list of their logits)."""
+  def scored(self, example, windows, logits):
+    """What figures_of() needs of an Example, its Windows and their logits, lists: little, there may be millions."""
+    raise NotImplementedError
+
+  def figures_of(self, scored):
+    """dict of figures, on the host. scored: list of what scored() gave."""
     raise NotImplementedError
 
 

@@ -54,6 +54,10 @@ class Reading(LabelledTask):
     """start_logits and end_logits float32 [B, S]."""
     return [('start_logits', logits[:, :, 0]), ('end_logits', logits[:, :, 1])]
 
-  def figures_of(self, judged):
-    return scoring.score([() if example.label.impossible else example.label.answers for example, _, _ in judged],
-                         [self.answers(*entry)[0].text for entry in judged])
+  def scored(self, example, windows, logits):
+    """(answers, none if the text has none; predicted answer), str."""
+    return (() if example.label.impossible else example.label.answers,
+            self.answers(example, windows, logits)[0].text)
+
+  def figures_of(self, scored):
+    return scoring.score([answers for answers, _ in scored], [predicted for _, predicted in scored])

@@ -22,9 +22,12 @@ class Regression(LabelledTask):
   def losses(self, part, logits):
     return None if part.label_values is None else tf.math.squared_difference(logits[:, :, 0], part.label_values)
 
-  def figures_of(self, judged):
-    return scoring.score([windows[0].target for _, windows, _ in judged],
-                         [value_of(logits) for _, _, logits in judged])
+  def scored(self, example, windows, logits):
+    """(number, predicted number)."""
+    return windows[0].target, value_of(logits)
+
+  def figures_of(self, scored):
+    return scoring.score([gold for gold, _ in scored], [predicted for _, predicted in scored])
 
 
 def value_of(logits):

@@ -80,9 +80,14 @@ class Tagging(LabelledTask):
     self.decode_with(predictions.get('crf'))
     return super().score(predictions)
 
-  def figures_of(self, judged):
-    return scoring.score([example.label for example, _, _ in judged], [self.entities(*entry) for entry in judged],
-                         [len(example.text_a) for example, _, _ in judged])
+  def scored(self, example, windows, logits):
+    """(entities, predicted entities, characters of the text); an entity is (type, start, end)."""
+    gold, predicted = ([tuple(entity[:3]) for entity in entities]
+                       for entities in (example.label, self.entities(example, windows, logits)))
+    return gold, predicted, len(example.text_a)
+
+  def figures_of(self, scored):
+    return scoring.score(*zip(*scored)) if scored else scoring.score((), (), ())
 
 
 def _owners(part):

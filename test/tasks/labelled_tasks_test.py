@@ -344,11 +344,12 @@ def test_the_threshold_of_several_classes_is_tuned_on_dev_if_asked():
         CONFIG, None, labelled_tasks.head_options(options, labels), labelled_tasks.Judged([], [], labels))
 
   plain, tuned = task(0.35), task('dev')
-  assert plain.figures_of(judged)['micro_f1'] == 0.8 and 'threshold' not in plain.figures_of(judged)
+  scored = [plain.scored(*entry) for entry in judged]
+  assert plain.figures_of(scored)['micro_f1'] == 0.8 and 'threshold' not in plain.figures_of(scored)
   assert 'threshold' not in plain.heldout_columns and tuned.heldout_columns[-1] == 'threshold'
-  assert tuned.figures_of(judged)['micro_f1'] == 1.0 and tuned.figures_of(judged)['threshold'] == 0.3
+  assert tuned.figures_of(scored)['micro_f1'] == 1.0 and tuned.figures_of(scored)['threshold'] == 0.3
   tuned.threshold = 0.5  # that of a checkpoint, on whatever text
-  assert tuned.figures_of(judged) == dict(task(0.5).figures_of(judged), threshold=0.5)
+  assert tuned.figures_of(scored) == dict(task(0.5).figures_of(scored), threshold=0.5)
 
 
 @pytest.mark.parametrize('threshold', ['dve', 1.0, -0.1, True])
