@@ -112,6 +112,7 @@ def _train(data_dir, output_dir, init, vocab_file, seed, divide, made):
     loaded = '{}, from {}'.format(
         starting_weights.describe(weights, config, needs_pooler, options.new_pooler), _said(weights.prefix, init))
     notes.append('weights: ' + loaded)
+  data = _with_spelling(data, weights, output_dir, notes)
   splits = sources.open_splits(data_dir, options.kind, data)
   splits = divide(splits) if divide else splits
   head = labelled_tasks.head_options(options, splits.labels)
@@ -176,6 +177,16 @@ def _weights(init, vocab_file, output_dir):
     return weights, []
   return weights, ['RANDOM WEIGHTS: no INIT was given. This is a baseline that knows nothing of the language; '
                    'INIT=<run> starts from a pre-trained model']
+
+
+def _with_spelling(data, weights, output_dir, notes):
+  """DataOptions that say whether text is read in lower case: as the run, the weights or their vocabulary say."""
+  if data.do_lower_case is not None:
+    return data
+  lower = starting_weights.lower_case(weights, output_dir)
+  if not lower:
+    notes.append('text keeps its capital letters and accents, as those of the vocabulary (FinetuneData.do_lower_case)')
+  return dataclasses.replace(data, do_lower_case=lower)
 
 
 def _choose_rate(config, notes):

@@ -11,7 +11,6 @@ which compiles a graph for each shape, sees a few lengths only.
 
 import collections
 import itertools
-import os
 
 import numpy as np
 import tensorflow as tf
@@ -24,7 +23,6 @@ from albert.run import checkpoints
 from albert.run import directory
 from albert.run import loading
 from albert.run import names
-from albert.run import run_files
 
 # Rows that are sorted by length together: batches of similar lengths hold little padding, and the order of what comes
 # out is kept in little memory.
@@ -67,20 +65,10 @@ def find(path):
     raise UserError('{}: expected the vocabulary that {} was trained with (SHA-256 {:.12}...), found another ({:.12}...'
                     '); restore it'.format(weights.vocab_file, weights.prefix, trained_with, vocabulary.sha256))
   loading.check_finite(weights.prefix)
-  lower = _said_lower_case(weights.prefix)
+  lower = directory.said_lower_case(weights.prefix)
   lower = tokenization.guessed_lower_case(vocabulary.tokens) if lower is None else lower
   return Model(weights.prefix, weights.config.with_vocab_size(len(vocabulary), weights.vocab_file), vocabulary,
                tokenization.Tokenizer(vocabulary, lower))
-
-
-def _said_lower_case(prefix):
-  """Whether a checkpoint's texts are in lower case, or None if nothing beside it says so."""
-  for folder in directory.description_folders(prefix):
-    for name in (names.TASK_FILE, names.SOURCE_FILE):
-      said, _ = run_files.read_json(os.path.join(folder, name), lambda value: isinstance(value, dict))
-      if said and isinstance(said.get('do_lower_case'), bool):
-        return said['do_lower_case']
-  return None
 
 
 class Predictor:

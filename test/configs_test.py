@@ -89,7 +89,8 @@ def test_a_file_of_fine_tuning_leaves_no_binding_unused(name, monkeypatch, tmp_p
 
 
 @pytest.mark.parametrize('size, bound, rate', [
-    (128, [], 1e-3), (312, [], 1e-4), (768, [], 5e-5), (1024, [], 2e-5), (4096, [], 1e-5), (768, ['OptimizerOptions.learning_rate = 3e-5'], 3e-5)])
+    (128, [], 1e-3), (312, [], 1e-4), (768, [], 5e-5), (1024, [], 2e-5), (4096, [], 1e-5),
+    (768, ['OptimizerOptions.learning_rate = 3e-5'], 3e-5)])
 def test_the_rate_of_fine_tuning_is_that_of_the_size_unless_one_is_given(size, bound, rate, monkeypatch, tmp_path):
   gin_settings.parse([os.path.join(ROOT, 'gin', 'finetune', 'tnews.gin')],
                      ['AlbertConfig.hidden_size = {}'.format(size), 'AlbertConfig.num_attention_heads = 4'] + bound)

@@ -33,7 +33,8 @@ class LabelledOptions:
     long_text: what is taken of a longer text of `classify` and `regress`: 'head', 'head_tail' or 'windows'.
     max_question_length: tokens of a question at most, of `read`.
     max_answer_length: tokens of an answer at most, of `read`.
-    do_lower_case: whether the vocabulary is one of lower case, without accents.
+    do_lower_case: whether the vocabulary is one of lower case, without accents; None: as is said beside the weights,
+      else by its tokens.
 
   Raises:
     UserError: a value of another type or out of range.
@@ -55,7 +56,7 @@ class LabelledOptions:
   long_text: str = HEAD
   max_question_length: int = 64
   max_answer_length: int = 50
-  do_lower_case: bool = True
+  do_lower_case: typing.Optional[bool] = None
 
   def __post_init__(self):
     for name in _TEXTS:
@@ -64,7 +65,8 @@ class LabelledOptions:
         raise UserError('{}{}: expected a name, found {!r}; correct it'.format(_NAME, name, value))
     if self.multi_label is not None:
       checks.flag(_NAME + 'multi_label', self.multi_label)
-    checks.flag(_NAME + 'do_lower_case', self.do_lower_case)
+    if self.do_lower_case is not None:
+      checks.flag(_NAME + 'do_lower_case', self.do_lower_case)
     checks.one_of(_NAME + 'unknown_labels', self.unknown_labels, UNKNOWN_LABELS)
     checks.one_of(_NAME + 'long_text', self.long_text, LONG_TEXT)
     # [CLS], [SEP], [SEP] and at least a token of each text.

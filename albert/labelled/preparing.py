@@ -9,6 +9,7 @@ from albert.common.errors import UserError
 from albert.dataset import contract
 from albert.dataset import protobuf
 from albert.dataset import tfrecord
+from albert.dataset.tokenization import guessed_lower_case
 from albert.dataset.tokenization import Tokenizer
 from albert.dataset.tokenization import Vocabulary
 from albert.labelled import options as labelled
@@ -46,6 +47,8 @@ def prepare(splits, kind, options, vocab_file, output_dir, is_begun, check_ids=N
       learned from.
   """
   vocabulary = Vocabulary.load(vocab_file)
+  if options.do_lower_case is None:
+    options = dataclasses.replace(options, do_lower_case=guessed_lower_case(vocabulary.tokens))
   tokenizer = Tokenizer(vocabulary, options.do_lower_case)
   recipe = _recipe(splits, kind, options, vocab_file, len(vocabulary))
   folder = os.path.join(output_dir, RECORDS_FOLDER)

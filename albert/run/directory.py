@@ -15,6 +15,7 @@ from albert.dataset import contract
 from albert.model.config import AlbertConfig
 from albert.run import checkpoints
 from albert.run import names
+from albert.run import run_files
 
 
 def check(output_dir, config, info, performance=False):
@@ -46,6 +47,16 @@ def _check_same_vocabulary(output_dir, info):
     raise UserError('{}: expected the vocabulary of the data set {} (SHA-256 {:.12}...), found another ({:.12}...); '
                     'use another output folder or the data set made with it'.format(
                         output_dir if said else own, info.folder, info.vocab_sha256, recorded))
+
+
+def said_lower_case(prefix):
+  """Whether a checkpoint's texts are in lower case, or None if nothing beside it says so."""
+  for folder in description_folders(prefix):
+    for name in (names.TASK_FILE, names.SOURCE_FILE):
+      said, _ = run_files.read_json(os.path.join(folder, name), lambda value: isinstance(value, dict))
+      if said and isinstance(said.get('do_lower_case'), bool):
+        return said['do_lower_case']
+  return None
 
 
 def prepare(output_dir, config, info):
