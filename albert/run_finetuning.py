@@ -66,7 +66,7 @@ def main(argv):
       raise UserError('expected --{}=FOLDER ({}=...), found none'.format(name, variable))
   _parse_settings()
   seeds = _seeds() if FLAGS.seeds else None
-  with taking_back.unless_begun(FLAGS.output_dir) as made:
+  with taking_back.unless_begun(FLAGS.output_dir, several=bool(seeds or FLAGS.folds)) as made:
     where = FLAGS.data_dir, FLAGS.output_dir, _init(made), FLAGS.vocab_file or None
     if seeds:
       return repeating.over_seeds(seeds, *where)

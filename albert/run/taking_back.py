@@ -16,8 +16,12 @@ from albert.run.names import STATE_FILE
 
 
 @contextlib.contextmanager
-def unless_begun(folder):
-  """A context that takes back, where the body raises UserError and no run has begun in a folder or just below it.
+def unless_begun(folder, several=False):
+  """A context that takes back, where the body raises UserError and no run has begun in a folder.
+
+  Args:
+    folder: path, of one run or of several, each in a folder of its own in it.
+    several: whether it is of several.
 
   Yields:
     Set, to which the body adds the paths that it makes; what was there before is not to be added.
@@ -27,19 +31,25 @@ def unless_begun(folder):
   try:
     yield made
   except UserError:
-    # Without the lock another process has gone on with what this one made.
+    # Another process that holds the lock has gone on with what this one made.
     with contextlib.suppress(UserError, OSError):
-      if os.path.isdir(folder) and not _is_begun(folder):
+      if os.path.isdir(folder) and not _is_begun(folder, several):
         with run_lock.hold(folder):
-          for path in () if _is_begun(folder) else made:
-            shutil.rmtree(path, ignore_errors=True)
-          if not had_lock and not _is_begun(folder):
-            files.remove(lock)
+          if not _is_begun(folder, several):
+            _remove(made if had_lock else made | {lock})
         if not was_there and not os.listdir(folder):
           os.rmdir(folder)
     raise
 
 
-def _is_begun(folder):
-  return any(os.path.exists(os.path.join(path, STATE_FILE))
-             for path in [folder] + [os.path.join(folder, name) for name in os.listdir(folder)])
+def _remove(paths):
+  for path in paths:
+    if os.path.isdir(path):
+      shutil.rmtree(path, ignore_errors=True)
+    else:
+      files.remove(path)
+
+
+def _is_begun(folder, several):
+  below = [os.path.join(folder, name) for name in os.listdir(folder)] if several else []
+  return any(os.path.exists(os.path.join(path, STATE_FILE)) for path in [folder] + below)

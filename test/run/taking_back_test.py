@@ -16,9 +16,9 @@ def _make(path):
   return os.path.join(path, 'records')
 
 
-def _refused(folder, make):
+def _refused(folder, make, several=False):
   with pytest.raises(UserError, match='no room'):
-    with taking_back.unless_begun(folder) as made:
+    with taking_back.unless_begun(folder, several) as made:
       make(made)
       raise UserError('no room')
 
@@ -34,8 +34,10 @@ def test_what_was_there_stays(tmp_path):
   out = tmp_path / 'out'
   out.mkdir()
   (out / 'notes.txt').write_text('mine')
+  (out / 'another').mkdir()
+  (out / 'another' / 'run_state.json').write_text('{}')
   _refused(str(out), lambda made: made.add(_make(str(out))))
-  assert sorted(os.listdir(str(out))) == ['notes.txt']
+  assert sorted(os.listdir(str(out))) == ['another', 'notes.txt']
 
 
 @pytest.mark.parametrize('begun', ['', 'seed-1'])
@@ -47,7 +49,7 @@ def test_a_run_that_has_begun_keeps_everything(tmp_path, begun):
     os.makedirs(os.path.join(out, begun), exist_ok=True)
     with open(os.path.join(out, begun, 'run_state.json'), 'w') as target:
       target.write('{}')
-  _refused(out, make)
+  _refused(out, make, several=bool(begun))
   assert os.path.exists(os.path.join(out, 'records', 'dataset.json'))
 
 
