@@ -1,10 +1,13 @@
 """answers.learning: each of the three reasons is checked, and named if it is one."""
 
+import types
+
 import pytest
 
 from albert.answers import learning
 from albert.dataset import tokenization
 from albert.labelled.example import Example
+from albert.training import evaluation
 import labelled_text
 
 TEXT = labelled_text.TOKENS[0] * 5
@@ -55,3 +58,24 @@ def test_labels_that_do_not_follow_from_the_text(tokenizer):
   assert 'somebody has to look' in line(tokenizer, train_losses=[])
   numbers = [example._replace(label=0.5) for example in TRAIN]
   assert 'more epochs may help; whether the answers follow' in line(tokenizer, numbers)
+
+
+@pytest.mark.parametrize('doubt, evaluated, told', [
+    ('not one entity', [2, 4, 6], [4]), (None, [2, 4, 6], []), ('not one entity', [9], [9]), ('not one entity', [2], [])])
+def test_it_is_told_once_after_a_third_of_the_steps_too(doubt, evaluated, told, caplog):
+  """Of 10 steps: at the first evaluation from step 4 on."""
+  done = []
+  run = types.SimpleNamespace(
+      is_regular=lambda step: True, lacks_evaluation_of=lambda step: True,
+      heldout_history=types.SimpleNamespace(steps=lambda: done),
+      keep=lambda checkpoint, step, figures, evaluated_on: done.append(step))
+  evaluator = types.SimpleNamespace(num_train_steps=10, doubt=doubt, evaluate=lambda checkpoint, in_curve: {})
+  stopper = types.SimpleNamespace(activity=types.SimpleNamespace(begin=lambda what: None))
+  ranks = types.SimpleNamespace(as_chief_says=lambda ask: ask())
+  due = evaluation.DueEvaluations(run, evaluator, 'dev', stopper, ranks)
+  steps = []
+  for step in evaluated:
+    caplog.clear()
+    due.of('model.ckpt-{}'.format(step), step)
+    steps += [step] * ('NOT LEARNED so far, after a third of the steps: not one entity' in caplog.text)
+  assert steps == told
