@@ -61,7 +61,8 @@ def test_labels_that_do_not_follow_from_the_text(tokenizer):
 
 
 @pytest.mark.parametrize('doubt, evaluated, told', [
-    ('not one entity', [2, 4, 6], [4]), (None, [2, 4, 6], []), ('not one entity', [9], [9]), ('not one entity', [2], [])])
+    ('not one entity', [2, 4, 6], [4]), (None, [2, 4, 6], []), ('not one entity', [9], [9]),
+    ('not one entity', [2], [])])
 def test_it_is_told_once_after_a_third_of_the_steps_too(doubt, evaluated, told, caplog):
   """Of 10 steps: at the first evaluation from step 4 on."""
   done = []
