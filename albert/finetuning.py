@@ -125,9 +125,10 @@ def _train(data_dir, output_dir, init, vocab_file, seed, divide, made):
   where = planning.Where(prepared.info.folder, output_dir, init_checkpoint=weights.prefix, config=config)
   describe = functools.partial(_describe, output_dir, task, data, splits, prepared, loaded)
   code = running.carry_out(where, options, task, splits.notes + notes + _notes(options, examples, prepared), describe)
-  return code, closing.Ended(output_dir, splits, lamb.OptimizerOptions().learning_rate,
-                             results.read(output_dir).get('init'), keep_logits=divide is not None,
-                             fgm_epsilon=options.fgm_epsilon), options
+  optimizer = lamb.OptimizerOptions()
+  return code, closing.Ended(output_dir, splits, optimizer.learning_rate, results.read(output_dir).get('init'),
+                             keep_logits=divide is not None, fgm_epsilon=options.fgm_epsilon,
+                             rate_multipliers=optimizer.rate_multipliers), options
 
 
 def _close(ended):

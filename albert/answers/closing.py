@@ -21,9 +21,10 @@ PREDICTIONS = 'predictions-{}.jsonl'
 ANSWERED = 'answered'
 
 # folder: of the run. splits: labelled.sources.Splits. learning_rate: float. init: str, what was loaded, or None.
-# keep_logits: whether those of test are wanted afterwards. fgm_epsilon: of the options.
+# keep_logits: whether those of test are wanted afterwards. fgm_epsilon, rate_multipliers: of the options.
 Ended = collections.namedtuple('Ended', [
-    'folder', 'splits', 'learning_rate', 'init', 'keep_logits', 'fgm_epsilon'], defaults=[False, 0.0])
+    'folder', 'splits', 'learning_rate', 'init', 'keep_logits', 'fgm_epsilon', 'rate_multipliers'],
+                               defaults=[False, 0.0, None])
 
 # results: dict of results.json. test_logits: see outcome.Outcome, None unless they were kept. criterion: task.Criterion
 # that the best was picked by.
@@ -84,7 +85,7 @@ def _answer(ended, model, device, key, check):
 def _not_learned(doubt, ended, model):
   _, losses = results.columns(os.path.join(ended.folder, names.LOSS_HISTORY_FILE), 'total_loss')
   evidence = learning.Evidence(ended.learning_rate, model.model.config.hidden_size, ended.init, losses,
-                               ended.fgm_epsilon)
+                               ended.fgm_epsilon, ended.rate_multipliers)
   return learning.line(doubt, evidence, ended.splits.train, model.tokenizer)
 
 

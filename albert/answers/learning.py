@@ -10,6 +10,8 @@ from albert.labelled.labels import as_classes
 # pre-training, 5e-4.
 _RATES = ((128, 1e-3, 3e-4, 1e-3), (384, 1e-4, 5e-5, 5e-4), (768, 5e-5, 2e-5, 1e-4), (1024, 2e-5, 1e-5, 5e-5),
           (math.inf, 1e-5, 5e-6, 3e-5))
+# Parts that weights to start from have.
+_PRETRAINED = ('embeddings', 'encoder', 'pooler')
 # Of the tokens of training text; more of them unknown, and the vocabulary is one of another language or kind.
 _MANY_UNKNOWN = 0.1
 # Of training texts, that are looked at.
@@ -18,9 +20,9 @@ _SAMPLE = 500
 _KNOWN_SHARE = 0.7
 
 # What the reasons are checked with. learning_rate: float. hidden_size: int. init: str, what was loaded, or None.
-# train_losses: list of float, those of loss_history.tsv. fgm_epsilon: float, of the options.
+# train_losses: list of float, those of loss_history.tsv. fgm_epsilon, rate_multipliers: of the options.
 Evidence = collections.namedtuple('Evidence', [
-    'learning_rate', 'hidden_size', 'init', 'train_losses', 'fgm_epsilon'], defaults=[0.0])
+    'learning_rate', 'hidden_size', 'init', 'train_losses', 'fgm_epsilon', 'rate_multipliers'], defaults=[0.0, None])
 
 
 def usual_rate(hidden_size):
@@ -55,11 +57,22 @@ def _adversarial(evidence):
 def _rate(evidence):
   _, lowest, highest = _rates_of(evidence.hidden_size)
   usual = '{:.0e} to {:.0e} are usual for hidden size {}'.format(lowest, highest, evidence.hidden_size)
-  if evidence.learning_rate > highest:
-    return 'THE RATE {:.2g} IS TOO HIGH, {}'.format(evidence.learning_rate, usual)
-  if evidence.learning_rate < lowest:
-    return 'THE RATE {:.2g} IS LOW, {}'.format(evidence.learning_rate, usual)
-  return 'the rate {:.2g} is not too high, {}'.format(evidence.learning_rate, usual)
+  multipliers = evidence.rate_multipliers or {}
+  # A head that begins at random may well have ten times the rate of the rest.
+  most = max(multipliers.get(part, 1.) for part in _PRETRAINED) or 1.
+  rate = evidence.learning_rate * most
+  shown = '{:.2g}'.format(rate) + ', {:g} times {:.2g},'.format(most, evidence.learning_rate) * (most != 1.)
+  if rate > highest:
+    said = 'THE RATE {} IS TOO HIGH, {}'.format(shown, usual)
+  elif rate < lowest:
+    said = 'THE RATE {} IS LOW, {}'.format(shown, usual)
+  else:
+    said = 'the rate {} is not too high, {}'.format(shown, usual)
+  frozen = [part for part in _PRETRAINED if multipliers.get(part) == 0.]
+  if not frozen:
+    return said
+  return said + (', and rate_multipliers=0 KEEPS {} AS RANDOM AS THEY BEGAN' if evidence.init is None
+                 else ', and {} were frozen').format(' and '.join(frozen))
 
 
 def _weights(evidence, train, tokenizer):

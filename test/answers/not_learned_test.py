@@ -42,6 +42,14 @@ def test_the_rate_is_compared_with_what_is_usual_for_the_size(tokenizer, rate, s
   assert said in line(tokenizer, learning_rate=rate, hidden_size=size)
 
 
+def test_the_rate_is_that_of_the_parts_and_frozen_ones_are_named(tokenizer):
+  assert 'THE RATE 0.001, 10 times 0.0001, IS TOO HIGH' in line(tokenizer, rate_multipliers={'encoder': 10})
+  assert 'the rate 0.0001 is not too high' in line(tokenizer, rate_multipliers={'head': 10})
+  assert 'for hidden size 312, and encoder were frozen;' in line(tokenizer, rate_multipliers={'encoder': 0})
+  said = line(tokenizer, init=None, rate_multipliers={'embeddings': 0, 'encoder': 0, 'head': 10})
+  assert 'KEEPS embeddings and encoder AS RANDOM AS THEY BEGAN' in said
+
+
 def test_a_long_adversarial_step_is_named(tokenizer):
   said = line(tokenizer, fgm_epsilon=0.5)
   assert 'hidden size 312, and finetune.fgm_epsilon=0.5: TRY A TENTH OF IT OR NONE; (2)' in said
