@@ -165,6 +165,10 @@ class _Reader:
       raise UserError('{}: expected examples, found {}; name another file with FinetuneData.{}'.format(
           files.shown(path), 'none below the header' if layout.has_header else 'an empty file', split))
     self._notes.append('{}: {}, {:,} examples'.format(files.shown(path), layouts.describe(layout), len(examples)))
+    unread = layouts.unread_texts(layout) if split == 'train' and not self._options.text_a else ()
+    if unread:
+      self._notes.append('train: `{}` not read; if it is a second text, say FinetuneData.text_a={!r} and FinetuneData.'
+                         'text_b={!r}'.format('`, `'.join(unread), layout.columns.text_a, unread[0]))
     if split == 'train' and self._kind == CLASSIFY:
       self._train_classes = {name for example in examples if example.label for name in as_classes(example.label)}
     return examples

@@ -75,6 +75,18 @@ def test_what_is_wrong_with_a_folder(tmp_path):
   assert 'kind of task' in error_of(str(tmp_path), 'clasify')
 
 
+def test_a_text_that_is_not_read_is_told(tmp_path):
+  """A second one under a name that nobody knows would be lost, and the first one alone says little."""
+  rows = [dict(row, claim='断言{}'.format(number), number=str(number), keywords='词{}'.format(number), kind='ab'[number % 2])
+          for number, row in enumerate(texts('ab' * 10))]
+  folder = write(tmp_path, train=rows)
+  notes = [note for note in open_splits(folder).notes if 'not read' in note]
+  assert notes == ["train: `claim` not read; if it is a second text, say FinetuneData.text_a='text' and FinetuneData."
+                   "text_b='claim'"]
+  for options in ({'text_a': 'text'}, {'text_a': 'text', 'text_b': 'claim'}):
+    assert not [note for note in open_splits(folder, **options).notes if 'not read' in note]
+
+
 def test_without_dev_a_tenth_of_the_texts_is_taken_by_their_hash(tmp_path):
   rows = texts('ab' * 500)
   splits = open_splits(write(tmp_path, train=rows))

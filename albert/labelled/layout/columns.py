@@ -19,7 +19,8 @@ Table = collections.namedtuple('Table', ['names', 'has_header', 'rows'])
 Table.__doc__ = """The begin of a table: names of its columns, whether its first row has them, the other rows."""
 
 _PAIRS = (('text_a', 'text_b'), ('sentence1', 'sentence2'), ('abst', 'keyword'), ('premise', 'hypothesis'),
-          ('question1', 'question2'), ('q1', 'q2'), ('s1', 's2'))
+          ('premise', 'hypo'), ('question1', 'question2'), ('query1', 'query2'), ('query', 'title'), ('q1', 'q2'),
+          ('s1', 's2'), ('text1', 'text2'), ('sentence_a', 'sentence_b'))
 _TEXTS = tuple(pair[0] for pair in _PAIRS) + (
     'text', 'sentence', 'review', 'content', 'title', 'question', 'query', '文本', '内容', '句子')
 # A label in words before its number, which TNEWS and IFLYTEK have besides.
@@ -27,6 +28,8 @@ DESCRIPTIONS, NUMBER = ('label_desc', 'label_des'), 'label'
 _LABELS = DESCRIPTIONS + (NUMBER, 'labels', 'category', 'class', '标签', '类别')
 _NUMBERS = ('label', 'score')
 _IDS = ('id', 'idx', 'guid')
+# What TNEWS has beside its text.
+ASIDE = ('keywords',)
 _KNOWN = frozenset(_TEXTS + tuple(pair[1] for pair in _PAIRS) + _LABELS + _NUMBERS + _IDS)
 # The values of a label column recur: there are at most this share of the rows of them, if there are enough rows.
 _FEW, _ENOUGH_ROWS = 0.5, 20

@@ -27,6 +27,8 @@ form: one of forms.FORMS; names: list of str, the columns of a table or the fiel
 first row of a table has them; columns: `columns.Columns`, None if the form has none.
 """
 
+# Records whose columns are looked at for texts that nobody reads.
+_UNREAD_RECORDS = 100
 # The error of a line that is not UTF-8.
 NO_TEXT = 'expected UTF-8, found bytes or a \\u escape that are no character (if it is GBK: iconv -f GB18030 -t UTF-8)'
 
@@ -102,6 +104,19 @@ def describe(layout):
     if name and layout.form != forms.LINES and (role, name) != ('id', 'id'):
       parts.append(role + ' ' + marks.format(name))
   return ', '.join(parts)
+
+
+def unread_texts(layout):
+  """Columns of a file with one text that are not read and hold texts too, perhaps the second one: list of str."""
+  if not layout.columns or layout.kind == TAG or layout.columns.text_b:
+    return []
+  values = {name: [] for name in layout.names if name not in layout.columns + columns_lib.ASIDE}
+  for _, record, _ in itertools.islice(
+      forms.records(layout.path, layout.form, layout.names, layout.has_header, layout.columns.text_a), _UNREAD_RECORDS):
+    for name in values:
+      values[name].append((record or {}).get(name))
+  return [name for name, found in values.items() if len(found) > 1 and len(set(map(str, found))) > len(found) / 2
+          and all(isinstance(value, str) and not value.isdigit() for value in found)]
 
 
 def read_examples(layout, options, labelled=True):
