@@ -41,6 +41,10 @@ def find(init, vocab_file):
   if missing:
     raise UserError('{}: expected {} beside the weights, found none in {}; put there the {} that they were trained '
                     'with'.format(weights.prefix, ' and '.join(missing), folder, 'files' if missing[1:] else 'file'))
+  rows, listed = shapes.get(variables.WORD_EMBEDDINGS, [None])[0], len(Vocabulary.load(weights.vocab_file))
+  if rows not in (None, listed):
+    raise UserError('{}: expected the {:,} tokens of the weights, found {:,}; put the vocabulary that they were '
+                    'trained with there'.format(weights.vocab_file, rows, listed))
   return weights
 
 

@@ -77,8 +77,8 @@ def test_what_is_wrong_with_a_folder(tmp_path):
 
 def test_a_text_that_is_not_read_is_told(tmp_path):
   """A second one under a name that nobody knows would be lost, and the first one alone says little."""
-  rows = [dict(row, claim='断言{}'.format(number), number=str(number), keywords='词{}'.format(number), kind='ab'[number % 2])
-          for number, row in enumerate(texts('ab' * 10))]
+  rows = [dict(row, claim='断言{}'.format(number), number=str(number), keywords='词{}'.format(number),
+               kind='ab'[number % 2]) for number, row in enumerate(texts('ab' * 10))]
   folder = write(tmp_path, train=rows)
   notes = [note for note in open_splits(folder).notes if 'not read' in note]
   assert notes == ["train: `claim` not read; if it is a second text, say FinetuneData.text_a='text' and FinetuneData."

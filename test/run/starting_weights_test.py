@@ -56,6 +56,7 @@ def test_without_weights_a_vocabulary_is_enough(tmp_path):
 @pytest.mark.parametrize('changes, expected', [
     (dict(config=False), 'expected albert_config.json beside the weights'),
     (dict(vocabulary=None), 'expected vocab.txt beside the weights'),
+    (dict(vocabulary=VOCAB[:-1]), 'vocab.txt: expected the 8 tokens of the weights, found 7; put the vocabulary'),
     (dict(config=False, vocabulary=None), 'expected albert_config.json and vocab.txt beside the weights'),
     (dict(shapes={'bert/encoder/layer_0/attention/self/query/kernel': (6, 6)}), 'found BERT'),
     (dict(shapes={'bert/embeddings/word_embeddings_2': (4, 6)}), 'from-albert-zh'),
