@@ -5,8 +5,8 @@
 
 --input_file may have any layout that training takes, or a text in each line; - is the standard input, lines as they
 are typed. Every line is answered once, in order; one that cannot be read gives {"line", "error"}, and the exit code is
-1 at the end. --labelled reads labels too and tells the figures. Typed lines: a text, two with a tab between them (a
-question, then its text), or a JSON object.
+1 at the end. --labelled reads labels too and tells the figures. Typed lines: a text, two with a tab between them where
+the model reads two (a question, then its text), or a JSON object.
 """
 
 import codecs
@@ -106,7 +106,7 @@ def main(argv):
 def _entries(model):
   """The Examples and BadLines to answer."""
   if _is_typed():
-    return inputs.read_typed(_typed_lines(), model.kind, model.data)
+    return inputs.read_typed(_typed_lines(), model.kind, model.data, model.is_pair)
   layout, entries = inputs.read_file(FLAGS.input_file, model.kind, model.data, model.labels, FLAGS.labelled)
   _LOG.info('%s: %s', files.shown(FLAGS.input_file), layout)
   return entries

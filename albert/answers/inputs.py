@@ -1,6 +1,7 @@
 """Text to be answered: a file of whatever layout, or lines as somebody types them. No TensorFlow."""
 
 import dataclasses
+import re
 
 from albert.common.errors import UserError
 from albert.labelled.example import BadLine
@@ -14,6 +15,8 @@ from albert.labelled.layout import questions
 from albert.labelled import options as labelled
 from albert.labelled import sources
 
+# How a typed object begins; other texts may begin with a brace too.
+_OBJECT = re.compile(r'\s*\{\s*("|\}|$)')
 _NAMES = ('text_a', 'text_b', 'label', 'id')
 
 
@@ -51,17 +54,19 @@ def _first_layout(path, kind, tried, known):
   raise first
 
 
-def read_typed(lines, kind, data):
+def read_typed(lines, kind, data, is_pair=None):
   """Yields the Example or BadLine of each line: a text; two with a tab between them; or a JSON object.
 
   A line with nothing in it is an empty text, as in a file of texts.
 
   Args:
     lines: iterable of str. kind: one of options.KINDS. data: LabelledOptions of the model.
+    is_pair: whether the model reads two texts; if not, a tab is part of the text. None: it is not known.
   """
   for number, line in enumerate(lines, 1):
     try:
-      identity, text_a, text_b = (_from_json if line.lstrip().startswith('{') else _from_text)(line, kind, data)
+      identity, text_a, text_b = (
+          _from_json(line, kind, data) if _OBJECT.match(line) else _from_text(line, kind, is_pair))
       if not is_text(text_a + (text_b or '')):
         raise ValueError(layouts.NO_TEXT)
       yield Example(number - 1, identity, 'line', number, text_a, text_b, None)
@@ -69,12 +74,11 @@ def read_typed(lines, kind, data):
       yield BadLine(number, None, str(error))
 
 
-def _from_text(line, kind, data):
-  del data
+def _from_text(line, kind, is_pair):
   first, tab, second = line.partition('\t')
   if kind == labelled.READ and not tab:
     raise ValueError('expected a question, a tab and a text, found no tab')
-  if kind == labelled.TAG:
+  if kind == labelled.TAG or kind != labelled.READ and is_pair is False:
     return None, line, None
   return None, first, second if tab else None
 

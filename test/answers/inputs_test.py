@@ -56,6 +56,7 @@ def test_each_line_is_one_entry(tmp_path):
     ('classify', '甲乙', (None, '甲乙', None)), ('classify', '甲\t乙', (None, '甲', '乙')),
     ('tag', '甲\t乙', (None, '甲\t乙', None)),
     ('classify', json.dumps({'title': '甲', 'id': 3}), (3, '甲', None)),
+    ('classify', '{甲}乙', (None, '{甲}乙', None)),
     ('classify', '', (None, '', None)), ('classify', ' ', (None, ' ', None)),
     ('classify', json.dumps({'title': ['甲', '乙'], 'id': [3]}), (None, '甲 乙', None)),
     ('classify', json.dumps({'title': 5}), (None, '5', None)),
@@ -65,6 +66,12 @@ def test_each_line_is_one_entry(tmp_path):
 def test_typed_lines(kind, line, expected):
   entry, = inputs.read_typed([line], kind, DATA)
   assert (entry.id, entry.text_a, entry.text_b) == expected
+
+
+def test_a_tab_is_part_of_a_text_that_is_no_pair():
+  for is_pair, expected in ((False, ('甲\t乙', None)), (True, ('甲', '乙')), (None, ('甲', '乙'))):
+    entry, = inputs.read_typed(['甲\t乙'], 'classify', DATA, is_pair)
+    assert (entry.text_a, entry.text_b) == expected
 
 
 @pytest.mark.parametrize('kind, line, expected', [
