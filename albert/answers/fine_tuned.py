@@ -134,9 +134,6 @@ def find(path):
   Raises:
     UserError: no such model, or one that was only pre-trained.
   """
-  best_run = results.read(path).get('best_run') if os.path.isdir(path) else None
-  if isinstance(best_run, str) and os.path.isdir(os.path.join(path, best_run)):
-    path = os.path.join(path, best_run)
   model = prediction.find(path)
   folder = _described_in(model.prefix)
   task, labels, data = labelled_tasks.of_run(folder, model.config)

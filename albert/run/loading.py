@@ -9,6 +9,7 @@ import numpy as np
 import tensorflow as tf
 
 from albert.common.errors import UserError
+from albert.common import files
 from albert.dataset.tokenization import Vocabulary
 from albert.model.config import AlbertConfig
 from albert.model import names
@@ -16,8 +17,10 @@ from albert.run import checkpoints
 from albert.run import directory
 from albert.run.names import BEST_FOLDER
 from albert.run.names import CONFIG_FILE
+from albert.run.names import RESULTS_FILE
 from albert.run.names import VOCAB_FILE
 from albert.run import remapping
+from albert.run import run_files
 
 # What the names of the encoder's variables begin with; all others are heads.
 _ENCODER = 'bert/'
@@ -37,8 +40,8 @@ def find(path, tell=_LOG.warning):
   """Published weights and what lies beside them.
 
   Args:
-    path: a prefix, or a folder: of a run, of which the best checkpoint is taken, else the newest; best/, or a release
-      that was unpacked.
+    path: a prefix, or a folder: of a run, of which the best checkpoint is taken, else the newest; of several seeds, of
+      which the best one is taken; best/, or a release that was unpacked.
     tell: as for checkpoints.find.
 
   Returns:
@@ -54,11 +57,20 @@ def find(path, tell=_LOG.warning):
       glob.glob(os.path.join(glob.escape(path), pattern)) for pattern in _HUGGING_FACE_FILES):
     raise UserError('{}: expected a TensorFlow checkpoint, found a Hugging Face folder; convert it first: '
                     '.venv/bin/python -m tools.checkpoints from-hf {} RUN, and name RUN'.format(path, path))
-  best = os.path.join(path, BEST_FOLDER)
-  prefix = checkpoints.find(best if checkpoints.latest(best) else path, tell)
+  prefix = checkpoints.find(_chosen(path), tell)
   config_file = _beside(prefix, CONFIG_FILE, '*config*.json')
   return Weights(prefix, config_file and AlbertConfig.from_json_file(config_file),
                  _beside(prefix, VOCAB_FILE, '*vocab*.txt'))
+
+
+def _chosen(path):
+  """What a path stands for: the best of several runs where it is their folder; of a run best/, where it has one."""
+  about, _ = run_files.read_json(os.path.join(path, RESULTS_FILE), run_files.is_results)
+  best_run = (about or {}).get('best_run')
+  if isinstance(best_run, str) and files.is_plain_name(best_run) and os.path.isdir(os.path.join(path, best_run)):
+    path = os.path.join(path, best_run)
+  best = os.path.join(path, BEST_FOLDER)
+  return best if checkpoints.latest(best) else path
 
 
 def _beside(prefix, name, pattern):

@@ -163,6 +163,20 @@ def test_a_run_is_found_by_each_of_its_names(tmp_path, named):
   assert os.path.basename(weights.prefix) == 'model.ckpt-7'
 
 
+def test_of_several_runs_the_best_is_taken_and_of_a_run_its_best_checkpoint(tmp_path):
+  for name in ('seed-1', 'seed-2'):
+    _publish(tmp_path / name)
+  (tmp_path / 'results.json').write_text('{"seeds": {}, "best_run": "seed-2"}')
+  assert loading.find(str(tmp_path)).prefix == str(tmp_path / 'seed-2' / 'model.ckpt-7')
+  _publish(tmp_path / 'seed-2' / 'best')
+  for path in (tmp_path, tmp_path / 'seed-2'):
+    assert loading.find(str(path)).prefix == str(tmp_path / 'seed-2' / 'best' / 'model.ckpt-7')
+  assert loading.find(str(tmp_path / 'seed-2' / 'model.ckpt-7')).prefix == str(tmp_path / 'seed-2' / 'model.ckpt-7')
+  (tmp_path / 'results.json').write_text('{"best_run": "../seed-2"}')
+  with pytest.raises(UserError, match='expected a TensorFlow checkpoint'):
+    loading.find(str(tmp_path))
+
+
 def test_a_release_that_was_unpacked_is_found(tmp_path):
   _publish(tmp_path / 'albert_base', name='model.ckpt-best', config_name='albert_config_base.json',
            vocab_name='vocab_chinese.txt')
