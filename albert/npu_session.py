@@ -77,6 +77,10 @@ def choose(options, environ=None):
     options.check_files()
     options.check_release(_unknown_parameters(bridge), takes_json=hasattr(bridge.npu_init, 'npu_config_proto'))
     hccl.check_environment(environ, ranks)
+    if ranks > 1 and 'session_device_id' in options.npu:
+      raise UserError('SessionOptions.session_device_id: expected none on {} ranks, found {}, which goes before '
+                      'ASCEND_DEVICE_ID: all would take one card; leave it out'.format(
+                          ranks, options.npu['session_device_id']))
   return Placement(kind, reason, rank, ranks, bridge, launched)
 
 
@@ -246,6 +250,8 @@ class Device:
     config = tf.estimator.RunConfig(session_config=self.session_config(), **kwargs)
     if self.kind == 'npu' and hasattr(self._bridge.npu_init, 'npu_run_config_init'):
       config = self._bridge.npu_init.npu_run_config_init(run_config=config)
+      # It once added a second NpuOptimizer, without parameters.
+      config = config.replace(session_config=self.session_config())
     return config
 
   def train_hooks(self, hooks=()):

@@ -62,14 +62,17 @@ def _check_rank_table(path, ranks):
       table = json.load(source)
     if 'group_list' in table:  # the older layout
       return
-    devices = [device for server in table['server_list'] for device in server['device']]
-    content = 'status {!r} and {} devices'.format(table['status'], len(devices))
-    fits = table['status'] == 'completed' and len(devices) == ranks
+    ids = [device['rank_id'] for server in table['server_list'] for device in server['device']]
+    content = 'status {!r} and {} devices with rank_id {}'.format(
+        table['status'], len(ids), ' '.join(map(json.dumps, ids[:9])))
+    # Strings: HCCL does not take numbers.
+    fits = table['status'] == 'completed' and len(ids) == ranks and set(ids) == set(map(str, range(ranks)))
   except (OSError, ValueError, KeyError, TypeError) as error:
     content, fits = repr(error), False
   if not fits:
     raise UserError('RANK_TABLE_FILE={}: expected a rank table with status "completed" and RANK_SIZE={} devices, '
-                    'found {}; correct the table or RANK_SIZE'.format(path, ranks, ' '.join(content.split())))
+                    'rank_id "0" to "{}", found {}; correct the table or RANK_SIZE'.format(
+                        path, ranks, ranks - 1, ' '.join(content.split())))
 
 
 class Hccl(Collectives):

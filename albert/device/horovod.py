@@ -1,6 +1,6 @@
 """Several processes on CPUs or GPUs, a card each: which of them this is, and what they exchange through Horovod.
 
-    horovodrun -np 4 bash tools/run.sh albert.run_pretraining ...      or      make train-full RANKS=4
+    .venv/bin/horovodrun -np 4 bash tools/run.sh albert.run_pretraining ...      or      make train-full RANKS=4
 
 The only importer of Horovod, and that only where several processes train together.
 """

@@ -248,10 +248,13 @@ class SessionOptions:
 
   def check_files(self):
     """Raises UserError where an option names a file that does not exist: the adapter would abort the process."""
-    for name, expected, exists in (('modify_mixlist', 'the path of a JSON file', os.path.isfile),
-                                   ('dump_path', 'the path of a folder', os.path.isdir)):
-      if name in self.npu and not exists(self.npu[name]):
-        raise UserError('SessionOptions.{}: expected {} that exists, found {!r}; create it first'.format(
+    def is_folder(path):
+      return os.path.isdir(path) and os.access(path, os.R_OK | os.W_OK)
+
+    for name, expected, fits in (('modify_mixlist', 'the path of a JSON file that exists', os.path.isfile),
+                                 ('dump_path', 'the path of a folder that can be read and written', is_folder)):
+      if name in self.npu and not fits(self.npu[name]):
+        raise UserError('SessionOptions.{}: expected {}, found {!r}; create it first'.format(
             name, expected, self.npu[name]))
     if 'modify_mixlist' in self.npu:
       try:

@@ -117,11 +117,13 @@ def _forward(emissions, valid, first, transitions, start):
     return time + 1, alpha, alphas.write(time, alpha)
 
   _, _, alphas = tf.while_loop(lambda time, *_: time < length, body, [
-      tf.constant(0), tf.zeros([rows, count]), tf.TensorArray(tf.float32, length)], back_prop=False,
-      parallel_iterations=1)
-  alphas = alphas.stack()
-  alphas.set_shape([length, rows, count])
-  return alphas
+      tf.constant(0), tf.zeros([rows, count]), _results(length, rows, count)], back_prop=False, parallel_iterations=1)
+  return alphas.gather(list(range(length)))
+
+
+def _results(length, rows, count):
+  """tf.TensorArray of float32 [R, C]. Gather them by number: the shape of what stack() gives is known when it ran."""
+  return tf.TensorArray(tf.float32, length, element_shape=[rows, count])
 
 
 def _backward(dy, alphas, valid, first, last, transitions, end):
@@ -144,8 +146,8 @@ def _backward(dy, alphas, valid, first, last, transitions, end):
     return time - 1, flowing, gradients.write(time, gradient)
 
   _, _, gradients = tf.while_loop(lambda time, *_: time >= 0, body, [
-      tf.constant(length - 1), tf.zeros([rows, count]), tf.TensorArray(tf.float32, length)], back_prop=False,
+      tf.constant(length - 1), tf.zeros([rows, count]), _results(length, rows, count)], back_prop=False,
       parallel_iterations=1)
-  gradients = tf.reshape(gradients.stack(), [length, rows, count]) * valid
+  gradients = gradients.gather(list(range(length))) * valid
   pairs = tf.tensordot(weights, passes * gradients / sums, [[0, 1], [0, 1]])  # [C, C]
   return (gradients, factors * pairs, tf.reduce_sum(first * gradients, axis=[0, 1]), tf.reduce_sum(ends, axis=[0, 1]))

@@ -26,7 +26,8 @@ class Ranks:
     """Builds nothing yet. device: npu_session.Device."""
     self.count, self.is_chief = device.ranks, device.is_chief
     self._device = device
-    self._kept = {}  # (dtype, shape) -> (session, placeholder, sum)
+    self._session = None
+    self._kept = {}  # (dtype, shape) -> (placeholder, sum)
 
   def sum(self, values):
     """The sums over ranks.
@@ -45,9 +46,9 @@ class Ranks:
     key = values.dtype.name, values.shape
     if key not in self._kept:
       self._kept[key] = self._build(values)
-    session, here, total = self._kept[key]
+    here, total = self._kept[key]
     try:
-      return session.run(total, {here: values})
+      return self._session.run(total, {here: values})
     except tf.errors.OpError as error:
       raise self._device.collectives.explain(error) or error
 
@@ -64,20 +65,25 @@ class Ranks:
     self.any(False)
 
   def _build(self, values):
-    with tf.Graph().as_default() as graph:
+    """(placeholder, sum), in the one session that has all of them."""
+    self._session = self._session or self._open()
+    with self._session.graph.as_default():
       # A placeholder: of a constant it would be computed before it is asked for.
       here = tf.compat.v1.placeholder(values.dtype, values.shape)
-      total = self._device.collectives.all_reduce_sum(here, 'sum_over_ranks_{}_{}'.format(
+      return here, self._device.collectives.all_reduce_sum(here, 'sum_over_ranks_{}_{}'.format(
           values.dtype.name, '_'.join(map(str, values.shape))))
+
+  def _open(self):
     config = self._device.session_config()
     if self._device.kind != 'npu':
       config.device_count['GPU'] = 0  # takes no memory of one
-    return tf.Session(graph=graph, config=config), here, total
+    return tf.Session(graph=tf.Graph(), config=config)
 
   def close(self):
-    """Gives back the sessions."""
-    for session, _, _ in self._kept.values():
-      session.close()
+    """Gives back the session."""
+    if self._session is not None:
+      self._session.close()
+    self._session = None
     self._kept.clear()
 
 

@@ -226,6 +226,18 @@ def test_stand_in_has_the_names_and_signatures_of_its_release(release):
     assert len(npu_init.npu_hooks_append(('mine',))) == 1
 
 
+def test_stand_in_is_as_strict_in_a_process_of_its_own(monkeypatch):
+  monkeypatch.setattr(installed, '_current', installed.NEWEST)
+  monkeypatch.setenv('NPU_STUB_RELEASE', installed.NEWEST)
+  monkeypatch.setattr(tf, 'npu_stub_started', False, raising=False)
+  config = tf.ConfigProto()
+  config.graph_options.rewrite_options.custom_optimizers.add(name='NpuOptimizer').parameter_map['jit_compile'].b = True
+  tf.Session(config=config).close()
+  installed.start_in_process()
+  with installed.in_process, pytest.raises(ValueError, match='jit_compile'):
+    tf.Session(config=config)
+
+
 def test_stand_in_is_gone_after_a_test():
   with installed.npu_bridge(installed.NEWEST):
     npu_session.start(environ={})

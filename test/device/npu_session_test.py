@@ -1,5 +1,6 @@
 """npu_session: devices, options and their protobuf fields, hooks, operations, on the stand-in for npu_bridge."""
 
+import json
 import logging
 import os
 import re
@@ -184,6 +185,25 @@ def test_what_several_ranks_need(release, rank_environment, tmp_path):
   assert "found '1.1'" in error_of(npu_session.start, environ=dict(good, ASCEND_DEVICE_ID='1.1'))
 
 
+def test_one_card_for_all_ranks_is_refused(rank_environment):
+  """session_device_id goes before the environment, and every rank has the same options."""
+  options = session_options.SessionOptions(session_device_id=1)
+  with installed.npu_bridge(installed.NEWEST):
+    message = error_of(npu_session.start, options, environ=rank_environment(1))
+    assert message.startswith('SessionOptions.session_device_id: expected none on 2 ranks, found 1')
+    assert npu_session.start(options, environ={}).ranks == 1
+
+
+@pytest.mark.parametrize('ids', [['0', '0'], [0, 1], ['1', '2'], ['0', None]])
+def test_a_rank_table_names_each_rank_once(ids, rank_environment, tmp_path):
+  table = tmp_path / 'other.json'
+  table.write_text(json.dumps({'status': 'completed', 'server_list': [
+      {'device': [{'device_id': '0', 'rank_id': rank} for rank in ids]}]}))
+  with installed.npu_bridge(installed.NEWEST):
+    message = error_of(npu_session.start, environ=dict(rank_environment(1), RANK_TABLE_FILE=str(table)))
+  assert 'rank_id "0" to "1"' in message and str(table) in message
+
+
 @pytest.mark.parametrize('readme', ['README.md', 'README.zh-CN.md'])
 def test_the_rank_table_of_the_readme_is_one(readme, rank_environment, tmp_path):
   with open(os.path.join(ROOT, readme), encoding='utf-8') as source:
@@ -325,6 +345,13 @@ def test_files_that_options_name_exist(release, tmp_path):
   npu_session.start(session_options.SessionOptions(device='cpu', modify_mixlist=missing), environ={})
 
 
+def test_a_folder_for_dumps_can_be_written(oldest_or_newest, tmp_path, monkeypatch):
+  monkeypatch.setattr(os, 'access', lambda path, mode: path != str(tmp_path))
+  options = session_options.SessionOptions(enable_dump=True, dump_path=str(tmp_path))
+  assert 'SessionOptions.dump_path: expected the path of a folder that can be read and written' in error_of(
+      npu_session.start, options, environ={})
+
+
 def test_options_that_do_nothing_here_are_said():
   options = session_options.SessionOptions(hccl_timeout=600, iterations_per_loop=10)
   device = npu_session.start(options, environ={})
@@ -347,6 +374,21 @@ def test_run_config_keeps_the_npu_through_replace(release):
   installed.check_config(config.session_config, release)
   entry, = installed.npu_optimizers(config.session_config)
   assert entry.parameter_map['op_select_implmode'].s == b'high_precision'
+
+
+def test_a_second_optimizer_does_not_replace_the_settings(monkeypatch):
+  """As npu_run_config_init once did, before it looked for the one that is there."""
+  def add_another(run_config):
+    run_config.session_config.graph_options.rewrite_options.custom_optimizers.add(name='NpuOptimizer')
+    return run_config
+
+  with installed.npu_bridge(installed.NEWEST):
+    from npu_bridge import npu_init
+    monkeypatch.setattr(npu_init, 'npu_run_config_init', add_another)
+    config = npu_session.start(environ={}).run_config(model_dir='/tmp/x', save_checkpoints_steps=7)
+    installed.check_config(config.session_config, installed.NEWEST)
+    entry, = installed.npu_optimizers(config.session_config)
+  assert entry.parameter_map['precision_mode'].s == b'allow_mix_precision' and config.save_checkpoints_steps == 7
 
 
 def test_functions_of_newer_adapters_are_used(rank_environment, monkeypatch):

@@ -1,15 +1,19 @@
 """A training step on the NPU: micro-batches, what is fetched, loops, masks, on stand-ins of each release."""
 
 import collections
+import types
+from unittest import mock
 
 import numpy as np
 import pytest
 import tensorflow as tf
 
+from albert.common.errors import Diverged
 from albert.device import session_options
 from albert import lamb
 from albert import npu_session
 from albert.training import micro_batches
+from albert.training.stability import guard
 from albert.training.telling import progress
 from albert.training.telling.remaining import Checkpoints
 from albert.training.telling.remaining import Remaining
@@ -159,6 +163,31 @@ def test_a_loop_makes_its_updates_in_one_run(oldest_or_newest):
                                    hooks=device.train_hooks()) as running:
       running.run(train_op)
       assert running.run(step) == 5
+
+
+def watched(loops, at_a_time, most=42):
+  """The Guard after loops of `at_a_time` updates, of which each number in `loops` was made."""
+  counted = guard.Guard(most, None)
+  run = types.SimpleNamespace(counters=counted, position=mock.Mock(used=0), start=0, is_chief=False)
+  hook = guard.GuardHook(run, None, None, mock.Mock(finite=None), lambda *_: [], at_a_time, 100)
+  step = 0
+  for made in loops:
+    step += made
+    hook.after_run(None, mock.Mock(results={'step': step, 'loss': 4.0}))
+  return counted
+
+
+def test_a_loop_that_made_an_update_ends_what_was_skipped_in_a_row(caplog):
+  """A dynamic scale grows every 1,000 updates and costs one then: each loop of 1,000 loses one, for ever."""
+  counted = watched([999] * 100, 1000)
+  assert (counted.skipped, counted.in_a_row) == (100, 0)
+  assert '1 of the 1000 updates of the loop to step 1,998 skipped, whose gradients were not finite (2 in all)' in (
+      caplog.messages)
+  counted = watched([0, 0, 0], 10)
+  assert (counted.skipped, counted.in_a_row) == (30, 30)
+  assert watched([0, 0, 0, 1, 0], 1).in_a_row == 1
+  with pytest.raises(Diverged):
+    watched([3, 0, 0], 21)
 
 
 # --- masks of the fused dropout

@@ -121,6 +121,21 @@ def test_rank_0_says_what_is_so(plan):
   assert on_horovod(plan, 2, run) == [[True, False, True, False]] * 2
 
 
+def test_sums_of_all_shapes_have_one_session(plan, monkeypatch):
+  opened, session = [], tf.Session
+  monkeypatch.setattr(tf, 'Session', lambda **arguments: opened.append(1) or session(**arguments))
+
+  def run(rank, device):
+    ranks = together.Ranks(device)
+    sums = [ranks.sum(np.full(shape, 1 + rank, dtype)) for _ in range(2)
+            for dtype, shape in ((np.int32, [2, 3]), (np.float32, [4]), (np.int32, [4]))]
+    ranks.close()
+    return [(array.dtype.name, array.shape, set(array.flat)) for array in sums]
+
+  expected = [('int32', (2, 3), {3}), ('float32', (4,), {3.0}), ('int32', (4,), {3})] * 2
+  assert on_horovod(plan, 2, run) == [expected] * 2 and len(opened) == 2
+
+
 def test_one_rank_asks_nobody():
   ranks = together.Ranks(npu_session.start(npu_session.SessionOptions(device='cpu'), environ={}))
   assert ranks.as_chief_says(lambda: True) and not ranks.any(False)

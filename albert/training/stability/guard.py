@@ -87,10 +87,15 @@ class GuardHook(tf.train.SessionRunHook):
     first = self._position.used
     self._position.advance(batches)
     # Loss scaling leaves global_step where it is; elsewhere a skipped step counts.
-    skipped = int(not values['finite']) if 'finite' in values else batches - (self._step - before)
+    made = int(values['finite']) if 'finite' in values else self._step - before
+    skipped = int(not made) if 'finite' in values else batches - made
     guard.skipped += skipped
-    guard.in_a_row = guard.in_a_row + skipped if skipped else 0
-    if skipped:
+    # A loop of many that made one has broken the row: a scale that grows costs long loops an update each, for ever.
+    guard.in_a_row = 0 if made else guard.in_a_row + skipped
+    if skipped and made:
+      _LOG.warning('%d of the %d updates of the loop to step %s skipped, whose gradients were not finite (%d in all)',
+                   skipped, batches, '{:,}'.format(self._step), guard.skipped)
+    elif skipped:
       _LOG.warning('step %s: loss %s or a gradient is not finite; update skipped (%d in all, %d in a row)',
                    '{:,}'.format(self._step), values['loss'], guard.skipped, guard.in_a_row)
     if self._writer and (skipped or self._step // self._log_every_steps > before // self._log_every_steps):

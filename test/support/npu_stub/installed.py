@@ -59,6 +59,8 @@ _PRECISIONS = {
 _current = os.environ.get('NPU_STUB_RELEASE')
 # The graphs of sessions that npu_init has made sessions of the NPU, with parameters of its own; a list.
 taken_sessions = []
+# What start_in_process() has begun; it would end with the last reference to it.
+in_process = contextlib.ExitStack()
 
 
 class Aborted(Exception):
@@ -133,7 +135,7 @@ def start_in_process():
   """In a process whose environment says which release it has: as npu_bridge(), until it ends."""
   if os.environ.get('NPU_STUB_RELEASE') and not getattr(tf, 'npu_stub_started', False):
     tf.npu_stub_started = True
-    sessions_of_the_adapter().__enter__()
+    in_process.enter_context(sessions_of_the_adapter())
 
 
 def _flat(fetches):
