@@ -5,6 +5,7 @@ import os
 import shutil
 
 import pytest
+import tensorflow as tf
 
 import labelled_text
 import small_finetunings
@@ -16,13 +17,16 @@ from albert.answers import pictures
 from albert.answers import report
 from albert.answers import series
 from albert import finetuning
+from albert import modeling
 from albert import npu_session
 from albert import repeating
+from albert.run import loading
 from albert.run import results
+from albert.tasks import labelled_tasks
 from albert.training import running
 
 # Each kind is a run with its graphs.
-pytestmark = pytest.mark.integration
+pytestmark = [pytest.mark.integration, pytest.mark.usefixtures('hurried')]
 
 SHORT = ('finetune.epochs = 4', 'finetune.eval_every_steps = 4', 'finetune.log_every_steps = 1')
 LONG = ('finetune.epochs = 60', 'finetune.eval_every_steps = 60')
@@ -62,20 +66,43 @@ def figures_on(folder, path):
   return judge
 
 
-@pytest.mark.parametrize('kind, more', [
-    ('classify', LONG), ('pair', LONG), ('multi_label', LONG + ("finetune.threshold = 'dev'",)), ('regress', LONG),
-    ('tag', LONG + ('finetune.crf = True', "OptimizerOptions.rate_multipliers = {'head': 3}")), ('read', LONG)])
-def test_each_kind_answers_dev_and_test(kind, more, vocabulary, tmp_path, capsys):
+def check_complete(folder, checkpoint, kind):
+  """best/ says by itself what prediction needs: the task, its labels, and all weights of its graph."""
+  described = json.loads((folder / 'task.json').read_text())
+  assert described['max_seq_length'] == 32 and described['do_lower_case'] is True
+  weights = loading.find(str(folder))
+  made = labelled_tasks.of_run(str(folder), weights.config)
+  assert made.data.max_seq_length == 32 and len(made.labels) == {
+      'classify': 3, 'pair': 3, 'multi_label': 3, 'tag': 5}.get(kind, 0)
+  with tf.Graph().as_default():
+    given = {name: tf.zeros([2, 8], tf.int32) for name in made.task.signatures[made.task.kind]}
+    logits = made.task.serve(made.task.kind, made.task.batch(given), modeling.default_ops())['logits']
+    assert logits.shape.as_list()[-1] == {'regress': 1, 'read': 2}.get(kind, len(made.labels))
+    loading.check_compatible(str(folder / checkpoint), tf.trainable_variables())
+
+
+@pytest.mark.parametrize('kind, metric, most, more', [
+    ('classify', 'accuracy', 1.0, LONG), ('pair', 'accuracy', 1.0, LONG),
+    ('multi_label', 'micro_f1', 1.0, LONG + ("finetune.threshold = 'dev'",)),
+    ('regress', 'pearson', 0.99, ('finetune.epochs = 160', 'finetune.eval_every_steps = 160')),
+    ('tag', 'f1', 1.0, LONG + ('finetune.crf = True', "OptimizerOptions.rate_multipliers = {'head': 3}")),
+    ('read', 'average', 100.0, LONG)])
+def test_each_kind_learns_32_examples_by_heart_and_answers_dev_and_test(
+    kind, metric, most, more, vocabulary, tmp_path, capsys):
   data, dev = text_of(tmp_path / 'data', kind)
   out = tmp_path / 'out'
   written = finetune(kind, data, out, vocabulary, *more)
   assert written['learned'] and 'not_learned' not in written and written['dev']['labelled'] == 32
-  metric = fine_tuned.find(str(out)).task.figures[0]
+  assert written['counts']['train_examples'] == written['counts']['dev_examples'] == 32
+  best = json.loads((out / 'best' / 'best.json').read_text())
+  assert best[metric] >= most, written['heldout']
+  check_complete(out / 'best', best['checkpoint'], kind)
+  assert metric == fine_tuned.find(str(out)).task.figures[0]
   assert written['dev'][metric] == pytest.approx(written['heldout'][metric], abs=1e-3)
   assert {name: value for name, value in written['test'].items()} == {
       name: value for name, value in written['dev'].items() if name != 'loss'}
   if kind == 'multi_label':
-    assert written['dev']['threshold'] == json.loads((out / 'best' / 'best.json').read_text())['threshold']
+    assert written['dev']['threshold'] == best['threshold']
     assert fine_tuned.find(str(out / 'model.ckpt-120')).task.threshold == written['dev']['threshold']
   judge = figures_on(out, dev)
   assert outcomes.numbers(judge.figures()) == {
