@@ -51,8 +51,8 @@ def find(path):
   if family.name != model_names.ALBERT:
     raise UserError('{}: expected weights of ALBERT, found {} ({}); name others, or convert them: docs/'
                     'conversion.md'.format(weights.prefix, family.name.rstrip(': '), family.reason))
-  for found, name in ((weights.config, names.CONFIG_FILE), (weights.vocab_file, names.VOCAB_FILE)):
-    if found is None:
+  for value, name in ((weights.config, names.CONFIG_FILE), (weights.vocab_file, names.VOCAB_FILE)):
+    if value is None:
       raise UserError('{}: expected {} beside the weights, found none; copy the one that they were trained with '
                       'there'.format(weights.prefix, name))
   vocabulary = tokenization.Vocabulary.load(weights.vocab_file)
@@ -129,9 +129,9 @@ class Predictor:
                      if fields is not None)
       for start in range(0, len(asked), self._batch_size):
         numbers = [number for _, number in asked[start:start + self._batch_size]]
-        found = self._run([taken[number][1] for number in numbers])
+        outputs = self._run([taken[number][1] for number in numbers])
         for place, number in enumerate(numbers):
-          answers[number] = read(taken[number][0], {name: values[place] for name, values in found.items()})
+          answers[number] = read(taken[number][0], {name: values[place] for name, values in outputs.items()})
       for (item, fields), answer in zip(taken, answers):
         yield read(item, None) if fields is None else answer
 

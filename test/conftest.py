@@ -1,6 +1,5 @@
 """What every test starts from: no gin bindings, an empty graph. And the table of the fault tests."""
 
-import gc
 import os
 import sys
 
@@ -14,20 +13,37 @@ import pytest
 
 import fault_client
 import fault_table
+import hurry
+
+
+# The files that take longest, longest first. xdist begins with those of many tests, and would leave one worker with
+# learning_test when the other has nothing to do any more.
+LONG_FILES = ['test/{}_test.py'.format(name) for name in (
+    'doors/learning', 'faults/phase_changes', 'answers/answering', 'training/finetuning', 'doors/doors',
+    'training/pretraining', 'device/npu_ranks', 'model/parity', 'training/training_step', 'device/mixed_precision',
+    'model/recomputation', 'input/packed_batches', 'input/packed_rows')]
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config, log):
+  """The scheduler of --dist loadfile, which here begins with the files that take longest."""
+  if config.getvalue('dist') != 'loadfile':
+    return None
+  from xdist.scheduler import LoadFileScheduling
+
+  class LongestFirst(LoadFileScheduling):
+
+    def _assign_work_unit(self, node):
+      for name in LONG_FILES:
+        if name in self.workqueue:
+          self.workqueue.move_to_end(name, last=False)
+          break
+      super()._assign_work_unit(node)
+  return LongestFirst(config, log)
 
 
 def pytest_collection_finish():
-  """Graphs are most of what tests make, and these two are a quarter of what making one costs.
-
-  Modules stay to the end, so the collector need not go through them again and again, nor after every 700 objects.
-  And TensorFlow binds the arguments of each operation a second time, to warn of those that are deprecated.
-  """
-  gc.collect()
-  gc.freeze()
-  gc.set_threshold(20000, 10, 10)
-  if 'tensorflow' in sys.modules:
-    from tensorflow.python.util import deprecation
-    deprecation._PRINT_DEPRECATION_WARNINGS = False
+  hurry.make_graphs()
 
 
 @pytest.fixture(autouse=True)
@@ -37,6 +53,22 @@ def _fresh_state():
     sys.modules['tensorflow'].compat.v1.reset_default_graph()
   yield
   gin.clear_config()
+
+
+@pytest.fixture(scope='module', autouse=True)
+def _graphs_end_with_their_module():
+  yield
+  hurry.forget_graphs()
+
+
+@pytest.fixture(scope='module')
+def hurried():
+  """For whole runs in this process, of a few steps each: their graphs are not rewritten, except where all is tried."""
+  if hurry.THOROUGH:
+    yield
+  else:
+    with hurry.run_graphs():
+      yield
 
 
 @pytest.fixture(scope='module')

@@ -48,9 +48,9 @@ def close(ended, device, check=lambda: None):
   logits = None
   if ended.keep_logits or results.read(ended.folder).get(ANSWERED) != key:
     logits = _answer(ended, model, device, key, check)
-  found = results.read(ended.folder)
-  print('\n'.join(summary(found, ended, model.task.heldout_columns[1:])))
-  return Closed(found, logits, model.task.criterion)
+  written = results.read(ended.folder)
+  print('\n'.join(summary(written, ended, model.task.heldout_columns[1:])))
+  return Closed(written, logits, model.task.criterion)
 
 
 def _answer(ended, model, device, key, check):
@@ -106,11 +106,11 @@ def _loss(model):
 
 def _figures(outcome):
   """An Outcome for results.json."""
-  found = collections.OrderedDict(examples=outcome.examples, labelled=outcome.labelled)
+  figures = collections.OrderedDict(examples=outcome.examples, labelled=outcome.labelled)
   for name, value in (outcome.figures or {}).items():
     if name != 'confusion':
-      found[name] = value
-  return found
+      figures[name] = value
+  return figures
 
 
 def _write_confusion(folder, figures):
@@ -122,21 +122,21 @@ def _write_confusion(folder, figures):
   files.write_atomically(os.path.join(folder, CONFUSION_TABLE), '\n'.join('\t'.join(row) for row in rows) + '\n')
 
 
-def summary(found, ended, order=()):
+def summary(written, ended, order=()):
   """Lines for the end of a run: the table, where everything is, and whether nothing was learned.
 
   Args:
-    found: results. ended: Ended.
+    written: what results.json has. ended: Ended.
     order: names of the figures that come first.
   """
   lines = []
   for split in ('dev', 'test'):
-    if split in found:
-      figures = collections.OrderedDict((name, found[split][name]) for name in order if name in found[split])
-      lines += report.split_lines(split, dict(figures, **found[split]), found[split]['labelled'])
-  if 'test' in found and not found['test'].get('labelled'):
+    if split in written:
+      figures = collections.OrderedDict((name, written[split][name]) for name in order if name in written[split])
+      lines += report.split_lines(split, dict(figures, **written[split]), written[split]['labelled'])
+  if 'test' in written and not written['test'].get('labelled'):
     lines.append('test has no labels: predictions only')
   lines.append('{:<17} {}'.format('started with:', ended.init or 'RANDOM WEIGHTS, no INIT'))
   lines += ['{:<17} {}'.format(title + ':', os.path.join(ended.folder, name)) for title, name in (
       ('report', report.REPORT_FILE), ('predictions', PREDICTIONS.format('dev')))]
-  return lines + ([found['not_learned']] if found.get('not_learned') else [])
+  return lines + ([written['not_learned']] if written.get('not_learned') else [])

@@ -2,7 +2,7 @@
 
     model = fine_tuned.find('out')
     with model.predictor(device) as predictor:
-      for found, windows, logits in model.logits(predictor, examples):
+      for example, windows, logits in model.logits(predictor, examples):
         ...
 """
 
@@ -32,8 +32,8 @@ from albert.tasks import labelled_tasks
 
 BATCH_SIZE = 32
 
-# Where the windows of an example come to: found, an Example or BadLine; windows; place, the number of this one.
-_Row = collections.namedtuple('_Row', ['found', 'windows', 'place'])
+# One window on its way through the model. example: Example or BadLine; windows: all of it; place: number of this one.
+_Row = collections.namedtuple('_Row', ['example', 'windows', 'place'])
 
 
 @dataclasses.dataclass(frozen=True)
@@ -73,24 +73,24 @@ class FineTuned:
     """prediction.Predictor, a context."""
     return prediction.Predictor(self.task, self.kind, self.model, device, ['logits'], BATCH_SIZE)
 
-  def logits(self, predictor, found, is_prompt=False):
+  def logits(self, predictor, examples, is_prompt=False):
     """Yields (Example, its windows, float32 logits [C] or [n, C] of each), in order; (BadLine, None, None).
 
     Args:
       predictor: what predictor() gave.
-      found: iterable of Example and BadLine.
+      examples: iterable of Example and BadLine.
       is_prompt: whether each is answered before the next one is asked for.
     """
     encoder = Encoder(self.kind, self.tokenizer, self.data, self.labels)
-    rows = self._rows(encoder, found)
+    rows = self._rows(encoder, examples)
     gathered = []
     for row, logits in predictor.answers(rows, self._read, is_prompt):
       gathered.append(logits)
       if row.windows is None:
-        yield row.found, None, None
+        yield row.example, None, None
         gathered = []
       elif row.place == len(row.windows) - 1:
-        yield row.found, row.windows, gathered
+        yield row.example, row.windows, gathered
         gathered = []
 
   def windows(self, examples):
@@ -99,8 +99,8 @@ class FineTuned:
     for example in examples:
       yield example, encoder.windows(example)
 
-  def _rows(self, encoder, found):
-    for entry in found:
+  def _rows(self, encoder, examples):
+    for entry in examples:
       if not isinstance(entry, BadLine):
         entry = self._checked(entry)
       if isinstance(entry, BadLine):
@@ -166,11 +166,11 @@ def _tuned_threshold(prefix):
   tuned = dict(zip(steps, values))
   if best:
     tuned[best['global_step']] = best.get(classification.THRESHOLD)
-  found = tuned.get(checkpoints.step_of(prefix))
-  if not run_files.is_number(found):
+  threshold = tuned.get(checkpoints.step_of(prefix))
+  if not run_files.is_number(threshold):
     raise UserError('{}: expected its threshold in {} or {} beside it, found none; name the run, or its best/'.format(
         prefix, names.BEST_FILE, names.HELDOUT_HISTORY_FILE))
-  return found
+  return threshold
 
 
 def _described_in(prefix):

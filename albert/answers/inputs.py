@@ -88,10 +88,10 @@ def _from_json(line, kind, data):
   if error is not None or not isinstance(value, dict):
     raise ValueError(error or 'expected a JSON object, found {:.40}'.format(line))
   if kind == labelled.READ:
-    found = [entry[:3] for entry in questions.questions(value, labelled=False)]
-    if len(found) != 1:
-      raise ValueError('expected one question, found {}'.format(len(found)))
-    return found[0]
+    asked = [entry[:3] for entry in questions.questions(value, labelled=False)]
+    if len(asked) != 1:
+      raise ValueError('expected one question, found {}'.format(len(asked)))
+    return asked[0]
   bare = dataclasses.replace(data, **{name: None for name in _NAMES if getattr(data, name) not in value})
   chosen = columns.find_columns('this line', kind, bare, list(value))
   texts = [name and layouts.text_of(value, name) for name in chosen[:2]]

@@ -47,8 +47,8 @@ def _entities(entities):
 
 
 def _spans(answers, n_best):
-  entries = [collections.OrderedDict([('answer', found.text), ('start', found.start), ('end', found.end),
-                                      ('score', _rounded(found.score))]) for found in answers]
+  entries = [collections.OrderedDict([('answer', answer.text), ('start', answer.start), ('end', answer.end),
+                                      ('score', _rounded(answer.score))]) for answer in answers]
   return collections.OrderedDict(entries[0], n_best=entries) if n_best > 1 else entries[0]
 
 
@@ -66,9 +66,9 @@ def gold(example, kind):
   return list(label) if isinstance(label, tuple) else label
 
 
-def place(found):
+def place(entry):
   """{'id': of an Example} or, if it has none, {'line': its number}."""
-  return collections.OrderedDict([('line', found.line) if found.id is None else ('id', found.id)])
+  return collections.OrderedDict([('line', entry.line) if entry.id is None else ('id', entry.id)])
 
 
 def error(bad):

@@ -59,17 +59,17 @@ class Judge:
     return [entry[-1] for entry in sorted(self._wrong, key=lambda entry: entry[:2], reverse=True)]
 
 
-def answered(model, found, writer, judge=None, check=lambda: None, n_best=1):
+def answered(model, rows, writer, judge=None, check=lambda: None, n_best=1):
   """Yields (Example or BadLine, windows, logits) once its line is written.
 
   Args:
     model: fine_tuned.FineTuned.
-    found: iterable of (Example or BadLine, windows, logits), see FineTuned.logits.
+    rows: iterable of (Example or BadLine, windows, logits), see FineTuned.logits.
     writer: writers.JsonLines or one of its kinds, or None.
     judge: Judge, or None: labels are not looked at.
     check: callable() that raises to stop. n_best: of `read`, how many answers.
   """
-  for entry, windows, logits in found:
+  for entry, windows, logits in rows:
     check()
     if isinstance(entry, BadLine):
       if writer is not None:

@@ -25,9 +25,9 @@ def spread(values):
   return collections.OrderedDict(mean=mean, std=std, min=min(values), max=max(values), runs=len(values))
 
 
-def summary(found, split):
-  """{figure: spread} of a split over runs, those that are numbers in all of them. found: list of results.json."""
-  of_runs = [entry[split] for entry in found if split in entry]
+def summary(all_results, split):
+  """{figure: spread} of a split over runs, those that are numbers in all of them. all_results: list of dict."""
+  of_runs = [entry[split] for entry in all_results if split in entry]
   if not of_runs:
     return collections.OrderedDict()
   shared = [name for name, value in of_runs[0].items() if name not in _COUNTS and all(
@@ -68,8 +68,8 @@ def _best(of_runs):
   """The name of the run that is best on dev, of equal ones the first; None if all failed."""
   def value(name):
     closed = of_runs[name]
-    found = closed.results['dev'][closed.criterion.metric]
-    return -found if closed.criterion.lowest else found
+    figure = closed.results['dev'][closed.criterion.metric]
+    return -figure if closed.criterion.lowest else figure
   return max((name for name, closed in of_runs.items() if closed.criterion), key=value, default=None)
 
 
@@ -161,8 +161,8 @@ def write_averaged(path, model, examples, average, judge):
     judge: outcome.Judge of the model.
   """
   with files.atomic(path) as target:
-    found = ((example, windows, average.logits_of(example.number)) for example, windows in model.windows(examples))
-    for _ in outcomes.answered(model, found, writers.JsonLines(target), judge):
+    rows = ((example, windows, average.logits_of(example.number)) for example, windows in model.windows(examples))
+    for _ in outcomes.answered(model, rows, writers.JsonLines(target), judge):
       pass
   figures = judge.figures()
   return figures and {name: value for name, value in figures.items() if name != 'confusion'}

@@ -110,17 +110,17 @@ def make_way(path, option):
   Raises:
     UserError: nothing can be written there.
   """
-  found, folder = None, os.path.dirname(os.path.abspath(path))
+  obstacle, folder = None, os.path.dirname(os.path.abspath(path))
   try:
     os.makedirs(folder, exist_ok=True)
     if os.path.isdir(path):
-      found = 'a folder'
+      obstacle = 'a folder'
     elif not os.access(folder, os.W_OK):
-      found = 'a folder in which nothing may be written'
+      obstacle = 'a folder in which nothing may be written'
   except OSError as error:
-    found = 'that its folder cannot be made ({})'.format(error.strerror)
-  if found:
-    raise UserError('{}: expected a file to write ({}), found {}; name another'.format(shown(path), option, found))
+    obstacle = 'that its folder cannot be made ({})'.format(error.strerror)
+  if obstacle:
+    raise UserError('{}: expected a file to write ({}), found {}; name another'.format(shown(path), option, obstacle))
 
 
 def write_synced(path, text):

@@ -41,12 +41,12 @@ def read_launched(environ):
   if (environ.get('RANK_SIZE') or '1') != '1':
     raise UserError('RANK_SIZE={}: expected one launcher, found the variables of Horovod (HOROVOD_RANK, HOROVOD_SIZE) '
                     'beside those of HCCL; unset one kind'.format(environ['RANK_SIZE']))
-  found = [environ.get(name) or '' for name in _VARIABLES]
-  launched = Launched(*map(int, found)) if all(value.isdigit() for value in found) else None
+  values = [environ.get(name) or '' for name in _VARIABLES]
+  launched = Launched(*map(int, values)) if all(value.isdigit() for value in values) else None
   if not launched or launched.rank >= launched.ranks or launched.local_rank >= launched.local_ranks:
     raise UserError('expected {} in the environment, as horovodrun sets them, found {}; start with horovodrun, or '
                     'unset them for one process'.format(', '.join(_VARIABLES), ', '.join(
-                        '{}={}'.format(name, value or 'nothing') for name, value in zip(_VARIABLES, found))))
+                        '{}={}'.format(name, value or 'nothing') for name, value in zip(_VARIABLES, values))))
   return launched if launched.ranks > 1 else None
 
 

@@ -40,16 +40,16 @@ def windows(text, tokens, room, overlap):
     room: tokens of a window.
     overlap: int.
   """
-  count, found, first = len(tokens.ids), [], 0
+  count, spans, first = len(tokens.ids), [], 0
   overlap = max(0, min(overlap, room // 2 - 1))
   while count - first > room:
     last = first + room
     last = next((place for place in range(last, first + room // 2, -1) if _ends_sentence(text, tokens, place)), last)
-    found.append((first, last))
+    spans.append((first, last))
     first = max(last - overlap, first + 1)
     while first < last and not tokens.heads[first]:
       first += 1
-  return found + [(first, count)]
+  return spans + [(first, count)]
 
 
 def _ends_sentence(text, tokens, place):

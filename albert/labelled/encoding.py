@@ -61,12 +61,10 @@ class Encoder:
     """
     self.texts += 1
     if self._kind == TAG:
-      found = self._tagged(example, training)
-    elif self._kind == READ:
-      found = self._questions(example)
-    else:
-      found = self._texts(example)
-    return found
+      return self._tagged(example, training)
+    if self._kind == READ:
+      return self._questions(example)
+    return self._texts(example)
 
   def _window(self, example, first, second, target):
     """A window of one text, or of two; each is `Tokens`, `second` or None. The characters are those of the last."""
@@ -162,14 +160,14 @@ class Encoder:
         first <= answer[0] and answer[1] < last for first, last in spans):
       answer = None  # It is longer than a window.
     before = 2 + len(question.ids)
-    found = []
+    windows = []
     for first, last in spans:
       target = None
       if answer is not None:
         fits = first <= answer[0] and answer[1] < last
         target = (before + answer[0] - first, before + answer[1] - first) if fits else (0, 0)
-      found.append(self._window(example, question, _slice(context, first, last), target))
-    return found
+      windows.append(self._window(example, question, _slice(context, first, last), target))
+    return windows
 
 
 def _answer_tokens(reading, context):

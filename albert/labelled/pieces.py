@@ -81,24 +81,24 @@ class Pieces:
 
   def _run(self, run):
     """(marks at the begin that belong to what is before, [(id, start, end, is head)]) of a run."""
-    found = self._runs.get(run)
-    if found is None:
-      found = self._cut(run)
+    cut = self._runs.get(run)
+    if cut is None:
+      cut = self._cut(run)
       if len(run) <= _MAX_REMEMBERED_CHARACTERS:
         if len(self._runs) >= _MAX_REMEMBERED_RUNS:
           self._runs.clear()
-        self._runs[run] = found
-    return found
+        self._runs[run] = cut
+    return cut
 
   def _cut(self, run):
     pieces, covered = [], 0
-    found = self._tokenizer.run_pieces(run)
-    for number, piece in enumerate(found):
-      following = found[number + 1].start if number + 1 < len(found) else len(run)
+    run_pieces = self._tokenizer.run_pieces(run)
+    for number, piece in enumerate(run_pieces):
+      following = run_pieces[number + 1].start if number + 1 < len(run_pieces) else len(run)
       pieces.append((piece.id, piece.start, _with_marks(run, piece.end, following),
                      not piece.continues and piece.start >= covered))
       covered = max(covered, piece.end)
-    return _with_marks(run, 0, found[0].start if found else len(run)), pieces
+    return _with_marks(run, 0, run_pieces[0].start if run_pieces else len(run)), pieces
 
 
 def _with_marks(run, end, limit):

@@ -70,30 +70,30 @@ def read_labelled(path, kind, options, labels=None, labelled=True):
     yield from layouts.read_examples(layout, options, labelled=False)
     return
   sample = itertools.islice(layouts.read_examples(layout, options), forms.SAMPLE) if kind == TAG else ()
-  scheme, _ = tag_schemes.recognise([found.label.tags for found in sample if _has_tags(found)])
-  for found in layouts.read_examples(layout, options):
-    if isinstance(found, BadLine):
-      yield found
+  scheme, _ = tag_schemes.recognise([entry.label.tags for entry in sample if _has_tags(entry)])
+  for entry in layouts.read_examples(layout, options):
+    if isinstance(entry, BadLine):
+      yield entry
       continue
     try:
-      example = with_entities(found, scheme)
+      example = with_entities(entry, scheme)
     except tag_schemes.TagError as error:
-      yield BadLine(found.label.lines[error.place], found.id, str(error))
+      yield BadLine(entry.label.lines[error.place], entry.id, str(error))
       continue
     unknown = [] if labels is None else unknown_labels(example, labels)
     if unknown and options.unknown_labels != SKIP:
-      yield BadLine(found.line, found.id, 'expected a label of the model, found {}'.format(unknown[0]))
+      yield BadLine(entry.line, entry.id, 'expected a label of the model, found {}'.format(unknown[0]))
     else:
       yield without_labels(example, unknown)
 
 
 def _is_empty(layout, options):
-  return all(isinstance(found, BadLine) and found.error == EMPTY_LINE
-             for found in layouts.read_examples(layout, options))
+  return all(isinstance(entry, BadLine) and entry.error == EMPTY_LINE
+             for entry in layouts.read_examples(layout, options))
 
 
-def _has_tags(found):
-  return not isinstance(found, BadLine) and isinstance(found.label, Tags)
+def _has_tags(entry):
+  return not isinstance(entry, BadLine) and isinstance(entry.label, Tags)
 
 
 def with_entities(example, scheme):
@@ -155,12 +155,12 @@ class _Reader:
     if split != 'test' and layout.columns and layout.columns.label is None and not _is_empty(layout, self._options):
       raise self._without_label_column(layout)
     examples = []
-    for found in layouts.read_examples(layout, self._options):
-      if not isinstance(found, BadLine):
-        examples.append(found)
-      elif found.error != EMPTY_LINE:
+    for entry in layouts.read_examples(layout, self._options):
+      if not isinstance(entry, BadLine):
+        examples.append(entry)
+      elif entry.error != EMPTY_LINE:
         raise UserError('{}:{}: {}; correct the line, or leave it out'.format(
-            files.shown(path), found.line, found.error))
+            files.shown(path), entry.line, entry.error))
     if not examples and split != 'test':
       raise UserError('{}: expected examples, found {}; name another file with FinetuneData.{}'.format(
           files.shown(path), 'none below the header' if layout.has_header else 'an empty file', split))

@@ -32,8 +32,8 @@ def find(folder, options):
 
 def named_like_splits(folder):
   """{split: path} of the files of a folder that are called like a split. Raises UserError where two are."""
-  found = ((split, _file_in(folder, split, names)) for split, names in _NAMES.items())
-  return collections.OrderedDict((split, path) for split, path in found if path)
+  pairs = ((split, _file_in(folder, split, names)) for split, names in _NAMES.items())
+  return collections.OrderedDict((split, path) for split, path in pairs if path)
 
 
 def _named_file(folder, split, name):
@@ -45,12 +45,12 @@ def _named_file(folder, split, name):
 
 
 def _file_in(folder, split, names):
-  found = [name + suffix for name in names for suffix in _SUFFIXES
+  candidates = [name + suffix for name in names for suffix in _SUFFIXES
            if os.path.isfile(os.path.join(folder, name + suffix))]
-  if len(found) > 1:
+  if len(candidates) > 1:
     raise UserError('{}: expected one file for {}, found {}; name the one with FinetuneData.{}'.format(
-        files.shown(folder), split, ' and '.join(found), split))
-  return os.path.join(folder, found[0]) if found else None
+        files.shown(folder), split, ' and '.join(candidates), split))
+  return os.path.join(folder, candidates[0]) if candidates else None
 
 
 def digest(paths):

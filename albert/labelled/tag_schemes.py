@@ -85,7 +85,7 @@ def recognise(sequences):
       fault = _first_fault(sequences, scheme)
       if fault is None:
         return scheme, None
-      best = max(best, (scheme, fault), key=lambda found: found[1][0])
+      best = max(best, (scheme, fault), key=lambda candidate: candidate[1][0])
   return best if best[1][1] else ('BIO', _first_fault(sequences, 'BIO'))
 
 
@@ -147,19 +147,19 @@ def entities_of(tags, starts, ends, text):
     starts, ends: characters of each.
     text: str, the raw text.
   """
-  found, current = [], None
+  entities, current = [], None
   for parsed, start, end in zip(map(parse, tags), starts, ends):
     letter, kind = parsed or (OUTSIDE, '')
     goes_on = current is not None and letter in _INSIDE and letter != OUTSIDE and current[0] == kind
     if not goes_on:
-      found += [current] if current else []
+      entities += [current] if current else []
       current = None if letter == OUTSIDE else [kind, start, end]
     current = current and [current[0], current[1], end]
     if letter in _ENDS:
-      found.append(current)
+      entities.append(current)
       current = None
-  found += [current] if current else []
-  return [Entity(kind, start, end, text[start:end]) for kind, start, end in found]
+  entities += [current] if current else []
+  return [Entity(kind, start, end, text[start:end]) for kind, start, end in entities]
 
 
 def without_overlaps(entities):

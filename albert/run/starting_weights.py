@@ -37,7 +37,7 @@ def find(init, vocab_file):
   if family != variables.ALBERT:
     raise UserError('{}: expected weights of ALBERT, found {}; name others'.format(weights.prefix, family))
   folder = os.path.dirname(weights.prefix) or '.'
-  missing = [name for name, found in ((CONFIG_FILE, weights.config), (VOCAB_FILE, weights.vocab_file)) if found is None]
+  missing = [name for name, value in ((CONFIG_FILE, weights.config), (VOCAB_FILE, weights.vocab_file)) if value is None]
   if missing:
     raise UserError('{}: expected {} beside the weights, found none in {}; put there the {} that they were trained '
                     'with'.format(weights.prefix, ' and '.join(missing), folder, 'files' if missing[1:] else 'file'))

@@ -49,13 +49,13 @@ def f1(answers, predicted):
     return float(not predicted)
   if not predicted:
     return 0.
-  found = segments(predicted)
-  return max(_f1(segments(answer), found) for answer in answers)
+  given = segments(predicted)
+  return max(_f1(segments(answer), given) for answer in answers)
 
 
-def _f1(right, found):
-  common = longest_common_run(right, found)
-  return 2. * common / (len(right) + len(found)) if common else 0.
+def _f1(right, given):
+  common = longest_common_run(right, given)
+  return 2. * common / (len(right) + len(given)) if common else 0.
 
 
 def without_marks(text):
@@ -65,17 +65,17 @@ def without_marks(text):
 
 def segments(text):
   """A text as F1 compares it: list of str."""
-  found, run = [], ''
+  parts, run = [], ''
   # Marks do not divide what stands around them: "2008-2009" is one segment, as it is officially.
   for char in without_marks(text):
     if _FIRST_HAN <= char <= _LAST_HAN:
       if run:
-        found += treebank.words(run)
+        parts += treebank.words(run)
         run = ''
-      found.append(char)
+      parts.append(char)
     else:
       run += char
-  return found + (treebank.words(run) if run else [])
+  return parts + (treebank.words(run) if run else [])
 
 
 def longest_common_run(first, second):

@@ -17,12 +17,12 @@ def score(gold, predicted, lengths):
   """
   counts = collections.defaultdict(lambda: [0, 0, 0])  # of a type: right, there, predicted
   right = 0
-  for true, found, length in zip(gold, predicted, lengths):
-    true, found = ({tuple(entity[:3]) for entity in entities} for entities in (true, found))
-    for place, entities in enumerate((true & found, true, found)):
+  for true, said, length in zip(gold, predicted, lengths):
+    true, said = ({tuple(entity[:3]) for entity in entities} for entities in (true, said))
+    for place, entities in enumerate((true & said, true, said)):
       for entity in entities:
         counts[entity[0]][place] += 1
-    right += length - _differences(_tags(true), _tags(found))
+    right += length - _differences(_tags(true), _tags(said))
   total = [sum(numbers) for numbers in zip(*counts.values())] or [0, 0, 0]
   figures = _figures(*total)
   return collections.OrderedDict([

@@ -157,8 +157,8 @@ class LabelledTask(Task):
 
   def predictions(self, batch, outputs):
     """What by_window() needs."""
-    found = {'logits': outputs.logits, 'window': batch.window, 'example_weights': batch.example_weights}
-    return dict(found, example_ids=batch.example_ids) if self.of_tokens else found
+    arrays = {'logits': outputs.logits, 'window': batch.window, 'example_weights': batch.example_weights}
+    return dict(arrays, example_ids=batch.example_ids) if self.of_tokens else arrays
 
   def score(self, predictions):
     """Figures of the judged examples. Each of them counts once, in however many windows."""
@@ -233,8 +233,8 @@ class LabelledTask(Task):
 
 def by_window(predictions):
   """{number of the window: its logits, [C] or [n, C]}. predictions: arrays of what predictions() gave."""
-  found, ids = {}, predictions.get('example_ids')
+  logits_of, ids = {}, predictions.get('example_ids')
   for row, slot in np.argwhere(predictions['example_weights'] > 0):
     logits = predictions['logits'][row]
-    found[int(predictions['window'][row, slot])] = logits[slot] if ids is None else logits[ids[row] == slot]
-  return found
+    logits_of[int(predictions['window'][row, slot])] = logits[slot] if ids is None else logits[ids[row] == slot]
+  return logits_of

@@ -63,8 +63,8 @@ class Tagging(LabelledTask):
         [parameters.transitions, parameters.start[tf.newaxis], parameters.end[tf.newaxis]], axis=0))
 
   def predictions(self, batch, outputs):
-    found = super().predictions(batch, outputs)
-    return dict(found, crf=outputs.crf[:self.options.classes + 2]) if self.options.crf else found
+    arrays = super().predictions(batch, outputs)
+    return dict(arrays, crf=outputs.crf[:self.options.classes + 2]) if self.options.crf else arrays
 
   def decode_with(self, transitions):
     """What entities() takes the trained transitions from: float [C + 2, C] as Outputs.crf has them; None without."""

@@ -81,15 +81,15 @@ def ends(name, phases, steps, multiple):
   Raises:
     UserError: the share of one is less than that many steps.
   """
-  total, passed, found = sum(phase['share'] for phase in phases), 0.0, []
+  total, passed, all_ends = sum(phase['share'] for phase in phases), 0.0, []
   for number, phase in enumerate(phases, 1):
     passed += phase['share']
     end = steps if number == len(phases) else int(round(passed / total * steps / multiple)) * multiple
-    if end <= (found[-1] if found else 0):
+    if end <= (all_ends[-1] if all_ends else 0):
       raise UserError('{} {}: expected a share of at least {} of the {:,} steps, found {:g} of {:g}; make it larger or '
                       'leave the phase out'.format(name, number, multiple, steps, phase['share'], total))
-    found.append(end)
-  return found
+    all_ends.append(end)
+  return all_ends
 
 
 def at(phases, step):
@@ -116,20 +116,20 @@ def with_phases(plan, make_task, open_data, computed):
   if not described:
     return plan._replace(settings=dict(plan.settings, phases=1),
                          phases=(Phase(1, 1, 0, options.num_train_steps, plan),))
-  name, firsts, found = options.named('phases'), [0], []
+  name, firsts, phases = options.named('phases'), [0], []
   settings, chosen_again = dict(plan.settings, phases=len(described)), plan.chosen_again
   multiple = npu_session.Device(plan.session_options, plan.placement).steps_per_loop
   for number, end in enumerate(ends(name, described, options.num_train_steps, multiple), 1):
     own = computed(_derived(plan, '{} {}'.format(name, number), number, make_task, open_data), _prefix(number))
     settings.update((_prefix(number) + setting, value) for setting, value in _settings(own, described[number - 1]))
     chosen_again += tuple(_prefix(number) + setting for setting in own.chosen_again)
-    found.append(Phase(number, len(described), firsts[-1], end, own))
+    phases.append(Phase(number, len(described), firsts[-1], end, own))
     firsts.append(end)
-  if found[-1].plan.config != plan.config:
+  if phases[-1].plan.config != plan.config:
     raise UserError('{}: expected all {} layers in the last phase, which the evaluations have, found {}; leave its '
                     'num_hidden_layers out'.format(name, plan.config.num_hidden_layers,
-                                                   found[-1].plan.config.num_hidden_layers))
-  return plan._replace(settings=settings, chosen_again=chosen_again, phases=tuple(found))
+                                                   phases[-1].plan.config.num_hidden_layers))
+  return plan._replace(settings=settings, chosen_again=chosen_again, phases=tuple(phases))
 
 
 def _settings(plan, described):

@@ -80,3 +80,25 @@ def test_every_target_that_the_documents_name_exists():
   for name in DOCUMENTS:
     assert set(re.findall(r'`make ([a-z-]+)', read(name))) | {
         line.split()[1] for line in commands(read(name)) if line.startswith('make ')} <= targets, name
+
+
+def _tree():
+  """The tree of docs/architecture.md."""
+  return re.search(r'(?ms)^```\n(albert/.*?)^```$', read('docs/architecture.md')).group(1)
+
+
+@pytest.mark.parametrize('package', ['albert', 'tools'])
+def test_every_module_has_its_place_in_the_tree_of_the_architecture(package):
+  words = set(re.findall(r'\w+', _tree()))
+  for folder, folders, names in os.walk(os.path.join(ROOT, package)):
+    folders[:] = [name for name in folders if name not in ('__pycache__', 'data')]
+    modules = {name[:-3] for name in names if name.endswith('.py')} - {'__init__'}
+    assert modules <= words, '{}: {}'.format(os.path.relpath(folder, ROOT), sorted(modules - words))
+    assert not modules or os.path.basename(folder) in words
+
+
+def test_every_folder_and_file_that_the_architecture_names_exists():
+  for name in re.findall(r'(?m)^ *(\w+(?:\.py|/))', _tree()):
+    assert glob.glob(os.path.join(ROOT, '**', name), recursive=True), name
+  for name in re.findall(r'`([\w/]+/\w+\.py)`', read('docs/architecture.md')):
+    assert any(os.path.exists(os.path.join(ROOT, package, name)) for package in ('', 'albert', 'tools')), name

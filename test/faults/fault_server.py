@@ -24,8 +24,8 @@ import tensorflow as tf
 
 import fault_injections
 import fault_runs
+import hurry
 from albert.common.errors import UserError
-from albert import npu_session
 from albert.run import saver
 from albert.training import evaluation
 from albert.training import stopping
@@ -122,17 +122,6 @@ def run(job):
     os._exit(code)
 
 
-def hurry():
-  """Leaves out what takes a third of a tiny run and nothing here depends on: compiling and rewriting of graphs."""
-  fault_runs.BINDINGS.append('SessionOptions.fused_ops = False')
-  session_config = npu_session.Device.session_config
-
-  def without_rewriting(device):
-    config = session_config(device)
-    config.graph_options.rewrite_options.disable_meta_optimizer = True
-    config.graph_options.optimizer_options.opt_level = tf.OptimizerOptions.L0
-    return config
-  npu_session.Device.session_config = without_rewriting
 
 
 def serve():
@@ -158,6 +147,8 @@ def serve():
 
 if __name__ == '__main__':
   assert cli
-  if 'FAULT_KILLS' not in os.environ:
-    hurry()
+  if not hurry.THOROUGH:
+    fault_runs.BINDINGS.append('SessionOptions.fused_ops = False')
+    hurry.make_graphs()
+    hurry.run_graphs().start()
   serve()

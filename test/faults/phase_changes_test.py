@@ -1,11 +1,10 @@
 """A run that is killed at a change of phase goes on to the same bits, and one phase is a run without phases."""
 
-import os
-
 import pytest
 
 import fault_client
 import fault_runs
+import hurry
 import synthetic_data
 from albert.run import checkpoints
 from npu_stub import installed
@@ -18,12 +17,13 @@ TWO_LAYERS = 'AlbertConfig.num_hidden_layers = 2'
 ENDS = (5, 8, 12)
 PHASES = ("pretrain.phases = [{{'share': 5, 'num_hidden_layers': 1}}, "
           "{{'share': 3, 'data': {!r}, 'train_batch_size': 6}}, {{'share': 4, 'packing': True}}]")
-# As in `make test-faults`. Else, as in `make test`, the first of them.
-THOROUGH = 'FAULT_KILLS' in os.environ
-KILLS = [('kill_at_call', 'building', 2), ('kill_before_retaining', 5), ('kill_after_step', 6),
-         ('kill_before_heldout_history', 8), ('kill_after_step', 5), ('kill_before_heldout_history', 5),
-         ('kill_at_call', 'ending', 1), ('kill_at_call', 'going back', 2), ('kill_at_call', 'restoring', 3),
-         ('kill_after_step', 11)]
+# Kills of one run, one after the other. `make test-faults` tries each of them in a run of its own, and more.
+CHAINS = [[('kill_at_call', 'building', 2), ('kill_after_step', 6), ('kill_before_heldout_history', 8)],
+          [('kill_before_retaining', 5)]]
+if hurry.THOROUGH:
+  CHAINS = [[kill] for kill in sum(CHAINS, []) + [
+      ('kill_after_step', 5), ('kill_before_heldout_history', 5), ('kill_at_call', 'ending', 1),
+      ('kill_at_call', 'going back', 2), ('kill_at_call', 'restoring', 3), ('kill_after_step', 11)]]
 
 
 @pytest.fixture(scope='module')
@@ -70,11 +70,12 @@ def test_the_data_of_an_earlier_phase_goes_on_where_it_was_left(whole):
   assert last['record'] == 20 * last['epoch_length'] // 2000 + 4 * 4 and last['epoch_length'] < 2000
 
 
-@pytest.mark.parametrize('fault', KILLS if THOROUGH else KILLS[:4], ids=str)
+@pytest.mark.parametrize('kills', CHAINS, ids=str)
 def test_a_run_that_is_killed_at_a_change_of_phase_goes_on_to_the_same_bits(
-    fault_server, fault_data, bindings, whole, tmp_path, fault):
+    fault_server, fault_data, bindings, whole, tmp_path, kills):
   expected, out = whole[0], tmp_path / 'out'
-  assert fault_server.run(fault_data, out, *bindings, faults=[fault]).code == -9
+  for fault in kills:
+    assert fault_server.run(fault_data, out, *bindings, faults=[fault]).code == -9, fault
   resumed = fault_server.run(fault_data, out, *bindings)
   assert resumed.code == 0, resumed.log
   assert fault_client.start_of(resumed) is not None and not fault_runs.leftovers(out)

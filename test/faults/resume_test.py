@@ -12,6 +12,7 @@ import pytest
 
 import fault_client
 import fault_runs
+import hurry
 from albert.dataset import contract
 from albert.run import checkpoints
 from albert.run import run_lock
@@ -21,7 +22,7 @@ pytestmark = pytest.mark.integration
 KILLED = {'far': [('flush_events',), ('kill_after_step', 11)], 'evaluated': [('kill_before_heldout_history', 12)],
           'saved': [('kill_before_retaining', 12)]}
 # As in `make test-faults`. Else, as in `make test`, there is one of each kind.
-THOROUGH = 'FAULT_KILLS' in os.environ
+THOROUGH = hurry.THOROUGH
 # A machine on which towers, threads and micro-batches would be chosen otherwise; what was recorded holds.
 ELSEWHERE = ('machine', 4, 2)
 

@@ -11,7 +11,7 @@ import small_runs
 import synthetic_data
 from albert.common.errors import UserError
 
-pytestmark = pytest.mark.integration
+pytestmark = [pytest.mark.integration, pytest.mark.usefixtures('hurried')]
 
 SMALL = list(small_runs.BINDINGS) + [
     'pretrain.train_batch_size = 4', 'pretrain.num_train_steps = 3', 'pretrain.save_checkpoints_steps = 3',

@@ -11,7 +11,7 @@ from albert import pretraining
 # A model that takes no time to build or to train, on a CPU.
 BINDINGS = ('AlbertConfig.embedding_size = 6', 'AlbertConfig.hidden_size = 8', 'AlbertConfig.num_hidden_layers = 2',
             'AlbertConfig.num_attention_heads = 2', 'AlbertConfig.intermediate_size = 12',
-            "SessionOptions.device = 'cpu'")
+            "SessionOptions.device = 'cpu'", 'SessionOptions.cpu_towers = 1')
 
 
 def pretrain(data, out, bindings, **arguments):

@@ -15,7 +15,7 @@ from albert.run import results
 from albert.training.telling import progress
 
 # Starts many sessions: a minute or two in all.
-pytestmark = pytest.mark.integration
+pytestmark = [pytest.mark.integration, pytest.mark.usefixtures('hurried')]
 
 SMALL = list(small_runs.BINDINGS) + [
     'AlbertConfig.num_hidden_layers = 1', 'OptimizerOptions.learning_rate = 0.01',

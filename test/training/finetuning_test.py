@@ -23,7 +23,7 @@ from albert.labelled import preparing
 from albert.run import results
 
 # Each kind is a run with its graphs.
-pytestmark = pytest.mark.integration
+pytestmark = [pytest.mark.integration, pytest.mark.usefixtures('hurried')]
 
 SETTINGS = [
     'AlbertConfig.embedding_size = 16', 'AlbertConfig.hidden_size = 32', 'AlbertConfig.num_hidden_layers = 1',

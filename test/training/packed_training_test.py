@@ -23,7 +23,7 @@ from albert.training import resources
 from albert.training import running
 
 # Starts many sessions: some minutes in all.
-pytestmark = pytest.mark.integration
+pytestmark = [pytest.mark.integration, pytest.mark.usefixtures('hurried')]
 
 ROWS, SEED, S = 4, 12345, 48
 SMALL = dict(embedding_size=6, hidden_size=8, num_hidden_layers=2, num_attention_heads=2, intermediate_size=12)

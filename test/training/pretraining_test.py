@@ -18,7 +18,7 @@ from albert.tasks.pretraining import Pretraining
 from npu_stub import installed
 
 # Starts many sessions: some minutes in all.
-pytestmark = pytest.mark.integration
+pytestmark = [pytest.mark.integration, pytest.mark.usefixtures('hurried')]
 
 SMALL = list(small_runs.BINDINGS) + [
     'AlbertConfig.hidden_dropout_prob = 0.1', 'OptimizerOptions.learning_rate = 0.01',
@@ -81,10 +81,9 @@ def test_event_files_hold_what_a_person_looks_for(trained):
 
 @pytest.mark.parametrize('batch_size', [1, 8])
 def test_evaluation_does_not_depend_on_its_batch_size(trained, info, tmp_path, batch_size):
-  expected = _pretrain(info.folder, tmp_path / 'a', do_train=False, init_checkpoint=str(trained / 'model.ckpt-6'))
-  figures = _pretrain(info.folder, tmp_path / 'b', 'pretrain.eval_batch_size = {}'.format(batch_size), do_train=False,
-                    init_checkpoint=str(trained / 'model.ckpt-6'))
-  for name, value in expected['heldout'].items():
+  figures = _pretrain(info.folder, tmp_path, 'pretrain.eval_batch_size = {}'.format(batch_size), do_train=False,
+                      init_checkpoint=str(trained / 'model.ckpt-6'))
+  for name, value in results.read(str(trained))['heldout'].items():
     assert figures['heldout'][name] == pytest.approx(value, rel=1e-5), name
 
 
@@ -131,16 +130,17 @@ def test_the_best_is_kept_across_restarts(tmp_path):
 
 def test_a_stopped_run_goes_on_to_the_same_weights(trained, info, tmp_path):
   """With dropout on: order of the data and dropout are functions of seed and step."""
-  _pretrain(info.folder, tmp_path, 'pretrain.save_checkpoints_steps = 2', 'pretrain.keep_checkpoint_max = 10')
+  out = tmp_path / 'out'
+  shutil.copytree(str(trained), str(out))
   # As if killed during step 5: the checkpoint of step 4 is the newest, the history is ahead of it.
-  for path in tmp_path.glob('model.ckpt-6*'):
+  for path in out.glob('model.ckpt-6*'):
     path.unlink()
-  shutil.rmtree(str(tmp_path / 'best'))
-  tf.train.update_checkpoint_state(str(tmp_path), 'model.ckpt-4')
-  _pretrain(info.folder, tmp_path)
-  _assert_same_weights(small_runs.weights(tmp_path, 6), small_runs.weights(trained, 6))
+  shutil.rmtree(str(out / 'best'))
+  tf.train.update_checkpoint_state(str(out), 'model.ckpt-4')
+  _pretrain(info.folder, out)
+  _assert_same_weights(small_runs.weights(out, 6), small_runs.weights(trained, 6))
   for name in ('loss_history.tsv', 'heldout_history.tsv'):
-    assert (tmp_path / name).read_text() == (trained / name).read_text()
+    assert (out / name).read_text() == (trained / name).read_text()
 
 
 def test_a_finished_run_is_recognised(trained, info, capsys):
@@ -227,12 +227,6 @@ def test_other_architecture_in_the_output_folder(trained, info):
 def test_a_finished_run_hides_no_mismatch(trained, info, bindings, message):
   with pytest.raises(UserError, match=message):
     _pretrain(info.folder, trained, *bindings)
-
-
-def test_a_performance_folder_is_not_for_a_full_run(info, tmp_path):
-  _pretrain(info.folder, tmp_path, 'pretrain.performance = True', 'pretrain.num_train_steps = 3')
-  with pytest.raises(UserError, match='found the checkpoints of a performance run'):
-    _pretrain(info.folder, tmp_path)
 
 
 def test_an_architecture_that_was_asked_for_must_be_that_of_the_evaluated_checkpoint(trained, info, tmp_path):
@@ -324,3 +318,5 @@ def test_performance_runs_start_afresh_and_never_touch_a_full_run(trained, info,
   with pytest.raises(UserError, match='full run'):
     _pretrain(info.folder, trained, *bindings)
   assert (trained / 'model.ckpt-6.index').exists()
+  with pytest.raises(UserError, match='found the checkpoints of a performance run'):
+    _pretrain(info.folder, tmp_path / 'perf')

@@ -95,9 +95,9 @@ def _texts(options, names):
   if options.text_a:
     return options.text_a, options.text_b
   for pair in _PAIRS:
-    found = [_first([name], names) for name in pair]
-    if None not in found:
-      return found[0], options.text_b or found[1]
+    named = [_first([name], names) for name in pair]
+    if None not in named:
+      return named[0], options.text_b or named[1]
   return _first([name for name in _TEXTS if name not in (options.text_b, options.label)], names), options.text_b
 
 
@@ -149,7 +149,7 @@ def guess_columns(path, kind, options, table, known_labels=()):
 
 def _label_column(kind, numbers, rows, known_labels, texts):
   """The column that is the label: one whose values are few; None if none is."""
-  found = []
+  candidates = []
   for name in numbers:
     values = [row[int(name) - 1].strip() for row in rows]
     if name in texts or len(numbers) == 1 or kind in (TAG, READ):
@@ -162,8 +162,8 @@ def _label_column(kind, numbers, rows, known_labels, texts):
     else:
       is_label = len(rows) < _ENOUGH_ROWS or len(distinct) <= _FEW * len(rows)
     if is_label:
-      found.append((len(distinct) if kind != REGRESS else -len(distinct), sum(map(len, values)), name))
-  return min(found)[-1] if found else None
+      candidates.append((len(distinct) if kind != REGRESS else -len(distinct), sum(map(len, values)), name))
+  return min(candidates)[-1] if candidates else None
 
 
 def _is_number(text):

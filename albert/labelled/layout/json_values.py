@@ -143,6 +143,6 @@ class _Elements:
     self._text = self._text[self._position:] + self._decoder.decode(block, not block)
     self._position = 0
 
-  def _error(self, found, line=None):
+  def _error(self, fault, line=None):
     return UserError('{}:{}: expected JSON, found an error in it ({}); correct the file or make it again'.format(
-        files.shown(self._path), line or self._line, found))
+        files.shown(self._path), line or self._line, fault))

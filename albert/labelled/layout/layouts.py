@@ -131,13 +131,13 @@ def read_examples(layout, options, labelled=True):
   number = 0
   if layout.columns and not labelled:
     layout = layout._replace(columns=layout.columns._replace(label=None))
-  for found in _READERS.get(layout.kind if layout.columns is None else '', _records)(layout, options, labelled):
-    if isinstance(found, BadLine):
-      yield found
-    elif not all(map(lines.is_text, [found.text_a, found.text_b or ''] + _names(found.label))):
-      yield BadLine(found.line, found.id if _is_name(found.id) else None, NO_TEXT)
+  for entry in _READERS.get(layout.kind if layout.columns is None else '', _records)(layout, options, labelled):
+    if isinstance(entry, BadLine):
+      yield entry
+    elif not all(map(lines.is_text, [entry.text_a, entry.text_b or ''] + _names(entry.label))):
+      yield BadLine(entry.line, entry.id if _is_name(entry.id) else None, NO_TEXT)
     else:
-      yield found._replace(number=number)
+      yield entry._replace(number=number)
       number += 1
 
 

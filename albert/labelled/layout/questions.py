@@ -43,13 +43,13 @@ def _reading(entry, context):
     answers = [{'text': text, 'answer_start': start} for text, start in zip(answers['text'], answers['answer_start'])]
   if not isinstance(answers, list):
     answers = [] if answers is None else [answers]
-  found = [(_answer(answer.get('text')), answer.get('answer_start')) if isinstance(answer, dict)
+  given = [(_answer(answer.get('text')), answer.get('answer_start')) if isinstance(answer, dict)
            else (_answer(answer), None) for answer in answers]
-  if not found:
+  if not given:
     return None
-  places = [(locate(context, text, start), start) for text, start in found]
+  places = [(locate(context, text, start), start) for text, start in given]
   span, start = next((place for place in places if place[0]), (None, None))
-  return Reading(tuple(text for text, _ in found), span, False, bool(span) and start not in (None, span[0]))
+  return Reading(tuple(text for text, _ in given), span, False, bool(span) and start not in (None, span[0]))
 
 
 def _answer(value):

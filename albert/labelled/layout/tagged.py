@@ -98,14 +98,14 @@ def joined_by_blanks(cell, tags, line):
 
 def entities_of(text, label):
   """The entities of CLUENER's {type: {surface: [[first, last], ...]}}: tuple of Entity, in order. Raises ValueError."""
-  found = []
+  entities = []
   try:
     for kind, surfaces in label.items():
       for surface, places in surfaces.items():
-        found += [_entity(text, kind, surface, first, last) for first, last in places]
+        entities += [_entity(text, kind, surface, first, last) for first, last in places]
   except (AttributeError, TypeError):
     raise ValueError('expected a label such as {{"name": {{"叶老桂": [[9, 11]]}}}}, found {!r:.60}'.format(label))
-  return tuple(sorted(found, key=lambda entity: (entity.start, -entity.end, entity.type)))
+  return tuple(sorted(entities, key=lambda entity: (entity.start, -entity.end, entity.type)))
 
 
 def _entity(text, kind, surface, first, last):

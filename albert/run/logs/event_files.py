@@ -71,7 +71,7 @@ def series(folder):
 
   A step that several starts have told counts as the last one told it.
   """
-  found = {}
+  by_tag = {}
   for path in _paths(folder):
     offsets, _ = tfrecord.find_frames(path)
     file = tfrecord.ShardFile(path, len(offsets))
@@ -81,7 +81,7 @@ def series(folder):
         event = tf.Event.FromString(content) if content is not None else tf.Event()
         for value in event.summary.value:
           if value.HasField('simple_value'):
-            found.setdefault(value.tag, {})[event.step] = value.simple_value
+            by_tag.setdefault(value.tag, {})[event.step] = value.simple_value
     finally:
       file.close()
-  return {tag: sorted(values.items()) for tag, values in found.items()}
+  return {tag: sorted(values.items()) for tag, values in by_tag.items()}

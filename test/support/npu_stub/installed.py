@@ -173,12 +173,18 @@ def npu_optimizers(config):
   return [entry for entry in config.graph_options.rewrite_options.custom_optimizers if entry.name == 'NpuOptimizer']
 
 
+def parameters(config):
+  """{parameter: (field, value)} of the NpuOptimizer of a ConfigProto."""
+  entry, = npu_optimizers(config)
+  return {name: (value.WhichOneof('value'), getattr(value, value.WhichOneof('value')))
+          for name, value in entry.parameter_map.items()}
+
+
 def effective(config, name):
   """{parameter: value} that a release goes by: what the config says, else its defaults where they ever moved."""
-  entry, = npu_optimizers(config)
-  found = {'enable_data_pre_proc': RELEASES[name].data_pre_proc, 'hcom_parallel': RELEASES[name].hcom_parallel}
-  found.update({key: getattr(value, value.WhichOneof('value')) for key, value in entry.parameter_map.items()})
-  return {key: value.decode() if isinstance(value, bytes) else value for key, value in found.items()}
+  values = {'enable_data_pre_proc': RELEASES[name].data_pre_proc, 'hcom_parallel': RELEASES[name].hcom_parallel}
+  values.update({key: value for key, (_, value) in parameters(config).items()})
+  return {key: value.decode() if isinstance(value, bytes) else value for key, value in values.items()}
 
 
 def check_config(config, name):

@@ -17,7 +17,7 @@ from tools.conversion.hugging_face import folder
 from tools.conversion import numpy_albert
 from tools.conversion.reading import Checkpoint
 
-PROGRAM = os.path.join(ROOT, 'test', 'support', 'transformers_side.py')
+PROGRAM = os.path.join(os.path.dirname(os.path.abspath(__file__)), 'transformers_side.py')
 pytestmark = [
     pytest.mark.integration,
     pytest.mark.skipif(not os.environ.get('HF_PYTHON'), reason='HF_PYTHON does not name a Python with transformers')]

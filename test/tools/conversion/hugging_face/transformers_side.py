@@ -1,6 +1,6 @@
 """What Hugging Face's transformers makes of folders, as a program for a Python that has it:
 
-    HF_PYTHON test/support/transformers_side.py FOLDER
+    HF_PYTHON test/tools/conversion/hugging_face/transformers_side.py FOLDER
 
 FOLDER holds one folder for each class, batch.npz, lines.json (texts to tokenize) and text.txt (a text with [MASK]).
 Written there: outputs-<class>.npz, said.json, and saved/, zip/ and older/: folders that transformers and torch saved.
