@@ -40,7 +40,8 @@ def test_what_would_be_trained_on_as_it_is_written(tmp_path, content, words):
 
 
 @pytest.mark.parametrize('content', [
-    '[1] 参考文献。\n\n[2] 又一篇。\n', '["引用"里的话。\n', '<文档>里的话。\n', '<docx>里的话。\n', '[[双括号]]里的话。\n'])
+    '[1] 参考文献。\n\n[2] 又一篇。\n', '["引用"里的话。\n', '<文档>里的话。\n', '<docx>里的话。\n',
+    '[[双括号]]里的话。\n'])
 def test_brackets_are_text(tmp_path, content):
   assert read(write(tmp_path / 'a', content))[0]
 
