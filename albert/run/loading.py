@@ -12,6 +12,7 @@ from albert.common.errors import UserError
 from albert.dataset.tokenization import Vocabulary
 from albert.model.config import AlbertConfig
 from albert.model import names
+from albert.run import belonging
 from albert.run import checkpoints
 from albert.run import directory
 from albert.run.names import CONFIG_FILE
@@ -43,7 +44,7 @@ def find(path, tell=_LOG.warning):
     Weights.
 
   Raises:
-    UserError: no checkpoint of TensorFlow's.
+    UserError: no checkpoint of TensorFlow's, or what lies beside it is not what it was trained with.
   """
   if path.lower().endswith(_PACKED) and os.path.isfile(path):
     raise UserError('{}: expected a folder, found an archive; unpack it and name the folder that holds the '
@@ -54,8 +55,9 @@ def find(path, tell=_LOG.warning):
                     '.venv/bin/python -m tools.checkpoints from-hf {} RUN, and name RUN'.format(path, path))
   prefix = checkpoints.find(path, tell)
   config_file = _beside(prefix, CONFIG_FILE, '*config*.json')
-  return Weights(prefix, config_file and AlbertConfig.from_json_file(config_file),
-                 _beside(prefix, VOCAB_FILE, '*vocab*.txt'))
+  vocab_file = _beside(prefix, VOCAB_FILE, '*vocab*.txt')
+  belonging.check_beside(prefix, config_file, vocab_file)
+  return Weights(prefix, config_file and AlbertConfig.from_json_file(config_file), vocab_file)
 
 
 def _beside(prefix, name, pattern):
