@@ -118,7 +118,7 @@ def test_what_lies_beside_weights_is_what_their_manifest_says(tmp_path, change):
   loading.find(weights)
   config.write_text(AlbertConfig(**dict(CONFIG.to_dict(), **change)).to_json_string())
   name, = change
-  with pytest.raises(UserError, match='albert_config.json: expected the configuration .*, {} {}, found {}; restore'.format(
+  with pytest.raises(UserError, match='json: expected the configuration .*, {} {}, found {}; restore'.format(
       name, getattr(CONFIG, name), change[name])):
     loading.find(weights)
   config.write_text(CONFIG.to_json_string())
