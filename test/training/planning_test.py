@@ -137,6 +137,25 @@ def test_towers_follow_a_micro_batch_size_that_was_changed_on_purpose(info, tmp_
   run_state.RunState(str(tmp_path / 'out')).agree(plan.settings, options.allow_changes, 4, plan.chosen_again)
 
 
+@pytest.mark.parametrize('phase', ['', 'phase_1.'])
+def test_a_change_that_was_not_allowed_is_refused_by_its_own_name(info, tmp_path, phase):
+  """Not by that of a micro-batch size that was chosen for the former value, and does not divide the new one."""
+  def options(size, **changes):
+    if phase:
+      changes.update(phases=[{'share': 1, 'train_batch_size': size}, {'share': 1}])
+    return Options(train_batch_size=4 if phase else size, eval_batch_size=2, **changes)
+  _begun(tmp_path, _decide(info, tmp_path, options(8)))
+  for allowed in ((), (phase + 'train_batch_size',)):
+    plan = _decide(info, tmp_path, options(6, allow_changes=allowed))
+    state = run_state.RunState(str(tmp_path / 'out'))
+    if allowed:
+      state.agree(plan.settings, allowed, 4, plan.chosen_again)
+      continue
+    said = "found {0}train_batch_size 8 .here: 6.; .*=.'{0}train_batch_size'".format(phase)
+    with pytest.raises(UserError, match=said):
+      state.agree(plan.settings, allowed, 4, plan.chosen_again)
+
+
 @pytest.mark.parametrize('steps,warm_up,said', [
     (100, 3125, 'the warm-up of 3,125 steps is longer than the run of 100: the rate only reaches 0.032'),
     (10, 10, 'longer'), (100, 99, None), (100, 0, None)])
