@@ -23,6 +23,7 @@ _OBJECT, _ARRAY = re.compile(r'\{\s*("|\}|$)'), re.compile(r'\[\s*(\{|$)')
 # An array of texts, or of arrays of texts, as dialogues are: its beginning.
 _TEXTS = re.compile(r'(\[\s*)+"(\\.|[^"\\])*"\s*[,\]]')
 _MOST_NAMED = 8
+_LONGEST_LABEL = 4
 # Pages, and documents between tags, as WikiExtractor and Sogou's corpora have them.
 _MARKUP = re.compile(r'<(\?xml|!doctype|html|mediawiki|doc)\b[^<]*>', re.IGNORECASE)
 
@@ -127,8 +128,16 @@ def _check_text(path, lines):
     raise UserError('{}: expected text, found JSON objects whose fields ({}) hold no text; write the text of each into '
                     'a field, and name that with --text_field'.format(path, _listed(_names(records))))
   raise UserError('{}: expected text, found {} {}; name the one that is the text, or several, such as '
-                  '--text_field={}{}'.format(path, what, _listed(names), ','.join(names[-2:]), (
+                  '--text_field={}{}'.format(path, what, _listed(names), ','.join(_suggested(names, records)), (
                       ' (or the ending .txt, if it is no table)' if what[0] == 'a' else '')))
+
+
+def _suggested(names, records):
+  """The fields that are most likely text: the last two in which something is longer than a label."""
+  def length(name):
+    return max((len(value) for record in records for value in json_lines.values(record, name)
+                if isinstance(value, (str, list))), default=0)
+  return [name for name in names if length(name) > _LONGEST_LABEL][-2:] or names[-2:]
 
 
 def _listed(names):
