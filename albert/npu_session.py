@@ -133,6 +133,7 @@ class Device:
     self.steps_per_loop = options.npu['iterations_per_loop'] if on_npu else 1
     self.gelu = bridge.npu_unary_ops.gelu if on_npu and options.fused_ops else None
     self.dropout = self._npu_dropout if on_npu and options.fused_ops else None
+    self.fused_ops = options.fused_ops and placement.kind != 'gpu'
     self.cpu_ops = placement.kind == 'cpu' and options.fused_ops
     self.without_effect = [name for name in _unknown_parameters(bridge) if name in options.npu] if on_npu else []
     self._options = options
@@ -189,7 +190,10 @@ class Device:
 
   def _ignored_off_the_npu(self):
     given = self._options.npu
-    return [] if self.kind == 'npu' else [name for name in given if name != 'iterations_per_loop' or given[name] > 1]
+    if self.kind == 'npu':
+      return []
+    scaled = self._options.mixed_precision or self._options.loss_scale in ('dynamic', None)  # dynamic: the default
+    return [name for name in given if name != 'iterations_per_loop' or given[name] > 1] + ['loss_scale'] * (not scaled)
 
   def _ignored_off_the_cpu(self):
     return ['cpu_towers'] if self._options.cpu_towers and self.kind != 'cpu' else []

@@ -60,10 +60,6 @@ def find(path):
   if size not in (None, len(vocabulary)):
     raise UserError('{}: expected the {:,} tokens of the weights, found {:,}; put the vocabulary that they were '
                     'trained with there'.format(weights.vocab_file, size, len(vocabulary)))
-  trained_with = checkpoints.belongs_to(weights.prefix).get('vocabulary')
-  if trained_with not in (None, vocabulary.sha256):
-    raise UserError('{}: expected the vocabulary that {} was trained with (SHA-256 {:.12}...), found another ({:.12}...'
-                    '); restore it'.format(weights.vocab_file, weights.prefix, trained_with, vocabulary.sha256))
   loading.check_finite(weights.prefix)
   lower = directory.said_lower_case(weights.prefix)
   lower = tokenization.guessed_lower_case(vocabulary.tokens) if lower is None else lower

@@ -8,6 +8,7 @@ albert/dataset/contract.py. The same command again finds the finished data set a
 continues.
 """
 
+import logging
 import os
 import shutil
 import time
@@ -28,6 +29,7 @@ from tools.workers import local
 from tools.workers import spark
 
 FLAGS = flags.FLAGS
+_LOG = logging.getLogger('albert')
 
 
 def define_flags():
@@ -76,6 +78,9 @@ def main(argv):
   start = time.time()
   text = source.of_flags(FLAGS)
   paths = source.find_files(FLAGS.input_files, text, documents_given=FLAGS.documents is not None)
+  hint = source.hint(paths, text)
+  if hint:
+    _LOG.warning('%s', hint)
   engine = _engine()
   try:
     result = data_set.create(_settings(text), paths, folder, FLAGS.force, engine)

@@ -66,7 +66,8 @@ class _Progress:
 
   def rate(self):
     """'300 a second'."""
-    return '{:,.0f} a second'.format(self.count / max(1e-9, time.time() - self._began))
+    rate = self.count / max(1e-9, time.time() - self._began)
+    return ('{:,.0f} a second' if rate >= 10 else '{:.1f} a second').format(rate)
 
 
 def _is_typed():

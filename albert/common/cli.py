@@ -25,6 +25,20 @@ os.environ.setdefault('TF_CPP_MIN_LOG_LEVEL', '3')
 # Its warnings, and its estimator's, are mostly about their own deprecations.
 logging.getLogger('tensorflow').setLevel(logging.ERROR)
 
+
+
+def _end_quietly_if_interrupted(kind, error, trace):
+  """As sys.excepthook: Ctrl-C while TensorFlow is imported, which takes seconds, is no page of its modules."""
+  if not issubclass(kind, KeyboardInterrupt):
+    sys.__excepthook__(kind, error, trace)
+    return
+  print('interrupted', file=sys.stderr)
+  sys.stderr.flush()
+  os._exit(130)  # the interpreter would exit with 1
+
+
+sys.excepthook = _end_quietly_if_interrupted
+
 # What writing raises when there is no reader any more: a pipe that was closed, a terminal that was.
 _NOBODY_READS = (errno.EPIPE, errno.EIO)
 

@@ -82,6 +82,8 @@ class Form:
         lowest, highest = int(values.min()), int(values.max())
         if lowest < 0 or limit is not None and highest >= limit:
           return '{} holds {}, {}'.format(spec.name, lowest if lowest < 0 else highest, _expected(spec, limit))
+      if spec.kind == 'float32' and not np.isfinite(values).all():
+        return '{} holds {}, expected finite numbers'.format(spec.name, values[~np.isfinite(values)][0])
     if {'input_mask', 'masked_lm_positions', 'masked_lm_weights'} <= set(columns):
       return _problem_with_labels(columns)
     return _problem_with_words(columns, self._sizes) if 'word_lengths' in columns else None
@@ -95,6 +97,9 @@ def _expected(spec, limit):
 
 
 def _problem_with_labels(columns):
+  lightest = columns['masked_lm_weights'].min(initial=0)
+  if lightest < 0:
+    return 'masked_lm_weights holds {}, expected at least 0'.format(lightest)
   lengths = columns['input_mask'].sum(axis=1)
   beyond = (columns['masked_lm_positions'] >= lengths[:, None]) & (columns['masked_lm_weights'] != 0)
   if beyond.any():

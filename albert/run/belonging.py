@@ -6,6 +6,7 @@ one, files beside them do.
 """
 
 import glob
+import hashlib
 import logging
 import os
 
@@ -96,6 +97,32 @@ def check_config(checkpoint, config, is_partial=False):
     if not is_partial:
       raise UserError('{}, or say that it is meant: pretrain.init_partial=True'.format(error))
     _LOG.warning('%s', error)
+
+
+def check_beside(checkpoint, config_file, vocab_file):
+  """Raises UserError where a file that describes a checkpoint is not what its manifest says: changed, or another's.
+
+  Args:
+    checkpoint: prefix; without a manifest nothing is compared.
+    config_file, vocab_file: paths of what lies beside it, or None.
+  """
+  said = checkpoints.belongs_to(checkpoint)
+  digest = said.get('vocabulary')
+  if vocab_file and digest and digest not in (files.file_sha256(vocab_file), _digest(_tokens(vocab_file))):
+    raise UserError('{}: expected the vocabulary that {} was trained with (SHA-256 {:.12}...), found another ({:.12}...'
+                    '); restore it'.format(vocab_file, checkpoint, digest, files.file_sha256(vocab_file)))
+  if config_file and said.get('config'):
+    own, beside = said['config'], AlbertConfig.from_json_file(config_file).to_dict()
+    different = ['{} {}'.format(name, own[name]) for name in _UNTOLD if name in own and own[name] != beside[name]]
+    if different:
+      raise UserError('{}: expected the configuration that {} was trained with, {}, found {}; restore it'.format(
+          config_file, checkpoint, ', '.join(different),
+          ', '.join(str(beside[name]) for name in _UNTOLD if name in own and own[name] != beside[name])))
+
+
+def _digest(tokens):
+  """SHA-256 of a vocabulary as this repository writes it: another end of lines is no other vocabulary."""
+  return hashlib.sha256(''.join(token + '\n' for token in tokens).encode('utf-8')).hexdigest()
 
 
 def _beside(checkpoint, name):

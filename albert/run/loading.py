@@ -13,6 +13,7 @@ from albert.common import files
 from albert.dataset.tokenization import Vocabulary
 from albert.model.config import AlbertConfig
 from albert.model import names
+from albert.run import belonging
 from albert.run import checkpoints
 from albert.run import directory
 from albert.run.names import BEST_FOLDER
@@ -48,7 +49,7 @@ def find(path, tell=_LOG.warning):
     Weights.
 
   Raises:
-    UserError: no checkpoint of TensorFlow's.
+    UserError: no checkpoint of TensorFlow's, or what lies beside it is not what it was trained with.
   """
   if path.lower().endswith(_PACKED) and os.path.isfile(path):
     raise UserError('{}: expected a folder, found an archive; unpack it and name the folder that holds the '
@@ -59,8 +60,9 @@ def find(path, tell=_LOG.warning):
                     '.venv/bin/python -m tools.checkpoints from-hf {} RUN, and name RUN'.format(path, path))
   prefix = checkpoints.find(_chosen(path), tell)
   config_file = _beside(prefix, CONFIG_FILE, '*config*.json')
-  return Weights(prefix, config_file and AlbertConfig.from_json_file(config_file),
-                 _beside(prefix, VOCAB_FILE, '*vocab*.txt'))
+  vocab_file = _beside(prefix, VOCAB_FILE, '*vocab*.txt')
+  belonging.check_beside(prefix, config_file, vocab_file)
+  return Weights(prefix, config_file and AlbertConfig.from_json_file(config_file), vocab_file)
 
 
 def _chosen(path):
@@ -248,16 +250,20 @@ def initialise_from(path, with_optimizer_slots, changes=None, is_partial=False, 
   sources = {v.op.name: changes.source(v.op.name) for v in wanted}
   problems = _differences(shapes, [v for v in wanted if not changes.has_other_rows(v.op.name)], sources)
   loaded = [v for v in wanted if sources[v.op.name] in shapes]
-  if problems or not loaded:
+  if problems:
     raise UserError('{}: expected weights of this architecture, found {}{}; use the configuration that they were '
-                    'trained with'.format(checkpoint, _family(shapes),
-                                          _first(problems or ['no variable of its names'])))
+                    'trained with'.format(checkpoint, _family(shapes), _first(problems)))
+  if not loaded:
+    raise UserError('{}: expected variables of this model, found {}no variable of its names, but {}; rename them '
+                    '("tools.checkpoints rename"), or name other weights'.format(
+                        checkpoint, _family(shapes), _first(sorted(shapes))))
   missing = [v.op.name for v in tf.trainable_variables()
              if v.op.name.startswith(_ENCODER) and v not in loaded and names.rate_part(v.op.name) not in new_parts]
   if missing and not is_partial:
     trained = tf.trainable_variables()
     raise UserError('{}: expected all variables of the encoder, found {} of {} variables of this model: {}{} missing; '
-                    'convert the names, or say that a part will do: pretrain.init_partial=True'.format(
+                    'rename them ("tools.checkpoints rename"), or say that a part will do: '
+                    'pretrain.init_partial=True'.format(
                         checkpoint, len([v for v in trained if v in loaded]), len(trained), _family(shapes),
                         _first(missing)))
   for variable in loaded:

@@ -112,7 +112,8 @@ def decide(where, options, make_task):
   _check_device(where, options, config, session_options, placement)
   plan = Plan(where, options, task, info, heldout, checkpoint, init_checkpoint, remapping, config, optimizer,
               input_options, session_options, placement, None, None, None, None, (), (),
-              schedule.of(options, optimizer, heldout, placement), schedule.evaluated_on(options, heldout), notes)
+              schedule.of(options, optimizer, heldout, npu_session.Device(session_options, placement)),
+              schedule.evaluated_on(options, heldout), notes)
 
   def open_data(path):
     opened = _open(path, make_task, notes)

@@ -79,7 +79,8 @@ def _with_micro_batches(plan, recorded):
   before = recorded.get('micro_batch_size')
   if size is None and before is not None:
     changed = _differs(plan, recorded, _SOURCES, plan.options.allow_changes)
-    size = None if changed and (on_cpu or batch_size % before) else before
+    # Where it does not fit what was not allowed to change, that is what RunState.agree refuses, by its own name.
+    size = None if changed and on_cpu or batch_size % before else before
     plan = plan._replace(chosen_again=plan.chosen_again + (('micro_batch_size',) if size is None else ()))
   if size is not None and (not isinstance(size, int) or size < 1 or batch_size % size):
     ranks = plan.placement.ranks

@@ -254,12 +254,20 @@ def _report_training(plan, trainer, step, is_left):
     run.diverged(step, 'losses', loss)
   throughput = trainer.progress and trainer.progress.throughput()
   if plan.options.performance and throughput is not None:
-    results.write_performance(run.folder, throughput._asdict())
-    print('performance of {} steps after {} of warm-up: on average {:.4f} s a step, {:.2f} examples/s, {:,.0f} real '
-          'tokens/s, {:,.0f} padded tokens/s, {}; the median step takes {:.4f} s'.format(
-              throughput.steps, throughput.warmup_steps, throughput.mean_step_seconds,
-              throughput.examples_per_second, throughput.real_tokens_per_second, throughput.tokens_per_second,
-              _input_wait(throughput.input_wait_fraction), throughput.median_step_seconds))
+    _report_performance(run.folder, throughput)
+
+
+def _report_performance(folder, throughput):
+  """Writes down and tells how fast a performance run was. throughput: progress.Throughput."""
+  if not throughput.is_measured:
+    print('performance not measured: the {} steps that were made are those of the warm-up'.format(throughput.steps))
+    return
+  results.write_performance(folder, throughput._asdict())
+  print('performance of {} steps after {} of warm-up: on average {:.4f} s a step, {:.2f} examples/s, {:,.0f} real '
+        'tokens/s, {:,.0f} padded tokens/s, {}; the median step takes {:.4f} s'.format(
+            throughput.steps, throughput.warmup_steps, throughput.mean_step_seconds,
+            throughput.examples_per_second, throughput.real_tokens_per_second, throughput.tokens_per_second,
+            _input_wait(throughput.input_wait_fraction), throughput.median_step_seconds))
 
 
 def _input_wait(fraction):

@@ -8,13 +8,16 @@ import os
 from albert.dataset import contract
 
 
-def of(options, optimizer, heldout, placement):
-  """What a run may change on its way, a dict for RunState.follow."""
+def of(options, optimizer, heldout, device):
+  """What a run may change on its way, a dict for RunState.follow. device: npu_session.Device."""
   # run_state.json holds plain values.
   plain = {name: str(value) if isinstance(value, dict) else value for name, value in vars(optimizer).items()}
   return dict(plain, num_train_steps=options.num_train_steps, max_eval_steps=options.max_eval_steps,
               save_checkpoints_steps=options.save_checkpoints_steps, spike_factor=options.spike_factor,
-              max_bad_steps=options.max_bad_steps, evaluation_set=_content(heldout), device=placement.kind)
+              max_bad_steps=options.max_bad_steps, evaluation_set=_content(heldout), device=device.kind,
+              precision=device.precision, loss_scale=device.loss_scaling.scale, fused_ops=device.fused_ops,
+              # Of batches so large max_eval_steps are read.
+              eval_batch_size=None if options.max_eval_steps is None else options.eval_batch_size)
 
 
 def evaluated_on(options, heldout):
@@ -53,9 +56,10 @@ def without_effect(where, options, optimizer):
   notes = []
   if not where.do_train:
     return notes
-  for name in ('init_optimizer_slots', 'init_partial'):
+  for name in ('init_optimizer_slots', 'init_partial', 'vocab_init', 'position_init'):
     if getattr(options, name) and not where.init_checkpoint:
-      notes.append('{}=True has no effect without --init_checkpoint'.format(options.named(name)))
+      notes.append('{}={!r} has no effect without --init_checkpoint'.format(
+          options.named(name), getattr(options, name)))
   if where.eval_input_file and not where.do_eval:
     notes.append('--eval_input_file has no effect with --nodo_eval')
   warm_up, steps = optimizer.num_warmup_steps, options.num_train_steps

@@ -94,3 +94,13 @@ def test_the_exit_code_is_that_of_the_error(error, code, capsys):
     cli._guarded(main)(['program'])
   assert caught.value.code == code
   assert capsys.readouterr().err == 'error: expected a, found b\n'
+
+
+@pytest.mark.parametrize('error, code, last', [
+    ('KeyboardInterrupt', 130, 'interrupted'), ('OSError(1)', 1, 'OSError: 1')])
+def test_an_interruption_before_the_program_starts(error, code, last):
+  """While TensorFlow is imported, say."""
+  ended = subprocess.run([sys.executable, '-c', 'from albert.common import cli\nraise ' + error], cwd=ROOT,
+                         stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+  lines = ended.stderr.decode().splitlines()
+  assert ended.returncode == code and lines[-1] == last and (len(lines) == 1) == (code == 130)

@@ -76,6 +76,23 @@ def test_negative_numbers_are_found():
     assert REFERENCE.misfits([synthetic_data.serialize(values)])[0].startswith(feature + ' holds -1')
 
 
+@pytest.mark.parametrize('value, words', [
+    (float('nan'), 'nan, expected finite numbers'), (float('inf'), 'inf, expected finite numbers'),
+    (-1.0, '-1.0, expected at least 0')])
+def test_weights_that_would_spoil_the_loss_are_found(value, words):
+  values = synthetic_data.record(1)
+  values['masked_lm_weights'][0] = value
+  good = synthetic_data.serialize(synthetic_data.record(2))
+  for bad in (_written(values), synthetic_data.serialize(values)):
+    assert REFERENCE.misfits([good, bad]) == {1: 'masked_lm_weights holds ' + words}
+
+
+def test_a_value_of_regression_is_finite():
+  features = record_format.labelled_features(record_format.REGRESS)[-1:]
+  record = _written({'label_values': [float('nan')]}, features)
+  assert 'label_values holds nan' in examples.Form(features, S, P).misfits([record])[0]
+
+
 def test_without_a_vocabulary_any_id_is_good():
   values = synthetic_data.record(1)
   values['input_ids'][2] = 10**6

@@ -9,6 +9,7 @@ from albert.common import files
 from albert.model.config import AlbertConfig
 from albert.run import belonging
 from albert.run import checkpoints
+from albert.run import loading
 
 CONFIG = AlbertConfig(vocab_size=60, hidden_size=8, num_attention_heads=2, num_hidden_layers=2)
 TOKENS = ['token{}'.format(number) for number in range(60)]
@@ -105,3 +106,22 @@ def test_pre_ln_weights_are_refused(tmp_path):
   (tmp_path / 'w' / 'albert_config_xxlarge.json').write_text('{"ln_type": "preln", "vocab_size": 60}')
   with pytest.raises(UserError, match='pre-LN'):
     belonging.check_config(weights, CONFIG)
+
+
+@pytest.mark.parametrize('change', [dict(num_attention_heads=4), dict(hidden_act='relu'), dict(num_hidden_layers=3)])
+def test_what_lies_beside_weights_is_what_their_manifest_says(tmp_path, change):
+  weights = _weights(tmp_path / 'w', belonging.entries(CONFIG, _data(tmp_path / 'data')))
+  config, vocabulary = tmp_path / 'w' / 'albert_config.json', _vocabulary(tmp_path / 'w' / 'vocab.txt', TOKENS)
+  config.write_text(AlbertConfig(**dict(CONFIG.to_dict(), hidden_dropout_prob=0.3)).to_json_string())  # may be changed
+  assert loading.find(weights).vocab_file == str(vocabulary)
+  _vocabulary(vocabulary, TOKENS, '\r\n')
+  loading.find(weights)
+  config.write_text(AlbertConfig(**dict(CONFIG.to_dict(), **change)).to_json_string())
+  name, = change
+  with pytest.raises(UserError, match='json: expected the configuration .*, {} {}, found {}; restore'.format(
+      name, getattr(CONFIG, name), change[name])):
+    loading.find(weights)
+  config.write_text(CONFIG.to_json_string())
+  _vocabulary(vocabulary, REVERSED)
+  with pytest.raises(UserError, match='vocab.txt: expected the vocabulary that .* was trained with'):
+    loading.find(weights)

@@ -276,6 +276,14 @@ def test_a_bert_is_named(tmp_path):
     loading.initialise_from(prefix, with_optimizer_slots=False)
 
 
+@pytest.mark.parametrize('name', ['module/bert/a', 'bert/a/ExponentialMovingAverage', 'albert/a'])
+def test_names_of_another_program_are_told(tmp_path, name):
+  prefix = _save(str(tmp_path / 'model.ckpt'), [name])
+  tf.get_variable('bert/a', [2])
+  with pytest.raises(UserError, match='found no variable of its names, but {}; rename them'.format(name)):
+    loading.initialise_from(prefix, with_optimizer_slots=False)
+
+
 ENCODER, HEADS = ['bert/a', 'bert/b', 'bert/pooler/c'], ['cls/d', 'cls/e']
 
 

@@ -137,6 +137,25 @@ def test_towers_follow_a_micro_batch_size_that_was_changed_on_purpose(info, tmp_
   run_state.RunState(str(tmp_path / 'out')).agree(plan.settings, options.allow_changes, 4, plan.chosen_again)
 
 
+@pytest.mark.parametrize('phase', ['', 'phase_1.'])
+def test_a_change_that_was_not_allowed_is_refused_by_its_own_name(info, tmp_path, phase):
+  """Not by that of a micro-batch size that was chosen for the former value, and does not divide the new one."""
+  def options(size, **changes):
+    if phase:
+      changes.update(phases=[{'share': 1, 'train_batch_size': size}, {'share': 1}])
+    return Options(train_batch_size=4 if phase else size, eval_batch_size=2, **changes)
+  _begun(tmp_path, _decide(info, tmp_path, options(8)))
+  for allowed in ((), (phase + 'train_batch_size',)):
+    plan = _decide(info, tmp_path, options(6, allow_changes=allowed))
+    state = run_state.RunState(str(tmp_path / 'out'))
+    if allowed:
+      state.agree(plan.settings, allowed, 4, plan.chosen_again)
+      continue
+    said = "found {0}train_batch_size 8 .here: 6.; .*=.'{0}train_batch_size'".format(phase)
+    with pytest.raises(UserError, match=said):
+      state.agree(plan.settings, allowed, 4, plan.chosen_again)
+
+
 @pytest.mark.parametrize('steps,warm_up,said', [
     (100, 3125, 'the warm-up of 3,125 steps is longer than the run of 100: the rate only reaches 0.032'),
     (10, 10, 'longer'), (100, 99, None), (100, 0, None)])
@@ -152,11 +171,30 @@ def test_a_warm_up_that_is_longer_than_the_run(info, tmp_path, steps, warm_up, s
 @pytest.mark.parametrize('options,where,said', [
     (dict(init_optimizer_slots=True), {}, 'pretrain.init_optimizer_slots=True has no effect'),
     (dict(init_partial=True), {}, 'pretrain.init_partial=True has no effect'),
+    (dict(vocab_init='mean'), {}, "pretrain.vocab_init='mean' has no effect"),
+    (dict(position_init='repeat'), {}, "pretrain.position_init='repeat' has no effect"),
     ({}, dict(do_eval=False, eval_input_file='data'), '--eval_input_file has no effect')])
 def test_what_was_given_without_effect_is_said(info, tmp_path, options, where, said):
   where = {name: info.folder if value == 'data' else value for name, value in where.items()}
   plan = _decide(info, tmp_path, Options(**options), **where)
   assert [text for _, text in plan.notes if said in text]
+
+
+@pytest.mark.parametrize('binding, options, name', [
+    ('SessionOptions.fused_ops = False', {}, 'fused_ops'), ('OptimizerOptions.beta_1 = 0.8', {}, 'beta_1'),
+    ('OptimizerOptions.epsilon = 1e-3', {}, 'epsilon'), ('OptimizerOptions.clip_norm = 3.0', {}, 'clip_norm'),
+    ('', dict(max_eval_steps=2, eval_batch_size=1), 'eval_batch_size')])
+def test_what_a_run_may_change_is_recorded(info, tmp_path, binding, options, name):
+  before = _decide(info, tmp_path, Options(max_eval_steps=2, eval_batch_size=2)).schedule
+  gin.parse_config(binding)
+  after = _decide(info, tmp_path, Options(**dict(dict(max_eval_steps=2, eval_batch_size=2), **options))).schedule
+  assert [key for key in after if after[key] != before[key]] == [name]
+
+
+def test_a_loss_scale_that_a_cpu_does_not_read_is_said():
+  for scale, is_said in ((8.0, True), ('dynamic', False), (None, False)):
+    options = session_options.SessionOptions(device='cpu', loss_scale=scale)
+    assert is_said == ('ignored off the NPU: loss_scale' in npu_session.start(options, environ={}).describe())
 
 
 @pytest.mark.parametrize('value', ['x', -1, 0.5, True, float('nan')])

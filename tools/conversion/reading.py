@@ -10,6 +10,7 @@ from albert.common.errors import UserError
 from albert.dataset.tokenization import Vocabulary
 from albert.model.config import AlbertConfig
 from albert.model import names
+from albert.run import belonging
 from albert.run.checkpoints import find
 from albert.run.directory import description_folders
 from albert.run.names import CONFIG_FILE
@@ -102,12 +103,16 @@ def file_beside(checkpoint, name):
 
 def config_of(checkpoint):
   """AlbertConfig of a Checkpoint. Raises UserError if none lies beside it: shapes do not tell the number of heads."""
-  return AlbertConfig.from_json_file(_needed(checkpoint, CONFIG_FILE, 'heads and activation show in no shape'))
+  path = _needed(checkpoint, CONFIG_FILE, 'heads and activation show in no shape')
+  belonging.check_beside(checkpoint.path, path, None)
+  return AlbertConfig.from_json_file(path)
 
 
 def vocabulary_of(checkpoint):
   """Vocabulary of a Checkpoint. Raises UserError if none lies beside it."""
-  return Vocabulary.load(_needed(checkpoint, VOCAB_FILE, 'ids mean nothing without it'))
+  path = _needed(checkpoint, VOCAB_FILE, 'ids mean nothing without it')
+  belonging.check_beside(checkpoint.path, None, path)
+  return Vocabulary.load(path)
 
 
 def _needed(checkpoint, name, why):

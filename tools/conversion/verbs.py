@@ -74,6 +74,7 @@ def _average(arguments, options):
 def _written(sources, make, output, by=None):
   """Writes what make(sources) gives at the prefix `output`."""
   writing.check_output(output)
+  writing.check_description([source.path for source in sources], output)
   tensors = make(sources)
   writing.write_checkpoint(output, tensors)
   written = Checkpoint(output)
@@ -112,6 +113,7 @@ def _rename(arguments, options):
   if not options.map:
     raise UserError('expected --map=FILE with "OLD NEW" on each line, found none; write one')
   source = Checkpoint(arguments[0])
+  writing.check_description([source.path], options.output)
   tensors, changed = renaming.renamed(source, renaming.read_map(options.map))
   writing.write_checkpoint(options.output, tensors)
   return Outcome({'checkpoint': options.output, 'from': source.path, 'renamed': changed,

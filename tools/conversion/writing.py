@@ -13,6 +13,7 @@ import tensorflow.compat.v1 as tf
 from albert.common.errors import UserError
 from albert.common import files
 from albert.model.names import GLOBAL_STEP
+from albert.run import belonging
 from albert.run import checkpoints
 from albert.run.directory import description_folders
 from albert.run.names import CONFIG_FILE
@@ -102,6 +103,43 @@ def write_json(path, values):
   files.write_atomically(path, json.dumps(values, indent=2, ensure_ascii=False) + '\n')
 
 
+def check_description(sources, target):
+  """Checks that what describes checkpoints may describe one that is made of them.
+
+  Args:
+    sources: prefixes. target: prefix that is going to be written.
+
+  Raises:
+    UserError: a file is not what its checkpoint was trained with, checkpoints differ in configuration or vocabulary, or
+      other files lie beside the target already.
+  """
+  for name in DESCRIPTION:
+    paths = [path for path in (_description(source, name) for source in sources) if path]
+    for source, path in zip(sources, paths):
+      belonging.check_beside(source, path if name == CONFIG_FILE else None, path if name == VOCAB_FILE else None)
+    new = os.path.join(os.path.dirname(os.path.abspath(target)), name)
+    for other in paths[1:] + [new] * bool(paths and os.path.exists(new)):
+      if _content(other) != _content(paths[0]):
+        raise UserError('{}: expected the same as {}, found another content; {}'.format(
+            other, paths[0], 'name another folder' if other == new else 'name checkpoints of one kind'))
+
+
+def _description(checkpoint, name):
+  """Path of a file that describes a checkpoint, or None."""
+  paths = [os.path.join(folder, name) for folder in description_folders(checkpoint)]
+  return next((path for path in paths if os.path.isfile(path)), None)
+
+
+def _content(path):
+  """What a description says, however its lines end and its keys are ordered."""
+  with open(path, encoding='utf-8', errors='replace') as source:
+    text = source.read()
+  try:
+    return sorted(json.loads(text).items()) if path.endswith('.json') else text.strip()
+  except (ValueError, AttributeError):
+    return text
+
+
 def copy_description(source, target):
   """Copies albert_config.json and vocab.txt of a checkpoint's run beside a new checkpoint that has none.
 
@@ -114,12 +152,10 @@ def copy_description(source, target):
   new_folder = os.path.dirname(os.path.abspath(target))
   copied = []
   for name in DESCRIPTION:
-    paths = [os.path.join(folder, name) for folder in description_folders(source)]
-    sources = [path for path in paths if os.path.isfile(path)]
-    new = os.path.join(new_folder, name)
-    if sources and not os.path.exists(new):
-      files.copy_atomically(sources[0], new)
-      copied.append(sources[0])
+    described, new = _description(source, name), os.path.join(new_folder, name)
+    if described and not os.path.exists(new):
+      files.copy_atomically(described, new)
+      copied.append(described)
   return copied
 
 

@@ -92,6 +92,9 @@ def create(settings, patterns, folder, force=False, engine=None):
     finished = True
   except local.WorkerLost:
     raise
+  except KeyboardInterrupt:
+    _LOG.warning('finished parts are kept in %s: the same command continues', files.shown(work))
+    raise
   except UserError:
     finished = True
     raise

@@ -209,7 +209,8 @@ def _check_texts(documents, texts, paths):
                     'or more words in {}; is that the right file?'.format(', '.join(paths)))
   if documents < 2:
     raise UserError('expected at least 2 documents of two or more words, as one of them is held out, found {}; put a '
-                    'blank line between documents, or add text'.format(documents))
+                    'blank line between documents, say --documents=line if each line is one, or add text'.format(
+                        documents))
   if texts < 2:
     raise UserError('expected at least 2 different documents, as one of them is held out, found the same text {:,} '
                     'times; add other text'.format(documents))

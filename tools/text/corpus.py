@@ -11,6 +11,8 @@ import os
 import re
 
 from albert.common.errors import UserError
+from albert.common import files
+from tools.text import encodings
 from tools.text import streams
 
 # A unit, which one worker reads, is one of _UNITS parts of the corpus, within these limits. The output does not depend
@@ -34,6 +36,8 @@ Unit = collections.namedtuple('Unit', ['parts'])
 Document = collections.namedtuple('Document', ['file', 'offset', 'sentences', 'line'], defaults=[0])
 
 _BOM = streams.BOM
+# The byte-order mark as a character: `cat` of files leaves it within the text.
+BOM = '\ufeff'
 _SURROGATES = re.compile('[\ud800-\udfff]')
 # A sentence: up to its marks and the quotes and brackets that close with them. A full stop between latin letters or
 # digits, as in 3.5, ends none.
@@ -60,15 +64,31 @@ def find_files(patterns):
 
 def _matches(pattern):
   if os.path.isdir(pattern):
-    pattern = os.path.join(glob.escape(pattern), '**', '*')
+    matches = list(_within(pattern))
   elif os.path.exists(pattern):
     return [pattern]
-  matches = glob.glob(pattern, recursive=True)
+  else:
+    matches = glob.glob(pattern, recursive=True)
   for path in matches:
     if not os.path.exists(path) or os.path.isdir(path) and not os.access(path, os.R_OK | os.X_OK):
       raise UserError('{}: expected a text file or a folder of them, found a broken link or a folder that cannot be '
-                      'opened; repair it or leave it out'.format(path))
+                      'opened; repair it or leave it out'.format(files.shown(path)))
   return [path for path in matches if os.path.isfile(path)]
+
+
+def _within(folder):
+  """Yields what is in a folder and in those below it, links followed, but none twice: a link may lead back.
+
+  Hidden files and folders are none of the text.
+  """
+  seen = set()
+  for parent, names, others in os.walk(folder, followlinks=True):
+    status = os.stat(parent)
+    names[:] = [] if (status.st_dev, status.st_ino) in seen else sorted(
+        name for name in names if not name.startswith('.'))
+    if (status.st_dev, status.st_ino) not in seen:
+      yield from (os.path.join(parent, name) for name in names + others if not name.startswith('.'))
+    seen.add((status.st_dev, status.st_ino))
 
 
 def short_names(paths):
@@ -247,8 +267,11 @@ class Reader:
     if stream.name == stream.encoding:
       where = 'byte 0x{:02x} in {}, byte {} of the file'.format(
           error.object[error.start], where, start + error.start)
-    raise UserError('{}: expected text in {}, found {}; name its encoding (--encoding=gb18030) or leave such lines out '
-                    '(--errors=skip)'.format(path, stream.name, where))
+    other = encodings.guess(path, stream.name) if stream.name == stream.encoding else None
+    raise UserError('{}: expected text in {}, found {}; {}'.format(
+        files.shown(path), stream.name, where,
+        'it looks like {0}: say --encoding={0}'.format(other) if other else
+        'name its encoding (--encoding=...), repair it, or leave such lines out (--errors=skip)'))
 
 
 def split_sentences(text):

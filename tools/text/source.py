@@ -20,7 +20,7 @@ encoding: of the files; skip_errors: whether lines that are not in it are left o
 def define_flags(flags):
   """Defines the flags of a `Source` and of the input. flags: the module absl.flags, which only programs import."""
   flags.DEFINE_list('input_files', None, 'Text: files, globs and folders, separated by commas; .gz, .bz2, .xz, .zst '
-                    'are unpacked, rows of .parquet are JSON objects.')
+                    'are unpacked, rows of .parquet, .csv and .tsv are JSON objects.')
   flags.DEFINE_alias('input_file', 'input_files')
   flags.DEFINE_string('encoding', 'utf-8', 'Encoding of the text, e.g. gb18030. A byte-order mark says more.')
   flags.DEFINE_enum('errors', 'strict', ['strict', 'skip'], 'Lines that are not in the encoding: stop, or leave them '
@@ -28,7 +28,7 @@ def define_flags(flags):
   flags.DEFINE_enum('documents', None, corpus.DOCUMENTS, 'A document is what stands between two blank lines, a line, '
                     'or a file. By default blank_line, if the text does not look otherwise.')
   flags.DEFINE_string('text_field', '', 'The corpus is JSON lines; this field of each object is a document. Several, '
-                      'separated by commas, are joined: title,content.')
+                      'separated by commas, are joined: title,content. A dot leads into objects: data.text.')
   flags.DEFINE_enum('normalization', 'none', cleaning.NORMALIZATIONS, 'width: full-width letters and digits become '
                     'half-width. nfkc: as Unicode says, without full-width punctuation.')
   flags.DEFINE_bool('drop_control_characters', False, 'Drop control characters before segmentation.')
@@ -64,6 +64,11 @@ def find_files(patterns, source, documents_given):
   paths = corpus.find_files(patterns)
   layouts.check(paths, source.encoding, source.cleaning, documents_given)
   return paths
+
+
+def hint(paths, source):
+  """What may be meant otherwise in a corpus that can be read as it is: a line, or None. See `layouts.hint`."""
+  return layouts.hint(paths, source.encoding, source.cleaning)
 
 
 def check(source):

@@ -1,12 +1,13 @@
 """Files of text as streams of bytes whose lines end with a newline byte, whatever they are on the disk.
 
 .gz, .bz2, .xz and .zst are unpacked, a block at a time. UTF-16 and UTF-32, recognised by their byte-order mark or
-named, become UTF-8. The rows of a .parquet file become JSON lines.
+named, become UTF-8. The rows of a .parquet, .csv or .tsv file become JSON lines.
 """
 
 import bz2
 import codecs
 import collections
+import csv
 import gzip
 import io
 import json
@@ -33,6 +34,9 @@ _WIDE_BOMS = ((codecs.BOM_UTF32_LE, 'utf-32'), (codecs.BOM_UTF32_BE, 'utf-32'), 
 _WITH_BOM = ('utf-16', 'utf-32')
 _BLOCK = 1 << 18
 _ROWS_AT_ONCE = 256
+# Tables of text, and how csv reads them. What exports .tsv quotes nothing: there a quote is one of the text.
+TABLES = {'.csv': {}, '.tsv': {'delimiter': '\t', 'quoting': csv.QUOTE_NONE}}
+_LARGEST_CELL = 1 << 24
 
 # What is no text, though some encodings would take it for text: (place, its bytes, what it is, what to do).
 _NO_TEXT = (
@@ -75,6 +79,8 @@ def open_text(path, encoding):
     if _suffix(path) in _PACKED:
       source.close()
       source = _PACKED[_suffix(path)](path)
+    elif _suffix(path) in TABLES:
+      source = _table(source, encoding, TABLES[_suffix(path)])
     start = source.peek(_LOOKED_AT)[:_LOOKED_AT]
   except READ_ERRORS as error:
     raise UserError('{}: expected a text file, found one that cannot be read ({}); check the path and its '
@@ -90,14 +96,14 @@ def open_text(path, encoding):
                     'or {1}-be'.format(files.shown(path), codecs.lookup(wide).name))
   if wide:
     return Stream(io.BufferedReader(_Utf8(source, wide), _BLOCK), 'utf-8', wide)
-  if start.startswith(BOM) or _suffix(path) == '.parquet':
+  if start.startswith(BOM) or _suffix(path) in ('.parquet',) + tuple(TABLES):
     return Stream(source, 'utf-8', 'utf-8')
   return Stream(source, encoding, encoding)
 
 
 def can_be_cut(path, encoding):
   """Whether the bytes of `open_text` are those on the disk, so that reading can begin anywhere."""
-  if _suffix(path) in _PACKED:
+  if _suffix(path) in _PACKED or _suffix(path) in TABLES:
     return False
   stream = open_text(path, encoding)
   stream.file.close()
@@ -218,6 +224,32 @@ def _json_lines(table, pyarrow):
       yield ''.join(lines).encode('utf-8')
   except pyarrow.ArrowException as error:
     raise OSError(str(error).split('\n')[0])
+
+
+def _table(source, encoding, form):
+  """The rows of a table of text as JSON objects; the first one names the columns.
+
+  Args:
+    source: the open file. encoding: of its bytes, if no byte-order mark says otherwise. form: keyword arguments of
+      csv.reader.
+  """
+  wide = _wide_encoding(source.peek(4)[:4], encoding)
+  named = 'utf-8-sig' if source.peek(3)[:3] == BOM or codecs.lookup(encoding).name == 'utf-8' else encoding
+  text = io.TextIOWrapper(source, wide or named, 'albert.not_in_encoding', newline='')
+  return _buffered(_Blocks(_rows(text, form)))
+
+
+def _rows(text, form):
+  csv.field_size_limit(_LARGEST_CELL)
+  with text:
+    try:
+      rows = csv.reader(text, **form)
+      names = next(rows, [])
+      for row in rows:
+        line = json.dumps(dict(zip(names, row)), ensure_ascii=False) + '\n'
+        yield line.encode('utf-8', 'surrogateescape')
+    except csv.Error as error:
+      raise OSError('row {}: {}'.format(rows.line_num, error))
 
 
 _INSTALL = '.venv/bin/python -m pip install -r requirements-formats.txt'

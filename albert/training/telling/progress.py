@@ -24,9 +24,17 @@ _LOG = logging.getLogger('albert')
 # median. seconds, cpu_seconds: all steps together, warm-up included; CPU time is that of the whole process, user and
 # system, while it made steps. input_wait_fraction: share of their time that this rank waited for batches, None where it
 # is not measured.
-Throughput = collections.namedtuple('Throughput', [
+class Throughput(collections.namedtuple('Throughput', [
     'steps', 'warmup_steps', 'seconds', 'cpu_seconds', 'mean_step_seconds', 'median_step_seconds',
-    'examples_per_second', 'tokens_per_second', 'real_tokens_per_second', 'input_wait_fraction'])
+    'examples_per_second', 'tokens_per_second', 'real_tokens_per_second', 'input_wait_fraction'])):
+  """The value that is told above."""
+
+  __slots__ = ()
+
+  @property
+  def is_measured(self):
+    """Whether a step beyond the warm-up was made; else these are the seconds in which TensorFlow prepares graphs."""
+    return self.warmup_steps > 0
 
 
 # Tensors of a step. step: int64 scalar, the global step after the update. figures: OrderedDict of name to float32

@@ -95,3 +95,21 @@ def test_best_by_a_figure_that_is_high_and_finite(run):
   os.remove(path)
   with pytest.raises(UserError, match='expected the held-out figures of a run'):
     averaging.best(run, 2)
+
+
+@pytest.mark.parametrize('name, said', [
+    ('vocab.txt', ('一\n二\n', '二\n一\n')), ('albert_config.json', ('{"a": 1}', '{"a": 2}'))])
+def test_what_describes_a_checkpoint_may_describe_what_is_made_of_it(tmp_path, name, said):
+  paths = [str(tmp_path / folder / 'model.ckpt') for folder in ('one', 'other', 'new')]
+  for path in paths:
+    os.makedirs(os.path.dirname(path))
+  (tmp_path / 'one' / name).write_text(said[0])
+  writing.check_description(paths[:2], paths[2])
+  (tmp_path / 'other' / name).write_text(said[1])
+  writing.check_description(paths[:1], paths[2])
+  with pytest.raises(UserError, match='other/{}: expected the same as .*one/{}, .*; name check'.format(
+      name, name)):
+    writing.check_description(paths[:2], paths[2])
+  (tmp_path / 'new' / name).write_text(said[1])
+  with pytest.raises(UserError, match='new/{}: expected the same as .*; name another folder'.format(name)):
+    writing.check_description(paths[:1], paths[2])

@@ -657,3 +657,14 @@ def test_what_is_no_file_is_refused(tmp_path, paths, which, make):
   with pytest.raises(UserError, match='expected') as caught:
     small_corpus.create(tmp_path / 'd', paths)
   assert '\n' not in str(caught.value)
+
+
+def test_ctrl_c_tells_that_the_same_command_continues(tmp_path, paths, caplog, monkeypatch):
+  def interrupted(*unused):
+    raise KeyboardInterrupt
+  with monkeypatch.context() as patch:
+    patch.setattr(stages, 'write_shard', interrupted)
+    with pytest.raises(KeyboardInterrupt):
+      small_corpus.create(tmp_path / 'd', paths)
+  assert '.unfinished: the same command continues' in caplog.text
+  assert small_corpus.create(tmp_path / 'd', paths).reused > 0

@@ -118,6 +118,18 @@ def test_names_with_special_characters(tmp_path):
   assert corpus.find_files([path]) == corpus.find_files([str(tmp_path / 'x[1]')]) == [path]
 
 
+def test_links_that_lead_back_and_hidden_files(tmp_path):
+  paths = [write(tmp_path / 'x' / name, '一') for name in ('a', 'deep/b')]
+  for name in ('.hidden', '.git/config', '.DS_Store', '__MACOSX/._a'):
+    write(tmp_path / 'x' / name, '一')
+  (tmp_path / 'x' / 'deep' / 'loop').symlink_to(tmp_path / 'x')
+  (tmp_path / 'y').mkdir()
+  elsewhere = write(tmp_path / 'elsewhere' / 'c', '一')
+  (tmp_path / 'y' / 'link').symlink_to(tmp_path / 'elsewhere')
+  assert corpus.find_files([str(tmp_path / 'x')]) == paths
+  assert corpus.find_files([str(tmp_path / 'y')]) == [elsewhere.replace('elsewhere', 'y/link')]
+
+
 @pytest.mark.parametrize('patterns', [[], ['none.txt'], ['none*.txt']])
 def test_no_files(tmp_path, monkeypatch, patterns):
   monkeypatch.chdir(tmp_path)

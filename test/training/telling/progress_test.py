@@ -7,6 +7,7 @@ import types
 import pytest
 import tensorflow as tf
 
+from albert.training import running
 from albert.training.telling import progress
 from albert.training.telling import remaining
 from albert.training.telling.remaining import Checkpoints
@@ -84,6 +85,17 @@ def test_no_step_is_timed_in_which_tensorflow_prepares_another_graph(clock, log_
   assert measured.examples_per_second == pytest.approx(2.0)
   assert measured.steps + measured.warmup_steps == 12
   assert measured.warmup_steps == (3 if log_every_steps == 2 else 2)
+
+
+@pytest.mark.parametrize('steps, log_every_steps', [(1, 1), (2, 1), (3, 2)])
+def test_a_run_that_was_stopped_within_its_warm_up_has_no_speed(clock, tmp_path, capsys, steps, log_every_steps):
+  measured = run(clock, [1.0] * steps, log_every_steps, num_train_steps=20)
+  assert measured.steps == steps and not measured.is_measured
+  running._report_performance(str(tmp_path), measured)
+  assert capsys.readouterr().out.startswith('performance not measured: the {} steps'.format(steps))
+  assert not list(tmp_path.iterdir())
+  running._report_performance(str(tmp_path), run(clock, [1.0] * 5, 1, num_train_steps=20))
+  assert 'performance of 3 steps after 2 of warm-up' in capsys.readouterr().out and list(tmp_path.iterdir())
 
 
 def test_cpu_time_is_that_of_all_steps_the_first_ones_included(clock):
