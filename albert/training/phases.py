@@ -252,6 +252,11 @@ def masked_otherwise(info, probability):
   return other
 
 
+def work(phase):
+  """int, what a step of a phase takes, to compare it with others of the run: its tokens in all of its layers."""
+  return phase.plan.rows_per_step * phase.plan.info.max_seq_length * phase.plan.config.num_hidden_layers
+
+
 def tell(phase):
   """Says in one line of the log what a phase is; nothing of the only one of a run."""
   if phase.count == 1:

@@ -79,6 +79,8 @@ def test_a_phase_is_the_plan_of_the_run_with_what_is_other(data, tmp_path):
   assert [own.info.max_seq_length for own in (first, second, third)] == [24, 16, 24]
   assert [own.options.train_batch_size for own in (first, second, third)] == [4, 6, 4]
   assert [own.input_options.packing for own in (first, second, third)] == [False, False, True]
+  # Tokens in all layers: 4 x 24 in 2, 6 x 16 and 4 x 24 in 4.
+  assert [phases.work(phase) / phases.work(plan.phases[0]) for phase in plan.phases] == [1.0, 2.0, 2.0]
   assert plan.settings['phases'] == 3 and plan.settings['phase_2.data_set'] == data[1].fingerprint()
   assert plan.settings['phase_2.micro_batch_size'] == second.micro_batch_size
   assert first.optimizer == plan.optimizer and first.options.num_train_steps == 8  # one schedule over all phases

@@ -132,8 +132,9 @@ def _call(words, log):
     process.wait()  # it has got the signal too, and saves
     raise
   if code:
-    raise (Stopped if code == _STOPPED_EXIT_CODE else UserError)('{}: expected it to succeed, found exit code {}: {}; correct it and start again: what is there is '
-                    'kept'.format(words[0], code, _last_line(log.name)))
+    kind = Stopped if code == _STOPPED_EXIT_CODE else UserError
+    raise kind('{}: expected it to succeed, found exit code {}: {}; correct it and start again: what is there is '
+               'kept'.format(words[0], code, _last_line(log.name)))
   after = os.times()
   return after.children_user + after.children_system - before.children_user - before.children_system
 
