@@ -195,7 +195,7 @@ def _warnings(counts, settings):
 def _left_out(counts, skipped_file):
   parts = [_number(counts[name], what) + why for name, what, why in (
       ('documents_too_short', 'document', ' of fewer than two words'),
-      ('skipped_chunks', 'chunk', ' of one word at the end of a document'),
+      ('skipped_chunks', 'chunk', ' of one word, which has no two segments'),
       ('skipped_lines', 'line', ' in another encoding or format'),
       ('replaced_surrogates', 'lone surrogate', ' (half of a character), replaced'),
       ('documents_few_characters', 'document', ' of too few characters'),

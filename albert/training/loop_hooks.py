@@ -1,5 +1,6 @@
 """The hooks of a training loop that tell of it, watch its numbers and end it, made for a phase of a run."""
 
+from albert.training import phases
 from albert.training import schedule
 from albert.training.stability import guard
 from albert.training import stop_hooks
@@ -56,8 +57,9 @@ class LoopHooks:
   def _remaining(self):
     options, heldout = self._options, self._plan.heldout if self._plan.where.do_eval else None
     return Remaining(options.num_train_steps, Checkpoints(
-        options.save_checkpoints_steps, schedule.evaluated_records(options, heldout), options.train_batch_size,
-        self._device.kind == 'cpu'))
+        options.save_checkpoints_steps, schedule.evaluated_records(options, heldout),
+        self._phase.plan.options.train_batch_size, self._device.kind == 'cpu'),
+        [(phase.end, phases.work(phase) / phases.work(self._phase)) for phase in self._plan.phases])
 
   def guard(self, step, loss, update):
     """The guard.GuardHook. step: as for progress(). loss: float32 scalar tensor. update: finite_updates.TrainStep."""

@@ -10,6 +10,7 @@ histories and evaluations go through all of them.
 """
 
 import collections
+import contextlib
 import copy
 import dataclasses
 import logging
@@ -35,6 +36,12 @@ _SETTINGS = {
     'micro_batch_size': checks.whole_number, 'packing': checks.flag,
     'data': lambda name, value: _check_path(name, value),
     'masked_lm_prob': lambda name, value: checks.number(name, value, least=0.01, below=1)}
+# Where other things of a phase come from, for whoever looks for them here.
+_ELSEWHERE = {'max_seq_length': 'the length comes with the data', 'S': 'the length comes with the data',
+              'learning_rate': 'the rate has one schedule for all phases'}
+# Settings of a data set that decide, besides the text, which documents are held out of it.
+_HOLD_OUT = ('random_seed', 'heldout_fraction', 'documents', 'text_field', 'min_characters', 'min_han_share',
+             'duplicates')
 # What a run records of each, besides its cores.
 _RECORDED = ('share', 'num_hidden_layers', 'train_batch_size', 'micro_batch_size', 'data_set', 'packing',
              'masked_lm_prob')
@@ -61,8 +68,10 @@ def checked(name, value):
   for number, phase in enumerate(value, 1):
     unknown = sorted(str(setting) for setting in phase if setting not in _SETTINGS)
     if unknown or 'share' not in phase:
-      raise UserError('{} {}: expected a share and settings among {}, found {}; correct it'.format(
-          name, number, ', '.join(sorted(_SETTINGS)), ', '.join(unknown) or 'no share'))
+      hints = collections.OrderedDict.fromkeys(_ELSEWHERE[setting] for setting in unknown if setting in _ELSEWHERE)
+      raise UserError('{} {}: expected a share and settings among {}, found {}; correct it{}'.format(
+          name, number, ', '.join(sorted(_SETTINGS)), ', '.join(unknown) or 'no share',
+          ''.join(' ({})'.format(hint) for hint in hints)))
     for setting in phase:
       _SETTINGS[setting]('{} {}: {}'.format(name, number, setting), phase[setting])
   if len(value) == 1 and set(value[0]) == {'share'}:
@@ -117,10 +126,12 @@ def with_phases(plan, make_task, open_data, computed):
     return plan._replace(settings=dict(plan.settings, phases=1),
                          phases=(Phase(1, 1, 0, options.num_train_steps, plan),))
   name, firsts, phases = options.named('phases'), [0], []
-  settings, chosen_again = dict(plan.settings, phases=len(described)), plan.chosen_again
+  settings, chosen_again, notes = dict(plan.settings, phases=len(described)), plan.chosen_again, []
   multiple = npu_session.Device(plan.session_options, plan.placement).steps_per_loop
   for number, end in enumerate(ends(name, described, options.num_train_steps, multiple), 1):
-    own = computed(_derived(plan, '{} {}'.format(name, number), number, make_task, open_data), _prefix(number))
+    with _named('{} {}'.format(name, number)):
+      own = computed(_derived(plan, number, make_task, open_data), _prefix(number))
+    notes += [(level, '{} {}: {}'.format(name, number, note)) for level, note in own.notes]
     settings.update((_prefix(number) + setting, value) for setting, value in _settings(own, described[number - 1]))
     chosen_again += tuple(_prefix(number) + setting for setting in own.chosen_again)
     phases.append(Phase(number, len(described), firsts[-1], end, own))
@@ -129,7 +140,16 @@ def with_phases(plan, make_task, open_data, computed):
     raise UserError('{}: expected all {} layers in the last phase, which the evaluations have, found {}; leave its '
                     'num_hidden_layers out'.format(name, plan.config.num_hidden_layers,
                                                    phases[-1].plan.config.num_hidden_layers))
-  return plan._replace(settings=settings, chosen_again=chosen_again, phases=tuple(phases))
+  return plan._replace(settings=settings, chosen_again=chosen_again, phases=tuple(phases), notes=plan.notes + notes)
+
+
+@contextlib.contextmanager
+def _named(name):
+  """Begins what is wrong with a phase with its name, a str."""
+  try:
+    yield
+  except UserError as error:
+    raise UserError('{}: {}'.format(name, error))
 
 
 def _settings(plan, described):
@@ -139,20 +159,16 @@ def _settings(plan, described):
   return [(setting, known[setting]) for setting in _RECORDED + cores.Cores._fields if setting in known]
 
 
-def _derived(plan, name, number, make_task, open_data):
-  """The Plan of a phase, without how it is computed.
+def _derived(plan, number, make_task, open_data):
+  """The Plan of a phase, without how it is computed; its notes are those about the phase.
 
   Args:
-    plan: that of the run. name: of the phase, for errors. number: of it, from 1.
+    plan: that of the run. number: of the phase, from 1.
     make_task, open_data: as for with_phases.
   """
   described, options = plan.options.phases[number - 1], plan.options
-  info = _data(plan, name, described, open_data)
-  config = dataclasses.replace(
-      plan.config, num_hidden_layers=described.get('num_hidden_layers', plan.config.num_hidden_layers))
-  if config.num_hidden_layers < config.num_hidden_groups:
-    raise UserError('{}: expected at least {} layers, one for each group (AlbertConfig.num_hidden_groups), found {}; '
-                    'add some'.format(name, config.num_hidden_groups, config.num_hidden_layers))
+  info = _data(plan, described, open_data)
+  config = _with_layers(plan.config, described.get('num_hidden_layers', plan.config.num_hidden_layers))
   own = dataclasses.replace(
       options, phases=(), train_batch_size=described.get('train_batch_size', options.train_batch_size),
       micro_batch_size=described.get('micro_batch_size', options.micro_batch_size),
@@ -161,20 +177,52 @@ def _derived(plan, name, number, make_task, open_data):
   input_options = dataclasses.replace(
       plan.input_options, packing=described.get('packing', plan.input_options.packing))
   return plan._replace(options=own, info=info, config=config, task=make_task(config, info),
-                       input_options=input_options, chosen_again=())
+                       input_options=input_options, chosen_again=(), notes=_notes(plan, info))
 
 
-def _data(plan, name, described, open_data):
+def _with_layers(config, layers):
+  """The AlbertConfig with another number of layers.
+
+  Raises:
+    UserError: there are too few for its groups, or more than the run has.
+  """
+  if not config.num_hidden_groups <= layers <= config.num_hidden_layers:
+    raise UserError('num_hidden_layers: expected {} (AlbertConfig.num_hidden_groups) to {} '
+                    '(AlbertConfig.num_hidden_layers), found {}; correct it'.format(
+                        config.num_hidden_groups, config.num_hidden_layers, layers))
+  return dataclasses.replace(config, num_hidden_layers=layers)
+
+
+def _notes(plan, info):
+  """[(level, line)] about the data of a phase, contract.DatasetInfo: is it free of the documents of the evaluation?"""
+  heldout = plan.heldout
+  if heldout is not plan.info or not info.settings or not heldout.settings:  # bare files do not say
+    return []
+  if _held_out_by(info) == _held_out_by(heldout):
+    return []
+  return [(logging.WARNING, '{} was not made of the text of {}, or with another seed, so that it holds other documents '
+           'out: the evaluation may read documents that this phase trains on; make both of the same text with one '
+           '--random_seed'.format(info.folder, heldout.folder))]
+
+
+def _held_out_by(info):
+  """What decides which documents are held out of a data set."""
+  texts = sorted(entry.get('sha256', entry.get('file', '')) for entry in info.settings.get('inputs', ()))
+  return texts, [info.settings.get(name) for name in _HOLD_OUT]
+
+
+def _data(plan, described, open_data):
   """contract.DatasetInfo of the training data of a phase. Arguments as for _derived; described: dict of settings."""
   info = plan.info
   if 'data' in described:
     info = open_data(data_path(described['data'], plan.where.input_file))
     info.vocab_size = info.vocab_size or plan.config.vocab_size
-    if (info.vocab_size, info.vocab_sha256) != (plan.info.vocab_size, plan.info.vocab_sha256):
-      raise UserError('{}: expected the vocabulary of {} in {}, found another; make both with one vocabulary'.format(
-          name, plan.info.folder, info.folder))
+    digests = {info.vocab_sha256, plan.info.vocab_sha256} - {None}  # bare files do not say
+    if info.vocab_size != plan.info.vocab_size or len(digests) > 1:
+      raise UserError('expected the vocabulary of {} in {}, found another; make both with one vocabulary'.format(
+          plan.info.folder, info.folder))
   if 'masked_lm_prob' in described:
-    info = masked_otherwise(name, info, described['masked_lm_prob'])
+    info = masked_otherwise(info, described['masked_lm_prob'])
   return info
 
 
@@ -185,22 +233,28 @@ def _prefix(number):
 
 def data_path(data, input_file):
   """Path of a phase's data set: beside that of the run, unless it is a path itself."""
+  data = os.path.normpath(data)  # "short/" is no path, but a name that a shell has completed
   return data if os.path.dirname(data) else os.path.join(os.path.dirname(os.path.normpath(input_file)), data)
 
 
-def masked_otherwise(name, info, probability):
+def masked_otherwise(info, probability):
   """A contract.DatasetInfo of the same compact records with another share of masked tokens, and room for them.
 
   Raises:
     UserError: the records were masked when they were made.
   """
   if info.record_format != record_format.COMPACT:
-    raise UserError('{}: expected compact records, which are masked while they are read, found others in {}; make the '
-                    'data with --record_format=compact, or another data set for this phase'.format(name, info.folder))
+    raise UserError('expected compact records, which are masked while they are read, found others in {}; make the '
+                    'data with --record_format=compact, or another data set for this phase'.format(info.folder))
   other = copy.copy(info)
   other.settings = dict(info.settings, masked_lm_prob=probability)
   other.max_predictions_per_seq = max(1, int(round(probability * info.max_seq_length)))
   return other
+
+
+def work(phase):
+  """int, what a step of a phase takes, to compare it with others of the run: its tokens in all of its layers."""
+  return phase.plan.rows_per_step * phase.plan.info.max_seq_length * phase.plan.config.num_hidden_layers
 
 
 def tell(phase):

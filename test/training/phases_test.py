@@ -6,11 +6,14 @@ import pytest
 import synthetic_data
 from albert.common.errors import UserError
 from albert.dataset import record_format
+from albert import input_pipeline
 from albert.tasks.pretraining import Pretraining
 from albert.training import phases
 from albert.training import planning
 from albert.training.run_options import RunOptions
 
+MADE = {'random_seed': 1, 'heldout_fraction': 0.05, 'inputs': [{'file': 'text.txt', 'sha256': 'a'}],
+        'masked_lm_prob': 0.1}
 GROWING = [{'share': 1, 'num_hidden_layers': 2}, {'share': 3}]
 
 
@@ -18,6 +21,7 @@ GROWING = [{'share': 1, 'num_hidden_layers': 2}, {'share': 3}]
     (3, 'expected a list such as'), ([3], 'expected a list such as'), ([{}], 'phases 1: .*found no share'),
     ([{'share': 1, 'layers': 2}], 'phases 1: .*found layers'), ([{'share': 0}], 'phases 1: share: .*found 0'),
     ([{'share': 1}, {'share': 1, 'num_hidden_layers': 0}], 'phases 2: num_hidden_layers: '),
+    ([{'share': 1, 'max_seq_length': 128}], r'found max_seq_length; .* \(the length comes with the data\)'),
     ([{'share': 1, 'packing': 1}], 'packing: expected True or False'),
     ([{'share': 1, 'data': ''}], 'expected the folder'),
     ([{'share': 1, 'masked_lm_prob': 1.0}], 'masked_lm_prob: expected a number')])
@@ -47,6 +51,7 @@ def test_the_phase_of_a_step_is_the_one_that_makes_the_next_update():
 def test_a_data_set_lies_beside_that_of_the_run_unless_it_is_a_path():
   assert phases.data_path('short', 'data/records/') == 'data/short' and phases.data_path('short', 'records') == 'short'
   assert phases.data_path('else/short', 'data/records') == 'else/short'
+  assert phases.data_path('short/', 'data/records') == 'data/short'  # as a shell completes it
 
 
 @pytest.fixture(scope='module')
@@ -74,6 +79,8 @@ def test_a_phase_is_the_plan_of_the_run_with_what_is_other(data, tmp_path):
   assert [own.info.max_seq_length for own in (first, second, third)] == [24, 16, 24]
   assert [own.options.train_batch_size for own in (first, second, third)] == [4, 6, 4]
   assert [own.input_options.packing for own in (first, second, third)] == [False, False, True]
+  # Tokens in all layers: 4 x 24 in 2, 6 x 16 and 4 x 24 in 4.
+  assert [phases.work(phase) / phases.work(plan.phases[0]) for phase in plan.phases] == [1.0, 2.0, 2.0]
   assert plan.settings['phases'] == 3 and plan.settings['phase_2.data_set'] == data[1].fingerprint()
   assert plan.settings['phase_2.micro_batch_size'] == second.micro_batch_size
   assert first.optimizer == plan.optimizer and first.options.num_train_steps == 8  # one schedule over all phases
@@ -90,18 +97,50 @@ def test_a_run_without_phases_is_one_of_which_nothing_is_other(data, tmp_path):
 
 @pytest.mark.parametrize('described, found', [
     ([{'share': 1}, {'share': 1, 'num_hidden_layers': 2}], 'expected all 4 layers in the last phase, .*found 2'),
+    ([{'share': 1, 'num_hidden_layers': 5}, {'share': 1}], 'phases 1: num_hidden_layers: expected 1 .* to 4 .*found 5'),
     ([{'share': 1, 'masked_lm_prob': 0.4}, {'share': 1}], 'phases 1: expected compact records'),
-    ([{'share': 1, 'data': 'absent'}, {'share': 1}], "found nothing at '.*absent'"),
-    ([{'share': 1, 'micro_batch_size': 3}, {'share': 1}], 'expected a divisor of .*train_batch_size=4, found 3')])
+    ([{'share': 1, 'data': 'absent'}, {'share': 1}], "phases 1: .*found nothing at '.*absent'"),
+    ([{'share': 1}, {'share': 1, 'train_batch_size': 3, 'micro_batch_size': 2}],
+     'phases 2: .*expected a divisor of .*train_batch_size=3, found 2')])
 def test_what_does_not_go_with_the_run_is_refused(data, tmp_path, described, found):
   with pytest.raises(UserError, match=found):
     decide(data, tmp_path, described)
 
 
+@pytest.mark.parametrize('here, there, is_told', [
+    ({}, {}, False), (MADE, dict(MADE, masked_lm_prob=0.4), False), (MADE, dict(MADE, random_seed=2), True),
+    (MADE, dict(MADE, inputs=[{'file': 'text.txt', 'sha256': 'b'}]), True), (MADE, {}, False)])
+def test_data_that_holds_other_documents_out_than_the_evaluation_reads_is_told(
+    data, tmp_path, monkeypatch, here, there, is_told):
+  opened = input_pipeline.open_dataset
+
+  def open_dataset(path, *arguments):
+    info = opened(path, *arguments)
+    info.settings.update(there if path.endswith('short') else here)
+    return info
+  monkeypatch.setattr(input_pipeline, 'open_dataset', open_dataset)
+  notes = [line for _, line in decide(data, tmp_path, [{'share': 1, 'data': 'short'}, {'share': 1}]).notes]
+  told = [line for line in notes if 'holds other documents out' in line]
+  assert len(told) == is_told and all('phases 1: {} was not'.format(data[1].folder) in line for line in told)
+
+
+def test_data_of_another_vocabulary_is_refused(data, tmp_path, monkeypatch):
+  opened = input_pipeline.open_dataset
+
+  def open_dataset(path, *arguments):
+    info = opened(path, *arguments)
+    info.vocab_sha256 = path.endswith('short') and digest or info.vocab_sha256
+    return info
+  monkeypatch.setattr(input_pipeline, 'open_dataset', open_dataset)
+  digest = 'another'
+  with pytest.raises(UserError, match='phases 1: expected the vocabulary of .*long in .*short, found another'):
+    decide(data, tmp_path, [{'share': 1, 'data': 'short'}, {'share': 1}])
+
+
 def test_compact_records_are_masked_otherwise_with_room_for_the_labels(data):
   data[0].settings['record_format'] = record_format.COMPACT
   try:
-    other = phases.masked_otherwise('phase 1', data[0], 0.5)
+    other = phases.masked_otherwise(data[0], 0.5)
   finally:
     del data[0].settings['record_format']
   assert (other.settings['masked_lm_prob'], other.max_predictions_per_seq) == (0.5, 12)

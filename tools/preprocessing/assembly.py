@@ -124,10 +124,11 @@ class _Assembler:
     starts = self._word_starts
     latest = min(limit, max(begin, starts[bisect.bisect_left(starts, bounds[-1]) - 2]))
     end = max(_last(self._clause_starts, latest), _last(bounds, latest))
-    if end - begin < _LEAST_FILLED * self._max_tokens:
+    following = bisect.bisect_right(starts, begin)
+    second_word = starts[following] if following < len(starts) else limit
+    if end <= second_word or end - begin < _LEAST_FILLED * self._max_tokens:
       end = _last(starts, latest)
-    second_word = bisect.bisect_right(starts, begin)
-    return end if second_word < len(starts) and starts[second_word] < end else limit
+    return end if second_word < end else limit
 
   def _middle(self, begin, end, bounds, first, stream):
     """Where the second segment of the chunk [begin, end) begins; None if it has fewer than two words.

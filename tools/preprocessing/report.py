@@ -30,7 +30,7 @@ _LEFT_OUT = (
     ('duplicate_documents', 'documents equal to an earlier one'),
     ('near_duplicate_documents', 'documents similar to an earlier one'),
     ('skipped_lines', 'lines in another encoding or format'),
-    ('skipped_chunks', 'single words left at the end of a document'),
+    ('skipped_chunks', 'single words, at the end of a document or longer than a record'),
     ('train_unused_tokens', 'training tokens in no record, all ways together'),
     ('heldout_unused_tokens', 'held-out tokens in no record, all ways together'),
     ('divided_sentences', 'places where a sentence did not fit into the rest of a record, and was divided'),

@@ -5,10 +5,12 @@
 What is there is recognised: a finished data set or run takes no time, one that was killed goes on.
 """
 
+import ctypes
 import json
 import logging
 import os
 import shlex
+import signal
 import subprocess
 import sys
 
@@ -22,6 +24,15 @@ from tools.studies import table as tables
 _LOG = logging.getLogger('albert')
 # Beside the folder of a run: the line of the table that made it, and the CPU seconds of each start.
 _NOTE = '.study.json'
+# Of a program that a signal has stopped and that goes on when it is started again, as in albert/training/stopping.py.
+_STOPPED_EXIT_CODE = 75
+_PR_SET_PDEATHSIG = 1  # linux/prctl.h
+
+
+class Stopped(UserError):
+  """A signal has stopped a program of the study: nothing else of it is to be started."""
+
+  exit_code = _STOPPED_EXIT_CODE
 
 
 class Study:
@@ -46,7 +57,7 @@ class Study:
     """Makes the data sets of a tables.Run, trains it from a seed, an int, and evaluates it, unless all is there.
 
     Raises:
-      UserError: a program failed; the last line that it said.
+      UserError: a program failed; the last line that it said. Stopped: a signal came.
     """
     folder = self.run_folder(run.name, seed)
     os.makedirs(os.path.dirname(folder), exist_ok=True)
@@ -113,17 +124,24 @@ def _note(folder, run, cpu_seconds):
 def _call(words, log):
   """Runs a program of this repository, its output to a file. Returns CPU seconds; raises UserError where it fails."""
   before = os.times()
-  process = subprocess.Popen([sys.executable, '-W', 'ignore', '-m'] + words, cwd=files.ROOT, stdout=log, stderr=log)
+  process = subprocess.Popen([sys.executable, '-W', 'ignore', '-m'] + words, cwd=files.ROOT, stdout=log, stderr=log,
+                             preexec_fn=_end_with_the_study)
   try:
     code = process.wait()
   except KeyboardInterrupt:
     process.wait()  # it has got the signal too, and saves
     raise
   if code:
-    raise UserError('{}: expected it to succeed, found exit code {}: {}; correct it and start again: what is there is '
-                    'kept'.format(words[0], code, _last_line(log.name)))
+    kind = Stopped if code == _STOPPED_EXIT_CODE else UserError
+    raise kind('{}: expected it to succeed, found exit code {}: {}; correct it and start again: what is there is '
+               'kept'.format(words[0], code, _last_line(log.name)))
   after = os.times()
   return after.children_user + after.children_system - before.children_user - before.children_system
+
+
+def _end_with_the_study():
+  """In the new process: a study that is killed leaves no training behind, which would hold the folder of its run."""
+  ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
 
 
 def _last_line(path):

@@ -5,7 +5,8 @@
 What a table says is described in tools/studies/table.py. The unit is CPU seconds of training (user and system, without
 evaluations and starts of the process) to the held-out masked LM loss that the first run of the table ends with. The
 same command again goes on where it was stopped; when all is there it only writes levers.csv, levers.png and the table
-anew, for the runs that are finished so far. --report_only=True waits for no run.
+anew, for the runs that are finished so far. A run that fails, as one whose rate is too high, does not keep the others
+from being made. --report_only=True waits for no run.
 """
 
 import collections
@@ -85,6 +86,28 @@ def chosen(runs, names):
   return [run for run in runs if names is None or run.name in names]
 
 
+def carry_out(study, runs, seeds):
+  """Makes the runs that are missing, one after the other. Returns what is wrong with those that failed: list of str.
+
+  Args:
+    study: carrying_out.Study. runs: list of table.Run. seeds: list of int.
+
+  Raises:
+    carrying_out.Stopped: a signal came; no other run is begun.
+  """
+  failed = []
+  for run in runs:
+    for seed in seeds:
+      try:
+        study.carry_out(run, seed)
+      except carrying_out.Stopped:
+        raise
+      except UserError as error:
+        failed.append('{}, seed {}: {}'.format(run.name, seed, error))
+        _LOG.warning('%s', failed[-1])
+  return failed
+
+
 def main(argv):
   """Carries out what is missing, then reports."""
   cli.no_positional_arguments(argv)
@@ -94,11 +117,12 @@ def main(argv):
     raise UserError('--input_files: expected the text to learn from, found none; name it (CORPUS=...)')
   seeds = whole_seeds(FLAGS.seeds)
   study = carrying_out.Study(table.read(FLAGS.table), FLAGS.input_files, FLAGS.output_dir)
-  for run in [] if FLAGS.report_only else chosen(study.table.runs, FLAGS.runs):
-    for seed in seeds:
-      study.carry_out(run, seed)
+  failed = carry_out(study, [] if FLAGS.report_only else chosen(study.table.runs, FLAGS.runs), seeds)
   name = os.path.splitext(os.path.basename(FLAGS.table))[0]
   report(study, seeds, FLAGS.report or os.path.join(FLAGS.output_dir, name))
+  if failed:
+    raise UserError('expected every run of {} to succeed, found {} that did not; the first: {}'.format(
+        FLAGS.table, len(failed), failed[0]))
 
 
 if __name__ == '__main__':

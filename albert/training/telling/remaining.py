@@ -22,10 +22,18 @@ Checkpoints = collections.namedtuple('Checkpoints', ['every', 'heldout', 'batch_
 class Remaining:
   """Knows how long checkpoints took so far, and estimates the rest."""
 
-  def __init__(self, num_train_steps, checkpoints):
-    """num_train_steps: int, at which training ends. checkpoints: Checkpoints."""
+  def __init__(self, num_train_steps, checkpoints, parts=None):
+    """Knows of no checkpoint yet.
+
+    Args:
+      num_train_steps: int, at which training ends.
+      checkpoints: Checkpoints.
+      parts: of the run, [(end, work)]: the step at which it ends, and the work of a step relative to those that are
+        being made. None: all steps are alike.
+    """
     self._num_train_steps = num_train_steps
     self._checkpoints = checkpoints
+    self._parts = parts or [(num_train_steps, 1.0)]
     self._took = []  # seconds of each checkpoint of this process, evaluation included
 
   def between_steps(self, before, after, seconds):
@@ -43,7 +51,15 @@ class Remaining:
     last, every = self._num_train_steps, self._checkpoints.every
     left = last // every - (step - 1) // every + bool(last % every) if step <= last else 0
     took = np.mean(self._took) if self._took else self._expected(step_seconds)
-    return max(0, last - step) * step_seconds + left * float(took)
+    return self._steps(step) * step_seconds + left * float(took)
+
+  def _steps(self, step):
+    """float, how many steps like those that are being made the rest of the run is worth. step: int, that was made."""
+    found = 0.0
+    for end, work in self._parts:
+      found += max(0, end - step) * work
+      step = max(step, end)
+    return found
 
   def _expected(self, step_seconds):
     """Of a checkpoint, before there was one."""
@@ -52,10 +68,12 @@ class Remaining:
   def estimate(self, step, step_seconds):
     """A line about the rest of the run, and what else there is where it is long. Arguments as for seconds()."""
     seconds = self.seconds(step, step_seconds)
-    line = 'at this speed: {} for the {:,} steps to go, evaluation and saving included'.format(
-        durations.in_words(seconds), self._num_train_steps - step)
+    others = any(end > step and work != 1.0 for end, work in self._parts)
+    line = 'at this speed: {} for the {:,} steps to go{}, evaluation and saving included'.format(
+        durations.in_words(seconds), self._num_train_steps - step,
+        ' (of other phases by their tokens and layers)' if others else '')
     recipes = ['GIN={} takes {}'.format(path, time) for path, time in _RECIPES
                if os.path.exists(os.path.join(files.ROOT, path))]
     if self._checkpoints.on_cpu and seconds > _LONG_SECONDS and recipes:
-      line += '; on a CPU, {}'.format(', '.join(recipes))
+      line += '; on a CPU, {} with the data that its first lines name'.format(', '.join(recipes))
     return line

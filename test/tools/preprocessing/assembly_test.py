@@ -136,6 +136,15 @@ def test_a_word_longer_than_a_record_is_cut_and_marked_and_only_it():
   assert min(counts[mark] for mark in (assembly.STARTS, assembly.CONTINUES, assembly.CUT)) > 10
 
 
+def test_a_first_sentence_of_one_word_does_not_have_the_next_one_cut_inside_a_word():
+  # 20 tokens fit, and behind the first word, alone, no record may end.
+  docs = documents([[S] + [_] * 5, [S] * 12 + [S] + [_] * 5 + [S] * 10])
+  made, tally = examples(docs, short_seq_prob=0.0)
+  assert {tuple(sorted(first + second)) for first, second, _swapped, _words in made} == {
+      tuple(range(18)), tuple(range(18, 34))}
+  assert tally.skipped_tokens == 0
+
+
 def test_a_single_sentence_is_divided_at_the_clause_mark_nearest_its_middle():
   docs = documents([[S, C, S, S, C, S, S, S, S, S]])
   for first, second, swapped, _words in examples(docs)[0]:

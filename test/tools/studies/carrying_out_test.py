@@ -2,10 +2,13 @@
 
 import json
 import os
+import subprocess
+import sys
 
 import pytest
 
 from albert.common.errors import UserError
+from albert.common.files import ROOT
 from albert.run import names
 from tools.studies import carrying_out
 from tools.studies import table
@@ -78,3 +81,28 @@ def test_a_program_that_fails_is_told_by_its_last_line(tmp_path):
   with open(str(tmp_path / 'log'), 'ab') as log:
     with pytest.raises(UserError, match='no_such_program: expected it to succeed, found exit code 1: .*No module'):
       carrying_out._call(['tools.no_such_program'], log)
+
+
+def test_a_program_that_a_signal_stopped_is_told_from_one_that_failed(tmp_path, monkeypatch):
+  (tmp_path / 'stopping.py').write_text('import sys; print("stopped at step 3"); sys.exit(75)')
+  monkeypatch.setenv('PYTHONPATH', str(tmp_path))
+  with open(str(tmp_path / 'log'), 'ab') as log:
+    with pytest.raises(carrying_out.Stopped, match='exit code 75: stopped at step 3') as stopped:
+      carrying_out._call(['stopping'], log)
+  assert stopped.value.exit_code == 75
+
+
+def test_a_study_that_is_killed_takes_its_program_along(tmp_path):
+  """The program opens a pipe for writing and sleeps: the pipe ends with it."""
+  pipe = str(tmp_path / 'pipe')
+  os.mkfifo(pipe)
+  (tmp_path / 'sleeping.py').write_text('import time; pipe = open({!r}, "w"); pipe.write("."); pipe.flush(); '
+                                        'time.sleep(60)'.format(pipe))
+  study = subprocess.Popen(
+      [sys.executable, '-c', 'from tools.studies import carrying_out; carrying_out._call(["sleeping"], None)'],
+      cwd=ROOT, env=dict(os.environ, PYTHONPATH=os.pathsep.join([str(tmp_path), ROOT])))
+  with open(pipe) as reader:
+    assert reader.read(1) == '.'
+    study.kill()
+    study.wait()
+    assert reader.read() == ''  # the end of the file, long before the sleep is over

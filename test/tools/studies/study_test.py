@@ -50,3 +50,30 @@ def test_seeds_are_numbers():
   assert study.whole_seeds(['1', ' 2']) == [1, 2]
   with pytest.raises(UserError, match='--seeds: expected whole numbers'):
     study.whole_seeds(['one'])
+
+
+class Scripted:
+  """A Study whose runs end as they are told."""
+
+  def __init__(self, **ends):
+    self._ends, self.made = ends, []
+
+  def carry_out(self, run, seed):
+    self.made.append((run.name, seed))
+    if run.name in self._ends:
+      raise self._ends[run.name]
+
+
+def test_a_run_that_fails_does_not_keep_the_others_from_being_made(caplog):
+  scripted = Scripted(grown=UserError('the run has diverged'))
+  assert study.carry_out(scripted, RUNS, [1, 2]) == [
+      'grown, seed {}: the run has diverged'.format(seed) for seed in (1, 2)]
+  assert [name for name, _ in scripted.made] == ['plain', 'plain', 'grown', 'grown', 'packed', 'packed']
+  assert caplog.text.count('grown, seed 1: the run has diverged') == 1
+
+
+def test_after_a_signal_nothing_else_is_begun():
+  scripted = Scripted(grown=carrying_out.Stopped('stopped'))
+  with pytest.raises(carrying_out.Stopped):
+    study.carry_out(scripted, RUNS, [1])
+  assert scripted.made == [('plain', 1), ('grown', 1)]

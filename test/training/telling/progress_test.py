@@ -152,8 +152,18 @@ def test_a_recipe_is_named_where_a_cpu_would_take_days(tmp_path, monkeypatch, on
     (tmp_path / 'gin').mkdir()
     (tmp_path / 'gin' / 'tiny_hour.gin').write_text('')
   line = Remaining(125000, Checkpoints(5000, 1000, 32, on_cpu)).estimate(1, step_seconds)
-  assert ('; on a CPU, GIN=gin/tiny_hour.gin takes one hour' in line) == said
+  assert ('; on a CPU, GIN=gin/tiny_hour.gin takes one hour with the data that its first lines name' in line) == said
   assert 'small_night' not in line
+
+
+def test_steps_of_other_phases_take_their_own_time():
+  # 5 steps are made, of 10; then 20 of twice the work, and 10 of half of it.
+  left = Remaining(40, Checkpoints(40, 0, 4, True), [(10, 1.0), (30, 2.0), (40, 0.5)])
+  assert left.seconds(5, 2.0) == 2.0 * (5 + 40 + 5)
+  assert left.estimate(5, 2.0).startswith(
+      'at this speed: 2 min for the 35 steps to go (of other phases by their tokens and layers), ')
+  assert left.seconds(40, 2.0) == 0.0
+  assert 'phases' not in Remaining(40, Checkpoints(40, 0, 4, True), [(10, 3.0), (40, 1.0)]).estimate(20, 2.0)
 
 
 @pytest.mark.parametrize('operation,probability,said', [
