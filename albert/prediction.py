@@ -19,7 +19,6 @@ from albert.common.errors import UserError
 from albert.dataset import tokenization
 from albert import modeling
 from albert.model import names as model_names
-from albert.run import checkpoints
 from albert.run import directory
 from albert.run import loading
 from albert.run import names
