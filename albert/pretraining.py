@@ -28,6 +28,7 @@ class Options(RunOptions):
     super().__post_init__()
     checks.number(self.named('sentence_order_weight'), self.sentence_order_weight)
 
+
 def pretrain(input_file, output_dir, **where):
   """Trains an ALBERT, evaluates it on held-out documents, keeps the best; goes on where a former call stopped.
 

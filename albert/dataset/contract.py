@@ -13,21 +13,27 @@ Legend: S = max_seq_length, P = max_predictions_per_seq. A data set is a folder:
 """
 
 import collections
+import copy
 import hashlib
 import json
 import os
 
+from albert.common import checks
 from albert.common.errors import UserError
 from albert.common import files
 from albert.dataset import data_files
 from albert.dataset.data_files import FORMAT_VERSION
 from albert.dataset.data_files import HELDOUT
 from albert.dataset.data_files import TRAIN
+from albert.dataset.record_format import COMPACT
 from albert.dataset.record_format import REFERENCE
 
 DATASET_FILE = 'dataset.json'
 VOCAB_FILE = 'vocab.txt'
 TOKEN_COUNTS_FILE = 'token_counts.txt'
+# Settings of compact records that may be others than those that they were made with, as they are masked while they are
+# read: whether a value will do, a check(name, value). See DatasetInfo.read_otherwise.
+READ_OTHERWISE = {'masked_lm_prob': lambda name, value: checks.number(name, value, least=0.01, below=1)}
 
 
 def shard_name(split, index, count):
@@ -93,6 +99,23 @@ class DatasetInfo:
   def records(self, split):
     """How many records 'train' or 'heldout' has."""
     return sum(shard.records for shard in self.shards[split])
+
+  def read_otherwise(self, settings):
+    """A DatasetInfo of the same compact records, masked otherwise, with room for the labels.
+
+    Args:
+      settings: dict of some of READ_OTHERWISE.
+
+    Raises:
+      UserError: the records were masked when they were made.
+    """
+    if self.record_format != COMPACT:
+      raise UserError('expected compact records, which are masked while they are read, found others in {}; make the '
+                      'data with --record_format=compact, or another data set for this phase'.format(self.folder))
+    other = copy.copy(self)
+    other.settings = dict(self.settings, **settings)
+    other.max_predictions_per_seq = max(1, int(round(other.settings['masked_lm_prob'] * self.max_seq_length)))
+    return other
 
   def fingerprint(self):
     """Identifies the training records: hex SHA-256 of the shards' names, counts and checksums, in order."""

@@ -19,7 +19,7 @@ from albert.run import run_files
 # Returns to one checkpoint before we conclude that the data is not the cause.
 MOST_RETURNS = 10
 # Settings of runs that began before there was a choice.
-_FORMERLY = {'packing': False, 'cpu_towers': 1, 'task': 'pretraining', 'phases': 1, 'sentence_order_weight': 1.0}
+_FORMERLY = {'packing': False, 'cpu_towers': 1, 'task': 'pretraining', 'phases': 1}
 
 _LOG = logging.getLogger('albert')
 

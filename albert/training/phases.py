@@ -11,14 +11,13 @@ histories and evaluations go through all of them.
 
 import collections
 import contextlib
-import copy
 import dataclasses
 import logging
 import os
 
 from albert.common import checks
 from albert.common.errors import UserError
-from albert.dataset import record_format
+from albert.dataset import contract
 from albert.device import cores
 from albert import npu_session
 
@@ -30,12 +29,11 @@ Phase = collections.namedtuple('Phase', ['number', 'count', 'first', 'end', 'pla
 
 # What may be said of a phase: whether a value will do, a check(name, value). What is not said is as in the whole run.
 # share: of the steps, relative to those of the others. data: folder of a data set, beside --input_file unless it is a
-# path. masked_lm_prob: of compact records, which are masked while they are read.
-_SETTINGS = {
+# path. And what of its records may be read otherwise.
+_SETTINGS = dict(contract.READ_OTHERWISE, **{
     'share': checks.positive_number, 'num_hidden_layers': checks.whole_number, 'train_batch_size': checks.whole_number,
     'micro_batch_size': checks.whole_number, 'packing': checks.flag,
-    'data': lambda name, value: _check_path(name, value),
-    'masked_lm_prob': lambda name, value: checks.number(name, value, least=0.01, below=1)}
+    'data': lambda name, value: _check_path(name, value)})
 # Where other things of a phase come from, for whoever looks for them here.
 _ELSEWHERE = {'max_seq_length': 'the length comes with the data', 'S': 'the length comes with the data',
               'learning_rate': 'the rate has one schedule for all phases'}
@@ -43,8 +41,8 @@ _ELSEWHERE = {'max_seq_length': 'the length comes with the data', 'S': 'the leng
 _HOLD_OUT = ('random_seed', 'heldout_fraction', 'documents', 'text_field', 'min_characters', 'min_han_share',
              'duplicates')
 # What a run records of each, besides its cores.
-_RECORDED = ('share', 'num_hidden_layers', 'train_batch_size', 'micro_batch_size', 'data_set', 'packing',
-             'masked_lm_prob')
+_RECORDED = ('share', 'num_hidden_layers', 'train_batch_size', 'micro_batch_size', 'data_set', 'packing') + tuple(
+    contract.READ_OTHERWISE)
 
 
 def _check_path(name, value):
@@ -154,8 +152,8 @@ def _named(name):
 
 def _settings(plan, described):
   """[(name, value)] of what a run records of a phase. plan: that of the phase. described: dict of its settings."""
-  known = dict(plan.settings, share=described['share'], num_hidden_layers=plan.config.num_hidden_layers,
-               masked_lm_prob=plan.info.settings.get('masked_lm_prob'))
+  known = dict(plan.settings, share=described['share'], num_hidden_layers=plan.config.num_hidden_layers)
+  known.update((setting, plan.info.settings.get(setting)) for setting in contract.READ_OTHERWISE)
   return [(setting, known[setting]) for setting in _RECORDED + cores.Cores._fields if setting in known]
 
 
@@ -221,9 +219,8 @@ def _data(plan, described, open_data):
     if info.vocab_size != plan.info.vocab_size or len(digests) > 1:
       raise UserError('expected the vocabulary of {} in {}, found another; make both with one vocabulary'.format(
           plan.info.folder, info.folder))
-  if 'masked_lm_prob' in described:
-    info = masked_otherwise(info, described['masked_lm_prob'])
-  return info
+  otherwise = {setting: value for setting, value in described.items() if setting in contract.READ_OTHERWISE}
+  return info.read_otherwise(otherwise) if otherwise else info
 
 
 def _prefix(number):
@@ -235,21 +232,6 @@ def data_path(data, input_file):
   """Path of a phase's data set: beside that of the run, unless it is a path itself."""
   data = os.path.normpath(data)  # "short/" is no path, but a name that a shell has completed
   return data if os.path.dirname(data) else os.path.join(os.path.dirname(os.path.normpath(input_file)), data)
-
-
-def masked_otherwise(info, probability):
-  """A contract.DatasetInfo of the same compact records with another share of masked tokens, and room for them.
-
-  Raises:
-    UserError: the records were masked when they were made.
-  """
-  if info.record_format != record_format.COMPACT:
-    raise UserError('expected compact records, which are masked while they are read, found others in {}; make the '
-                    'data with --record_format=compact, or another data set for this phase'.format(info.folder))
-  other = copy.copy(info)
-  other.settings = dict(info.settings, masked_lm_prob=probability)
-  other.max_predictions_per_seq = max(1, int(round(probability * info.max_seq_length)))
-  return other
 
 
 def work(phase):
@@ -265,6 +247,6 @@ def tell(phase):
   words = ['{} layers'.format(plan.config.num_hidden_layers), 'batch {}'.format(plan.options.train_batch_size),
            'S={}'.format(plan.info.max_seq_length), 'data ' + plan.info.folder]
   words += ['packed'] if plan.input_options.packing else []
-  if 'masked_lm_prob' in plan.info.settings:
-    words.append('masked {:g}'.format(plan.info.settings['masked_lm_prob']))
+  words += ['{}={:g}'.format(setting, plan.info.settings[setting]) for setting in contract.READ_OTHERWISE
+            if setting in plan.info.settings]
   _LOG.info('phase %d of %d, to step %s: %s', phase.number, phase.count, '{:,}'.format(phase.end), ', '.join(words))

@@ -140,7 +140,7 @@ def test_data_of_another_vocabulary_is_refused(data, tmp_path, monkeypatch):
 def test_compact_records_are_masked_otherwise_with_room_for_the_labels(data):
   data[0].settings['record_format'] = record_format.COMPACT
   try:
-    other = phases.masked_otherwise(data[0], 0.5)
+    other = data[0].read_otherwise({'masked_lm_prob': 0.5})
   finally:
     del data[0].settings['record_format']
   assert (other.settings['masked_lm_prob'], other.max_predictions_per_seq) == (0.5, 12)
