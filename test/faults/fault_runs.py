@@ -39,7 +39,7 @@ _CLOCK = ('examples_per_second', 'seconds', 'cpu_seconds', 'median_step_seconds'
 
 
 def write_data(folder):
-  """A data set of which some records have infinite label weights, and one has a flipped bit."""
+  """A data set of which some records have label weights that make the loss infinite, and one has a flipped bit."""
   shards = [contract.Shard(contract.shard_name(contract.TRAIN, number, len(TRAIN_COUNTS)), count, None)
             for number, count in enumerate(TRAIN_COUNTS)]
   info = contract.DatasetInfo(folder, None, None, None, None, {contract.TRAIN: shards})
@@ -49,7 +49,7 @@ def write_data(folder):
   def record(number, **shape):
     values = write(number, **shape)
     if number in bad:
-      values['masked_lm_weights'][0] = float('inf')
+      values['masked_lm_weights'][0] = 3e38  # times a loss it is infinite
     return values
 
   synthetic_data.record = record

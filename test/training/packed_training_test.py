@@ -158,7 +158,7 @@ def test_a_run_from_before_there_was_packing_was_unpacked(info, tmp_path):
 def test_bad_steps_name_the_records_of_their_rows(tmp_path, monkeypatch):
   record = synthetic_data.record
   monkeypatch.setattr(synthetic_data, 'record', lambda *given, **shape: dict(
-      record(*given, **shape), masked_lm_weights=[float('inf')] + [0.0] * (synthetic_data.MAX_PREDICTIONS - 1)))
+      record(*given, **shape), masked_lm_weights=[3e38] + [0.0] * (synthetic_data.MAX_PREDICTIONS - 1)))
   bad = synthetic_data.write_dataset(str(tmp_path / 'data'), (30, 21), max_seq_length=S, longest=24)
   with pytest.raises(UserError, match='bad_step-2.json'):
     _pretrain(bad, tmp_path / 'out', PACKING, 'pretrain.max_bad_steps = 2')
