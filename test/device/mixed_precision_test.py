@@ -88,7 +88,7 @@ def _values(**changes):
 
 def _overflow():
   values = _values()
-  values['masked_lm_weights'][3, 0] = 3e38
+  values['masked_lm_weights'][3, 0] = np.inf
   return values
 
 
