@@ -24,13 +24,13 @@ warnings.filterwarnings('ignore', category=FutureWarning)
 os.environ.setdefault('TF_CPP_MIN_LOG_LEVEL', '3')
 # Its warnings, and its estimator's, are mostly about their own deprecations.
 logging.getLogger('tensorflow').setLevel(logging.ERROR)
-
+_hook_before = sys.excepthook
 
 
 def _end_quietly_if_interrupted(kind, error, trace):
   """As sys.excepthook: Ctrl-C while TensorFlow is imported, which takes seconds, is no page of its modules."""
   if not issubclass(kind, KeyboardInterrupt):
-    sys.__excepthook__(kind, error, trace)
+    _hook_before(kind, error, trace)  # that of address_space knows why TensorFlow cannot start
     return
   print('interrupted', file=sys.stderr)
   sys.stderr.flush()
