@@ -59,9 +59,13 @@ def _axes(path):
 
 
 def _plot(axes, number, name, of_seeds):
-  """A line of one colour for each seed, the seeds of a run together in the legend; the first run is the thickest."""
+  """A line of one colour for each seed, the seeds of a run together in the legend; the first run is the thickest.
+
+  A run that was evaluated once is a dot.
+  """
   from matplotlib import cm
   colours = cm.get_cmap('tab10').colors + cm.get_cmap('tab20').colors[1::2]
   for seed, (across, up) in enumerate(of_seeds):
     axes.plot(across, up, color=colours[number % len(colours)],
-              linewidth=1.2 if number else 2.0, linestyle='--' if number else '-', label=None if seed else name)
+              linewidth=1.2 if number else 2.0, linestyle='--' if number else '-',
+              marker='o' if len(across) == 1 else None, label=None if seed else name)

@@ -81,3 +81,10 @@ def test_what_cannot_be_compared(tmp_path):
     compare.final_figures(str(tmp_path / 'one'), 'f1')
   with pytest.raises(UserError, match='--lines: expected NAME=NUMBER'):
     compare.numbers('lines', {'regression': 'high'})
+
+
+def test_a_run_that_was_evaluated_once_is_seen_as_a_dot():
+  from matplotlib import figure
+  axes = figure.Figure().add_subplot()
+  picture._plot(axes, 0, 'once', [([300], [0.8]), ([100, 200], [0.7, 0.8])])
+  assert [line.get_marker() for line in axes.lines] == ['o', 'None']
