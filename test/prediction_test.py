@@ -12,6 +12,7 @@ from albert.device.session_options import SessionOptions
 from albert.model import names
 from albert import npu_session
 from albert import prediction
+from albert.run import checkpoints
 from albert.tasks.pretraining import Pretraining
 from tools.conversion import numpy_albert
 
@@ -155,7 +156,7 @@ def test_weights_without_what_they_need_are_refused(tmp_path, spoil, message):
 
 def test_a_vocabulary_that_the_manifest_does_not_name_is_refused(tmp_path, monkeypatch):
   random_models.save(tmp_path, CONFIG, random_models.weights(CONFIG))
-  monkeypatch.setattr(prediction.checkpoints, 'belongs_to', lambda prefix: {'vocabulary': 'f' * 64})
+  monkeypatch.setattr(checkpoints, 'belongs_to', lambda prefix: {'vocabulary': 'f' * 64})
   with pytest.raises(UserError, match='expected the vocabulary that .* was trained with .*found another'):
     prediction.find(str(tmp_path))
 
