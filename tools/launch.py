@@ -7,7 +7,6 @@ this hands the signal on and waits: the ranks stop after the same step, save, an
 says is said; of the others, their warnings, and the error of the one that ended first.
 """
 
-import ctypes
 import os
 import signal
 import subprocess
@@ -19,7 +18,9 @@ from absl import flags
 
 from albert.common import cli
 from albert.common.errors import RANKS_LOST_EXIT_CODE
+from albert.common.errors import STOPPED_EXIT_CODE
 from albert.common.errors import UserError
+from albert.common import processes
 
 FLAGS = flags.FLAGS
 
@@ -28,8 +29,7 @@ FLAGS = flags.FLAGS
 _GRACE_SECONDS = 45.0
 _GRACE_AFTER_SILENCE_SECONDS = 5.0
 _SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGQUIT, signal.SIGUSR1)
-_ENDED_AS_ASKED = (0, 75)  # 75: stopped by a signal, everything is saved
-_PR_SET_PDEATHSIG = 1
+_ENDED_AS_ASKED = (0, STOPPED_EXIT_CODE)
 _ERROR = 'error: '
 
 
@@ -82,7 +82,7 @@ class Rank:
 
 
 def _end_with_the_launcher():
-  ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
+  processes.end_with_parent(signal.SIGTERM)
 
 
 def start(ranks, command):

@@ -1,6 +1,8 @@
 """The exceptions whose message is for the user."""
 
-# Beside 75 of stopping.py, which says "start the same command again": 76 says that the same command would not help.
+# sysexits.h, EX_TEMPFAIL: a signal came, nothing is wrong, start the same command again to go on.
+STOPPED_EXIT_CODE = 75
+# The same command would not help.
 DIVERGED_EXIT_CODE = 76
 # sysexits.h, EX_UNAVAILABLE: nothing is wrong here, but with another process. The same command goes on.
 RANKS_LOST_EXIT_CODE = 69

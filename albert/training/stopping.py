@@ -17,10 +17,10 @@ import sys
 import threading
 import time
 
+from albert.common.errors import STOPPED_EXIT_CODE
 from albert.training.telling.activity import Activity
 
-# sysexits.h, EX_TEMPFAIL: nothing is wrong, start the same command again to go on.
-EXIT_CODE = 75
+EXIT_CODE = STOPPED_EXIT_CODE
 SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGQUIT)
 SAVE_SIGNAL = signal.SIGUSR1
 # What comes to a rank within that time is the same signal.

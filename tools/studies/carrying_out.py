@@ -5,7 +5,6 @@
 What is there is recognised: a finished data set or run takes no time, one that was killed goes on.
 """
 
-import ctypes
 import json
 import logging
 import os
@@ -14,8 +13,10 @@ import signal
 import subprocess
 import sys
 
+from albert.common.errors import STOPPED_EXIT_CODE
 from albert.common.errors import UserError
 from albert.common import files
+from albert.common import processes
 from albert.run import names
 from albert.run import results
 from albert.run import run_files
@@ -24,15 +25,12 @@ from tools.studies import table as tables
 _LOG = logging.getLogger('albert')
 # Beside the folder of a run: the line of the table that made it, and the CPU seconds of each start.
 _NOTE = '.study.json'
-# Of a program that a signal has stopped and that goes on when it is started again, as in albert/training/stopping.py.
-_STOPPED_EXIT_CODE = 75
-_PR_SET_PDEATHSIG = 1  # linux/prctl.h
 
 
 class Stopped(UserError):
   """A signal has stopped a program of the study: nothing else of it is to be started."""
 
-  exit_code = _STOPPED_EXIT_CODE
+  exit_code = STOPPED_EXIT_CODE
 
 
 class Study:
@@ -132,7 +130,7 @@ def _call(words, log):
     process.wait()  # it has got the signal too, and saves
     raise
   if code:
-    kind = Stopped if code == _STOPPED_EXIT_CODE else UserError
+    kind = Stopped if code == STOPPED_EXIT_CODE else UserError
     raise kind('{}: expected it to succeed, found exit code {}: {}; correct it and start again: what is there is '
                'kept'.format(words[0], code, _last_line(log.name)))
   after = os.times()
@@ -141,7 +139,7 @@ def _call(words, log):
 
 def _end_with_the_study():
   """In the new process: a study that is killed leaves no training behind, which would hold the folder of its run."""
-  ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
+  processes.end_with_parent(signal.SIGTERM)
 
 
 def _last_line(path):

@@ -4,15 +4,13 @@ An engine has `run(function, tasks)`, which yields (number of the task, its resu
 Functions and arguments are pickled; the results depend on nothing else.
 """
 
-import ctypes
 import multiprocessing
 from multiprocessing import connection
 import os
 import signal
 
 from albert.common.errors import UserError
-
-_PR_SET_PDEATHSIG = 1
+from albert.common import processes
 
 
 class WorkerLost(UserError):
@@ -136,9 +134,5 @@ def _serve(function, link, other_end, parent):
 
 def _end_with(parent):
   """Makes this process end when the one that started it is killed, as no one would read its result."""
-  try:
-    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
-  except (AttributeError, OSError):
-    return  # not Linux
-  if os.getppid() != parent:
+  if processes.end_with_parent(signal.SIGKILL) and os.getppid() != parent:
     os._exit(1)
