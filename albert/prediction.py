@@ -60,8 +60,7 @@ def find(path):
     raise UserError('{}: expected the {:,} tokens of the weights, found {:,}; put the vocabulary that they were '
                     'trained with there'.format(weights.vocab_file, size, len(vocabulary)))
   loading.check_finite(weights.prefix)
-  lower = directory.said_lower_case(weights.prefix)
-  lower = tokenization.guessed_lower_case(vocabulary.tokens) if lower is None else lower
+  lower = directory.lower_case([weights.prefix], vocabulary.tokens)
   return Model(weights.prefix, weights.config.with_vocab_size(len(vocabulary), weights.vocab_file), vocabulary,
                tokenization.Tokenizer(vocabulary, lower))
 

@@ -38,8 +38,7 @@ def check_vocabulary(checkpoint, info):
     return
   said, own = checkpoints.belongs_to(checkpoint).get('vocabulary'), _beside(checkpoint, names.VOCAB_FILE)
   if said and own and files.file_sha256(own) == info.vocab_sha256 != said:
-    raise UserError('{}: expected the vocabulary that {} was trained with (SHA-256 {:.12}...), found another '
-                    '({:.12}...); restore it'.format(own, checkpoint, said, info.vocab_sha256))
+    raise _not_its_vocabulary(own, checkpoint, said)
   if (said or own and files.file_sha256(own)) in (None, info.vocab_sha256):
     return
   difference = own and _first_difference(own, info.vocab_file)
@@ -109,15 +108,20 @@ def check_beside(checkpoint, config_file, vocab_file):
   said = checkpoints.belongs_to(checkpoint)
   digest = said.get('vocabulary')
   if vocab_file and digest and digest not in (files.file_sha256(vocab_file), _digest(_tokens(vocab_file))):
-    raise UserError('{}: expected the vocabulary that {} was trained with (SHA-256 {:.12}...), found another ({:.12}...'
-                    '); restore it'.format(vocab_file, checkpoint, digest, files.file_sha256(vocab_file)))
+    raise _not_its_vocabulary(vocab_file, checkpoint, digest)
   if config_file and said.get('config'):
     own, beside = said['config'], AlbertConfig.from_json_file(config_file).to_dict()
-    different = ['{} {}'.format(name, own[name]) for name in _UNTOLD if name in own and own[name] != beside[name]]
+    different = [name for name in _UNTOLD if name in own and own[name] != beside[name]]
     if different:
       raise UserError('{}: expected the configuration that {} was trained with, {}, found {}; restore it'.format(
-          config_file, checkpoint, ', '.join(different),
-          ', '.join(str(beside[name]) for name in _UNTOLD if name in own and own[name] != beside[name])))
+          config_file, checkpoint, ', '.join('{} {}'.format(name, own[name]) for name in different),
+          ', '.join(str(beside[name]) for name in different)))
+
+
+def _not_its_vocabulary(path, checkpoint, said):
+  """The UserError about a vocabulary beside a checkpoint. said: the SHA-256 that its manifest has."""
+  return UserError('{}: expected the vocabulary that {} was trained with (SHA-256 {:.12}...), found another '
+                   '({:.12}...); restore it'.format(path, checkpoint, said, files.file_sha256(path)))
 
 
 def _digest(tokens):

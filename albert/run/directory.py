@@ -12,10 +12,14 @@ from albert.common.errors import UserError
 from albert.common import files
 from albert.common.files import ROOT
 from albert.dataset import contract
+from albert.dataset.tokenization import guessed_lower_case
 from albert.model.config import AlbertConfig
 from albert.run import checkpoints
 from albert.run import names
 from albert.run import run_files
+
+# What published folders call these files, if there is one such file and none of the usual name.
+_OTHER_NAMES = {names.CONFIG_FILE: '*config*.json', names.VOCAB_FILE: '*vocab*.txt'}
 
 
 def check(output_dir, config, info, performance=False):
@@ -49,7 +53,17 @@ def _check_same_vocabulary(output_dir, info):
                         output_dir if said else own, info.folder, info.vocab_sha256, recorded))
 
 
-def said_lower_case(prefix):
+def lower_case(prefixes, tokens):
+  """Whether text is read in lower case, as is said beside the first of several checkpoints that says it.
+
+  Args:
+    prefixes: of checkpoints. tokens: list of str, the vocabulary, by which it is guessed where nothing says it.
+  """
+  said = [lower for lower in map(_said_lower_case, prefixes) if lower is not None]
+  return said[0] if said else guessed_lower_case(tokens)
+
+
+def _said_lower_case(prefix):
   """Whether a checkpoint's texts are in lower case, or None if nothing beside it says so."""
   for folder in description_folders(prefix):
     for name in (names.TASK_FILE, names.SOURCE_FILE):
@@ -105,6 +119,24 @@ def description_folders(checkpoint):
   """The folders that may hold names.DESCRIPTION: that of the checkpoint, and of best/ also the one above."""
   folder = os.path.dirname(os.path.abspath(checkpoint))
   return [folder] + ([os.path.dirname(folder)] if os.path.basename(folder) == names.BEST_FOLDER else [])
+
+
+def file_beside(checkpoint, name):
+  """Path of the file `name` that describes a checkpoint, or None.
+
+  Args:
+    checkpoint: prefix. Of one in best/ the file may also lie in the folder above.
+    name: names.CONFIG_FILE or VOCAB_FILE, any other is looked for under this name only. Published folders have other
+      names: the only file like *config*.json or *vocab*.txt is taken.
+  """
+  for folder in description_folders(checkpoint):
+    path = os.path.join(folder, name)
+    if os.path.isfile(path):
+      return path
+    alike = glob.glob(os.path.join(glob.escape(folder), _OTHER_NAMES[name])) if name in _OTHER_NAMES else []
+    if len(alike) == 1:
+      return alike[0]
+  return None
 
 
 def config_of(checkpoint):

@@ -59,8 +59,8 @@ def find(path, tell=_LOG.warning):
     raise UserError('{}: expected a TensorFlow checkpoint, found a Hugging Face folder; convert it first: '
                     '.venv/bin/python -m tools.checkpoints from-hf {} RUN, and name RUN'.format(path, path))
   prefix = checkpoints.find(_chosen(path), tell)
-  config_file = _beside(prefix, CONFIG_FILE, '*config*.json')
-  vocab_file = _beside(prefix, VOCAB_FILE, '*vocab*.txt')
+  config_file = directory.file_beside(prefix, CONFIG_FILE)
+  vocab_file = directory.file_beside(prefix, VOCAB_FILE)
   belonging.check_beside(prefix, config_file, vocab_file)
   return Weights(prefix, config_file and AlbertConfig.from_json_file(config_file), vocab_file)
 
@@ -73,16 +73,6 @@ def _chosen(path):
     path = os.path.join(path, best_run)
   best = os.path.join(path, BEST_FOLDER)
   return best if checkpoints.latest(best) else path
-
-
-def _beside(prefix, name, pattern):
-  """Path of a file that describes a checkpoint: `name`, or the only one of a pattern, as releases have it; or None."""
-  for folder in directory.description_folders(prefix):
-    exact = os.path.join(folder, name)
-    paths = [exact] if os.path.exists(exact) else glob.glob(os.path.join(glob.escape(folder), pattern))
-    if len(paths) == 1:
-      return paths[0]
-  return None
 
 
 def decide(path, config, info, options):

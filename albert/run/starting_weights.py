@@ -3,7 +3,6 @@
 import os
 
 from albert.common.errors import UserError
-from albert.dataset.tokenization import guessed_lower_case
 from albert.dataset.tokenization import Vocabulary
 from albert.model import names as variables
 from albert.run import checkpoints
@@ -51,8 +50,7 @@ def find(init, vocab_file):
 def lower_case(weights, output_dir):
   """Whether text is read in lower case: as the run in a folder began, the weights or their vocabulary say."""
   prefixes = [prefix for prefix in (checkpoints.latest(output_dir), weights.prefix) if prefix]
-  said = [lower for lower in map(directory.said_lower_case, prefixes) if lower is not None]
-  return said[0] if said else guessed_lower_case(Vocabulary.load(weights.vocab_file).tokens)
+  return directory.lower_case(prefixes, Vocabulary.load(weights.vocab_file).tokens)
 
 
 def describe(weights, config, needs_pooler, new_pooler):

@@ -17,6 +17,7 @@ from albert.common.errors import UserError
 from albert.common import files
 from albert.model.config import AlbertConfig
 from albert.model import names
+from albert.run import directory
 from albert.run.names import CONFIG_FILE
 from tools.conversion import fine_tuned
 from tools.conversion.hugging_face import tokenizer_files
@@ -108,7 +109,7 @@ def configuration_of_any(checkpoint):
 
 def _values(checkpoint):
   """(dict of the configuration beside a Checkpoint, its path)."""
-  path = reading.file_beside(checkpoint.path, CONFIG_FILE)
+  path = directory.file_beside(checkpoint.path, CONFIG_FILE)
   values = fine_tuned.read_json(path) if path else {}
   if not values:
     raise UserError('{}: expected its JSON configuration beside it, found none: the number of heads shows in no shape; '

@@ -3,10 +3,10 @@
 import json
 
 from albert.common.errors import UserError
+from albert.run import directory
 from albert.run.names import LABELS_FILE
 from albert.run.names import SOURCE_FILE
 from albert.run.names import TASK_FILE
-from tools.conversion import reading
 
 # What is learned, as task.json has it and --task is given.
 KINDS = ('classify', 'regress', 'tag', 'read')
@@ -27,7 +27,7 @@ def read_json(path):
 
 
 def _beside(checkpoint, name):
-  path = reading.file_beside(checkpoint.path, name)
+  path = directory.file_beside(checkpoint.path, name)
   return read_json(path) if path else {}
 
 
@@ -73,7 +73,7 @@ def labels_of(checkpoint, count):
   Raises:
     UserError: another number of labels, or a file of another form.
   """
-  path = reading.file_beside(checkpoint.path, LABELS_FILE)
+  path = directory.file_beside(checkpoint.path, LABELS_FILE)
   if path is None:
     labels = _beside(checkpoint, SOURCE_FILE).get('labels')
   else:

@@ -8,6 +8,7 @@ import numpy as np
 from albert.common.errors import UserError
 from albert.model import names
 from albert.run import checkpoints
+from albert.run import directory
 from albert.run.names import CONFIG_FILE
 from albert.run.names import MANIFEST
 from albert.run.names import VOCAB_FILE
@@ -49,7 +50,7 @@ def inspect(checkpoint):
 
 def _beside(checkpoint, name):
   """{'name', 'path' or None, 'problems': list of str} of the configuration or the vocabulary of a Checkpoint."""
-  path = reading.file_beside(checkpoint.path, name)
+  path = directory.file_beside(checkpoint.path, name)
   check = _config_problems if name == CONFIG_FILE else _vocabulary_problems
   return {'name': name, 'path': path, 'problems': check(checkpoint) if path else []}
 
@@ -68,7 +69,7 @@ def verify(checkpoint):
   problems += list(_bad_values(checkpoint))
   checked.append('{} variables: values finite'.format(len(checkpoint.shapes)))
   for name, check in ((CONFIG_FILE, _config_problems), (VOCAB_FILE, _vocabulary_problems)):
-    path = reading.file_beside(checkpoint.path, name)
+    path = directory.file_beside(checkpoint.path, name)
     if path and (family.name == names.ALBERT or name != CONFIG_FILE):
       problems += check(checkpoint)
     elif not path:

@@ -1,7 +1,5 @@
 """A checkpoint as a thing to read: names, shapes, values, and what describes it beside it."""
 
-import glob
-import os
 
 import numpy as np
 import tensorflow.compat.v1 as tf
@@ -12,14 +10,12 @@ from albert.model.config import AlbertConfig
 from albert.model import names
 from albert.run import belonging
 from albert.run.checkpoints import find
-from albert.run.directory import description_folders
+from albert.run import directory
 from albert.run.names import CONFIG_FILE
 from albert.run.names import VOCAB_FILE
 
 STEP = names.GLOBAL_STEP
 SLOTS_PART = 'optimizer'
-# What published folders call these files, if there is one such file and none of the usual name.
-_OTHER_NAMES = {CONFIG_FILE: '*config*.json', VOCAB_FILE: '*vocab*.txt'}
 
 
 class Checkpoint:
@@ -83,24 +79,6 @@ def count_non_finite(array):
   return int(array.size - np.count_nonzero(np.isfinite(array))) if is_float(array) else 0
 
 
-def file_beside(checkpoint, name):
-  """Path of the file `name` that describes a checkpoint, or None.
-
-  Args:
-    checkpoint: prefix. Of one in best/ the file may also lie in the folder above.
-    name: CONFIG_FILE or VOCAB_FILE, any other is looked for under this name only. Published folders have other
-      names: the only file like *config*.json or *vocab*.txt is taken.
-  """
-  for folder in description_folders(checkpoint):
-    path = os.path.join(folder, name)
-    if os.path.isfile(path):
-      return path
-    alike = glob.glob(os.path.join(glob.escape(folder), _OTHER_NAMES[name])) if name in _OTHER_NAMES else []
-    if len(alike) == 1:
-      return alike[0]
-  return None
-
-
 def config_of(checkpoint):
   """AlbertConfig of a Checkpoint. Raises UserError if none lies beside it: shapes do not tell the number of heads."""
   path = _needed(checkpoint, CONFIG_FILE, 'heads and activation show in no shape')
@@ -116,7 +94,7 @@ def vocabulary_of(checkpoint):
 
 
 def _needed(checkpoint, name, why):
-  path = file_beside(checkpoint.path, name)
+  path = directory.file_beside(checkpoint.path, name)
   if path is None:
     raise UserError('{}: expected {} beside the checkpoint, found none: {}; copy it there'.format(
         checkpoint.path, name, why))

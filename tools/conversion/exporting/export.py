@@ -14,6 +14,7 @@ import tensorflow.compat.v1 as tf
 from albert.common import checks
 from albert.common.errors import UserError
 from albert.common import files
+from albert.run import directory
 from albert.run import loading
 from albert.run import names
 from albert.tasks import labelled_tasks
@@ -22,7 +23,6 @@ from tools.conversion.exporting import checking
 from tools.conversion.exporting import formats
 from tools.conversion.exporting.inference import Inference
 from tools.conversion.exporting.inference import Sizes
-from tools.conversion import reading
 
 # What a pb has if nothing is said.
 _DEFAULT_SIZES = Sizes(batch_size=1, max_seq_length=128, max_predictions_per_seq=20)
@@ -71,7 +71,7 @@ def export(source, folder, options):
 
 def task_of(weights):
   """The Task whose signatures are exported: of a fine-tuned folder its own. weights: loading.Weights."""
-  described = reading.file_beside(weights.prefix, names.TASK_FILE)
+  described = directory.file_beside(weights.prefix, names.TASK_FILE)
   if described is None:
     return Pretraining(weights.config)
   return labelled_tasks.of_run(os.path.dirname(described), weights.config).task
@@ -154,7 +154,7 @@ def _describe(temporary, folder, weights, options, inference, report):
   if weights.vocab_file:
     files.copy_atomically(weights.vocab_file, os.path.join(beside, names.VOCAB_FILE))
   for name in (names.TASK_FILE, names.LABELS_FILE):
-    path = reading.file_beside(weights.prefix, name)
+    path = directory.file_beside(weights.prefix, name)
     if path:
       files.copy_atomically(path, os.path.join(beside, name))
   if 'atc' in report:

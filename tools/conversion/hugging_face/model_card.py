@@ -5,11 +5,11 @@ import re
 
 import numpy as np
 
+from albert.run import directory
 from albert.run.directory import description_folders
 from albert.run.names import BEST_FILE
 from albert.run.names import COMMAND_LINE_FILE
 from tools.conversion import fine_tuned
-from tools.conversion import reading
 
 _USAGE = {
     'AlbertForSequenceClassification': """from transformers import pipeline
@@ -108,7 +108,7 @@ def _data(checkpoint):
 
 def _figures(checkpoint):
   """Held-out figures of this very checkpoint, as best.json has them, or None."""
-  path = reading.file_beside(checkpoint.path, BEST_FILE)
+  path = directory.file_beside(checkpoint.path, BEST_FILE)
   best = fine_tuned.read_json(path) if path else {}
   if best.get('checkpoint') != os.path.basename(checkpoint.path):
     return None
