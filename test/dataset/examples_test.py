@@ -192,10 +192,10 @@ print('parsed', len(records))
 def test_tensorflow_takes_whatever_is_taken_for_good():
   record = synthetic_data.serialize(synthetic_data.record(1))
   mutated = [mutant for seed, made in enumerate((record, _written(synthetic_data.record(1))))
-             for mutant in _mutations(made, 15000, seed)]
+             for mutant in _mutations(made, 20000, seed)]
   bad = REFERENCE.misfits(mutated)
   good = [mutant for place, mutant in enumerate(mutated) if place not in bad]
-  assert len(bad) > 10000 and len(good) > 500
+  assert len(bad) > 10000 and len(good) > 1000
   assert _crashes_tensorflow(good + [_varint_one_by_one(_written(synthetic_data.record(2)))]) == (
       0, 'parsed {}\n'.format(len(good) + 1))
 

@@ -86,12 +86,17 @@ def _weights(folder, step):
   return {name: reader.get_tensor(name) for name in reader.get_variable_to_shape_map()}
 
 
-def test_a_stopped_run_goes_on_to_the_same_weights_and_figures(data, whole, vocabulary, tmp_path):
-  out = tmp_path / 'out'
+def _stopped_at_6(whole, out):
+  """Copies a run of 8 steps to another folder, as one that was stopped after step 6."""
   shutil.copytree(str(whole), str(out))
   for path in out.glob('model.ckpt-8*'):
     path.unlink()
   tf.train.update_checkpoint_state(str(out), 'model.ckpt-6')
+  return out
+
+
+def test_a_stopped_run_goes_on_to_the_same_weights_and_figures(data, whole, vocabulary, tmp_path):
+  out = _stopped_at_6(whole, tmp_path / 'out')
   _finetune('classify', data, out, *SHORT, vocab_file=vocabulary)
   for name, value in _weights(whole, 8).items():
     np.testing.assert_array_equal(_weights(out, 8)[name], value, name)
@@ -122,11 +127,7 @@ def test_other_text_in_a_begun_run_is_refused_and_in_a_new_one_made_again(data, 
 
 def test_a_refused_call_changes_nothing_in_the_folder(data, whole, vocabulary, tmp_path):
   """Neither in that of a run with another head, nor where none is yet."""
-  out = tmp_path / 'out'
-  shutil.copytree(str(whole), str(out))
-  for path in out.glob('model.ckpt-8*'):
-    path.unlink()
-  tf.train.update_checkpoint_state(str(out), 'model.ckpt-6')
+  out = _stopped_at_6(whole, tmp_path / 'out')
   before = {path.name: path.read_bytes() for path in out.iterdir() if path.suffix == '.json'}
   with pytest.raises(UserError, match='head_label_smoothing'):
     _finetune('classify', data, out, 'finetune.label_smoothing = 0.1', *SHORT, vocab_file=vocabulary)
