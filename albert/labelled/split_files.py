@@ -46,7 +46,7 @@ def _named_file(folder, split, name):
 
 def _file_in(folder, split, names):
   candidates = [name + suffix for name in names for suffix in _SUFFIXES
-           if os.path.isfile(os.path.join(folder, name + suffix))]
+                if os.path.isfile(os.path.join(folder, name + suffix))]
   if len(candidates) > 1:
     raise UserError('{}: expected one file for {}, found {}; name the one with FinetuneData.{}'.format(
         files.shown(folder), split, ' and '.join(candidates), split))

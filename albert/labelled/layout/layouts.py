@@ -115,8 +115,8 @@ def unread_texts(layout):
       forms.records(layout.path, layout.form, layout.names, layout.has_header, layout.columns.text_a), _UNREAD_RECORDS):
     for name in values:
       values[name].append((record or {}).get(name))
-  return [name for name, found in values.items() if len(found) > 1 and len(set(map(str, found))) > len(found) / 2
-          and all(isinstance(value, str) and not value.isdigit() for value in found)]
+  return [name for name, cells in values.items() if len(cells) > 1 and len(set(map(str, cells))) > len(cells) / 2
+          and all(isinstance(cell, str) and not cell.isdigit() for cell in cells)]
 
 
 def read_examples(layout, options, labelled=True):

@@ -55,11 +55,11 @@ class Remaining:
 
   def _steps(self, step):
     """float, how many steps like those that are being made the rest of the run is worth. step: int, that was made."""
-    found = 0.0
+    steps = 0.0
     for end, work in self._parts:
-      found += max(0, end - step) * work
+      steps += max(0, end - step) * work
       step = max(step, end)
-    return found
+    return steps
 
   def _expected(self, step_seconds):
     """Of a checkpoint, before there was one."""
