@@ -5,6 +5,7 @@ import unicodedata
 
 from albert.answers import outcome as outcomes
 from albert.answers import pictures
+from albert.common.counts import counted
 
 REPORT_FILE = 'report.md'
 _CONFUSIONS = 10
@@ -72,7 +73,7 @@ def split_lines(title, figures, count):
   """Lines to print: the figures of `count` labelled examples, then the classes. figures: dict."""
   shown = ['{} {:.4f}'.format(name.replace('_', ' '), value) for name, value in figures.items()
            if isinstance(value, float)]
-  lines = ['{:<5} {}  ({:,} examples)'.format(title, '  '.join(shown), count)] if shown else []
+  lines = ['{:<5} {}  ({})'.format(title, '  '.join(shown), counted(count, 'example'))] if shown else []
   rows = class_table(figures)
   if not rows:
     return lines

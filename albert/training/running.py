@@ -8,6 +8,7 @@ import os
 import tensorflow as tf
 
 from albert.common import cli
+from albert.common.counts import counted
 from albert.common.errors import Diverged
 from albert.common.errors import UserError
 from albert.common import json_text
@@ -263,9 +264,9 @@ def _report_performance(folder, throughput):
     print('performance not measured: the {} steps that were made are those of the warm-up'.format(throughput.steps))
     return
   results.write_performance(folder, throughput._asdict())
-  print('performance of {} steps after {} of warm-up: on average {:.4f} s a step, {:.2f} examples/s, {:,.0f} real '
+  print('performance of {} after {} of warm-up: on average {:.4f} s a step, {:.2f} examples/s, {:,.0f} real '
         'tokens/s, {:,.0f} padded tokens/s, {}; the median step takes {:.4f} s'.format(
-            throughput.steps, throughput.warmup_steps, throughput.mean_step_seconds,
+            counted(throughput.steps, 'step'), throughput.warmup_steps, throughput.mean_step_seconds,
             throughput.examples_per_second, throughput.real_tokens_per_second, throughput.tokens_per_second,
             _input_wait(throughput.input_wait_fraction), throughput.median_step_seconds))
 

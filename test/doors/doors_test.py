@@ -199,7 +199,7 @@ def test_two_cards_train_one_model(checkout, two_cards):
   assert lines[-3:] == ['Final Training Duration sec : ' + figures['E2ETrainingTime'],
                         'Final Performance images/sec : ' + figures['ActualFPS'],
                         'Final Train Accuracy : ' + figures['TrainAccuracy']]
-  assert any('step = 2 rank(s) x 4 sequences x 64 tokens' in line for line in lines)
+  assert any('step = 2 ranks x 4 sequences x 64 tokens' in line for line in lines)
   for rank in '01':
     log = (output / rank / 'train_{}.log'.format(rank)).read_text()
     assert 'rank={}/2'.format(rank) in log and 'step 3/3' in log
@@ -269,7 +269,7 @@ def test_create_pretrain_data_reads_the_sample_or_what_lies_in_its_folders(check
 def test_train_perf_leaves_full_runs_alone(checkout):
   settings = 'SET={}; pretrain.train_batch_size=4; pretrain.num_train_steps=3'.format(TINY)
   lines = make(checkout, 'train-perf', settings)
-  assert any(line.startswith('performance of 1 steps after 2 of warm-up') for line in lines)
+  assert any(line.startswith('performance of 1 step after 2 of warm-up') for line in lines)
   assert os.listdir(str(checkout / 'out')) == ['perf']
   assert json.loads((checkout / 'out/perf/performance.json').read_text())['examples_per_second'] > 0
 

@@ -7,6 +7,7 @@ import time
 import numpy as np
 import tensorflow as tf
 
+from albert.common.counts import counted
 from albert.common import durations
 from albert.dataset import contract
 
@@ -68,15 +69,16 @@ def announce(plan, device, order, start):
     start: int, the step that training goes on from.
   """
   info, batch_size, config = plan.info, plan.rows_per_step, plan.config
-  _LOG.info('step = %d rank(s) x %d sequences x %d tokens = %s tokens; from step %s to %s', device.ranks,
-            batch_size // device.ranks, info.max_seq_length, '{:,}'.format(batch_size * info.max_seq_length),
-            '{:,}'.format(start), '{:,}'.format(plan.options.num_train_steps))
+  _LOG.info('step = %s x %s x %d tokens = %s tokens; from step %s to %s', counted(device.ranks, 'rank'),
+            counted(batch_size // device.ranks, 'sequence'), info.max_seq_length,
+            '{:,}'.format(batch_size * info.max_seq_length), '{:,}'.format(start),
+            '{:,}'.format(plan.options.num_train_steps))
   if plan.layout:
     _LOG.info('packing: the %s examples of a step, never more than %s of them in a row', '{:,}'.format(
         plan.options.train_batch_size), plan.layout.slots)
   elif plan.input_options.packing:
-    _LOG.info('packing: an epoch has %s rows for %s examples', '{:,}'.format(order.epoch_length),
-              '{:,}'.format(info.records(contract.TRAIN)))
+    _LOG.info('packing: an epoch has %s for %s', counted(order.epoch_length, 'row'),
+              counted(info.records(contract.TRAIN), 'example'))
   if device.dropout and (config.hidden_dropout_prob or config.attention_probs_dropout_prob):
     _LOG.warning("dropout runs in the NPU's own operation: a run that is stopped and goes on draws other masks than "
                  'one that is not; SessionOptions.fused_ops=False repeats them')
