@@ -27,10 +27,10 @@ from albert.dataset import protobuf
 from albert.dataset import record_format
 from albert.input import bare_files
 from albert.input import checking
-from albert.input import dynamic_masking
-from albert.input import packed_batches
-from albert.input import packed_rows
-from albert.input import packed_windows
+from albert.input.formats import dynamic_masking
+from albert.input.formats import packed_batches
+from albert.input.formats import packed_rows
+from albert.input.formats import packed_windows
 
 # About this number of records are read and parsed together: a call from TensorFlow to Python takes as long as a record,
 # and so does a small operation.

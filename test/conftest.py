@@ -21,7 +21,7 @@ import hurry
 LONG_FILES = ['test/{}_test.py'.format(name) for name in (
     'doors/learning', 'faults/phase_changes', 'answers/answering', 'training/finetuning', 'doors/doors',
     'training/pretraining', 'device/npu_ranks', 'model/parity', 'training/training_step', 'device/mixed_precision',
-    'model/recomputation', 'input/packed_batches', 'input/packed_rows')]
+    'model/recomputation', 'input/formats/packed_batches', 'input/formats/packed_rows')]
 
 
 @pytest.hookimpl(optionalhook=True)

@@ -293,7 +293,7 @@ def test_no_folder_holds_more_than_a_reader_can_hold():
     ('tools.prediction.masked', 'from tools import fill_mask'),
     ('albert.training.trainer', 'from albert import pretraining'),
     ('albert.model.layers', 'from albert import modeling'),
-    ('albert.input.packed_rows', 'from albert import input_pipeline'),
+    ('albert.input.formats.packed_rows', 'from albert import input_pipeline'),
     ('albert.device.hccl', 'import albert.npu_session'),
     ('albert.run.names', '"""Needs no TensorFlow."""\nimport tensorflow'),
     ('albert.device.memory', 'from albert.model import layers'),

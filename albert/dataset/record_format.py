@@ -24,8 +24,8 @@ REFERENCE_FEATURES = (
 TOKEN_BOUNDARY = FeatureSpec('token_boundary', 'int64', 'S')
 WRITTEN_FEATURES = REFERENCE_FEATURES + (TOKEN_BOUNDARY,)
 
-# The formats of training records of pre-training. Compact ones are not masked: albert/input/dynamic_masking.py masks
-# them anew in each epoch.
+# The formats of training records of pre-training. Compact ones are not masked:
+# albert/input/formats/dynamic_masking.py masks them anew in each epoch.
 REFERENCE, COMPACT = 'reference', 'compact'
 RECORD_FORMATS = (REFERENCE, COMPACT)
 # That of fine-tuning, training and held-out records alike: windows of labelled text, see labelled_features().

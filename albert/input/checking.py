@@ -9,7 +9,7 @@ from albert.dataset import contract
 from albert.dataset import examples
 from albert.dataset import lost_records
 from albert.dataset import record_format
-from albert.input import packed_rows
+from albert.input.formats import packed_rows
 
 
 def check_vocabulary(info):

@@ -14,7 +14,7 @@ import numpy as np
 import tensorflow as tf
 
 from albert.dataset import record_format
-from albert.input.packed_windows import PACKING_FIELDS
+from albert.input.formats.packed_windows import PACKING_FIELDS
 from albert.model import layers
 from albert import modeling
 from albert.scoring import baseline

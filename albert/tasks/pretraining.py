@@ -5,12 +5,14 @@ size, V vocabulary.
 """
 
 import collections
+import dataclasses
 import logging
 import os
 
 import numpy as np
 import tensorflow as tf
 
+from albert.common import checks
 from albert.common.errors import UserError
 from albert.dataset.batch import Batch
 from albert.dataset.batch import PackedBatch
@@ -43,6 +45,26 @@ Outputs = collections.namedtuple('Outputs', [
     'sentence_order_logits', 'sentence_order_loss', 'sentence_order_hits',
     'sequence_output', 'pooled_output'], defaults=[None, None])
 _ENCODER_INPUTS = ('input_ids', 'input_mask', 'segment_ids')
+
+
+@dataclasses.dataclass(frozen=True)
+class Objective:
+  """What a run may choose of pre-training itself.
+
+  Attributes:
+    sentence_order_weight: of the sentence order loss in training, beside 1 for masked words. The paper's is 1; short
+      runs learn the order only with more, see docs/results.md. Held-out losses are not weighted.
+  """
+
+  sentence_order_weight: float = 1.0
+
+  def check(self, named):
+    """Raises UserError for a value of another type. named: function from an attribute to what the user calls it."""
+    checks.number(named('sentence_order_weight'), self.sentence_order_weight)
+
+  def task(self):
+    """The Task with these weights."""
+    return Pretraining if self.sentence_order_weight == 1.0 else Pretraining.weighted(float(self.sentence_order_weight))
 
 
 class Pretraining(Task):

@@ -23,7 +23,7 @@ from albert.common.errors import UserError
 from albert.common import files
 from albert.device import cores
 from albert.device import session_options
-from albert.input import packed_batches
+from albert.input.formats import packed_batches
 from albert import input_pipeline
 from albert import lamb
 from albert.model.config import AlbertConfig

@@ -1,6 +1,6 @@
 """Whole-word masking of many examples at once: examples in compact form to the arrays of the reference record.
 
-The rules are albert/dataset/masking_rules.py, which albert/input/dynamic_masking.py follows too, in TensorFlow.
+The rules are albert/dataset/masking_rules.py, which albert/input/formats/dynamic_masking.py follows too, in TensorFlow.
 """
 
 import collections
