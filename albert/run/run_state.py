@@ -1,7 +1,7 @@
 """What a run was started with and has to keep, what was changed since, and where it has left out data: run_state.json.
 
-Settings are kept, or a change is refused unless it was said; the schedule may change, and each change is said. Each
-checkpoint's manifest has a copy, from which a lost or damaged file is written again.
+Settings are kept: a change is refused unless the user allows it. The schedule may change, and each change is logged.
+Each checkpoint's manifest has a copy, from which a lost or damaged file is written again.
 """
 
 import hashlib
@@ -79,7 +79,7 @@ class RunState:
       settings: dict like the attribute.
       allowed: names of settings that may be other than before.
       step: int, where the run goes on; 0 at its beginning, where nothing is to be compared.
-      follow: names of settings that were chosen again because one that is allowed to has changed.
+      follow: names of settings that were chosen again because one that may change has changed.
       allowed_by: what the user gives `allowed` with, such as pretrain.allow_changes.
 
     Returns:
@@ -165,7 +165,7 @@ class RunState:
       self.skipped_windows.append(window)
     step = window['checkpoint_step']
     if len([1 for other in self.skipped_windows if other['checkpoint_step'] == step]) > MOST_RETURNS:
-      raise UserError('expected the loss to settle after other data, found {} spikes after the checkpoint of step '
+      raise UserError('expected the loss to recover with other data, found {} spikes after the checkpoint of step '
                       '{:,}; lower OptimizerOptions.learning_rate'.format(MOST_RETURNS + 1, step))
     self.save()
 

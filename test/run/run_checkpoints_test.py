@@ -1,4 +1,4 @@
-"""Checkpoints as files: all there or not at all, verified, the newest good one found, kept as long as asked."""
+"""Checkpoints as files: all there or not at all, verified, the newest good one found, retained as the options say."""
 
 import functools
 import json
