@@ -8,7 +8,7 @@ with it is an error. The others can be made again or done without: their readers
     *.lengths.npy            of a shard's records      read_lengths
     lost_records.tsv         of a run: records that could not be read
                                                        read_lost_records
-    checked_records.tsv      of a run: what was found to be good
+    checked_records.tsv      of a run: regions that were checked and are good
                                                        read_checked_records
 """
 
