@@ -12,7 +12,6 @@ from albert.answers import report
 from albert.common import files
 from albert.run import names
 from albert.run import results
-from albert.run import run_files
 from albert.scoring import baseline
 
 # The entry of results.json that says of which checkpoint, after how many steps, the answers are.
@@ -70,7 +69,7 @@ def _answer(ended, model, device, key, check):
       _about(ended, model, key), outcome_of, model.labels, by_number, not_learned))
   before = results.read(ended.folder)
   figures = {split: _figures(outcome) for split, outcome in outcome_of.items()}
-  figures['dev']['loss'] = _loss(model)
+  figures['dev']['loss'] = fine_tuned.best_figures(model.prefix).get('loss')
   results.update(
       ended.folder, without=() if not_learned else ('not_learned',), learned=not not_learned, **dict(
           figures, **{
@@ -94,12 +93,6 @@ def _about(ended, model, key):
       ('tokens of a window', '{:,}'.format(model.data.max_seq_length)),
       ('learning rate', '{:g}'.format(ended.learning_rate)), ('steps', '{:,}'.format(key['trained_steps'] or 0)),
       ('best checkpoint', key['checkpoint'])])
-
-
-def _loss(model):
-  """float, that of dev when the best checkpoint was evaluated; None where best.json does not say."""
-  best, _ = run_files.read_json(os.path.join(os.path.dirname(model.prefix), names.BEST_FILE), run_files.is_best)
-  return (best or {}).get('loss')
 
 
 def _figures(outcome):

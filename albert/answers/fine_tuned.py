@@ -162,10 +162,15 @@ def averaged(models):
   return models[0]
 
 
+def best_figures(prefix):
+  """What best.json beside a checkpoint says of it, a dict; empty where there is none."""
+  best, _ = run_files.read_json(os.path.join(os.path.dirname(prefix), names.BEST_FILE), run_files.is_best)
+  return best or {}
+
+
 def _tuned_threshold(prefix):
   """The threshold that was the best when a checkpoint was evaluated, as best.json or the history beside it says."""
-  folder = os.path.dirname(prefix)
-  best, _ = run_files.read_json(os.path.join(folder, names.BEST_FILE), run_files.is_best)
+  folder, best = os.path.dirname(prefix), best_figures(prefix)
   steps, values = results.columns(os.path.join(folder, names.HELDOUT_HISTORY_FILE), classification.THRESHOLD)
   tuned = dict(zip(steps, values))
   if best:

@@ -23,6 +23,7 @@ import numpy as np
 
 from albert.common.errors import UserError
 from albert.common import files
+from albert.common import json_text
 from albert.dataset import masking_rules
 from albert.dataset import packing
 from albert.dataset import record_format
@@ -86,7 +87,7 @@ def _no_number(word):
 def description_sha256(raw):
   """Hex SHA-256 of what a dataset.json says, besides this checksum itself."""
   said = {name: value for name, value in raw.items() if name != 'sha256'}
-  return hashlib.sha256(json.dumps(said, sort_keys=True).encode('utf-8')).hexdigest()
+  return json_text.sha256(said)
 
 
 def _check_description(raw):

@@ -8,7 +8,6 @@ the file says something else, nothing, or the path of another machine, it is put
 """
 
 import glob
-import hashlib
 import json
 import logging
 import os
@@ -136,7 +135,8 @@ def read_manifest(prefix):
   if manifest is None:
     return None
   said = manifest.pop('sha256')
-  return manifest if said == _checksum(manifest) else None
+  # A flipped digit is a position in the data too.
+  return manifest if said == json_text.sha256(manifest) else None
 
 
 def belongs_to(prefix):
@@ -149,11 +149,6 @@ def _is_manifest_of(prefix, value):
   own = os.path.basename(prefix)
   return (run_files.is_manifest(value) and 'sha256' in value and own == '{}-{}'.format(CHECKPOINT, value['step'])
           and all(files.is_plain_name(name) and name.startswith(own + '.') for name in value['files']))
-
-
-def _checksum(manifest):
-  """SHA-256 of what a manifest says: a flipped digit is a position in the data too."""
-  return hashlib.sha256(json.dumps(manifest, sort_keys=True).encode('utf-8')).hexdigest()
 
 
 def problem_with(prefix):
@@ -267,7 +262,7 @@ def commit(folder, temporary, step, entries, check_writer=lambda: None):
     files.sync(path)
     described[os.path.basename(path)] = {'bytes': os.path.getsize(path), 'sha256': files.file_sha256(path)}
   manifest = json_text.finite(dict(entries, step=step, files=described))
-  manifest['sha256'] = _checksum(manifest)
+  manifest['sha256'] = json_text.sha256(manifest)
   check_writer()
   if os.path.exists(prefix + MANIFEST):  # of a damaged checkpoint of the same step
     os.replace(prefix + MANIFEST, prefix + UNFINISHED)

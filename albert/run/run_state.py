@@ -4,8 +4,6 @@ Settings are kept: a change is refused unless the user allows it. The schedule m
 Each checkpoint's manifest has a copy, from which a lost or damaged file is written again.
 """
 
-import hashlib
-import json
 import logging
 import os
 
@@ -55,7 +53,7 @@ class RunState:
 
   def _is_as_written(self, content, checksum):
     """Whether a checksum is that of the content. Earlier versions wrote none; one by another name is damaged too."""
-    return checksum in (None, _checksum(content)) and set(content) <= set(self.entries())
+    return checksum in (None, json_text.sha256(content)) and set(content) <= set(self.entries())
 
   @property
   def task(self):
@@ -181,12 +179,7 @@ class RunState:
   def save(self):
     """Writes the file."""
     entries = json_text.finite(self.entries())
-    run_files.write_json(self._path, dict(entries, sha256=_checksum(entries)))
-
-
-def _checksum(entries):
-  """SHA-256 of what the file says: a flipped digit may be a place in the data."""
-  return hashlib.sha256(json.dumps(entries, sort_keys=True).encode('utf-8')).hexdigest()
+    run_files.write_json(self._path, dict(entries, sha256=json_text.sha256(entries)))
 
 
 def fingerprint(checkpoint):

@@ -108,7 +108,7 @@ def with_phases(plan, make_task, open_data, computed):
   Args:
     plan: planning.Plan, of which all but the phases is decided.
     make_task: as for planning.decide.
-    open_data: callable(path) -> contract.DatasetInfo that goes with the architecture.
+    open_data: callable(path, notes) -> contract.DatasetInfo that goes with the architecture; adds to the notes.
     computed: callable(plan, prefix) -> Plan with micro-batches, cores and settings; prefix is that of the names under
       which the run so far has recorded them.
 
@@ -163,7 +163,7 @@ def _derived(plan, number, make_task, open_data):
     make_task, open_data: as for with_phases.
   """
   described, options = plan.options.phases[number - 1], plan.options
-  info = _data(plan, described, open_data)
+  info, notes = _data(plan, described, open_data)
   config = _with_layers(plan.config, described.get('num_hidden_layers', plan.config.num_hidden_layers))
   own = dataclasses.replace(
       options, phases=(), train_batch_size=described.get('train_batch_size', options.train_batch_size),
@@ -173,7 +173,7 @@ def _derived(plan, number, make_task, open_data):
   input_options = dataclasses.replace(
       plan.input_options, packing=described.get('packing', plan.input_options.packing))
   return plan._replace(options=own, info=info, config=config, task=make_task(config, info),
-                       input_options=input_options, chosen_again=(), notes=_notes(plan, info))
+                       input_options=input_options, chosen_again=(), notes=notes + _notes(plan, info))
 
 
 def _with_layers(config, layers):
@@ -208,16 +208,17 @@ def _held_out_by(info):
 
 
 def _data(plan, described, open_data):
-  """contract.DatasetInfo of the training data of a phase. Arguments as for _derived; described: dict of settings."""
-  info = plan.info
+  """(contract.DatasetInfo of a phase's training data, notes). described: dict of settings; the rest as for _derived."""
+  info, notes = plan.info, []
   if 'data' in described:
-    info = open_data(data_path(described['data'], plan.where.input_file)).with_vocab_size(plan.config.vocab_size)
+    info = open_data(data_path(described['data'], plan.where.input_file), notes).with_vocab_size(
+        plan.config.vocab_size)
     digests = {info.vocab_sha256, plan.info.vocab_sha256} - {None}  # bare files do not say
     if info.vocab_size != plan.info.vocab_size or len(digests) > 1:
       raise UserError('expected the vocabulary of {} in {}, found another; make both with one vocabulary'.format(
           plan.info.folder, info.folder))
   otherwise = {setting: value for setting, value in described.items() if setting in contract.READ_OTHERWISE}
-  return info.read_otherwise(otherwise) if otherwise else info
+  return info.read_otherwise(otherwise) if otherwise else info, notes
 
 
 def _prefix(number):

@@ -114,8 +114,8 @@ def decide(where, options, make_task):
               schedule.of(options, optimizer, heldout, npu_session.Device(session_options, placement)),
               schedule.evaluated_on(options, heldout), notes)
 
-  def open_data(path):
-    opened = _open(path, make_task, notes)
+  def open_data(path, more_notes):
+    opened = _open(path, make_task, more_notes)
     _check_length(config, opened)
     return opened
 
