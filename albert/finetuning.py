@@ -209,7 +209,7 @@ def _said(prefix, init):
 
 
 def _check_alone():
-  """Raises UserError where several ranks are asked for."""
+  """Raises UserError where several ranks would train."""
   placement = npu_session.choose(npu_session.SessionOptions())
   if placement.ranks > 1:
     raise UserError('expected one rank in fine-tuning, found {}={}: its batches are a few rows, which a single device '

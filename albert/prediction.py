@@ -5,7 +5,7 @@
       for vector in predictor.answers(rows, read):
         ...
 
-Shapes: B batch, S sequence, P places that a row asks about; those of a batch are as long as its longest row. An NPU,
+Shapes: B batch, S sequence, P positions that a row asks about; both are as long as the longest row of a batch. An NPU,
 which compiles a graph for each shape, sees a few lengths only.
 """
 
@@ -21,7 +21,7 @@ from albert import modeling
 from albert.model import names as model_names
 from albert.run import directory
 from albert.run import loading
-from albert.run import names
+from albert.run import starting_weights
 
 # Rows that are sorted by length together: batches of similar lengths hold little padding, and the order of what comes
 # out is kept in little memory.
@@ -45,20 +45,8 @@ def find(path):
   Raises:
     UserError: no such checkpoint, weights of another family or not finite, or no configuration or vocabulary.
   """
-  weights = loading.find(path)
-  family = model_names.recognise(loading.shapes_of(weights.prefix))
-  if family.name != model_names.ALBERT:
-    raise UserError('{}: expected weights of ALBERT, found {} ({}); name others, or convert them: docs/'
-                    'conversion.md'.format(weights.prefix, family.name.rstrip(': '), family.reason))
-  for value, name in ((weights.config, names.CONFIG_FILE), (weights.vocab_file, names.VOCAB_FILE)):
-    if value is None:
-      raise UserError('{}: expected {} beside the weights, found none; copy the one that they were trained with '
-                      'there'.format(weights.prefix, name))
+  weights = starting_weights.complete(path)
   vocabulary = tokenization.Vocabulary.load(weights.vocab_file)
-  size = weights.config.vocab_size
-  if size not in (None, len(vocabulary)):
-    raise UserError('{}: expected the {:,} tokens of the weights, found {:,}; put the vocabulary that they were '
-                    'trained with there'.format(weights.vocab_file, size, len(vocabulary)))
   loading.check_finite(weights.prefix)
   lower = directory.lower_case([weights.prefix], vocabulary.tokens)
   return Model(weights.prefix, weights.config.with_vocab_size(len(vocabulary), weights.vocab_file), vocabulary,
@@ -110,8 +98,8 @@ class Predictor:
       rows: iterable of (item, fields). item: anything. fields: {name: list of ints} for the fields of the signature,
         without padding; None for a row that has no answer.
       read: callable(item, answer). answer: {output: array of this row, which may be padded}, or None. What it gives
-        stays in memory until its turn, a copy of a whole row of logits is too much.
-      is_prompt: whether each row is answered before the next one is asked for, as somebody who types wants it.
+        stays in memory until its turn: a copy of a whole row of logits is too much.
+      is_prompt: whether each row is answered before the next one is read, as at a prompt.
     """
     rows = iter(rows)
     while True:
@@ -119,10 +107,10 @@ class Predictor:
       if not taken:
         return
       answers = [None] * len(taken)
-      asked = sorted((self._longest([fields], 'S'), number) for number, (_, fields) in enumerate(taken)
-                     if fields is not None)
-      for start in range(0, len(asked), self._batch_size):
-        numbers = [number for _, number in asked[start:start + self._batch_size]]
+      by_length = sorted((self._longest([fields], 'S'), number) for number, (_, fields) in enumerate(taken)
+                         if fields is not None)
+      for start in range(0, len(by_length), self._batch_size):
+        numbers = [number for _, number in by_length[start:start + self._batch_size]]
         outputs = self._run([taken[number][1] for number in numbers])
         for place, number in enumerate(numbers):
           answers[number] = read(taken[number][0], {name: values[place] for name, values in outputs.items()})
@@ -179,7 +167,7 @@ class Predictor:
       needed = [v for v in tf.compat.v1.global_variables() if v.op.name in reached]
       shapes = loading.shapes_of(self._model.prefix)
       missing = [v.op.name for v in needed if v.op.name not in shapes]
-      if missing and not any(name.startswith('bert/') and '/pooler/' not in name for name in missing):
+      if missing and not any(model_names.part_of_model(name) == model_names.ENCODER for name in missing):
         raise UserError('{}: expected the head that answers {}, found no {}; name the checkpoint that still has '
                         'it'.format(self._model.prefix, self._signature.replace('_', ' '), ', '.join(missing[:3])))
       loading.check_compatible(self._model.prefix, needed)

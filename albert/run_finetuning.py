@@ -35,7 +35,7 @@ flags.DEFINE_string('output_dir', None, 'Folder of the run; a run found there is
 flags.DEFINE_string('vocab_file', None, 'Vocabulary of random weights; beside --init it is compared with theirs.')
 flags.DEFINE_string('albert_config_file', None, 'JSON of the architecture of random weights.')
 flags.DEFINE_list('seeds', None, 'One run for each of these seeds, in output_dir/seed-<n>, then their mean.')
-flags.DEFINE_integer('folds', None, 'One run for each of so many folds of train, of which that one is dev.',
+flags.DEFINE_integer('folds', None, 'Number of folds of train: one run for each, with that fold as dev.',
                      lower_bound=2)
 flags.DEFINE_multi_string('gin_file', None, 'More experiment files, after that of the task.')
 flags.DEFINE_multi_string('gin_param', None, 'Bindings such as "finetune.epochs=5", separated by ";".')

@@ -261,6 +261,30 @@ def test_every_import_is_allowed():
   assert faults(parse(read_sources())) == []
 
 
+def _circles(modules):
+  """The modules that need themselves, through others or inside functions, sorted."""
+  imports = {name: {other for other in module.imports if other in modules and not modules[other].is_package}
+             for name, module in modules.items() if not module.is_package}
+
+  def reached(name):
+    seen, waiting = set(), list(imports[name])
+    while waiting:
+      current = waiting.pop()
+      if current not in seen:
+        seen.add(current)
+        waiting += imports[current]
+    return seen
+  return sorted(name for name in imports if name in reached(name))
+
+
+def test_no_modules_import_each_other():
+  sources = read_sources()
+  assert _circles(parse(sources)) == []
+  lazy = 'def f():\n  from albert.run import run'
+  assert 'albert.run.history' in _circles(parse(dict(
+      sources, **{'albert.run.history': lazy, 'albert.run.best': 'from albert.run import history'})))
+
+
 def test_the_table_names_only_what_exists():
   modules = parse(read_sources())
   rooms = {room_of(name, module) for name, module in modules.items() if name not in ('albert', 'tools')}

@@ -1,4 +1,4 @@
-"""Text to be answered: a file of whatever layout, or lines as somebody types them. No TensorFlow."""
+"""Text to be answered: a file of whatever layout, or typed lines. No TensorFlow."""
 
 import dataclasses
 import re
@@ -88,10 +88,10 @@ def _from_json(line, kind, data):
   if error is not None or not isinstance(value, dict):
     raise ValueError(error or 'expected a JSON object, found {:.40}'.format(line))
   if kind == labelled.READ:
-    asked = [entry[:3] for entry in questions.questions(value, labelled=False)]
-    if len(asked) != 1:
-      raise ValueError('expected one question, found {}'.format(len(asked)))
-    return asked[0]
+    entries = [entry[:3] for entry in questions.questions(value, labelled=False)]
+    if len(entries) != 1:
+      raise ValueError('expected one question, found {}'.format(len(entries)))
+    return entries[0]
   bare = dataclasses.replace(data, **{name: None for name in _NAMES if getattr(data, name) not in value})
   chosen = columns.find_columns('this line', kind, bare, list(value))
   texts = [name and layouts.text_of(value, name) for name in chosen[:2]]

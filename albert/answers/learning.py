@@ -98,7 +98,7 @@ def _labels(evidence, train):
   losses = evidence.train_losses[-max(1, len(evidence.train_losses) // 4):]
   loss, entropy = sum(losses) / len(losses) if losses else None, label_entropy(train)
   if loss is None or entropy is None:
-    return 'more epochs may help; whether the answers follow from the text, somebody has to look at some of them'
+    return 'more epochs may help; look at some of the answers: do they follow from the text?'
   compared = 'the training loss came to {:.3f}, the labels alone have {:.3f} nats'.format(loss, entropy)
   if loss < _KNOWN_SHARE * entropy:
     return 'train was learned and dev was not, THE LABELS OF DEV MAY NOT FOLLOW FROM THE TEXT: ' + compared

@@ -123,7 +123,7 @@ def run(main, prints_result=False):
 
 
 def say_only_warnings():
-  """From now on nothing is said of what is as usual: another process says it."""
+  """From now on only warnings are printed: another process prints the rest."""
   for handler in logging.getLogger('albert').handlers:
     if type(handler) is logging.StreamHandler:  # not what writes to files
       handler.setLevel(logging.WARNING)
@@ -141,7 +141,7 @@ def _parse_flags(argv):
     return flags.FLAGS(argv)
   except flags.Error as error:
     _fail(' '.join(str(error).split()) + '; see --help')
-  except (SystemExit, _OutputLost):  # absl has printed its help, as asked for, and thinks that this is a failure
+  except (SystemExit, _OutputLost):  # absl has printed its help, and counts that as a failure
     _finish_output()
     sys.exit(0)
 
@@ -175,7 +175,7 @@ def _guarded(main):
 
 
 def _finish_output():
-  """Writes what is still in the buffer, and says if something was lost that somebody may miss."""
+  """Writes what is still in the buffer, and says if something was lost that a reader may miss."""
   if sys.stdout is None:
     return
   try:

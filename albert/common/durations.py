@@ -1,4 +1,4 @@
-"""Durations as a person says them."""
+"""Durations in words."""
 
 
 def in_words(seconds):

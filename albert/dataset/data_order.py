@@ -43,6 +43,7 @@ class Order:
 
   Attributes:
     unit: 'record', 'row' or 'batch', for messages. plural: of it.
+    is_packed: whether a unit is a row that holds several records.
     info: contract.DatasetInfo.
     seed: int.
     rank, ranks: int, this process among those that train together.
@@ -51,6 +52,7 @@ class Order:
   """
 
   unit = None
+  is_packed = False
 
   @property
   def plural(self):

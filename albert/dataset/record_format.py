@@ -52,8 +52,8 @@ WINDOW_FEATURES = (
     FeatureSpec('segment_ids', 'int64', 'S', 2),
     FeatureSpec('window', 'int64', 1),
 )
-# What a labelled record is of.
-CLASSIFY, REGRESS, TAG, READ = 'classify', 'regress', 'tag', 'read'
+# What is learned from a labelled record, as task.json and --task name it.
+CLASSIFY, REGRESS, TAG, READ = KINDS = ('classify', 'regress', 'tag', 'read')
 
 
 def labelled_features(kind, classes=1, multi_label=False):

@@ -1,11 +1,9 @@
 """What a run was started with and has to keep, what was changed since, and where it has left out data: run_state.json.
 
-Settings are kept, or a change is refused unless it was said; the schedule may change, and each change is said. Each
-checkpoint's manifest has a copy, from which a lost or damaged file is written again.
+Settings are kept: a change is refused unless the user allows it. The schedule may change, and each change is logged.
+Each checkpoint's manifest has a copy, from which a lost or damaged file is written again.
 """
 
-import hashlib
-import json
 import logging
 import os
 
@@ -55,7 +53,7 @@ class RunState:
 
   def _is_as_written(self, content, checksum):
     """Whether a checksum is that of the content. Earlier versions wrote none; one by another name is damaged too."""
-    return checksum in (None, _checksum(content)) and set(content) <= set(self.entries())
+    return checksum in (None, json_text.sha256(content)) and set(content) <= set(self.entries())
 
   @property
   def task(self):
@@ -79,7 +77,7 @@ class RunState:
       settings: dict like the attribute.
       allowed: names of settings that may be other than before.
       step: int, where the run goes on; 0 at its beginning, where nothing is to be compared.
-      follow: names of settings that were chosen again because one that is allowed to has changed.
+      follow: names of settings that were chosen again because one that may change has changed.
       allowed_by: what the user gives `allowed` with, such as pretrain.allow_changes.
 
     Returns:
@@ -165,7 +163,7 @@ class RunState:
       self.skipped_windows.append(window)
     step = window['checkpoint_step']
     if len([1 for other in self.skipped_windows if other['checkpoint_step'] == step]) > MOST_RETURNS:
-      raise UserError('expected the loss to settle after other data, found {} spikes after the checkpoint of step '
+      raise UserError('expected the loss to recover with other data, found {} spikes after the checkpoint of step '
                       '{:,}; lower OptimizerOptions.learning_rate'.format(MOST_RETURNS + 1, step))
     self.save()
 
@@ -181,12 +179,7 @@ class RunState:
   def save(self):
     """Writes the file."""
     entries = json_text.finite(self.entries())
-    run_files.write_json(self._path, dict(entries, sha256=_checksum(entries)))
-
-
-def _checksum(entries):
-  """SHA-256 of what the file says: a flipped digit may be a place in the data."""
-  return hashlib.sha256(json.dumps(entries, sort_keys=True).encode('utf-8')).hexdigest()
+    run_files.write_json(self._path, dict(entries, sha256=json_text.sha256(entries)))
 
 
 def fingerprint(checkpoint):

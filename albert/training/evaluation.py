@@ -46,7 +46,7 @@ class Evaluator:
 
   @property
   def doubt(self):
-    """What the last figures say against anything having been learned, or None."""
+    """Why the last figures suggest that nothing was learned, or None."""
     return self._task.doubt
 
   @property
@@ -55,7 +55,7 @@ class Evaluator:
     return self._plan.options.num_train_steps
 
   def evaluate(self, checkpoint, in_curve=True):
-    """Evaluates a checkpoint, and tells its figures to the log and, if they belong to the run's curve, TensorBoard.
+    """Evaluates a checkpoint; logs its figures and, if they belong to the run's curve, writes them for TensorBoard.
 
     Args:
       checkpoint: prefix.
@@ -114,7 +114,7 @@ class Evaluator:
         predictions[name].append(value)
 
   def _pool(self, is_left):
-    """Gives each rank the sums of all. Raises Stopped if any of them has left its part, is_left: whether this one."""
+    """Gives each rank the sums of all. Raises Stopped if one of them has left its part; is_left: whether this one."""
     if self._ranks.count > 1:
       sums = self._ranks.sum(np.append(self._session.run(self._sums), np.float32(is_left)))
       self._session.run(self._take_sums, {self._sums_of_all: sums[:-1]})

@@ -94,7 +94,7 @@ def _carry_out(where, options, make_task, log, doing, describe):
 
 
 def _nothing_to_do(plan, run):
-  """Tells the results of a run that is finished, and what was asked for that comes too late."""
+  """Prints the results of a run that is finished, and warns of changes that come too late."""
   step, written = run.newest_step(), results.read(run.folder)
   for name in run.state.changes_of(plan.schedule):
     _LOG.warning('%s has no effect: all steps were made',
@@ -175,7 +175,7 @@ def _evaluate(plan, device, run, stopper, ranks):
 
 
 def _report_evaluation(plan, run, figures):
-  """Writes down and tells the held-out figures of the checkpoint that was evaluated."""
+  """Writes and prints the held-out figures of the checkpoint that was evaluated."""
   step = checkpoints.step_of(plan.checkpoint)
   run.lock.check()
   written = results.keep_evaluation(run.folder, heldout=figures, checkpoint=plan.checkpoint, global_step=step)
@@ -228,7 +228,7 @@ def _readable_errors(plan, run, all_lost, explain):
 
 
 def _report_training(plan, trainer, step, is_left):
-  """Tells how far training came and how fast; writes the results of training.
+  """Reports how far training came and how fast; writes the results of training.
 
   Args:
     plan: planning.Plan. trainer: Trainer. step: int, that it came to.
@@ -259,7 +259,7 @@ def _report_training(plan, trainer, step, is_left):
 
 
 def _report_performance(folder, throughput):
-  """Writes down and tells how fast a performance run was. throughput: progress.Throughput."""
+  """Writes and prints how fast a performance run was. throughput: progress.Throughput."""
   if not throughput.is_measured:
     print('performance not measured: the {} steps that were made are those of the warm-up'.format(throughput.steps))
     return

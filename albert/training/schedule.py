@@ -16,7 +16,7 @@ def of(options, optimizer, heldout, device):
               save_checkpoints_steps=options.save_checkpoints_steps, spike_factor=options.spike_factor,
               max_bad_steps=options.max_bad_steps, evaluation_set=_content(heldout), device=device.kind,
               precision=device.precision, loss_scale=device.loss_scaling.scale, fused_ops=device.fused_ops,
-              # Of batches so large max_eval_steps are read.
+              # The size of the batches that max_eval_steps counts.
               eval_batch_size=None if options.max_eval_steps is None else options.eval_batch_size)
 
 

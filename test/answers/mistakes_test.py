@@ -11,7 +11,9 @@ from albert.answers import report
 from albert.labelled.example import Entity
 from albert.labelled.example import Example
 from albert.labelled.labels import Labels
+from albert.model.config import AlbertConfig
 from albert.tasks.labelled_task import HeadOptions
+from albert.tasks import labelled_tasks
 from albert.tasks.tagging import Tagging
 
 
@@ -21,8 +23,9 @@ def example(line, label):
 
 def report_of(kind, said):
   """The last table of report.md, a list of lines, after its title. said: list of (label, answer)."""
+  task = labelled_tasks.KINDS[kind](AlbertConfig(vocab_size=9), None, HeadOptions(2))
   judge = outcomes.Judge(types.SimpleNamespace(task=types.SimpleNamespace(
-      kind=kind, scored=lambda *unused: None)))
+      is_right=task.is_right, scored=lambda *unused: None)))
   for line, (label, answer) in enumerate(said, 1):
     judge.add(example(line, label), None, None, answer)
   outcome = outcomes.Outcome(len(said), len(said), 0, {}, judge.mistakes(), [])

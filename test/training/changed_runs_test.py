@@ -9,6 +9,7 @@ import pytest
 import fault_runs
 import small_runs
 from albert.common import errors
+from albert.common import json_text
 from albert.run import checkpoints
 from albert.run import names
 from albert.run import results
@@ -174,7 +175,7 @@ def test_a_run_of_an_earlier_version_goes_on(run, info, caplog):
     said = json.loads(path.read_text())
     for name in ('sha256', 'run_state', 'belongs_to'):
       said.pop(name)
-    path.write_text(json.dumps(dict(said, sha256=checkpoints._checksum(said))))
+    path.write_text(json.dumps(dict(said, sha256=json_text.sha256(said))))
     if (run / 'best' / path.name).exists():
       shutil.copy(str(path), str(run / 'best'))
   for name, dropped in ((names.STATE_FILE, ('schedule', 'origin', 'sha256')), ('best/best.json', ('evaluated_on',))):

@@ -7,12 +7,12 @@ import collections
 
 import numpy as np
 
+from albert.common import ragged
 from albert.dataset import masking_rules
 from albert.dataset import random_bits
 from albert.dataset import record_format
 from tools.preprocessing import assembly
 from tools.preprocessing import encoding
-from tools.preprocessing import ragged
 
 Batch = collections.namedtuple('Batch', [spec.name for spec in record_format.WRITTEN_FEATURES])
 Batch.__doc__ = """The features of a record for N examples.

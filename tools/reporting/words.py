@@ -37,11 +37,3 @@ def tiles(values):
 def perplexity(loss):
   """exp(loss) in words."""
   return '{:,.0f}'.format(math.exp(loss)) if 5 <= loss < 50 else '{:,.1f}'.format(math.exp(min(loss, 50)))
-
-
-def bytes_of(number):
-  """A size in words."""
-  for size, unit in ((1 << 30, 'GB'), (1 << 20, 'MB'), (1 << 10, 'KB')):
-    if number >= size:
-      return '{:,.1f} {}'.format(number / size, unit)
-  return '{} bytes'.format(number)

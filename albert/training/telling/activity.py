@@ -5,7 +5,7 @@ import logging
 import threading
 import time
 
-# Nobody has to wait longer for a word of what is going on.
+# The longest silence of the log.
 QUIET_SECONDS = 15.0
 
 _LOG = logging.getLogger('albert')

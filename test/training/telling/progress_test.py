@@ -51,7 +51,7 @@ def ran(clock, seconds, log_every_steps, num_train_steps=None, preparing=100.0, 
       progress.Loop(ranks=1, tokens_per_step=8, steps_per_run=1, num_train_steps=num_train_steps,
                     log_every_steps=log_every_steps, fetches_the_same=False, remaining=Remaining(
                         num_train_steps, Checkpoints(every=saves[0], heldout=30, batch_size=2, on_cpu=True))),
-      progress.Told(line=lambda figures: 'loss'))
+      progress.Reports(line=lambda figures: 'loss'))
   with tf.Graph().as_default(), tf.Session() as session:
     tf.train.create_global_step()
     session.run(tf.global_variables_initializer())

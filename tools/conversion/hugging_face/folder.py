@@ -7,10 +7,13 @@ import time
 
 import numpy as np
 
+from albert.common.errors import first_of
 from albert.common.errors import UserError
 from albert.common import files
+from albert.dataset import record_format
 from albert.dataset import tokenization
 from albert.model import names
+from albert.run import directory
 from tools.conversion import fine_tuned
 from tools.conversion.hugging_face import model_card
 from tools.conversion.hugging_face import safetensors_files
@@ -73,9 +76,9 @@ def write(checkpoint, folder, task=None, ignore=None, dedupe=False):
   _check_finite(tensors, checkpoint.path)
   converted = weights.to_hugging_face(tensors, config, kind, ignore, checkpoint.path)
   labels = _labels(checkpoint, tensors, kind)
-  if task == 'regress':
+  if task == record_format.REGRESS:
     problem_type = 'regression'
-  lower_case = fine_tuned.do_lower_case_of(checkpoint)
+  lower_case = directory.said_lower_case(checkpoint.path)
   if lower_case is None:
     lower_case = tokenization.guessed_lower_case(vocabulary.tokens)
     notes.append('do_lower_case {}: {} token of the vocabulary has a capital letter'.format(
@@ -106,7 +109,7 @@ def _check_finite(tensors, where):
   bad = [name for name, value in sorted(tensors.items()) if reading.count_non_finite(value)]
   if bad:
     raise UserError('{}: expected finite weights, found NaN or infinite values in {}; take an earlier '
-                    'checkpoint'.format(where, reading.first_of(bad)))
+                    'checkpoint'.format(where, first_of(bad)))
 
 
 def _labels(checkpoint, tensors, kind):
@@ -164,7 +167,7 @@ def read(folder, run, hidden_act=None, ignore=None, dedupe=False, drop_segment_r
 
 def _task_of_class(kind, values):
   if values.get('problem_type') == 'regression':
-    return 'regress'
+    return record_format.REGRESS
   return next((task for task, name in weights.OF_TASK.items() if name == kind), None)
 
 
@@ -204,7 +207,7 @@ def _shards(index):
   missing = [os.path.basename(path) for path in paths if not os.path.isfile(path)]
   if missing:
     raise UserError('{}: expected its {} shards beside it, found {} missing: {}; download them'.format(
-        index, len(paths), len(missing), reading.first_of(missing)))
+        index, len(paths), len(missing), first_of(missing)))
   return paths
 
 
