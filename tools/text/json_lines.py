@@ -43,7 +43,7 @@ class Reader(corpus.Reader):
       elif text:
         sentences = self.sentences(text)
         if sentences is None:
-          self._wrong(part, start, repr(text[:40]))
+          self._wrong(part, start, self._fault(text))
         if sentences:
           yield from self._divided(corpus.Document(part.file, start, sentences, self.lines), _bytes(text))
 
@@ -70,13 +70,25 @@ class Reader(corpus.Reader):
     try:
       record = json.loads(line.lstrip(corpus.BOM))
       found = [value for name in self._fields for value in values(record, name)]
-      texts = [text for value in found for text in _texts(value)]
+      parts = [text for value in found for text in texts(value)]
       if found:
-        return [sentence.strip() for text in texts for sentence in self._characters(text).split('\n')
+        return [sentence.strip() for text in parts for sentence in self._characters(text).split('\n')
                 if sentence.strip()]
     except (ValueError, TypeError, RecursionError):
       pass
     return None
+
+  def _fault(self, line):
+    """What a line has instead of text: the value of a field that is none, else its beginning."""
+    try:
+      record = json.loads(line.lstrip(corpus.BOM))
+      for name in self._fields:
+        for value in values(record, name):
+          if not is_null(value) and not holds_text(value):
+            return '{:.40} in "{}"'.format(json.dumps(value, ensure_ascii=False), name)
+    except (ValueError, TypeError, RecursionError):
+      pass
+    return repr(line[:40])
 
   def _wrong(self, part, start, content):
     fields = ' or '.join('"{}"'.format(name) for name in self._fields)
@@ -124,17 +136,17 @@ def names_of_text(record):
 def holds_text(value):
   """Whether a field's value is a text or a list of texts, empty or not."""
   try:
-    return not is_null(value) and _texts(value) is not None
+    return not is_null(value) and texts(value) is not None
   except TypeError:
     return False
 
 
-def _texts(value):
+def texts(value):
   """The texts of a field's value; raises TypeError if it is no text, no list of texts at any depth and not null."""
   if isinstance(value, str):
     return [value]
   if isinstance(value, list):
-    return [text for item in value for text in _texts(item)]
+    return [text for item in value for text in texts(item)]
   if is_null(value):
     return []
   raise TypeError('no text')

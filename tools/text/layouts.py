@@ -7,6 +7,7 @@ import os
 import re
 
 from albert.common.errors import UserError
+from albert.dataset import tokenization
 from tools.text import corpus
 from tools.text import json_lines
 from tools.text import streams
@@ -141,11 +142,15 @@ def _check_text(path, lines):
 
 
 def _suggested(names, records):
-  """The fields that are most likely text: the last two in which something is longer than a label."""
-  def length(name):
-    return max((len(value) for record in records for value in json_lines.values(record, name)
-                if isinstance(value, (str, list))), default=0)
-  return [name for name in names if length(name) > _LONGEST_LABEL][-2:] or names[-2:]
+  """The fields that are most likely text, at most two: the first in Han that is no label, and the longest."""
+  texts = {name: [text for record in records for value in json_lines.values(record, name)
+                  if json_lines.holds_text(value) for text in json_lines.texts(value)] for name in names}
+  longest = {name: max(map(len, texts[name]), default=0) for name in names}
+  written = [name for name in names if longest[name] > _LONGEST_LABEL and 2 * len(set(texts[name])) > len(texts[name])]
+  in_han = [name for name in written if any(map(tokenization.is_han, ''.join(texts[name])))] or written
+  if not in_han:
+    return names[-2:]
+  return list(dict.fromkeys([in_han[0], max(in_han, key=lambda name: sum(map(len, texts[name])))]))
 
 
 def _listed(names):

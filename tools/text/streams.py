@@ -84,7 +84,7 @@ def open_text(path, encoding):
     encoding = encodings.choose(first_bytes(path, _GUESSED_BY))
   try:
     source = files.open_regular(path)
-    if _suffix(path) in _PACKED:
+    if _suffix(path) in _PACKED and os.path.getsize(path):  # an empty file has no members, and no text
       source.close()
       source = _PACKED[_suffix(path)](path)
     elif _suffix(path) in TABLES:
@@ -230,7 +230,8 @@ def _parquet(path):
     raise UserError('{}: expected the package pyarrow to read it, found none installed; {}, or convert it to JSON '
                     'lines'.format(path, _INSTALL))
   try:
-    table = parquet.ParquetFile(path)
+    # Without a size it reads a column of a row group at once, which is the whole file where there is one group.
+    table = parquet.ParquetFile(path, buffer_size=_BLOCK)
   except pyarrow.ArrowException as error:
     raise OSError(str(error).split('\n')[0])
   return _buffered(_Blocks(_json_lines(table, pyarrow)))

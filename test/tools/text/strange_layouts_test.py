@@ -226,3 +226,23 @@ def test_a_document_per_line_below_a_title(tmp_path, title, line_end):
   with pytest.raises(UserError, match='found none after a title, and lines of .*--documents=line'):
     read(write(tmp_path / 'a', content))
   assert len(read(tmp_path / 'a', 'line')[0]) == len([line for line in content.split('\n') if line.strip()])
+
+
+def test_a_field_that_is_a_number_somewhere_is_named(tmp_path):
+  path = write(tmp_path / 'a', lines_of({'title': '题', 'text': '好。'}, {'title': 1984, 'text': '好。'}))
+  with pytest.raises(UserError, match='found 1984 in "title" in line 2'):
+    read(path, text_field='title,text')
+
+
+@pytest.mark.parametrize('record, fields', [
+    ({'news_id': '123456', 'title': '春天来了花开了', 'desc': '花', 'time': '03-21 10:00', 'content': '花开了，鸟叫了，春天。'},
+     'title,content'),
+    ({'id': '123456', 'url': 'https://somewhere', 'title': '数学', 'text': '数学是研究数量的学科。'}, 'text'),
+    ({'qid': 'qid_12345', 'category': '健康-外科', 'title': '怎么办才好呢？', 'answer': '休息。' * 9}, 'title,answer'),
+    ({'id': 1, 'paras': [['第一段的话。'], ['第二段。']]}, 'paras'), ({'id': '12345'}, 'id'),
+    ({'a': '好', 'b': '坏'}, 'a,b')])
+def test_the_fields_that_are_suggested(tmp_path, record, fields):
+  with pytest.raises(UserError, match='--text_field={}$'.format(fields)):
+    read(write(tmp_path / 'a', lines_of(*(dict(record, **{
+        name: value + str(number) if name in ('title', 'desc', 'text', 'content', 'answer') else value
+        for name, value in record.items()}) for number in range(4)))))

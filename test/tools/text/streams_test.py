@@ -209,3 +209,20 @@ def test_a_table_with_columns_of_every_kind(tmp_path):
       ['一。', '二。', '三。', '四。', '类', '五。', '六。'], ['五。', '六。'], ['别', '五。', '六。']] * 20
   with streams.open_text(path, 'utf-8').file as source:
     assert 'score' not in json.loads(source.readline().decode('utf-8'))
+
+
+def test_memory_for_a_table_does_not_grow_with_its_row_groups(tmp_path):
+  pyarrow = pytest.importorskip('pyarrow')
+  from pyarrow import parquet
+  path = str(tmp_path / 'table.parquet')
+  rows = [TEXT * 100 + str(number) for number in range(3000)]
+  parquet.write_table(pyarrow.table({'text': rows}), path, use_dictionary=False, compression='none')
+  before = pyarrow.total_allocated_bytes()
+  with streams.open_text(path, 'utf-8').file as source:
+    source.readline()
+    assert pyarrow.total_allocated_bytes() - before < 5 << 20 < len(''.join(rows).encode('utf-8'))
+
+
+@pytest.mark.parametrize('suffix', ['gz', 'bz2', 'xz', 'zst', 'csv', 'txt'])
+def test_an_empty_file_has_no_text(tmp_path, suffix):
+  assert read(write(tmp_path / ('text.' + suffix), b''))[0] == []
