@@ -235,7 +235,8 @@ def test_a_field_that_is_a_number_somewhere_is_named(tmp_path):
 
 
 @pytest.mark.parametrize('record, fields', [
-    ({'news_id': '123456', 'title': '春天来了花开了', 'desc': '花', 'time': '03-21 10:00', 'content': '花开了，鸟叫了，春天。'},
+    ({'news_id': '123456', 'title': '春天来了花开了', 'desc': '花', 'day': '2016-03-21',
+      'content': '花开了，鸟叫了，春天。'},
      'title,content'),
     ({'id': '123456', 'url': 'https://somewhere', 'title': '数学', 'text': '数学是研究数量的学科。'}, 'text'),
     ({'qid': 'qid_12345', 'category': '健康-外科', 'title': '怎么办才好呢？', 'answer': '休息。' * 9}, 'title,answer'),
