@@ -55,7 +55,10 @@ class Progress:
     # The timer comes a little early as often as late.
     if self._bar.disable and time.time() - self._said >= 0.9 * _SECONDS:
       self._said = time.time()
-      print(self.line(self._said - self._start), file=sys.stderr, flush=True)
+      try:
+        print(self.line(self._said - self._start), file=sys.stderr, flush=True)
+      except (OSError, RuntimeError):
+        pass  # nobody reads it, or the timer came while something else was being printed
 
   def line(self, seconds):
     """The state after `seconds`: str."""

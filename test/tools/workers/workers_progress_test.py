@@ -2,6 +2,8 @@
 
 import signal
 
+import pytest
+
 from tools.workers import progress
 
 
@@ -33,3 +35,13 @@ def test_one_long_part_is_no_silence(capfd, monkeypatch):
     signal.getsignal(signal.SIGALRM)(signal.SIGALRM, None)
   assert ' s so far\n' in capfd.readouterr().err
   assert signal.getitimer(signal.ITIMER_REAL) == (0.0, 0.0) and signal.getsignal(signal.SIGALRM) == before
+
+
+@pytest.mark.parametrize('error', [BrokenPipeError, RuntimeError('reentrant call')])
+def test_that_nobody_reads_it_is_no_reason_to_stop(monkeypatch, error):
+  def fails(*_, **__):
+    raise error
+  monkeypatch.setattr(progress, '_SECONDS', 0)
+  with progress.Progress('reading', 4) as bar:
+    monkeypatch.setattr(progress, 'print', fails, raising=False)
+    bar.add(3)
