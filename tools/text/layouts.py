@@ -1,20 +1,25 @@
 """A look at the beginning of the files, for text that would be read in another way than it was written."""
 
+import ast
+import itertools
 import json
+import os
 import re
 
 from albert.common.errors import UserError
+from albert.dataset import tokenization
 from tools.text import corpus
-from tools.text import encodings
 from tools.text import json_lines
 from tools.text import streams
 
-# How many files are looked at, spread over the corpus, and how much of each.
-_FILES, _BYTES, _LINES = 20, 1 << 18, 200
+# How many files are looked at, spread over the corpus, and how much of each; of all others, the first bytes.
+_FILES, _BYTES, _LINES, _FIRST_BYTES = 20, 1 << 18, 200, 128
 # Lines are paragraphs or documents, not sentences, if they are as long as this on average, or hold several sentences.
-_LONG_LINE, _LONG_ENOUGH, _SENTENCES = 100, 40, 2
+_LONG_LINE, LONG_ENOUGH, SENTENCES = 100, 40, 2
 # A file of this size is hardly one document.
 _LARGE_FILE = 1 << 16
+# Before a blank line and so many lines without one, so many are a title.
+_TITLE, _BODY = 5, 20
 
 # Characters of Chinese text with its marks, letters and digits; the share of them in a text that is one.
 _OF_TEXT, _MOST = re.compile('[\\s!-~\u3000-\u303f\u4e00-\u9fff\uff00-\uffef]'), 0.9
@@ -26,6 +31,9 @@ _MOST_NAMED = 8
 _LONGEST_LABEL = 4
 # Pages, and documents between tags, as WikiExtractor and Sogou's corpora have them.
 _MARKUP = re.compile(r'<(\?xml|!doctype|html|mediawiki|doc)\b[^<]*>', re.IGNORECASE)
+_PYTHON = re.compile(r"\{\s*'")
+# The first bytes of a file in which it may find something, without the byte-order mark and, of UTF-16, the zeros.
+_SUSPECT = re.compile(rb'\{\s*["\'}]|\{\s*$|\[\s*[{\["]|\[\s*$|<(\?xml|!doctype|html|mediawiki|doc)\b', re.IGNORECASE)
 
 
 def check(paths, encoding, options, documents_given):
@@ -37,38 +45,39 @@ def check(paths, encoding, options, documents_given):
     options: `cleaning.Options`.
     documents_given: whether options.documents was asked for.
   """
-  samples = [(path, _lines(path, encoding)) for path in _spread(paths)]
+  samples = [(path, first_lines(path, encoding)) for path in spread(paths)]
   if options.text_field:
     for path, lines in samples:
       _check_objects(path, [line.strip() for line in lines if line.strip()], 'a JSON object in each line')
     _check_fields(samples, json_lines.field_names(options.text_field))
     return
-  for path, lines in samples:
+  for path, lines in samples + [(path, first_lines(path, encoding)) for path in _suspects(paths)]:
     _check_text(path, lines)
-    if not documents_given and len(lines) > 1 and (len(paths) == 1 or _is_large(path)):
+    if not documents_given and len(lines) > 1 and is_alone_or_large(path, paths):
       _check_blank_lines(path, lines)
 
 
-def hint(paths, encoding, options):
-  """What may be meant otherwise, though it can be read as it is: a line, or None. Arguments: as of `check`."""
-  if options.split_sentences:
-    return None
-  lines = [line for path in _spread(paths) for line in _lines(path, encoding) if line.strip()]
-  if options.text_field:
-    reader = json_lines.Reader(options.text_field, skip_errors=True)
-    lines = [sentence for line in lines for sentence in reader.sentences(line) or []]
-  if not lines or _sizes(lines)[0] < _LONG_ENOUGH or _sizes(lines)[1] < _SENTENCES:
-    return None
-  return ('lines have {:.0f} characters and {:.1f} sentences; a line is taken for one sentence: --split_sentences '
-          'divides them'.format(*_sizes(lines)))
-
-
-def _spread(paths):
+def spread(paths):
   """The files that are looked at."""
   return paths[::-(-len(paths) // _FILES)]
 
 
-def _lines(path, encoding):
+def _suspects(paths):
+  """Of the other files some that are tables, or begin as JSON and markup do: one of thousands may."""
+  seen = set(spread(paths))
+  others = (path for path in paths if path not in seen)
+  return list(itertools.islice((path for path in others if _is_table(path) or _is_suspect(path)), _FILES))
+
+
+def _is_suspect(path):
+  try:
+    start = streams.first_bytes(path, _FIRST_BYTES)
+  except UserError:
+    return False  # the reader says which and why
+  return bool(_SUSPECT.match(start.replace(b'\0', b'').lstrip(b'\xef\xbb\xbf\xff\xfe \t\r\n')))
+
+
+def first_lines(path, encoding):
   """The first lines of a file, a cut one at the end left out: list of str."""
   stream = streams.open_text(path, encoding)
   try:
@@ -76,14 +85,14 @@ def _lines(path, encoding):
       # Several reads: of what is unpacked a read may be a block.
       start = source.read(_BYTES)
       if len(start) == _BYTES:
-        start = start[:start.rfind(b'\n') + 1] or start + source.readline(corpus.MAX_LINE_BYTES)
+        start = start[:start.rfind(b'\n') + 1] or start + source.readline(json_lines.LONGEST_LINE)
   except streams.READ_ERRORS:
     return []  # the reader says which and why
   _check_wide(path, start, stream.encoding)
   text = start.decode(stream.encoding, 'replace').lstrip(corpus.BOM)
   lines = text.split('\n')[:_LINES]
   if _is_table(path) and '\ufffd' in lines[0]:
-    other = encodings.guess(path, encoding)
+    other = streams.guess(path, stream.name)
     raise UserError('{}: expected a table in {}, found other bytes in its first rows; {}'.format(
         path, encoding, 'say --encoding=' + other if other else 'name its encoding (--encoding=...)'))
   return lines
@@ -116,7 +125,7 @@ def _check_text(path, lines):
   _check_objects(path, written, 'text')
   _check_arrays(path, written)
   records = [record for record in map(_parse, written) if record]
-  if not written or not _OBJECT.match(written[0]) or not records:
+  if not records or not _OBJECT.match(written[0]) and 2 * len(records) <= len(written):
     return
   names = list(dict.fromkeys(name for record in records for name in json_lines.names_of_text(record)))
   if len(written) == 1 and len(records[0]) > _MOST_NAMED and not any(map(json_lines.holds_text, records[0].values())):
@@ -133,11 +142,15 @@ def _check_text(path, lines):
 
 
 def _suggested(names, records):
-  """The fields that are most likely text: the last two in which something is longer than a label."""
-  def length(name):
-    return max((len(value) for record in records for value in json_lines.values(record, name)
-                if isinstance(value, (str, list))), default=0)
-  return [name for name in names if length(name) > _LONGEST_LABEL][-2:] or names[-2:]
+  """The fields that are most likely text, at most two: the first in Han that is no label, and the longest."""
+  texts = {name: [text for record in records for value in json_lines.values(record, name)
+                  if json_lines.holds_text(value) for text in json_lines.texts(value)] for name in names}
+  longest = {name: max(map(len, texts[name]), default=0) for name in names}
+  written = [name for name in names if longest[name] > _LONGEST_LABEL and 2 * len(set(texts[name])) > len(texts[name])]
+  in_han = [name for name in written if any(map(tokenization.is_han, ''.join(texts[name])))] or written
+  if not in_han:
+    return names[-2:]
+  return list(dict.fromkeys([in_han[0], max(in_han, key=lambda name: sum(map(len, texts[name])))]))
 
 
 def _listed(names):
@@ -162,12 +175,38 @@ def _check_arrays(path, written):
 def _check_objects(path, written, expected):
   """Raises UserError if a file, of whose lines these are `written`, is JSON without an object in each line."""
   first = written[0] if written else ''
-  if any(map(_parse, written)) or not (_ARRAY.match(first) or _OBJECT.match(first)) or not re.match(
+  if _PYTHON.match(first) and _is_python(first):
+    raise UserError('{}: expected {}, found objects as Python prints them; write each with json.dumps(record, '
+                    'ensure_ascii=False), a line each, and name the field of the text with --text_field'.format(
+                        path, expected))
+  if not (_ARRAY.match(first) or _OBJECT.match(first)) or _are_objects(written) or not re.match(
       r'[\[{]\s*(\{\s*)?"(\\.|[^"\\])*"\s*:', ' '.join(written)):
     return
-  what, program = ('a JSON array', '.[]') if _ARRAY.match(first) else ('JSON that is not an object in each line', '.')
-  raise UserError("{}: expected {}, found {}; write each object on a line of its own (jq -c '{}') and name the field "
-                  'of the text with --text_field'.format(path, expected, what, program))
+  what, program = 'JSON that is not an object in each line', "jq -c '.'"
+  if _parse(first.rstrip(',')):
+    what, program = 'JSON objects with a comma behind', "sed 's/,$//'"
+  elif _ARRAY.match(first):
+    what, program = 'a JSON array', "jq -c '.[]'"
+  if len(written) > 1 and all(isinstance(_json(line), list) for line in written[:2]):
+    raise UserError("{}: expected {}, found a JSON array of objects in each line; make an object of each (jq -c "
+                    "'{{items: .}}') and name the text in it, such as --text_field=items.{}".format(
+                        path, expected, (json_lines.names_of_text(_json(first)[0]) or ['text'])[-1]))
+  raise UserError('{}: expected {}, found {}; write each object on a line of its own ({}) and name the field of the '
+                  'text with --text_field'.format(path, expected, what, program))
+
+
+def _are_objects(written):
+  """Whether lines are JSON objects, though some may be damaged. The last of an array's may be one, too."""
+  return bool(_parse(written[0])) or 2 * sum(map(bool, map(_parse, written))) > len(written)
+
+
+def _is_python(line):
+  """Whether a line is a dict of Python with text in it."""
+  try:
+    record = ast.literal_eval(line)
+  except (ValueError, SyntaxError, RecursionError, MemoryError):
+    return False
+  return isinstance(record, dict) and all(isinstance(name, str) for name in record)
 
 
 def _names(records):
@@ -198,7 +237,7 @@ def _check_fields(samples, wanted):
     if not found:
       raise UserError('{}: expected JSON objects with the field "{}", found none with it, but with {}; correct '
                       '--text_field'.format(samples[0][0], name, _listed(names)))
-    if not any(value is None or json_lines.holds_text(value) for value in found):
+    if not any(json_lines.is_null(value) or json_lines.holds_text(value) for value in found):
       raise UserError('{}: expected a text or a list of texts in the field "{}", found {:.40}; {}'.format(
           samples[0][0], name, json.dumps(found[0], ensure_ascii=False), _remedy(name, records)))
 
@@ -211,33 +250,43 @@ def _remedy(name, records):
   return 'write the text into a field of its own'
 
 
-def _is_large(path):
-  with open(path, 'rb') as source:
-    return len(source.read(_LARGE_FILE)) == _LARGE_FILE
+def is_alone_or_large(path, paths):
+  """Whether a file of a corpus is hardly one document."""
+  return len(paths) == 1 or os.path.getsize(path) >= _LARGE_FILE
 
 
-def _check_blank_lines(path, lines):
-  """Raises UserError if no blank line divides documents, and lines are longer than sentences."""
+def body(lines):
+  """Lines without blank ones at the ends, and without a title: what comes before the only blank lines."""
   while lines and not lines[-1].strip():
     lines = lines[:-1]
   while lines and not lines[0].strip():
     lines = lines[1:]
-  if len(lines) < 2 or not all(line.strip() for line in lines):
+  blank = [number for number, line in enumerate(lines) if not line.strip()]
+  if blank and blank[-1] <= 2 * _TITLE and blank[-1] + 1 - len(blank) <= _TITLE and len(lines) - blank[-1] > _BODY:
+    return lines[blank[-1] + 1:]
+  return lines
+
+
+def _check_blank_lines(path, lines):
+  """Raises UserError if no blank line divides documents, and lines are longer than sentences."""
+  text = body(lines)
+  if len(text) < 2 or not all(line.strip() for line in text):
     return
-  if _are_long(lines):
+  if _are_long(text):
+    where = ' after a title' if any(line.strip() for line in lines[:lines.index(text[0])]) else ''
     raise UserError(
-        '{}: expected a blank line between documents, found none, and lines of {:.0f} characters and {:.1f} sentences; '
-        'say --documents=line if each is a document, --documents=file if the file is one, with --split_sentences if '
-        'lines are not sentences, or --documents=blank_line'.format(path, *_sizes(lines)))
+        '{}: expected a blank line between documents, found none{}, and lines of {:.0f} characters and {:.1f} '
+        'sentences; say --documents=line if each is a document, --documents=file if the file is one, with '
+        '--split_sentences if lines are not sentences, or --documents=blank_line'.format(path, where, *sizes(text)))
 
 
 def _are_long(lines):
   """Whether lines are more than sentences."""
-  mean, sentences = _sizes(lines)
-  return mean >= _LONG_LINE or mean >= _LONG_ENOUGH and sentences >= _SENTENCES
+  mean, sentences = sizes(lines)
+  return mean >= _LONG_LINE or mean >= LONG_ENOUGH and sentences >= SENTENCES
 
 
-def _sizes(lines):
+def sizes(lines):
   """Mean numbers of characters and of sentences."""
   return (sum(map(len, lines)) / len(lines),
           sum(len(corpus.split_sentences(line)) for line in lines) / len(lines))

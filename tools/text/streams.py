@@ -1,7 +1,8 @@
 """Files of text as streams of bytes whose lines end with a newline byte, whatever they are on the disk.
 
 .gz, .bz2, .xz and .zst are unpacked, a block at a time. UTF-16 and UTF-32, recognised by their byte-order mark or
-named, become UTF-8. The rows of a .parquet, .csv or .tsv file become JSON lines.
+named, become UTF-8. The rows of a .parquet, .csv or .tsv file become JSON lines. With the encoding AUTO each file is in
+the one that its beginning looks like.
 """
 
 import bz2
@@ -17,6 +18,7 @@ import zlib
 
 from albert.common.errors import UserError
 from albert.common import files
+from tools.text import encodings
 
 # What reading a damaged file raises.
 READ_ERRORS = (OSError, EOFError, zlib.error, lzma.LZMAError)
@@ -29,10 +31,14 @@ on the disk, for messages.
 """
 
 BOM = codecs.BOM_UTF8
+# Stands for the encoding of each file.
+AUTO = 'auto'
 _WIDE_BOMS = ((codecs.BOM_UTF32_LE, 'utf-32'), (codecs.BOM_UTF32_BE, 'utf-32'), (codecs.BOM_UTF16_LE, 'utf-16'),
               (codecs.BOM_UTF16_BE, 'utf-16'))
 _WITH_BOM = ('utf-16', 'utf-32')
 _BLOCK = 1 << 18
+# By so many bytes the encoding of a text is guessed.
+_GUESSED_BY = 1 << 16
 _ROWS_AT_ONCE = 256
 # Tables of text, and how csv reads them. What exports .tsv quotes nothing: there a quote is one of the text.
 TABLES = {'.csv': {}, '.tsv': {'delimiter': '\t', 'quoting': csv.QUOTE_NONE}}
@@ -60,11 +66,11 @@ codecs.register_error('albert.not_in_encoding', lambda error: ('\udcff', error.e
 def check_encoding(encoding):
   """Raises UserError unless `encoding` is one of text."""
   try:
-    if 'a\n'.encode(encoding).decode(encoding) == 'a\n':
+    if encoding == AUTO or 'a\n'.encode(encoding).decode(encoding) == 'a\n':
       return
   except (LookupError, UnicodeError):
     pass
-  raise UserError('expected an encoding of text, such as utf-8, gb18030 or utf-16, found {}; correct '
+  raise UserError('expected an encoding of text, such as utf-8, gb18030, utf-16 or auto, found {}; correct '
                   '--encoding'.format(encoding))
 
 
@@ -74,9 +80,11 @@ def open_text(path, encoding):
   Raises:
     UserError: the file cannot be opened, or the package that unpacks it is absent.
   """
+  if encoding == AUTO:
+    encoding = encodings.choose(first_bytes(path, _GUESSED_BY))
   try:
     source = files.open_regular(path)
-    if _suffix(path) in _PACKED:
+    if _suffix(path) in _PACKED and os.path.getsize(path):  # an empty file has no members, and no text
       source.close()
       source = _PACKED[_suffix(path)](path)
     elif _suffix(path) in TABLES:
@@ -99,6 +107,24 @@ def open_text(path, encoding):
   if start.startswith(BOM) or _suffix(path) in ('.parquet',) + tuple(TABLES):
     return Stream(source, 'utf-8', 'utf-8')
   return Stream(source, encoding, encoding)
+
+
+def first_bytes(path, number):
+  """At most the first `number` bytes of what is read of a file, in whatever encoding it is; empty if it is damaged."""
+  try:
+    if _suffix(path) in _PACKED:
+      with _PACKED[_suffix(path)](path) as source:
+        return source.read(number)
+    with files.open_regular(path) as source:
+      return source.read(number)
+  except READ_ERRORS:
+    return b''  # whoever reads it says why
+
+
+def guess(path, named):
+  """The encoding that a file looks like it is in; None if that is `named`, or none of those known."""
+  found = encodings.guess(first_bytes(path, _GUESSED_BY))
+  return None if found is None or codecs.lookup(found) == codecs.lookup(named) else found
 
 
 def can_be_cut(path, encoding):
@@ -204,26 +230,34 @@ def _parquet(path):
     raise UserError('{}: expected the package pyarrow to read it, found none installed; {}, or convert it to JSON '
                     'lines'.format(path, _INSTALL))
   try:
-    table = parquet.ParquetFile(path)
+    # Without a size it reads a column of a row group at once, which is the whole file where there is one group.
+    table = parquet.ParquetFile(path, buffer_size=_BLOCK)
   except pyarrow.ArrowException as error:
     raise OSError(str(error).split('\n')[0])
   return _buffered(_Blocks(_json_lines(table, pyarrow)))
 
 
 def _json_lines(table, pyarrow):
-  """Blocks of lines: the columns of text and of lists of text of a parquet file as JSON objects."""
-  def holds_text(kind):
-    return pyarrow.types.is_string(kind) or pyarrow.types.is_large_string(kind)
-  names = [field.name for field in table.schema_arrow
-           if holds_text(field.type) or pyarrow.types.is_list(field.type) and holds_text(field.type.value_type)]
+  """Blocks of lines: the columns of a parquet file that hold text at any depth, as JSON objects."""
+  names = [field.name for field in table.schema_arrow if _holds_text(field.type, pyarrow.types)]
   try:
     for batch in table.iter_batches(_ROWS_AT_ONCE, columns=names):
       rows = batch.to_pydict()
-      lines = [json.dumps(dict(zip(names, row)), ensure_ascii=False) + '\n'
+      # What is beside text in an object, such as a date, and is nothing in JSON.
+      lines = [json.dumps(dict(zip(names, row)), ensure_ascii=False, default=lambda value: None) + '\n'
                for row in zip(*(rows[name] for name in names))]
       yield ''.join(lines).encode('utf-8')
   except pyarrow.ArrowException as error:
     raise OSError(str(error).split('\n')[0])
+
+
+def _holds_text(kind, types):
+  """Whether a type of pyarrow is text, or has text within. types: pyarrow.types."""
+  if types.is_dictionary(kind) or types.is_list(kind) or types.is_large_list(kind) or types.is_fixed_size_list(kind):
+    return _holds_text(kind.value_type, types)
+  if types.is_struct(kind):
+    return any(_holds_text(field.type, types) for field in kind)
+  return types.is_string(kind) or types.is_large_string(kind)
 
 
 def _table(source, encoding, form):

@@ -177,3 +177,52 @@ def test_an_absent_package_is_named(tmp_path, monkeypatch, name, package):
   monkeypatch.setitem(sys.modules, package, None)
   with pytest.raises(UserError, match='expected the package {}.*requirements-formats.txt'.format(package)):
     streams.open_text(write(tmp_path / name, b'x'), 'utf-8')
+
+
+@pytest.mark.parametrize('suffix', sorted(PACKERS))
+def test_bytes_behind_packed_text_are_told_or_none_of_it(tmp_path, suffix):
+  path = write(tmp_path / ('text.' + suffix), PACKERS[suffix](TEXT.encode('utf-8')) + b'rubbish')
+  try:
+    assert read(path)[0] == DOCUMENTS
+  except UserError as error:
+    assert path in str(error) and 'cannot be read' in str(error) and '\n' not in str(error)
+
+
+def test_a_table_with_columns_of_every_kind(tmp_path):
+  pyarrow = pytest.importorskip('pyarrow')
+  from pyarrow import parquet
+  path = str(tmp_path / 'table.parquet')
+  text, texts = pyarrow.string(), pyarrow.list_(pyarrow.string())
+  columns = {
+      'turns': pyarrow.array([[{'from': '甲', 'value': '一。'}, {'from': '乙', 'value': '二。'}], None, []] * 20,
+                             pyarrow.list_(pyarrow.struct([('from', text), ('value', text)]))),
+      'nested': pyarrow.array([[['三。'], ['四。', None]], [[]], None] * 20, pyarrow.list_(texts)),
+      'category': pyarrow.array(['类', None, '别'] * 20).dictionary_encode(),
+      'large': pyarrow.array([['五。']] * 60, pyarrow.large_list(pyarrow.large_string())),
+      'meta': pyarrow.array([{'day': 1, 'raw': b'\xff', 'name': '六。'}] * 60, pyarrow.struct(
+          [('day', pyarrow.date32()), ('raw', pyarrow.binary()), ('name', text)])),
+      'score': pyarrow.array([0.5] * 60)}
+  parquet.write_table(pyarrow.table(columns), path, row_group_size=7)
+  reader = json_lines.Reader('turns.value,nested,category,large,meta.name')
+  documents = [document.sentences for unit in corpus.units([path]) for document in reader.documents(unit)]
+  assert documents == [
+      ['一。', '二。', '三。', '四。', '类', '五。', '六。'], ['五。', '六。'], ['别', '五。', '六。']] * 20
+  with streams.open_text(path, 'utf-8').file as source:
+    assert 'score' not in json.loads(source.readline().decode('utf-8'))
+
+
+def test_memory_for_a_table_does_not_grow_with_its_row_groups(tmp_path):
+  pyarrow = pytest.importorskip('pyarrow')
+  from pyarrow import parquet
+  path = str(tmp_path / 'table.parquet')
+  rows = [TEXT * 100 + str(number) for number in range(3000)]
+  parquet.write_table(pyarrow.table({'text': rows}), path, use_dictionary=False, compression='none')
+  before = pyarrow.total_allocated_bytes()
+  with streams.open_text(path, 'utf-8').file as source:
+    source.readline()
+    assert pyarrow.total_allocated_bytes() - before < 5 << 20 < len(''.join(rows).encode('utf-8'))
+
+
+@pytest.mark.parametrize('suffix', ['gz', 'bz2', 'xz', 'zst', 'csv', 'txt'])
+def test_an_empty_file_has_no_text(tmp_path, suffix):
+  assert read(write(tmp_path / ('text.' + suffix), b''))[0] == []

@@ -7,6 +7,7 @@ import types
 import pytest
 import tensorflow as tf
 
+from albert.model.config import AlbertConfig
 from albert.training import running
 from albert.training.telling import progress
 from albert.training.telling import remaining
@@ -154,6 +155,24 @@ def test_a_recipe_is_named_where_a_cpu_would_take_days(tmp_path, monkeypatch, on
   line = Remaining(125000, Checkpoints(5000, 1000, 32, on_cpu)).estimate(1, step_seconds)
   assert ('; on a CPU, GIN=gin/tiny_hour.gin takes one hour with the data that its first lines name' in line) == said
   assert 'small_night' not in line
+
+
+def phase(end, config, rows=32, first=0):
+  """A phases.Phase."""
+  plan = types.SimpleNamespace(config=config, info=types.SimpleNamespace(max_seq_length=512), rows_per_step=rows)
+  return types.SimpleNamespace(first=first, end=end, plan=plan)
+
+
+def test_a_run_of_days_on_a_cpu_is_told_before_its_first_step():
+  base = AlbertConfig(vocab_size=21128, hidden_size=768, intermediate_size=3072, num_hidden_layers=12,
+                      num_attention_heads=12)
+  line = remaining.guess([phase(125000, base)], 0, cores=2)
+  assert line.startswith('by the size of the model: about 67 days on 2 cores, and the first steps will tell; on a CPU, '
+                         'GIN=gin/tiny_hour.gin takes one hour, ')
+  assert remaining.guess([phase(125000, base)], 125000 - 1000, cores=2) is None
+  assert remaining.guess([phase(125000, base)], 62500, 2).startswith('by the size of the model: about 34 days')
+  assert remaining.guess([phase(62500, base), phase(125000, base, rows=1, first=62500)], 0, 2).startswith(
+      'by the size of the model: about 35 days')
 
 
 def test_steps_of_other_phases_take_their_own_time():
