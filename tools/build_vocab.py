@@ -64,7 +64,7 @@ def main(argv):
   tokens = build(characters, runs, FLAGS.vocab_size, FLAGS.min_count, FLAGS.latin_pieces, FLAGS.do_lower_case)
   write(tokens, FLAGS.output_file)
   origin.write(FLAGS.output_file, inputs.describe(paths),
-               origin.settings_of(text.cleaning, FLAGS.do_lower_case))
+               origin.settings_of(text, FLAGS.do_lower_case))
   print('vocabulary  {}: {:,} tokens, {:,} of them Han characters'.format(
       FLAGS.output_file, len(tokens), sum(len(token) == 1 and tokenization.is_han(token) for token in tokens)))
 

@@ -91,7 +91,7 @@ def _from_json(line, kind, data):
     entries = [entry[:3] for entry in questions.questions(value, labelled=False)]
     if len(entries) != 1:
       raise ValueError('expected one question, found {}'.format(len(entries)))
-    return entries[0]
+    return (layouts.id_or_none(entries[0][0]),) + entries[0][1:]
   bare = dataclasses.replace(data, **{name: None for name in _NAMES if getattr(data, name) not in value})
   chosen = columns.find_columns('this line', kind, bare, list(value))
   texts = [name and layouts.text_of(value, name) for name in chosen[:2]]

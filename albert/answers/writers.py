@@ -6,9 +6,9 @@
 """
 
 import collections
-import json
 import logging
 
+from albert.common import json_text
 from albert.labelled import options as labelled
 
 _LOG = logging.getLogger('albert')
@@ -48,7 +48,7 @@ class JsonLines:
     self._target.flush()
 
   def _write(self, entry):
-    self._target.write(json.dumps(entry, ensure_ascii=False) + '\n')
+    self._target.write(json_text.line(entry) + '\n')
 
 
 class ClueLines(JsonLines):
@@ -93,7 +93,7 @@ class ClueAnswers(JsonLines):
     del gold
     identity = str(self._count if example.id is None else example.id)
     self._target.write('{}\n{}: {}'.format('{,'[self._count > 0], *(
-        json.dumps(text, ensure_ascii=False) for text in (identity, said['answer']))))
+        json_text.line(text) for text in (identity, said['answer']))))
     self._count += 1
 
   def error(self, bad):

@@ -1,6 +1,7 @@
-"""JSON as RFC 8259 has it, which strict readers take: a number that is not finite is null.
+"""JSON as RFC 8259 has it, which strict readers take: a number that is not finite is null, a text can be UTF-8.
 
-Python's json writes NaN and Infinity, words that no other language's reader knows.
+Python's json writes NaN and Infinity, words that no other language's reader knows, and half of a surrogate pair, which
+JSON can escape and no file in UTF-8 can hold.
 """
 
 import hashlib
@@ -11,6 +12,12 @@ import math
 def dumps(value):
   """Text of a value, with sorted keys and a newline at its end. Numbers that are not finite become null."""
   return json.dumps(finite(value), indent=1, sort_keys=True, allow_nan=False) + '\n'
+
+
+def line(value, indent=None):
+  """Text of a value as a line, or with indentation; Chinese is written as it is, halves of surrogate pairs escaped."""
+  text = json.dumps(finite(value), ensure_ascii=False, allow_nan=False, indent=indent)
+  return text.encode('utf-8', 'backslashreplace').decode('utf-8')
 
 
 def finite(value):

@@ -173,19 +173,25 @@ def _evaluate(plan, device, run, stopper, ranks):
                    '{:,}'.format(schedule.evaluated_records(plan.options, plan.heldout)), run.folder)
     with contextlib.closing(Evaluator(plan, device, lost, stopper, ranks)) as evaluator:
       figures = evaluator.evaluate(plan.checkpoint, in_curve=False)
+    is_finite = json_text.all_finite(figures.values())
     if run.is_chief:
-      _report_evaluation(plan, run, figures)
-    if not json_text.all_finite(figures.values()):
+      _report_evaluation(plan, run, figures, is_finite)
+    if not is_finite:
       raise Diverged('{}: expected finite held-out figures, found NaN or infinity; evaluate another checkpoint'.format(
           plan.checkpoint))
 
 
-def _report_evaluation(plan, run, figures):
-  """Writes and prints the held-out figures of the checkpoint that was evaluated."""
+def _report_evaluation(plan, run, figures, is_finite):
+  """Writes and prints the held-out figures of the checkpoint that was evaluated.
+
+  They are the results of a folder whose own run, if there is one, has evaluated nothing so far.
+  """
   step = checkpoints.step_of(plan.checkpoint)
   run.lock.check()
-  written = results.keep_evaluation(run.folder, heldout=figures, checkpoint=plan.checkpoint, global_step=step)
-  print('\n'.join(plan.task.summary(step, figures)))
+  written = results.keep_evaluation(run.folder, is_finite and not run.heldout_history.steps(), heldout=figures,
+                                    checkpoint=plan.checkpoint, global_step=step)
+  if is_finite:
+    print('\n'.join(plan.task.summary(step, figures)))
   _print_paths([('evaluated', plan.checkpoint), ('held-out data', plan.heldout.folder)]
                + [('written', path) for path in written])
 

@@ -103,9 +103,9 @@ def _answers(model, form, signatures, inputs):
     with open(path, 'w', encoding='utf-8') as target:
       json.dump(job, target)
     program = os.path.join(os.path.dirname(os.path.abspath(__file__)), 'alone.py')
-    # -I: neither this folder nor PYTHONPATH; what is loaded is what a user of the export has.
-    done = subprocess.run([sys.executable, '-I', '-W', 'ignore', program, path], cwd=scratch, stdout=subprocess.PIPE,
-                          stderr=subprocess.STDOUT)
+    # -I: neither this folder nor PYTHONPATH; what is loaded is what a user of the export has. It hides PYTHONUTF8 too.
+    done = subprocess.run([sys.executable, '-I', '-X', 'utf8', '-W', 'ignore', program, path], cwd=scratch,
+                          stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
     if done.returncode:
       lines = done.stdout.decode(errors='replace').strip().split('\n')
       raise UserError('{}: expected an export that a fresh process loads, found: {}; the export was removed'.format(
