@@ -16,7 +16,7 @@ import time
 from absl import flags
 
 from albert.common import cli
-from albert.common.counts import counted
+from albert.common.in_words import counted
 from albert.common.errors import UserError
 from albert.common import files
 from albert.dataset import contract

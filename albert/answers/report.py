@@ -4,7 +4,7 @@ import collections
 import unicodedata
 
 from albert.answers import outcome as outcomes
-from albert.common.counts import counted
+from albert.common.in_words import counted
 from albert.run import names
 
 _CONFUSIONS = 10

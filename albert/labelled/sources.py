@@ -3,7 +3,7 @@
 import collections
 import itertools
 
-from albert.common.counts import counted
+from albert.common.in_words import counted
 from albert.common.errors import UserError
 from albert.common import files
 from albert.common import same_text

@@ -13,7 +13,7 @@ import tensorflow as tf
 
 from albert.common import checks
 from albert.common.errors import UserError
-from albert.common import perplexity
+from albert.common import in_words
 from albert.dataset.batch import Batch
 from albert.dataset.batch import PackedBatch
 from albert.dataset import contract
@@ -175,7 +175,7 @@ class Pretraining(Task):
   def summary(self, step, figures):
     loss, accuracy, order_loss, order_accuracy = [figures[name] for name in self.heldout_columns]
     lines = ['held-out at step {:,}: masked LM loss {:.4f} (perplexity {}), accuracy {:.4f}; sentence order loss '
-             '{:.4f}, accuracy {:.4f}'.format(step, loss, perplexity.in_words(loss), accuracy, order_loss,
+             '{:.4f}, accuracy {:.4f}'.format(step, loss, in_words.perplexity(loss), accuracy, order_loss,
                                               order_accuracy)]
     if 'unigram_cross_entropy' in figures:
       better_by = unigram.better_by(figures)

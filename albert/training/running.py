@@ -8,7 +8,7 @@ import os
 import tensorflow as tf
 
 from albert.common import cli
-from albert.common.counts import counted
+from albert.common.in_words import counted
 from albert.common.errors import Diverged
 from albert.common.errors import UserError
 from albert.common import json_text

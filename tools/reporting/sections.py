@@ -4,7 +4,7 @@ import os
 
 import numpy as np
 
-from albert.common import durations
+from albert.common import in_words
 from albert.common import files
 from albert.dataset import contract
 from albert.model import names as model_names
@@ -63,7 +63,7 @@ def speed_in_words(run):
   if train.get('median_step_seconds'):
     told.append('A step takes {:.3g} s.'.format(train['median_step_seconds']))
   if train.get('seconds'):
-    told.append('Training took {} in all.'.format(durations.in_words(train['seconds'])))
+    told.append('Training took {} in all.'.format(in_words.duration(train['seconds'])))
   return [' '.join(told)] if told else []
 
 

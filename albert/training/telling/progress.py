@@ -7,8 +7,7 @@ import time
 import numpy as np
 import tensorflow as tf
 
-from albert.common.counts import counted
-from albert.common import durations
+from albert.common import in_words
 from albert.dataset import contract
 
 # Steps whose time says nothing: the first builds caches and thread pools, the second still allocates. Nor does that of
@@ -69,16 +68,16 @@ def announce(plan, device, order, start):
     start: int, the step that training goes on from.
   """
   info, batch_size, config = plan.info, plan.rows_per_step, plan.config
-  _LOG.info('step = %s x %s x %d tokens = %s tokens; from step %s to %s', counted(device.ranks, 'rank'),
-            counted(batch_size // device.ranks, 'sequence'), info.max_seq_length,
+  _LOG.info('step = %s x %s x %d tokens = %s tokens; from step %s to %s', in_words.counted(device.ranks, 'rank'),
+            in_words.counted(batch_size // device.ranks, 'sequence'), info.max_seq_length,
             '{:,}'.format(batch_size * info.max_seq_length), '{:,}'.format(start),
             '{:,}'.format(plan.options.num_train_steps))
   if plan.layout:
     _LOG.info('packing: the %s examples of a step, never more than %s of them in a row', '{:,}'.format(
         plan.options.train_batch_size), plan.layout.slots)
   elif plan.input_options.packing:
-    _LOG.info('packing: an epoch has %s for %s', counted(order.epoch_length, 'row'),
-              counted(info.records(contract.TRAIN), 'example'))
+    _LOG.info('packing: an epoch has %s for %s', in_words.counted(order.epoch_length, 'row'),
+              in_words.counted(info.records(contract.TRAIN), 'example'))
   if device.dropout and (config.hidden_dropout_prob or config.attention_probs_dropout_prob):
     _LOG.warning("dropout runs in the NPU's own operation: a run that is stopped and goes on draws other masks than "
                  'one that is not; SessionOptions.fused_ops=False repeats them')
@@ -168,7 +167,7 @@ class ProgressHook(tf.train.SessionRunHook):
       self._has_estimated = True
       _LOG.info('%s', self._loop.remaining.estimate(self._last_step, _mean(self._durations, self._counting(0))))
     elif not self._ended and self._durations[0] >= _SLOW_SECONDS:
-      _LOG.info('by the first step, the slowest one: at most %s for the whole run', durations.in_words(
+      _LOG.info('by the first step, the slowest one: at most %s for the whole run', in_words.duration(
           self._loop.remaining.seconds(self._last_step, self._durations[0])))
 
   def _keep(self, figures):
@@ -254,7 +253,7 @@ def _mean(values, steps):
 def _clock(seconds):
   """Seconds as 1:02:03 and so of one width in a column of lines; days in words, such as 69 days."""
   if seconds >= 48 * 3600:
-    return durations.in_words(seconds)
+    return in_words.duration(seconds)
   seconds = int(round(seconds))
   return '{}:{:02d}:{:02d}'.format(seconds // 3600, seconds // 60 % 60, seconds % 60)
 

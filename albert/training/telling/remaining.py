@@ -5,7 +5,7 @@ import os
 
 import numpy as np
 
-from albert.common import durations
+from albert.common import in_words
 from albert.common import files
 
 # Recipes for a CPU: file, and how long a run takes.
@@ -74,7 +74,7 @@ class Remaining:
     seconds = self.seconds(step, step_seconds)
     others = any(end > step and work != 1.0 for end, work in self._parts)
     line = 'at this speed: {} for the {:,} steps to go{}, evaluation and saving included'.format(
-        durations.in_words(seconds), self._num_train_steps - step,
+        in_words.duration(seconds), self._num_train_steps - step,
         ' (of other phases by their tokens and layers)' if others else '')
     return line + _shorter(seconds) if self._checkpoints.on_cpu else line
 
@@ -101,7 +101,7 @@ def guess(phases, start, cores):
   if seconds <= _LONG_SECONDS:
     return None
   return 'by the size of the model: about {} on {} cores, and the first steps will tell{}'.format(
-      durations.in_words(seconds), cores, _shorter(seconds))
+      in_words.duration(seconds), cores, _shorter(seconds))
 
 
 def _flop(plan):
