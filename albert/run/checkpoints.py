@@ -254,7 +254,7 @@ def commit(folder, temporary, step, entries, check_writer=lambda: None):
     temporary: what temporary_prefix() gave, with the files written.
     step: int.
     entries: dict, what else the manifest is to say.
-    check_writer: callable() that raises where this process may not write any more; asked before a name is given.
+    check_writer: callable() that raises where this process may not write any more; called before a file gets its name.
   """
   prefix = prefix_of(folder, step)
   described = {}

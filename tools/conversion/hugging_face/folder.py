@@ -12,6 +12,8 @@ from albert.common.errors import UserError
 from albert.common import files
 from albert.dataset import record_format
 from albert.dataset import tokenization
+from albert.model.hugging_face import CONFIG_FILE
+from albert.model.hugging_face import WEIGHTS_FILES
 from albert.model import names
 from albert.run import directory
 from tools.conversion import fine_tuned
@@ -24,7 +26,6 @@ from tools.conversion.hugging_face import weights
 from tools.conversion import reading
 from tools.conversion import writing
 
-CONFIG_FILE = 'config.json'
 WEIGHTS_FILE = 'model.safetensors'
 CARD_FILE = 'README.md'
 # In this order; each may be in shards, which an index names.
@@ -32,13 +33,7 @@ _WEIGHTS = ((WEIGHTS_FILE, safetensors_files.read), ('pytorch_model.bin', torch_
 _INDEX = '.index.json'
 _OTHER_WEIGHTS = ('tf_model.h5', 'flax_model.msgpack')
 # Patterns of the names of all files that are read of a folder.
-FILES = (CONFIG_FILE,) + tokenizer_files.READ + ('*.safetensors', 'pytorch_model*.bin', '*' + _INDEX)
-
-
-def is_one(path):
-  """Whether a path is a folder of transformers with weights, whatever is in them."""
-  return os.path.isfile(os.path.join(path, CONFIG_FILE)) and any(
-      glob.glob(os.path.join(glob.escape(path), pattern)) for pattern in FILES[-3:])
+FILES = (CONFIG_FILE,) + tokenizer_files.READ + WEIGHTS_FILES
 
 
 def files_of(folder):
