@@ -31,7 +31,7 @@ def nats_gained(results):
     UserError: a figure is missing.
   """
   heldout = results.get('heldout', {})
-  missing = [name for name in ('masked_lm_loss', 'unigram_cross_entropy') if name not in heldout]
+  missing = [name for name in unigram.FIGURES if name not in heldout]
   if missing:
     raise UserError('expected held-out figures, found none of {}; evaluate the run first: make eval'.format(
         ', '.join('heldout.' + name for name in missing)))
