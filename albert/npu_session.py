@@ -310,7 +310,7 @@ def _npu_bridge():
     modules = {path.split('.')[-1]: importlib.import_module('npu_bridge.' + path) for path in _BRIDGE_MODULES}
     # The module npu_unary_ops holds an object of the same name.
     modules['npu_unary_ops'] = modules['npu_unary_ops'].npu_unary_ops
-    _ = modules['npu_init'].NPURunConfig  # of all releases; asked below
+    _ = modules['npu_init'].NPURunConfig  # of all releases; used below
   except Exception as error:  # Libraries that do not fit raise ImportError, OSError, NotFoundError, AttributeError...
     raise UserError("expected a working npu_bridge, found one in {} that does not load ({}: {:.200}); {}, or use "
                     "SessionOptions.device='cpu'".format(

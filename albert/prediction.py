@@ -27,9 +27,9 @@ from albert.run import starting_weights
 # Rows that are sorted by length together: batches of similar lengths hold little padding, and the order of what comes
 # out is kept in little memory.
 _BATCHES_AT_ONCE = 16
-# Lengths and places where shapes are static, besides the longest.
+# S and P where shapes are static, besides the longest.
 _LENGTHS = (32, 128)
-_PLACES = (8, 64)
+_POSITIONS = (8, 64)
 
 # A checkpoint that can answer. prefix: str. config: AlbertConfig. vocabulary: tokenization.Vocabulary. tokenizer:
 # tokenization.Tokenizer, whose letters are those of the training data.
@@ -120,16 +120,16 @@ class Predictor:
 
   def _run(self, rows):
     """{output: array [B, ...]} of at most a batch of rows."""
-    length, places = self._longest(rows, 'S'), self._longest(rows, 'P')
+    length, positions = self._longest(rows, 'S'), self._longest(rows, 'P')
     if length > self.longest:
       raise UserError('expected texts of at most {} tokens (AlbertConfig.max_position_embeddings), found {}; shorten '
                       'them'.format(self.longest, length))
-    shape = self._shape(length, places)
-    batch_size, length, places = [known or own for known, own in zip(shape, (len(rows), length, places))]
+    shape = self._shape(length, positions)
+    batch_size, length, positions = [known or own for known, own in zip(shape, (len(rows), length, positions))]
     inputs, outputs = self._program(shape)
     padded = rows + rows[-1:] * (batch_size - len(rows))
     answers = self._session.run(outputs, {
-        inputs[name]: _padded([fields[name] for fields in padded], _width(kind, length, places))
+        inputs[name]: _padded([fields[name] for fields in padded], _width(kind, length, positions))
         for name, kind in self._fields.items()})
     self._check_finite(answers)
     return answers
@@ -146,21 +146,21 @@ class Predictor:
     """The most values of a field of this kind, 'S' or 'P'; at least 1."""
     return max([len(fields[name]) for fields in rows for name, own in self._fields.items() if own == kind] + [1])
 
-  def _shape(self, length, places):
+  def _shape(self, length, positions):
     """(B, S, P) of the graph that rows of these sizes are given to; None for what a session finds out."""
     if self._device.kind != 'npu':
       return None, None, None
     def rounded(size, sizes):
       return next((known for known in sizes if size <= known), self.longest)
-    return self._batch_size, min(rounded(length, _LENGTHS), self.longest), rounded(places, _PLACES)
+    return self._batch_size, min(rounded(length, _LENGTHS), self.longest), rounded(positions, _POSITIONS)
 
   def _program(self, shape):
     """({field: placeholder}, {output: tensor}) for a shape, of _shape(). Built once; all share the variables."""
     if shape not in self._programs:
-      batch_size, length, places = shape
+      batch_size, length, positions = shape
       with self._graph.as_default(), tf.compat.v1.variable_scope(
           tf.compat.v1.get_variable_scope(), reuse=tf.compat.v1.AUTO_REUSE):
-        inputs = {name: tf.compat.v1.placeholder(tf.int32, [batch_size, _width(kind, length, places)])
+        inputs = {name: tf.compat.v1.placeholder(tf.int32, [batch_size, _width(kind, length, positions)])
                   for name, kind in self._fields.items()}
         batch = self._task.batch(dict({spec.name: None for spec in self._task.features}, **inputs))
         ops = modeling.default_ops()
@@ -185,9 +185,9 @@ class Predictor:
       tf.compat.v1.train.Saver(needed).restore(self._session, self._model.prefix)
 
 
-def _width(kind, length, places):
+def _width(kind, length, positions):
   """How many values a field has: S, P, or as many as it says."""
-  return {'S': length, 'P': places}.get(kind, kind)
+  return {'S': length, 'P': positions}.get(kind, kind)
 
 
 def _padded(rows, width):

@@ -52,8 +52,7 @@ def _parse_settings():
     raise UserError('--task (TASK): expected one of {}, found {!r}'.format(', '.join(tasks()), FLAGS.task or 'none'))
   bindings = gin_settings.bindings_of(FLAGS.gin_param)
   if FLAGS.albert_config_file:
-    config = AlbertConfig.from_json_file(FLAGS.albert_config_file)
-    bindings += ['AlbertConfig.{} = {!r}'.format(key, value) for key, value in config.to_dict().items()]
+    bindings += AlbertConfig.from_json_file(FLAGS.albert_config_file).bindings()
   own = os.path.join(files.ROOT, _TASKS, FLAGS.task + '.gin')
   gin_settings.parse([own] + (FLAGS.gin_file or []), bindings)
 

@@ -62,18 +62,18 @@ def _shown(rate):
 
 def _rate(evidence):
   _, lowest, highest = _rates_of(evidence.hidden_size)
-  usual = '{} to {} are usual for hidden size {}'.format(_shown(lowest), _shown(highest), evidence.hidden_size)
+  usual = 'usual for hidden size {}: {} to {}'.format(evidence.hidden_size, _shown(lowest), _shown(highest))
   multipliers = evidence.rate_multipliers or {}
   # A head that begins at random may well have ten times the rate of the rest.
   most = max(multipliers.get(part, 1.) for part in _PRETRAINED) or 1.
   rate = evidence.learning_rate * most
   shown = _shown(rate) + ', {:g} times {},'.format(most, _shown(evidence.learning_rate)) * (most != 1.)
   if rate > highest:
-    said = 'THE RATE {} IS TOO HIGH, {}'.format(shown, usual)
+    said = 'THE RATE {} IS TOO HIGH ({})'.format(shown, usual)
   elif rate < lowest:
-    said = 'THE RATE {} IS LOW, {}'.format(shown, usual)
+    said = 'THE RATE {} IS LOW ({})'.format(shown, usual)
   else:
-    said = 'the rate {} is not too high, {}'.format(shown, usual)
+    said = 'the rate {} is not too high ({})'.format(shown, usual)
   frozen = [part for part in _PRETRAINED if multipliers.get(part) == 0.]
   if not frozen:
     return said
@@ -86,7 +86,7 @@ def _weights(evidence, train, tokenizer):
   unknown = '{:.1%} of the tokens of train are unknown to the vocabulary'.format(share)
   if share > _MANY_UNKNOWN:
     return 'ANOTHER VOCABULARY: ' + unknown
-  return '{}, {}'.format(evidence.init or 'NO INIT: the weights began at random', unknown)
+  return '{} ({})'.format(evidence.init or 'NO INIT: the weights began at random', unknown)
 
 
 def unknown_share(examples, tokenizer):
@@ -105,10 +105,10 @@ def _labels(evidence, train):
   loss, entropy = sum(losses) / len(losses) if losses else None, label_entropy(train)
   if loss is None or entropy is None:
     return 'more epochs may help; look at some of the answers: do they follow from the text?'
-  compared = 'the training loss came to {:.3f}, the labels alone have {:.3f} nats'.format(loss, entropy)
+  compared = '(training loss {:.3f}, labels alone {:.3f} nats)'.format(loss, entropy)
   if loss < _KNOWN_SHARE * entropy:
-    return 'train was learned and dev was not, THE LABELS OF DEV MAY NOT FOLLOW FROM THE TEXT: ' + compared
-  return 'train was not learned either, more epochs may help, or the labels do not follow from the text: ' + compared
+    return 'train was learned and dev was not: THE LABELS OF DEV MAY NOT FOLLOW FROM THE TEXT ' + compared
+  return 'train was not learned either: more epochs may help, or the labels do not follow from the text ' + compared
 
 
 def label_entropy(examples):

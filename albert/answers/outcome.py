@@ -34,7 +34,7 @@ class Judge:
     """An example; said: what LabelledTask.answer() gave."""
     if example.label is None:
       return
-    # The target of an example is that of each of its windows, but for `read`, whose targets nobody scores.
+    # The target of an example is that of each of its windows, but for `read`, whose targets are not scored.
     self._scored.append(self._task.scored(example, windows, logits))
     if not self._task.is_right(example, said):
       probability = abs(said['value'] - example.label) if 'value' in said else _probability(said)

@@ -1,6 +1,6 @@
 """How every program of this repository starts: flags are parsed, a `UserError` becomes one line and its exit code.
 
-A program whose work is in files goes on when nobody reads what it says any more: `make data | head`, a closed terminal,
+A program whose work is in files goes on when its output is not read any more: `make data | head`, a closed terminal,
 a full disk behind `>`. One whose result is what it prints ends instead.
 """
 

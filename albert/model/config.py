@@ -95,6 +95,10 @@ class AlbertConfig:
     """JSON as in the published albert_config.json."""
     return json.dumps(self.to_dict(), indent=2) + '\n'
 
+  def bindings(self):
+    """A list of gin bindings of all attributes."""
+    return ['AlbertConfig.{} = {!r}'.format(key, value) for key, value in self.to_dict().items()]
+
   @classmethod
   def from_dict(cls, values, source='AlbertConfig'):
     """Makes a configuration from the keys of a published JSON file.

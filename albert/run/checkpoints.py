@@ -22,6 +22,7 @@ from tensorflow.python.training import checkpoint_state_pb2
 from albert.common.errors import UserError
 from albert.common import files
 from albert.common import json_text
+from albert.model.names import GLOBAL_STEP
 from albert.run.names import CHECKPOINT
 from albert.run.names import MANIFEST
 from albert.run.names import POINTER_FILE
@@ -58,7 +59,7 @@ def step_of(checkpoint):
   if digits.isdigit():
     return int(digits)
   reader = tf.train.load_checkpoint(checkpoint)
-  return int(reader.get_tensor('global_step')) if reader.has_tensor('global_step') else 0
+  return int(reader.get_tensor(GLOBAL_STEP)) if reader.has_tensor(GLOBAL_STEP) else 0
 
 
 def check_path(name, path):
@@ -257,7 +258,7 @@ def commit(folder, temporary, step, entries, check_writer=lambda: None):
     temporary: what temporary_prefix() gave, with the files written.
     step: int.
     entries: dict, what else the manifest is to say.
-    check_writer: callable() that raises where this process may not write any more; asked before a name is given.
+    check_writer: callable() that raises where this process may not write any more; called before a file gets its name.
   """
   prefix = prefix_of(folder, step)
   described = {}

@@ -1,7 +1,6 @@
 """Checks that a checkpoint fits the graph, finds published weights and loads them."""
 
 import collections
-import glob
 import logging
 import os
 
@@ -13,6 +12,7 @@ from albert.common.errors import UserError
 from albert.common import files
 from albert.dataset.tokenization import Vocabulary
 from albert.model.config import AlbertConfig
+from albert.model import hugging_face
 from albert.model import names
 from albert.run import belonging
 from albert.run import checkpoints
@@ -30,9 +30,8 @@ _LOG = logging.getLogger('albert')
 # beside it; None where there is none.
 Weights = collections.namedtuple('Weights', ['prefix', 'config', 'vocab_file'])
 
-# By one of these a folder of Hugging Face's is known, beside its config.json.
-_HUGGING_FACE_FILES = ('*.safetensors', '*.safetensors.index.json', 'pytorch_model*.bin*')
-_PACKED = ('.tar.gz', '.tgz', '.tar', '.zip')
+# The ends of names of archives.
+TAR, ZIP = ('.tar.gz', '.tgz', '.tar'), ('.zip',)
 
 
 def find(path, warn=_LOG.warning):
@@ -49,11 +48,10 @@ def find(path, warn=_LOG.warning):
   Raises:
     UserError: no checkpoint of TensorFlow's, or what lies beside it is not what it was trained with.
   """
-  if path.lower().endswith(_PACKED) and os.path.isfile(path):
+  if path.lower().endswith(TAR + ZIP) and os.path.isfile(path):
     raise UserError('{}: expected a folder, found an archive; unpack it and name the folder that holds the '
                     'checkpoint'.format(path))
-  if os.path.exists(os.path.join(path, 'config.json')) and any(
-      glob.glob(os.path.join(glob.escape(path), pattern)) for pattern in _HUGGING_FACE_FILES):
+  if hugging_face.is_folder(path):
     raise UserError('{}: expected a TensorFlow checkpoint, found a Hugging Face folder; convert it first: '
                     '.venv/bin/python -m tools.checkpoints from-hf {} RUN, and name RUN'.format(path, path))
   prefix = checkpoints.find(_chosen(path), warn)

@@ -1,4 +1,4 @@
-"""A tag for each character: entities of a text (Devlin et al. 2018, section 5.3), with a CRF if asked.
+"""A tag for each character: entities of a text (Devlin et al. 2018, section 5.3), with or without a CRF.
 
     p_t = softmax(W dropout(h_t) + b), or the chain of crf.py over these scores
 

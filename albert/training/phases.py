@@ -116,7 +116,7 @@ def with_phases(plan, make_task, open_data, computed):
     UserError: a phase that does not go with the run.
   """
   options = plan.options
-  # How fast a step is, is asked of those that have all layers.
+  # A performance run measures steps of all layers.
   described = options.phases if plan.where.do_train and not options.performance else ()
   if not described:
     return plan._replace(settings=dict(plan.settings, phases=1),

@@ -12,6 +12,8 @@ from albert.common.errors import UserError
 from albert.common import files
 from albert.dataset import record_format
 from albert.dataset import tokenization
+from albert.model.hugging_face import CONFIG_FILE
+from albert.model.hugging_face import WEIGHTS_FILES
 from albert.model import names
 from albert.run import directory
 from tools.conversion import fine_tuned
@@ -24,7 +26,6 @@ from tools.conversion.hugging_face import weights
 from tools.conversion import reading
 from tools.conversion import writing
 
-CONFIG_FILE = 'config.json'
 WEIGHTS_FILE = 'model.safetensors'
 CARD_FILE = 'README.md'
 # In this order; each may be in shards, which an index names.
@@ -32,13 +33,7 @@ _WEIGHTS = ((WEIGHTS_FILE, safetensors_files.read), ('pytorch_model.bin', torch_
 _INDEX = '.index.json'
 _OTHER_WEIGHTS = ('tf_model.h5', 'flax_model.msgpack')
 # Patterns of the names of all files that are read of a folder.
-FILES = (CONFIG_FILE,) + tokenizer_files.READ + ('*.safetensors', 'pytorch_model*.bin', '*' + _INDEX)
-
-
-def is_one(path):
-  """Whether a path is a folder of transformers with weights, whatever is in them."""
-  return os.path.isfile(os.path.join(path, CONFIG_FILE)) and any(
-      glob.glob(os.path.join(glob.escape(path), pattern)) for pattern in FILES[-3:])
+FILES = (CONFIG_FILE,) + tokenizer_files.READ + WEIGHTS_FILES
 
 
 def files_of(folder):
@@ -78,11 +73,7 @@ def write(checkpoint, folder, task=None, ignore=None, dedupe=False):
   labels = _labels(checkpoint, tensors, kind)
   if task == record_format.REGRESS:
     problem_type = 'regression'
-  lower_case = directory.said_lower_case(checkpoint.path)
-  if lower_case is None:
-    lower_case = tokenization.guessed_lower_case(vocabulary.tokens)
-    notes.append('do_lower_case {}: {} token of the vocabulary has a capital letter'.format(
-        lower_case, 'no' if lower_case else 'a'))
+  lower_case, more = _lower_case(checkpoint, vocabulary)
   with writing.new_folder(folder) as new:
     safetensors_files.write(os.path.join(new, WEIGHTS_FILE), converted.tensors)
     writing.write_json(os.path.join(new, CONFIG_FILE), settings.make(config, kind, vocabulary, labels, problem_type))
@@ -90,13 +81,28 @@ def write(checkpoint, folder, task=None, ignore=None, dedupe=False):
     card = model_card.make(checkpoint, config, kind, converted.tensors, vocabulary)
     files.write_atomically(os.path.join(new, CARD_FILE), card)
   if names.POOLER not in names.parts_in(checkpoint.shapes) and kind == weights.ENCODER_CLASS:
-    notes.append('no pooler: transformers will make up a random one')
+    more.append('no pooler: transformers will make up a random one')
   others = sorted({value.dtype.name for value in tensors.values()} - {'float32'})
-  notes += ['{} became float32'.format(', '.join(others))] * bool(others)
+  more += ['{} became float32'.format(', '.join(others))] * bool(others)
+  return _report(checkpoint.path, folder, kind, converted.mapped, converted.left_out + _no_weights(checkpoint),
+                 notes + more)
+
+
+def _lower_case(checkpoint, vocabulary):
+  """(whether texts are in lower case, notes about it: a list)."""
+  said = directory.said_lower_case(checkpoint.path)
+  if said is not None:
+    return said, []
+  guessed = tokenization.guessed_lower_case(vocabulary.tokens)
+  return guessed, ['do_lower_case {}: {} token of the vocabulary has a capital letter'.format(
+      guessed, 'no' if guessed else 'a')]
+
+
+def _no_weights(checkpoint):
+  """[(name, why it is left out)] of what is no weight."""
   slots = len(checkpoint.shapes) - len(checkpoint.weights())
-  left_out = converted.left_out + [('{} variables of the optimizer'.format(slots), 'not weights')] * bool(slots)
-  left_out += [(reading.STEP, 'no weight')] * (checkpoint.step is not None)
-  return _report(checkpoint.path, folder, kind, converted.mapped, left_out, notes)
+  return ([('{} variables of the optimizer'.format(slots), 'not weights')] * bool(slots)
+          + [(reading.STEP, 'no weight')] * (checkpoint.step is not None))
 
 
 def _report(source, target, kind, mapped, left_out, notes):
