@@ -7,6 +7,7 @@ a full disk behind `>`. One whose result is what it prints ends instead.
 import errno
 import logging
 import os
+import re
 import sys
 import warnings
 
@@ -140,10 +141,20 @@ def _parse_flags(argv):
   try:
     return flags.FLAGS(argv)
   except flags.Error as error:
-    _fail(' '.join(str(error).split()) + '; see --help')
+    _fail(_explain(error) + '; see --help')
   except (SystemExit, _OutputLost):  # absl has printed its help, and counts that as a failure
     _finish_output()
     sys.exit(0)
+
+
+def _explain(error):
+  """What is wrong with a flag, in one line. error: flags.Error."""
+  if not isinstance(error, flags.UnrecognizedFlagError):
+    return ' '.join(str(error).split())
+  # Of a name that is not known absl's own suggestions are in the text only.
+  meant = re.search(r'Did you mean: ([^ ,]+)', str(error))
+  return 'expected the name of a flag, found --{}{}'.format(
+      error.flagname, '; did you mean --{}?'.format(meant.group(1)) if meant else '')
 
 
 def _guarded(main):

@@ -1,6 +1,7 @@
 """The held-out evaluation keeps its graph and session; its figures are those of an evaluation that begins anew."""
 
 import os
+import types
 
 import gin
 import pytest
@@ -65,6 +66,21 @@ def test_one_graph_and_session_serve_all_checkpoints(plan, checkpoints, monkeypa
   assert figures[0] == figures[2] != figures[1]
   assert [_evaluator(plan).evaluate(prefix) for prefix in checkpoints] == figures[:2]
   kept.close()
+
+
+def test_evaluations_that_take_much_of_the_time_are_told_once(monkeypatch, caplog):
+  evaluator = types.SimpleNamespace(save_option='pretrain.save_checkpoints_steps')
+  ranks = types.SimpleNamespace(is_chief=True)
+  monkeypatch.setattr(evaluation.time, 'time', lambda: 0.0)
+  due = evaluation.DueEvaluations(None, evaluator, 'set', None, ranks)
+  told = []
+  for started, now in ((30.0, 60.0), (100.0, 105.0), (105.5, 106.0), (136.0, 146.0), (150.0, 170.0)):
+    caplog.clear()  # the first, which builds a graph; too small a share; short; told; the next
+    due._report_time(started, now)
+    told.append(caplog.text)
+  assert told[:3] == ['', '', ''] and told[4] == ''
+  assert ('evaluating took 10.0 s, 25% of the time since the evaluation before; a larger '
+          'pretrain.save_checkpoints_steps costs less') in told[3]
 
 
 def test_an_evaluation_that_was_left_does_not_reach_into_the_next(plan, checkpoints):
