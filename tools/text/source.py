@@ -6,6 +6,7 @@ from albert.common import checks
 from albert.common.errors import UserError
 from tools.text import cleaning
 from tools.text import corpus
+from tools.text import encodings
 from tools.text import json_lines
 from tools.text import layouts
 from tools.text import streams
@@ -64,6 +65,7 @@ def find_files(patterns, source, documents_given):
   check(source)
   paths = corpus.find_files(patterns)
   layouts.check(paths, source.encoding, source.cleaning, documents_given)
+  encodings.check(paths, source.encoding)
   return paths
 
 

@@ -31,6 +31,7 @@ on the disk, for messages.
 BOM = codecs.BOM_UTF8
 _WIDE_BOMS = ((codecs.BOM_UTF32_LE, 'utf-32'), (codecs.BOM_UTF32_BE, 'utf-32'), (codecs.BOM_UTF16_LE, 'utf-16'),
               (codecs.BOM_UTF16_BE, 'utf-16'))
+BOMS = (BOM,) + tuple(bom for bom, _ in _WIDE_BOMS)
 _WITH_BOM = ('utf-16', 'utf-32')
 _BLOCK = 1 << 18
 _ROWS_AT_ONCE = 256
