@@ -80,7 +80,7 @@ def _carry_out(where, options, make_task, log, doing, describe):
   with stopping.Stopper(doing, may_leave_a_step=device.ranks == 1,
                         comes_twice=device.ranks > 1) as stopper, contextlib.ExitStack() as stack:
     if device.is_chief:
-      run.lock = stack.enter_context(run_lock.hold(where.output_dir))
+      run.lock = stack.enter_context(run_lock.hold(where.output_dir, *_way_out(plan)))
       if where.do_train:
         log.open(where.output_dir)
     stack.enter_context(_readable_file_errors(where.output_dir))
@@ -90,6 +90,12 @@ def _carry_out(where, options, make_task, log, doing, describe):
     else:
       _evaluate(plan, device, run, stopper, ranks)
   return stopping.EXIT_CODE if stopper.requested else None
+
+
+def _way_out(plan):
+  """What an evaluation says where a run in progress holds its folder, a list for run_lock.hold."""
+  return [] if plan.where.do_train else [
+      'evaluate into another folder: OUT=... CKPT={}'.format(plan.checkpoint)]
 
 
 def _nothing_to_do(plan, run):
@@ -269,9 +275,10 @@ def _report_performance(folder, throughput):
     print('performance not measured: the {} steps that were made are those of the warm-up'.format(throughput.steps))
     return
   results.write_performance(folder, throughput._asdict())
-  print('performance of {} steps after {} of warm-up: on average {:.4f} s a step, {:.2f} examples/s, {:,.0f} real '
+  print('performance of {} after {} of warm-up: on average {:.4f} s a step, {:.2f} examples/s, {:,.0f} real '
         'tokens/s, {:,.0f} padded tokens/s, {}; the median step takes {:.4f} s'.format(
-            throughput.steps, throughput.warmup_steps, throughput.mean_step_seconds,
+            '1 step' if throughput.steps == 1 else '{:,} steps'.format(throughput.steps), throughput.warmup_steps,
+            throughput.mean_step_seconds,
             throughput.examples_per_second, throughput.real_tokens_per_second, throughput.tokens_per_second,
             _input_wait(throughput.input_wait_fraction), throughput.median_step_seconds))
 
