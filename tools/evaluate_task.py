@@ -8,6 +8,7 @@ is left would be too good. --json prints everything, the confusion matrix too.
 
 import collections
 import os
+import sys
 
 from absl import flags
 
@@ -56,7 +57,7 @@ def main(argv):
       if not FLAGS.json:
         print('\n'.join(figures.lines(title, judge)))
   if FLAGS.json:
-    print(json_text.line(told))
+    print(json_text.line(told, sys.stdout.encoding))
 
 
 def _paths(path):

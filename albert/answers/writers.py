@@ -25,7 +25,7 @@ class JsonLines:
 
   def __init__(self, target):
     """target: text file."""
-    self._target = target
+    self._target, self._encoding = target, getattr(target, 'encoding', None)
 
   def answer(self, example, said, gold=None):
     """example: Example. said: of LabelledTask.answer. gold: its label, of LabelledTask.gold, or None."""
@@ -48,7 +48,7 @@ class JsonLines:
     self._target.flush()
 
   def _write(self, entry):
-    self._target.write(json_text.line(entry) + '\n')
+    self._target.write(json_text.line(entry, self._encoding) + '\n')
 
 
 class ClueLines(JsonLines):
@@ -93,7 +93,7 @@ class ClueAnswers(JsonLines):
     del gold
     identity = str(self._count if example.id is None else example.id)
     self._target.write('{}\n{}: {}'.format('{,'[self._count > 0], *(
-        json_text.line(text) for text in (identity, said['answer']))))
+        json_text.line(text, self._encoding) for text in (identity, said['answer']))))
     self._count += 1
 
   def error(self, bad):

@@ -14,10 +14,21 @@ def dumps(value):
   return json.dumps(finite(value), indent=1, sort_keys=True, allow_nan=False) + '\n'
 
 
-def line(value, indent=None):
-  """Text of a value as a line, or with indentation; Chinese is written as it is, halves of surrogate pairs escaped."""
+def line(value, encoding=None, indent=None):
+  """Text of a value as a line, or with indentation.
+
+  Args:
+    value: of JSON.
+    encoding: of where it is written, UTF-8 if None. Chinese stands there as it is, but all of it is escaped where the
+      encoding lacks a character, as UTF-8 lacks half of a surrogate pair: nothing of it is lost.
+    indent: as for json.dumps.
+  """
   text = json.dumps(finite(value), ensure_ascii=False, allow_nan=False, indent=indent)
-  return text.encode('utf-8', 'backslashreplace').decode('utf-8')
+  try:
+    text.encode(encoding or 'utf-8')
+    return text
+  except UnicodeEncodeError:
+    return json.dumps(finite(value), allow_nan=False, indent=indent)
 
 
 def finite(value):

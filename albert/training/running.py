@@ -83,7 +83,7 @@ def _carry_out(where, options, make_task, log, doing, describe):
   with stopping.Stopper(doing, may_leave_a_step=device.ranks == 1,
                         comes_twice=device.ranks > 1) as stopper, contextlib.ExitStack() as stack:
     if device.is_chief:
-      run.lock = stack.enter_context(run_lock.hold(where.output_dir))
+      run.lock = stack.enter_context(run_lock.hold(where.output_dir, *_way_out(plan)))
       if where.do_train:
         log.open(where.output_dir)
     stack.enter_context(_readable_file_errors(where.output_dir))
@@ -93,6 +93,12 @@ def _carry_out(where, options, make_task, log, doing, describe):
     else:
       _evaluate(plan, device, run, stopper, ranks)
   return stopping.EXIT_CODE if stopper.requested else None
+
+
+def _way_out(plan):
+  """What an evaluation says where a run in progress holds its folder, a list for run_lock.hold."""
+  return [] if plan.where.do_train else [
+      'evaluate into another folder: OUT=... CKPT={}'.format(plan.checkpoint)]
 
 
 def _nothing_to_do(plan, run):

@@ -19,6 +19,9 @@ def test_numbers_that_are_not_finite_are_null(write):
 
 
 def test_a_line_is_chinese_in_its_order_and_what_is_no_character_is_escaped():
-  text = json_text.line(collections.OrderedDict([('文', '中'), ('a', 'x\ud83d\udc00')]))
-  assert text == '{"文": "中", "a": "x\\ud83d\\udc00"}'
-  assert json.loads(text)['文'] == '中' and text.encode('utf-8')
+  value = collections.OrderedDict([('文', '中'), ('a', 'x')])
+  assert json_text.line(value) == json_text.line(value, 'gbk') == '{"文": "中", "a": "x"}'
+  for more, encoding in (('\ud83d', 'utf-8'), ('\U0001F600', 'gbk'), ('', 'latin-1')):
+    value['a'] = more
+    text = json_text.line(value, encoding)
+    assert text.encode('ascii') and json.loads(text) == value

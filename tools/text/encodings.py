@@ -5,7 +5,7 @@ import codecs
 # What is found in Chinese text, in the order of preference.
 _KNOWN = ('utf-8', 'gb18030', 'big5')
 # Characters that are in any Chinese text, in both scripts; in another encoding than its own a text hardly has them.
-_FREQUENT = frozenset('的一是不了在人有我他中大上个国個國这這为為，。')
+_FREQUENT = frozenset('的一是不了在人有我他中大上个国個国國这這为為，。')
 # The share of them in a text that is in the encoding.
 _SHARE = 0.02
 
@@ -18,6 +18,16 @@ def guess(start):
 def choose(start):
   """The encoding to read a text in which begins with these bytes, whatever it is: one of those known."""
   return guess(start) or next((name for name in _KNOWN if _text(start, name) is not None), _KNOWN[0])
+
+
+def misread(start, named):
+  """The encoding of a text that can be read in the named one, but is Chinese in another only; None of any other text.
+
+  In one that it cannot be read in, it is the reader who finds where.
+  """
+  other = guess(start)
+  is_other = other and codecs.lookup(other) != codecs.lookup(named)
+  return other if is_other and _text(start, named) and _share(start, named) <= _SHARE else None
 
 
 def _text(start, encoding):

@@ -4,12 +4,17 @@ import collections
 
 from albert.common import checks
 from albert.common.errors import UserError
+from albert.common import files
 from tools.text import cleaning
 from tools.text import corpus
+from tools.text import encodings
 from tools.text import hints
 from tools.text import json_lines
 from tools.text import layouts
 from tools.text import streams
+
+# How many files of a corpus are looked at for their encoding, spread over it.
+_FILES = 20
 
 Source = collections.namedtuple('Source', ['encoding', 'skip_errors', 'cleaning'],
                                 defaults=['utf-8', False, cleaning.Options()])
@@ -66,7 +71,19 @@ def find_files(patterns, source, documents_given):
   check(source)
   paths = corpus.find_files(patterns)
   layouts.check(paths, source.encoding, source.cleaning, documents_given)
+  check_not_misread(paths, source.encoding)
   return paths
+
+
+def check_not_misread(paths, named):
+  """Raises UserError if text can be read in an encoding that it is not in: as Latin-1 any bytes can be."""
+  if named == streams.AUTO:
+    return
+  for path in paths[::-(-len(paths) // _FILES)]:
+    other = None if streams.says_its_encoding(path) else encodings.misread(streams.beginning(path), named)
+    if other:
+      raise UserError('{}: expected text in {}, found what is Chinese in {} and nothing that is read in {}; say '
+                      '--encoding={}'.format(files.shown(path), named, other, named, other))
 
 
 def hints_for(paths, source, documents_given):

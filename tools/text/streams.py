@@ -35,6 +35,7 @@ BOM = codecs.BOM_UTF8
 AUTO = 'auto'
 _WIDE_BOMS = ((codecs.BOM_UTF32_LE, 'utf-32'), (codecs.BOM_UTF32_BE, 'utf-32'), (codecs.BOM_UTF16_LE, 'utf-16'),
               (codecs.BOM_UTF16_BE, 'utf-16'))
+BOMS = (BOM,) + tuple(bom for bom, _ in _WIDE_BOMS)
 _WITH_BOM = ('utf-16', 'utf-32')
 _BLOCK = 1 << 18
 # By so many bytes the encoding of a text is guessed.
@@ -81,7 +82,7 @@ def open_text(path, encoding):
     UserError: the file cannot be opened, or the package that unpacks it is absent.
   """
   if encoding == AUTO:
-    encoding = encodings.choose(first_bytes(path, _GUESSED_BY))
+    encoding = encodings.choose(beginning(path))
   try:
     source = files.open_regular(path)
     if _suffix(path) in _PACKED and os.path.getsize(path):  # an empty file has no members, and no text
@@ -121,9 +122,21 @@ def first_bytes(path, number):
     return b''  # whoever reads it says why
 
 
+def beginning(path):
+  """As many bytes of a file as its encoding is guessed by."""
+  return first_bytes(path, _GUESSED_BY)
+
+
+def says_its_encoding(path):
+  """Whether a file itself says which encoding it is in, by a mark or its kind, whatever is named."""
+  if first_bytes(path, len(_WIDE_BOMS[0][0])).startswith(BOMS):
+    return True
+  return _suffix(path) == '.parquet'
+
+
 def guess(path, named):
   """The encoding that a file looks like it is in; None if that is `named`, or none of those known."""
-  found = encodings.guess(first_bytes(path, _GUESSED_BY))
+  found = encodings.guess(beginning(path))
   return None if found is None or codecs.lookup(found) == codecs.lookup(named) else found
 
 
