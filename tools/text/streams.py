@@ -43,6 +43,8 @@ _ROWS_AT_ONCE = 256
 # Tables of text, and how csv reads them. What exports .tsv quotes nothing: there a quote is one of the text.
 TABLES = {'.csv': {}, '.tsv': {'delimiter': '\t', 'quoting': csv.QUOTE_NONE}}
 _LARGEST_CELL = 1 << 24
+# What `zstd --long=31` makes. It takes that much memory.
+_LARGEST_WINDOW = 1 << 31
 
 # What is no text, though some encodings would take it for text: (place, its bytes, what it is, what to do).
 _NO_TEXT = (
@@ -91,8 +93,10 @@ def open_text(path, encoding):
       source = _table(source, encoding, TABLES[_suffix(path)])
     start = source.peek(_LOOKED_AT)[:_LOOKED_AT]
   except READ_ERRORS as error:
-    raise UserError('{}: expected a text file, found one that cannot be read ({}); check the path and its '
-                    'permissions'.format(files.shown(path), getattr(error, 'strerror', None) or error))
+    reason = getattr(error, 'strerror', None)
+    raise UserError('{}: expected a text file, found one that cannot be read ({}); {}'.format(
+        files.shown(path), reason or error,
+        'check the path and its permissions' if reason else 'it is damaged: get it anew, or leave it out'))
   for place, mark, what, remedy in _NO_TEXT:
     if start[place:].startswith(mark):
       source.close()
@@ -212,7 +216,7 @@ def _zstd_blocks(path, zstandard):
     frame = None
     for block in iter(lambda: source.read(_BLOCK), b''):
       while block:
-        frame = frame or zstandard.ZstdDecompressor().decompressobj()
+        frame = frame or zstandard.ZstdDecompressor(max_window_size=_LARGEST_WINDOW).decompressobj()
         try:
           yield frame.decompress(block)
         except zstandard.ZstdError as error:
