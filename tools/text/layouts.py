@@ -51,10 +51,23 @@ def check(paths, encoding, options, documents_given):
       _check_objects(path, [line.strip() for line in lines if line.strip()], 'a JSON object in each line')
     _check_fields(samples, json_lines.field_names(options.text_field))
     return
-  for path, lines in samples + [(path, first_lines(path, encoding)) for path in _suspects(paths)]:
-    _check_text(path, lines)
+  samples += [(path, first_lines(path, encoding)) for path in _suspects(paths)]
+  faults = [_fault(path, lines) for path, lines in samples]
+  if any(faults):
+    are_mixed = any(fault is None and ''.join(lines).strip() for fault, (_, lines) in zip(faults, samples))
+    raise UserError(next(filter(None, faults)) + '; or name only the files that are text' * are_mixed)
+  for path, lines in samples:
     if not documents_given and len(lines) > 1 and is_alone_or_large(path, paths):
       _check_blank_lines(path, lines)
+
+
+def _fault(path, lines):
+  """What makes a file no text, in words, or None."""
+  try:
+    _check_text(path, lines)
+  except UserError as error:
+    return str(error)
+  return None
 
 
 def spread(paths):

@@ -166,6 +166,13 @@ def test_a_text_among_json_is_named_with_what_to_do(tmp_path):
   with pytest.raises(UserError, match='说明.txt: expected a JSON object .* line 1; .*only the files that are JSON'):
     read(tmp_path / 'x', text_field='text')
   assert read(str(tmp_path / 'x' / '*.json'), text_field='text')[0] == [['第一段。', '第二段。']]
+  with pytest.raises(UserError, match='a.json: expected text, .*; or name only the files that are text$'):
+    read(tmp_path / 'x')
+  assert read(str(tmp_path / 'x' / '*.txt'))[0] == [['这里是新闻。']]
+  write(tmp_path / 'y' / 'empty', '')
+  write(tmp_path / 'y' / 'a.json', RECORD + '\n')
+  with pytest.raises(UserError, match='--text_field=[a-z,]*$'):
+    read(tmp_path / 'y')
 
 
 @pytest.mark.parametrize('value, sentences', [
