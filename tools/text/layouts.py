@@ -79,7 +79,7 @@ def _suspects(paths):
   """Of the other files some that are tables, or begin as JSON and markup do: one of thousands may."""
   seen = set(spread(paths))
   others = (path for path in paths if path not in seen)
-  return list(itertools.islice((path for path in others if _is_table(path) or _is_suspect(path)), _FILES))
+  return list(itertools.islice((path for path in others if streams.is_table(path) or _is_suspect(path)), _FILES))
 
 
 def _is_suspect(path):
@@ -104,15 +104,11 @@ def first_lines(path, encoding):
   _check_wide(path, start, stream.encoding)
   text = start.decode(stream.encoding, 'replace').lstrip(corpus.BOM)
   lines = text.split('\n')[:_LINES]
-  if _is_table(path) and '\ufffd' in lines[0]:
+  if streams.is_table(path) and '\ufffd' in lines[0]:
     other = streams.guess(path, stream.name)
     raise UserError('{}: expected a table in {}, found other bytes in its first rows; {}'.format(
         path, encoding, 'say --encoding=' + other if other else 'name its encoding (--encoding=...)'))
   return lines
-
-
-def _is_table(path):
-  return path.lower().endswith(tuple(streams.TABLES) + ('.parquet',))
 
 
 def _check_wide(path, start, encoding):
@@ -145,7 +141,7 @@ def _check_text(path, lines):
     raise UserError("{}: expected text, found one JSON object that holds others ({}); write each on a line of its own "
                     "(jq -c '.[]') and name the field of the text with --text_field".format(
                         path, _listed(list(records[0]))))
-  what = 'a table with the columns' if _is_table(path) else 'JSON objects with the fields'
+  what = 'a table with the columns' if streams.is_table(path) else 'JSON objects with the fields'
   if not names:
     raise UserError('{}: expected text, found JSON objects whose fields ({}) hold no text; write the text of each into '
                     'a field, and name that with --text_field'.format(path, _listed(_names(records))))

@@ -1,8 +1,8 @@
 """Files of text as streams of bytes whose lines end with a newline byte, whatever they are on the disk.
 
 .gz, .bz2, .xz and .zst are unpacked, a block at a time. UTF-16 and UTF-32, recognised by their byte-order mark or
-named, become UTF-8. The rows of a .parquet, .csv or .tsv file become JSON lines. With the encoding AUTO each file is in
-the one that its beginning looks like.
+named, become UTF-8. The rows of a .parquet, .csv or .tsv file, packed or not, become JSON lines. With the encoding AUTO
+each file is in the one that its beginning looks like.
 """
 
 import bz2
@@ -58,6 +58,9 @@ _NO_TEXT = (
     (0, b'\x28\xb5\x2f\xfd', 'what zstd has packed', 'give it the ending .zst'),
     (0, b'PAR1', 'a parquet file', 'give it the ending .parquet'),
     (0, b'%PDF-', 'a PDF document', 'save it as text'),
+    (0, b'ARROW1', 'an Arrow file', 'save it as parquet or JSON lines'),
+    (0, b'SQLite format 3\0', 'a database', 'write its text into JSON lines'),
+    (0, b'\x89PNG\r\n', 'a picture', 'leave it out'), (0, b'\xff\xd8\xff', 'a picture', 'leave it out'),
     (0, b'\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1', 'a document of Word or Excel', 'save it as text'))
 _LOOKED_AT = 1 << 10
 
@@ -89,8 +92,8 @@ def open_text(path, encoding):
     if _suffix(path) in _PACKED and os.path.getsize(path):  # an empty file has no members, and no text
       source.close()
       source = _PACKED[_suffix(path)](path)
-    elif _suffix(path) in TABLES:
-      source = _table(source, encoding, TABLES[_suffix(path)])
+    if _table_suffix(path) in TABLES:
+      source = _table(source, encoding, TABLES[_table_suffix(path)])
     start = source.peek(_LOOKED_AT)[:_LOOKED_AT]
   except READ_ERRORS as error:
     reason = getattr(error, 'strerror', None)
@@ -108,7 +111,7 @@ def open_text(path, encoding):
                     'or {1}-be'.format(files.shown(path), codecs.lookup(wide).name))
   if wide:
     return Stream(io.BufferedReader(_Utf8(source, wide), _BLOCK), 'utf-8', wide)
-  if start.startswith(BOM) or _suffix(path) in ('.parquet',) + tuple(TABLES):
+  if start.startswith(BOM) or is_table(path):
     return Stream(source, 'utf-8', 'utf-8')
   return Stream(source, encoding, encoding)
 
@@ -133,15 +136,25 @@ def guess(path, named):
 
 def can_be_cut(path, encoding):
   """Whether the bytes of `open_text` are those on the disk, so that reading can begin anywhere."""
-  if _suffix(path) in _PACKED or _suffix(path) in TABLES:
+  if _suffix(path) in _PACKED or is_table(path):
     return False
   stream = open_text(path, encoding)
   stream.file.close()
   return not isinstance(stream.file.raw, _Utf8)
 
 
+def is_table(path):
+  """Whether lines of what is read of a file are its rows."""
+  return _suffix(path) == '.parquet' or _table_suffix(path) in TABLES
+
+
 def _suffix(path):
   return os.path.splitext(path)[1].lower()
+
+
+def _table_suffix(path):
+  """The suffix of a file once it is unpacked: of news.csv and news.csv.gz .csv."""
+  return _suffix(os.path.splitext(path)[0]) if _suffix(path) in _PACKED else _suffix(path)
 
 
 def _wide_encoding(start, encoding):

@@ -1,7 +1,9 @@
 """tools.text: corpora whose brackets, tags, commas or bytes would be trained on are refused with what to do."""
 
+import bz2
 import gzip
 import json
+import lzma
 
 import pytest
 
@@ -82,6 +84,20 @@ def test_a_table(tmp_path, name, encoding):
     read(path, encoding=named)
   assert read(path, encoding=named, text_field='review')[0] == [
       ['好，"很好"。'], ['不好。', '下一行。'] if is_csv else ['不好。']]
+
+
+@pytest.mark.parametrize('name, packer', [
+    ('a.csv.gz', gzip.compress), ('A.TSV.BZ2', bz2.compress), ('a.csv.xz', lzma.compress)])
+@pytest.mark.parametrize('encoding', ['utf-8', 'utf-16', 'gb18030'])
+def test_a_packed_table(tmp_path, name, packer, encoding):
+  path = write(tmp_path / name, '')
+  rows = '标签,评论\n1,"好，很好。"\n' if 'csv' in name else '标签\t评论\n1\t好，很好。\n'
+  with open(path, 'wb') as target:
+    target.write(packer(rows.encode(encoding)))
+  named = encoding if encoding == 'gb18030' else 'utf-8'
+  assert read(path, encoding=named, text_field='评论')[0] == [['好，很好。']]
+  with pytest.raises(UserError, match='a table with the columns 标签, 评论'):
+    read(path, encoding=named)
 
 
 def test_a_table_in_another_encoding(tmp_path):
