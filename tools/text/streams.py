@@ -296,11 +296,22 @@ def _rows(text, form):
     try:
       rows = csv.reader(text, **form)
       names = next(rows, [])
+      if len(set(names)) < len(names):
+        raise OSError('two columns have the name "{}"'.format(
+            next(name for name in names if names.count(name) > 1)))
       for row in rows:
-        line = json.dumps(dict(zip(names, row)), ensure_ascii=False) + '\n'
-        yield line.encode('utf-8', 'surrogateescape')
+        yield _json_line(names, row).encode('utf-8', 'surrogateescape')
     except csv.Error as error:
       raise OSError('row {}: {}'.format(rows.line_num, error))
+
+
+def _json_line(names, row):
+  """A row as a JSON object; one with other cells than there are columns as what is wrong with it, which is no JSON."""
+  if not row:
+    return '\n'
+  if len(row) != len(names):
+    return '{} cells in a row of a table of {} columns: {!r}\n'.format(len(row), len(names), row)
+  return json.dumps(dict(zip(names, row)), ensure_ascii=False) + '\n'
 
 
 _INSTALL = '.venv/bin/python -m pip install -r requirements-formats.txt'

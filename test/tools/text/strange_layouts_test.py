@@ -270,3 +270,26 @@ def test_the_fields_that_are_suggested(tmp_path, record, fields):
     read(write(tmp_path / 'a', lines_of(*(dict(record, **{
         name: value + str(number) if name in ('title', 'desc', 'text', 'content', 'answer') else value
         for name, value in record.items()}) for number in range(4)))))
+
+
+@pytest.mark.parametrize('name, rows, words', [
+    ('a.csv', '标签,评论\n1,好。\n\n0,很好,下一句。\n1,不好。\n\n', '3 cells in a row of a table of 2 columns'),
+    ('a.tsv', '标签\t评论\n1\t好。\n\n0\n1\t不好。\n', '1 cells in a row of a table of 2 columns')])
+def test_rows_with_other_cells_than_columns(tmp_path, name, rows, words):
+  path = write(tmp_path / name, rows)
+  with pytest.raises(UserError, match=words + '.* in row .below the names. 3;'):
+    read(path, text_field='评论')
+  documents, reader = read(path, text_field='评论', skip_errors=True)
+  assert documents == [['好。'], ['不好。']] and len(reader.skipped) == 1
+
+
+def test_two_columns_of_one_name(tmp_path):
+  with pytest.raises(UserError, match='cannot be read .two columns have the name "文"'):
+    read(write(tmp_path / 'a.csv', '文,题,文\n1,2,3\n'), text_field='文')
+
+
+def test_objects_in_lists_of_lists(tmp_path):
+  path = write(tmp_path / 'a', lines_of({'turns': [[{'value': '一。'}, {'value': '二。'}], [[{'value': '三。'}], 4]]}))
+  with pytest.raises(UserError, match='with the fields turns.value;'):
+    read(path)
+  assert read(path, text_field='turns.value')[0] == [['一。', '二。', '三。']]
