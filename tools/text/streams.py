@@ -310,7 +310,8 @@ def _json_line(names, row):
   if not row:
     return '\n'
   if len(row) != len(names):
-    return '{} cells in a row of a table of {} columns: {!r}\n'.format(len(row), len(names), row)
+    return '{} cell{} in a row of a table of {} columns: {!r}\n'.format(
+        len(row), 's' * (len(row) != 1), len(names), row)
   return json.dumps(dict(zip(names, row)), ensure_ascii=False) + '\n'
 
 

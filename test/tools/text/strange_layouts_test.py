@@ -274,7 +274,7 @@ def test_the_fields_that_are_suggested(tmp_path, record, fields):
 
 @pytest.mark.parametrize('name, rows, words', [
     ('a.csv', '标签,评论\n1,好。\n\n0,很好,下一句。\n1,不好。\n\n', '3 cells in a row of a table of 2 columns'),
-    ('a.tsv', '标签\t评论\n1\t好。\n\n0\n1\t不好。\n', '1 cells in a row of a table of 2 columns')])
+    ('a.tsv', '标签\t评论\n1\t好。\n\n0\n1\t不好。\n', '1 cell in a row of a table of 2 columns')])
 def test_rows_with_other_cells_than_columns(tmp_path, name, rows, words):
   path = write(tmp_path / name, rows)
   with pytest.raises(UserError, match=words + '.* in row .below the names. 3;'):
