@@ -147,13 +147,18 @@ RECORD = json.dumps(ARTICLE, ensure_ascii=False)
     ('# 2016 年的新闻\n' + (RECORD + '\n') * 4, 'JSON objects with the fields title, desc, text'),
     ('{"title": "断\n' + (RECORD + '\n') * 4, 'JSON objects with the fields title, desc, text'),
     (repr(ARTICLE) + '\n' + repr(ARTICLE) + '\n', r'objects as Python prints them; .*json\.dumps'),
+    (json.dumps({'version': '一', 'data': [{'paragraphs': [{'context': '好。'}]}] * 2}),
+     r"one JSON object with a list of others in \"data\"; .*'\.\[\"data\"\]\[\]'"),
+    (lines_of(*(['好。"真的"。'] * 9)), r'a JSON text in each line, .* jq -r \. '),
     (lines_of(*([[{'from': '甲', 'value': '好。'}]] * 3)), r'array of objects in each line; .*=items\.value')],
-                         ids='line-each first commas all-commas inner comment broken python turns'.split())
+                         ids='line-each first commas all-commas inner comment broken python within texts turns'.split())
 @pytest.mark.parametrize('field', ['', 'text'])
 def test_json_that_is_nearly_one_object_in_each_line(tmp_path, content, words, field):
   path = write(tmp_path / 'a', content)
-  if field and 'with the fields' in words:
+  if field and ('with the fields' in words or 'a JSON text' in words):
     words = 'line 1'
+  elif field and 'a list of others' in words:
+    words = 'the field "text", found none with it, but with version, data, data.paragraphs.context'
   with pytest.raises(UserError, match=words) as error:
     read(path, text_field=field)
   assert path in str(error.value) and '\n' not in str(error.value)
