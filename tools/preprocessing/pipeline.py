@@ -212,8 +212,8 @@ def _check_texts(documents, texts, paths):
                         list(map(files.shown, paths[:_PATHS_NAMED])) + ['...'] * (len(paths) > _PATHS_NAMED))))
   if documents < 2:
     raise UserError('expected at least 2 documents of two or more words, as one of them is held out, found {}; put a '
-                    'blank line between documents, say --documents=line if each line is one, or add text'.format(
-                        documents))
+                    'blank line between documents, say --documents=line if each line is one, write JSON objects on a '
+                    'line each, or add text'.format(documents))
   if texts < 2:
     raise UserError('expected at least 2 different documents, as one of them is held out, found the same text {:,} '
                     'times; add other text'.format(documents))

@@ -186,7 +186,8 @@ def _left_out(counts):
 
 def _settings(settings):
   words = dict(_SETTINGS)
-  names = [name for name, _ in _SETTINGS if name in settings]
+  names = [name for name, _ in _SETTINGS if name in settings and not (
+      name == 'documents' and settings['text_field'])]
   names += [name for name in settings if name not in words and name != 'inputs']
   return _table([(words.get(name, name.replace('_', ' ')), _value(name, settings[name])) for name in names])
 

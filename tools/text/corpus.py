@@ -247,8 +247,8 @@ class Reader:
           self._check_end(part.path, stream, position, decoder)
         self.lines += not ends
     except streams.READ_ERRORS as error:
-      raise UserError('{}: expected a text file, found one that cannot be read ({}); repair it or leave it '
-                      'out'.format(part.path, getattr(error, 'strerror', None) or error))
+      raise UserError('{}: expected a text file, found one that cannot be read ({}); get it anew, or leave it '
+                      'out'.format(files.shown(part.path), getattr(error, 'strerror', None) or error))
 
   def _check_end(self, path, stream, position, decoder):
     """A file may end within a character."""

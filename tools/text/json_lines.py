@@ -11,9 +11,12 @@ import math
 from albert.common.errors import UserError
 from albert.common import files
 from tools.text import corpus
+from tools.text import streams
 
 # Of a list of objects so many are looked at for the names of their fields.
 _LOOKED_AT = 5
+# Of a line that is none so much is shown.
+_SHOWN = 60
 # A longer line is an error: it is in memory as a whole.
 LONGEST_LINE = 1 << 26
 
@@ -88,16 +91,17 @@ class Reader(corpus.Reader):
             return '{:.40} in "{}"'.format(json.dumps(value, ensure_ascii=False), name)
     except (ValueError, TypeError, RecursionError):
       pass
-    return repr(line[:40])
+    return repr(line[:_SHOWN])
 
   def _wrong(self, part, start, content):
     fields = ' or '.join('"{}"'.format(name) for name in self._fields)
     if self._errors_are_skipped:
       self.skipped.append((self.lines, 'no JSON object with a text {}'.format(fields)))
       return
-    raise UserError('{}: expected a JSON object with a text {} in each line, found {} in line {}; name the field '
+    raise UserError('{}: expected a JSON object with a text {} in each line, found {} in {} {}; name the field '
                     '(--text_field) or only the files that are JSON, or leave such lines out (--errors=skip)'.format(
                         files.shown(part.path), fields, content,
+                        'row (below the names)' if streams.is_table(part.path) else 'line',
                         corpus.line_number(part.path, self._encoding, start)))
 
 
@@ -117,9 +121,14 @@ def values(record, name):
   if name in record:
     return [record[name]]
   head, _, rest = name.partition('.')
-  inner = record.get(head) if rest else None
-  return [value for item in (inner if isinstance(inner, list) else [inner]) if isinstance(item, dict)
-          for value in values(item, rest)]
+  return [value for item in _objects(record.get(head) if rest else None) for value in values(item, rest)]
+
+
+def _objects(value):
+  """The objects that a field is, or that lie in its lists at any depth."""
+  if isinstance(value, list):
+    return [item for inner in value for item in _objects(inner)]
+  return [value] if isinstance(value, dict) else []
 
 
 def names_of_text(record):
@@ -128,8 +137,7 @@ def names_of_text(record):
   for name, value in record.items():
     if holds_text(value):
       names.append(name)
-    inner = [item for item in (value if isinstance(value, list) else [value]) if isinstance(item, dict)]
-    names += ['{}.{}'.format(name, deeper) for item in inner[:_LOOKED_AT] for deeper in names_of_text(item)]
+    names += ['{}.{}'.format(name, deeper) for item in _objects(value)[:_LOOKED_AT] for deeper in names_of_text(item)]
   return list(dict.fromkeys(names))
 
 

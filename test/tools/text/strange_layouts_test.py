@@ -1,7 +1,9 @@
 """tools.text: corpora whose brackets, tags, commas or bytes would be trained on are refused with what to do."""
 
+import bz2
 import gzip
 import json
+import lzma
 
 import pytest
 
@@ -84,6 +86,20 @@ def test_a_table(tmp_path, name, encoding):
       ['好，"很好"。'], ['不好。', '下一行。'] if is_csv else ['不好。']]
 
 
+@pytest.mark.parametrize('name, packer', [
+    ('a.csv.gz', gzip.compress), ('A.TSV.BZ2', bz2.compress), ('a.csv.xz', lzma.compress)])
+@pytest.mark.parametrize('encoding', ['utf-8', 'utf-16', 'gb18030'])
+def test_a_packed_table(tmp_path, name, packer, encoding):
+  path = write(tmp_path / name, '')
+  rows = '标签,评论\n1,"好，很好。"\n' if 'csv' in name else '标签\t评论\n1\t好，很好。\n'
+  with open(path, 'wb') as target:
+    target.write(packer(rows.encode(encoding)))
+  named = encoding if encoding == 'gb18030' else 'utf-8'
+  assert read(path, encoding=named, text_field='评论')[0] == [['好，很好。']]
+  with pytest.raises(UserError, match='a table with the columns 标签, 评论'):
+    read(path, encoding=named)
+
+
 def test_a_table_in_another_encoding(tmp_path):
   path = write(tmp_path / 'a.csv', '')
   with open(path, 'wb') as target:
@@ -131,13 +147,18 @@ RECORD = json.dumps(ARTICLE, ensure_ascii=False)
     ('# 2016 年的新闻\n' + (RECORD + '\n') * 4, 'JSON objects with the fields title, desc, text'),
     ('{"title": "断\n' + (RECORD + '\n') * 4, 'JSON objects with the fields title, desc, text'),
     (repr(ARTICLE) + '\n' + repr(ARTICLE) + '\n', r'objects as Python prints them; .*json\.dumps'),
+    (json.dumps({'version': '一', 'data': [{'paragraphs': [{'context': '好。'}]}] * 2}),
+     r"one JSON object with a list of others in \"data\"; .*'\.\[\"data\"\]\[\]'"),
+    (lines_of(*(['好。"真的"。'] * 9)), r'a JSON text in each line, .* jq -r \. '),
     (lines_of(*([[{'from': '甲', 'value': '好。'}]] * 3)), r'array of objects in each line; .*=items\.value')],
-                         ids='line-each first commas all-commas inner comment broken python turns'.split())
+                         ids='line-each first commas all-commas inner comment broken python within texts turns'.split())
 @pytest.mark.parametrize('field', ['', 'text'])
 def test_json_that_is_nearly_one_object_in_each_line(tmp_path, content, words, field):
   path = write(tmp_path / 'a', content)
-  if field and 'with the fields' in words:
+  if field and ('with the fields' in words or 'a JSON text' in words):
     words = 'line 1'
+  elif field and 'a list of others' in words:
+    words = 'the field "text", found none with it, but with version, data, data.paragraphs.context'
   with pytest.raises(UserError, match=words) as error:
     read(path, text_field=field)
   assert path in str(error.value) and '\n' not in str(error.value)
@@ -166,6 +187,13 @@ def test_a_text_among_json_is_named_with_what_to_do(tmp_path):
   with pytest.raises(UserError, match='说明.txt: expected a JSON object .* line 1; .*only the files that are JSON'):
     read(tmp_path / 'x', text_field='text')
   assert read(str(tmp_path / 'x' / '*.json'), text_field='text')[0] == [['第一段。', '第二段。']]
+  with pytest.raises(UserError, match='a.json: expected text, .*; or name only the files that are text$'):
+    read(tmp_path / 'x')
+  assert read(str(tmp_path / 'x' / '*.txt'))[0] == [['这里是新闻。']]
+  write(tmp_path / 'y' / 'empty', '')
+  write(tmp_path / 'y' / 'a.json', RECORD + '\n')
+  with pytest.raises(UserError, match='--text_field=[a-z,]*$'):
+    read(tmp_path / 'y')
 
 
 @pytest.mark.parametrize('value, sentences', [
@@ -247,3 +275,26 @@ def test_the_fields_that_are_suggested(tmp_path, record, fields):
     read(write(tmp_path / 'a', lines_of(*(dict(record, **{
         name: value + str(number) if name in ('title', 'desc', 'text', 'content', 'answer') else value
         for name, value in record.items()}) for number in range(4)))))
+
+
+@pytest.mark.parametrize('name, rows, words', [
+    ('a.csv', '标签,评论\n1,好。\n\n0,很好,下一句。\n1,不好。\n\n', '3 cells in a row of a table of 2 columns'),
+    ('a.tsv', '标签\t评论\n1\t好。\n\n0\n1\t不好。\n', '1 cell in a row of a table of 2 columns')])
+def test_rows_with_other_cells_than_columns(tmp_path, name, rows, words):
+  path = write(tmp_path / name, rows)
+  with pytest.raises(UserError, match=words + '.* in row .below the names. 3;'):
+    read(path, text_field='评论')
+  documents, reader = read(path, text_field='评论', skip_errors=True)
+  assert documents == [['好。'], ['不好。']] and len(reader.skipped) == 1
+
+
+def test_two_columns_of_one_name(tmp_path):
+  with pytest.raises(UserError, match='cannot be read .two columns have the name "文"'):
+    read(write(tmp_path / 'a.csv', '文,题,文\n1,2,3\n'), text_field='文')
+
+
+def test_objects_in_lists_of_lists(tmp_path):
+  path = write(tmp_path / 'a', lines_of({'turns': [[{'value': '一。'}, {'value': '二。'}], [[{'value': '三。'}], 4]]}))
+  with pytest.raises(UserError, match='with the fields turns.value;'):
+    read(path)
+  assert read(path, text_field='turns.value')[0] == [['一。', '二。', '三。']]

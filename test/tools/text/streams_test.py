@@ -58,9 +58,17 @@ def test_packed_text_of_several_members(tmp_path, suffix):
                          ids=['cut', 'other'])
 def test_damaged_packed_text(tmp_path, suffix, damage):
   path = write(tmp_path / ('text.' + suffix), damage(PACKERS[suffix](TEXT.encode('utf-8') * 999)))
-  with pytest.raises(UserError, match='cannot be read') as error:
+  with pytest.raises(UserError, match='cannot be read .*get it anew, or leave it out') as error:
     read(path)
   assert path in str(error.value) and '\n' not in str(error.value)
+
+
+def test_zstd_of_a_large_window_and_frames_without_text(tmp_path):
+  zstandard = pytest.importorskip('zstandard')
+  packer = zstandard.ZstdCompressor(compression_params=zstandard.ZstdCompressionParameters(window_log=28)).compressobj()
+  skipped = b'\x50\x2a\x4d\x18' + b'\x03\0\0\0' + b'abc'
+  packed = packer.compress(TEXT.encode('utf-8')) + packer.flush()
+  assert read(write(tmp_path / 'text.zst', skipped + packed + skipped))[0] == DOCUMENTS
 
 
 @pytest.mark.parametrize('suffix', ['gz', 'xz', 'zst'])
@@ -129,8 +137,10 @@ def in_zip(memory):
     ('a.txt', lzma.compress(TEXT.encode('utf-8')), 'what xz has packed; give it the ending .xz'),
     ('a.txt', bz2.compress(TEXT.encode('utf-8')), 'what bzip2 has packed; give it the ending .bz2'),
     ('a.doc', b'\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1' + bytes(900), 'a document of Word or Excel; save it as text'),
-    ('a.pdf', b'%PDF-1.4\n', 'a PDF document; save it as text')],
-                         ids=['tar', 'tar.gz', 'zip', 'gzip', 'xz', 'bzip2', 'doc', 'pdf'])
+    ('a.pdf', b'%PDF-1.4\n', 'a PDF document; save it as text'),
+    ('a.jpg', b'\xff\xd8\xff\xe0' + bytes(99), 'a picture'),
+    ('a.arrow', b'ARROW1\0\0', 'an Arrow file'), ('a.db', b'SQLite format 3\0' + bytes(99), 'a database')],
+                         ids=['tar', 'tar.gz', 'zip', 'gzip', 'xz', 'bzip2', 'doc', 'pdf', 'jpg', 'arrow', 'db'])
 @pytest.mark.parametrize('named', ['utf-8', 'gb18030'])
 def test_what_is_no_text_is_named_by_its_content(tmp_path, name, content, words, named):
   path = write(tmp_path / name, content)
