@@ -134,6 +134,14 @@ def test_figures_that_are_not_finite_are_none(run):
   assert 'Not evaluated so far' in text_of(run)
 
 
+def test_figures_of_a_run_that_was_stopped_are_of_its_last_evaluation(run):
+  write(run, 'best/best.json', {})
+  write(run, 'results.json', {'heldout': FIGURES, 'global_step': 650, 'trained_steps': 650})
+  assert 'with the weights of step 600.' in text_of(run)
+  write(run, 'heldout_history.tsv', '')
+  assert 'with the weights of step 650.' in text_of(run)
+
+
 def test_another_data_set_is_not_taken_for_that_of_the_run(run, tmp_path):
   paths = small_corpus.write(tmp_path, small_corpus.text(50))
   other = small_corpus.create(tmp_path / 'other', paths).info
