@@ -13,11 +13,13 @@ from tools.preprocessing import readable
 _STYLE = """body{font:15px/1.5 system-ui,"PingFang SC","Microsoft YaHei","Noto Sans CJK SC",sans-serif;
 max-width:56em;margin:2em auto;padding:0 1em;color:#222}
 table{border-collapse:collapse}td,th{padding:.1em 1.2em .1em 0;text-align:left;vertical-align:top}
-td.n{text-align:right}h2{margin-top:1.6em}rect{fill:#4a7db5}text{font:11px sans-serif;fill:#444}
+td{overflow-wrap:anywhere}td:first-child{white-space:nowrap}td.n{text-align:right}
+h2{margin-top:1.6em}rect{fill:#4a7db5}text{font:11px sans-serif;fill:#444}
 mark{background:#ffe9a8}.example{border-left:3px solid #ccc;padding-left:1em;margin:1em 0}
 .unknown span{margin-right:1.2em;white-space:nowrap}small{color:#777}"""
 _BAR_WIDTH, _WIDE_BAR, _HEIGHT = 22, 32, 140
 _EXAMPLES = 3
+_FIGURE = re.compile('[0-9][0-9,.]*%?')
 
 # What is worth a hint: records that are filled less, masked less than asked for, fewer held-out documents.
 _LOW_FILL, _LOW_MASKING, _FEW_HELDOUT, _MANY_UNKNOWN = 0.7, 0.9, 30, 0.01
@@ -49,7 +51,7 @@ _SETTINGS = (
     ('heldout_fraction', 'share of the texts that is held out'),
     ('short_seq_prob', 'share of the documents cut into short records'), ('segmenter', 'segmenter'),
     ('do_lower_case', 'lower case, no accents'), ('encoding', 'encoding of the text'),
-    ('skip_errors', 'lines in another encoding are left out'), ('documents', 'a document is'),
+    ('skip_errors', 'lines in another encoding are left out'), ('documents', 'what divides plain text into documents'),
     ('text_field', 'fields of the JSON objects'), ('normalization', 'normalization'),
     ('drop_control_characters', 'control characters are dropped'), ('split_sentences', 'sentences are split'),
     ('min_characters', 'fewest characters of a document'), ('min_han_share', 'smallest share of Han characters'),
@@ -206,9 +208,12 @@ def _points(text):
 
 def _table(rows):
   """Rows of two cells as HTML."""
-  lines = ['<tr><td>{}</td><td class="n">{}</td></tr>'.format(
-      html.escape(str(name)), html.escape('{:,}'.format(value) if type(value) is int else str(value)))
-      for name, value in rows]
+  lines = []
+  for name, value in rows:
+    text = '{:,}'.format(value) if type(value) is int else str(value)
+    # Figures stand below each other; words begin where words begin.
+    lines.append('<tr><td>{}</td><td{}>{}</td></tr>'.format(
+        html.escape(str(name)), ' class="n"' if _FIGURE.fullmatch(text) else '', html.escape(text)))
   return '<table>{}</table>'.format(''.join(lines))
 
 

@@ -39,7 +39,7 @@ def test_words_instead_of_keys(tmp_path):
   data_set.create(small_corpus.settings(paths[1]), [paths[0]], str(tmp_path / 'd'))
   text = (tmp_path / 'd' / 'data_report.html').read_text(encoding='utf-8')
   assert '<td>documents of fewer than two words</td><td class="n">1</td>' in text
-  assert '<td>a document is</td><td class="n">blank line</td>' in text
+  assert '<td>what divides plain text into documents</td><td>blank line</td>' in text
   assert not re.findall('<td>[a-z]+_[a-z_]+</td>', text), 'raw keys'
   assert 'lines in another encoding or format' not in text, 'only what there is'
 
