@@ -208,12 +208,11 @@ def _points(text):
 
 def _table(rows):
   """Rows of two cells as HTML."""
-  lines = []
-  for name, value in rows:
-    text = '{:,}'.format(value) if type(value) is int else str(value)
-    # Figures stand below each other; words begin where words begin.
-    lines.append('<tr><td>{}</td><td{}>{}</td></tr>'.format(
-        html.escape(str(name)), ' class="n"' if _FIGURE.fullmatch(text) else '', html.escape(text)))
+  texts = ['{:,}'.format(value) if type(value) is int else str(value) for _, value in rows]
+  # To the right where all are figures: beside a long text they would stand far away from their names.
+  place = ' class="n"' if all(map(_FIGURE.fullmatch, texts)) else ''
+  lines = ['<tr><td>{}</td><td{}>{}</td></tr>'.format(html.escape(str(name)), place, html.escape(text))
+           for (name, _), text in zip(rows, texts)]
   return '<table>{}</table>'.format(''.join(lines))
 
 
