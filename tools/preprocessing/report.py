@@ -161,7 +161,7 @@ def _examples(info, vocabulary):
     for number, record in enumerate(itertools.islice(records, count)):
       place = '{} record {}'.format(name, number)
       lines = readable.describe(example_writer.parse_example(record, place), vocabulary, place).split('\n')
-      parts.append('<div class="example"><small>{}: {}</small>{}</div>'.format(
+      parts.append('<div lang="zh-CN" class="example"><small>{}: {}</small>{}</div>'.format(
           place, html.escape(lines[0]), ''.join('<br>' + _marked(line) for line in lines[1:3])))
   return '\n'.join(parts)
 
@@ -171,7 +171,7 @@ def _marked(line):
 
 
 def _unknown(counts, unknown):
-  most = '' if not unknown else '<p class="unknown">Most often: {}{}</p>'.format(
+  most = '' if not unknown else '<p lang="zh-CN" class="unknown">Most often: {}{}</p>'.format(
       ''.join('<span>{} {:,}</span> '.format(html.escape('{} {}'.format(text, _points(text)).strip()), count)
               for text, count in unknown),
       ' <small>(counted before duplicates were left out)</small>' if counts['duplicate_documents']

@@ -69,7 +69,7 @@ def curves(run):
 
 def samples(guesses):
   """Sentences with what the model takes to be under their masks, as HTML. guesses: list of heldout.Guessed."""
-  return ''.join('<div class="sample"><p class="text">{}</p>{}</div>'.format(
+  return ''.join('<div lang="zh-CN" class="sample"><p class="text">{}</p>{}</div>'.format(
       ''.join(_token(token, sentence, place) for place, token in enumerate(sentence.tokens)),
       ''.join(map(_guess, sentence.guesses))) for sentence in guesses)
 

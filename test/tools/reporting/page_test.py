@@ -160,6 +160,7 @@ def test_no_run(tmp_path, name):
 def test_samples_show_what_was_right(run):
   guess = heldout.Guessed(['长', '江', '<', '##s'], [1], [('江', 0.25, 2, [('河', 0.5), ('江', 0.25)])])
   text = text_of(run, [guess])
+  assert '<div lang="zh-CN" class="sample">' in text  # of the forms of a character those of Chinese
   assert '长<mark class="miss">江</mark>&lt;s' in text and 'class="chip right"' in text
   assert 'no sentence' in text_of(run, problem='no sentence')
 
