@@ -107,8 +107,8 @@ def _fill_rate(info):
   return (info.statistics['train_tokens'] + 3 * records) / max(1, records * info.max_seq_length)
 
 
-def hints(info):
-  """What somebody who knows the tool would say of the figures: list of str. info: contract.DatasetInfo."""
+def hints_of_shape(info):
+  """What other settings would make of the same text: list of str. info: contract.DatasetInfo."""
   counts, settings = info.statistics, info.settings
   lines = []
   records, rows = info.records(contract.TRAIN), [shard.packed_rows for shard in info.shards[contract.TRAIN]]
@@ -120,6 +120,13 @@ def hints(info):
     lines.append('{:.1%} of the tokens are masked instead of {:.1%}: there is room for {} in a record. Raise '
                  '--max_predictions_per_seq to {}.'.format(masked, settings['masked_lm_prob'],
                                                            info.max_predictions_per_seq, _room(info)))
+  return lines
+
+
+def hints(info):
+  """What somebody who knows the tool would say of the figures: list of str. info: contract.DatasetInfo."""
+  counts, settings = info.statistics, info.settings
+  lines = hints_of_shape(info)
   if counts['unknown_tokens'] > _MANY_UNKNOWN * counts['tokens']:
     lines.append('{:.1%} of the tokens are [UNK]. A vocabulary built from this text has them.'.format(
         counts['unknown_tokens'] / counts['tokens']))
