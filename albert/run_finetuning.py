@@ -17,6 +17,7 @@ if __name__ == '__main__':
 from albert.common.errors import UserError
 from albert.common import files
 from albert.common import gin_settings
+from albert.common import wide_marks
 from albert import finetuning
 from albert.model.config import AlbertConfig
 from albert import repeating
@@ -97,8 +98,9 @@ def _seeds():
   except ValueError:
     seeds = []
   if not seeds or len(set(seeds)) < len(seeds) or min(seeds) < 0:
-    raise UserError('--seeds (SEEDS): expected different whole numbers such as 1,2,3, found {}'.format(
-        ','.join(FLAGS.seeds)))
+    given = ','.join(FLAGS.seeds)
+    raise UserError('--seeds (SEEDS): expected different whole numbers such as 1,2,3, found {}; {}'.format(
+        given, wide_marks.advice(given, 'correct it', wide_marks.SEPARATORS)))
   return seeds
 
 

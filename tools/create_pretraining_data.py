@@ -23,6 +23,7 @@ from albert.dataset import contract
 from albert.dataset import record_format
 from tools.preprocessing import data_set
 from tools.preprocessing import pipeline
+from tools.preprocessing import report
 from tools.preprocessing import stages
 from tools.text import segmentation
 from tools.text import source
@@ -163,6 +164,7 @@ def summary(result, seconds):
       'used        ' + _used(counts, info.settings['dupe_factor']),
       'left out    ' + _left_out(counts, os.path.join(info.folder, pipeline.SKIPPED_FILE))]
   lines += _warnings(counts, info.settings)
+  lines += ['hint        ' + hint for hint in report.hints_of_shape(info)]
   if result.reused:
     lines.insert(0, 'continued a run that had been interrupted: ' + counted(result.reused, 'finished part'))
   if result.created:

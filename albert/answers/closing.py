@@ -2,6 +2,7 @@
 
 import collections
 import os
+import shlex
 import time
 
 from albert.answers import fine_tuned
@@ -128,6 +129,8 @@ def summary(written, ended, order=()):
   if 'test' in written and not written['test'].get('labelled'):
     lines.append('test has no labels: predictions only')
   lines.append('{:<17} {}'.format('started with:', ended.init or 'RANDOM WEIGHTS, no INIT'))
-  lines += ['{:<17} {}'.format(title + ':', os.path.join(ended.folder, name)) for title, name in (
-      ('report', names.ANSWERS_FILE), ('predictions', names.PREDICTIONS_FILE.format('dev')))]
-  return lines + ([written['not_learned']] if written.get('not_learned') else [])
+  lines += ['{:<17} {}'.format(title + ':', os.path.join(ended.folder, name)) for title, name in [
+      ('report', names.ANSWERS_FILE)] + [('predictions', names.PREDICTIONS_FILE.format(split))
+                                         for split in ('dev', 'test') if split == 'dev' or split in written]]
+  return lines + [written.get('not_learned') or '{:<17} make predict INIT={} INPUT=FILE OUTPUT=FILE.jsonl'.format(
+      'next:', shlex.quote(ended.folder))]

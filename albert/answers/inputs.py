@@ -38,8 +38,10 @@ def read_file(path, kind, data, labels, is_labelled=False):
   layout, options = _first_layout(path, kind, tried, known)
   has_label = layout.columns is None or layout.columns.label is not None
   if is_labelled and not has_label:
-    raise UserError('{}: expected a label (LABELLED=1), found {}; name the column with FinetuneData.label, or leave '
-                    'LABELLED out'.format(path, ', '.join(map(str, layout.names)) or 'no columns'))
+    found = ', '.join(name for name in layout.names if not name.isdigit())  # others are numbers of columns
+    raise UserError('{}: expected a label with each text, found {}; name its column with FinetuneData.label; without '
+                    'labels make predict answers, where LABELLED is left out'.format(
+                        path, 'the columns ' + found if found else 'lines of text'))
   return layouts.describe(layout), sources.read_labelled(path, kind, options, labels, is_labelled)
 
 

@@ -18,6 +18,7 @@ from absl import logging as absl_logging
 from albert.common import address_space
 from albert.common.errors import UserError
 from albert.common import locales
+from albert.common import wide_marks
 
 # TensorFlow 1.15 under numpy 1.21 prints a page of FutureWarnings when it is imported.
 warnings.filterwarnings('ignore', category=FutureWarning)
@@ -133,8 +134,9 @@ def say_only_warnings():
 def no_positional_arguments(argv):
   """Raises UserError if anything but flags was given: absl itself accepts leftovers silently."""
   if len(argv) > 1:
-    raise UserError('expected only --flag=value arguments, found {!r}; '
-                    'was a "--" or a quote forgotten?'.format(' '.join(argv[1:])))
+    given = ' '.join(argv[1:])
+    raise UserError('expected only --flag=value arguments, found {!r}; {}'.format(given, wide_marks.advice(
+        given, 'was a "--" or a quote forgotten?', ('—', '——', '－', '＝', '“', '”', '\u3000'))))
 
 
 def _parse_flags(argv):

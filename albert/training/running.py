@@ -186,10 +186,11 @@ def _evaluate(plan, device, run, stopper, ranks):
   lost = LostRecords(plan.heldout, run.folder if plan.heldout is plan.info and run.is_chief else None)
   with _readable_errors(plan, run, [lost], device.collectives.explain):
     stopper.activity.begin('evaluating {}'.format(plan.checkpoint))
-    if run.best.measured_elsewhere(schedule.evaluated_on(plan.options, plan.heldout)):
-      _LOG.warning('%s: its %s held-out records are not those by which %s chose its best: these figures do not compare '
-                   'with its own', plan.heldout.folder,
-                   '{:,}'.format(schedule.evaluated_records(plan.options, plan.heldout)), run.folder)
+    _, best = run.best.read()
+    elsewhere = best and schedule.evaluated_elsewhere(best.get('evaluated_on'), plan.options, plan.heldout)
+    if elsewhere:
+      _LOG.warning('%s: %s by which %s chose its best: these figures do not compare with its own', plan.heldout.folder,
+                   elsewhere, run.folder)
     with contextlib.closing(Evaluator(plan, device, lost, stopper, ranks)) as evaluator:
       figures = evaluator.evaluate(plan.checkpoint, in_curve=False)
     is_finite = json_text.all_finite(figures.values())
@@ -310,7 +311,9 @@ def _print_summary(run, task, written):
   """Prints the held-out figures and where everything is. written: dict, as in results.json."""
   heldout = written.get('heldout')
   if heldout and json_text.all_finite(heldout.values()) and set(task.heldout_columns) <= set(heldout):
-    print('\n'.join(task.summary(written.get('global_step', 0), heldout)))
+    # A run that was stopped stands at a later step than its last evaluation.
+    evaluated = run.heldout_history.steps() or [written.get('global_step', 0)]
+    print('\n'.join(task.summary(evaluated[-1], heldout)))
   _print_paths([('checkpoint', run.newest()), ('best checkpoint', run.best.read()[0]),
                 ('results', os.path.join(run.folder, names.RESULTS_FILE)), ('TensorBoard logs', run.folder)])
 

@@ -27,6 +27,20 @@ def evaluated_on(options, heldout):
   return '{:.16} {} records'.format(_content(heldout), evaluated_records(options, heldout))
 
 
+def evaluated_elsewhere(named, options, heldout):
+  """How the data of an evaluation is not what evaluated_on() has named before, in words, or None if it is.
+
+  named: str, or None where that is not known.
+  """
+  if named in (None, evaluated_on(options, heldout)):
+    return None
+  records = '{:,}'.format(evaluated_records(options, heldout))
+  content, before = named.split(' ')[:2]
+  if _content(heldout).startswith(content):
+    return '{} held-out records are read here, not the {:,} (pretrain.max_eval_steps)'.format(records, int(before))
+  return 'its {} held-out records are not those'.format(records)
+
+
 def evaluated_records(options, heldout):
   """How many records an evaluation reads, 0 without held-out data."""
   if heldout is None:

@@ -61,6 +61,18 @@ def test_the_summary_says_the_figures_in_their_order_and_what_it_began_from():
   assert 'started with:     RANDOM WEIGHTS, no INIT' in lines
   lines = closing.summary(found, closing.Ended('out', None, 1e-4, 'encoder 23 of 23 variables, from in/model.ckpt-8'))
   assert 'started with:     encoder 23 of 23 variables, from in/model.ckpt-8' in lines
+  assert not any('predictions-test' in line for line in lines)
+
+
+def test_the_summary_says_where_the_answers_are_and_what_comes_next():
+  found = {'dev': {'labelled': 2, 'loss': .5}, 'test': {'labelled': 0}, 'learned': True}
+  lines = closing.summary(found, closing.Ended('out/my run', None, 1e-4, None))
+  assert lines[-3:] == ['predictions:      out/my run/predictions-dev.jsonl',
+                        'predictions:      out/my run/predictions-test.jsonl',
+                        "next:             make predict INIT='out/my run' INPUT=FILE OUTPUT=FILE.jsonl"]
+  lines = closing.summary(dict(found, learned=False, not_learned='NOT LEARNED: why'),
+                          closing.Ended('out', None, 1e-4, None))
+  assert lines[-1] == 'NOT LEARNED: why' and not any(line.startswith('next:') for line in lines)
 
 
 def test_averaged_predictions_are_decided_with_the_means_of_what_the_runs_decide_with():

@@ -42,6 +42,16 @@ def program(tmp_path):
   return start
 
 
+@pytest.mark.parametrize('word, advice', [
+    ('data', 'was a "--" or a quote forgotten?'), ('——text_field=x', 'write -- instead of the full-width ——'),
+    ('“--text_field=x', 'write " instead of the full-width “')])
+def test_what_is_no_flag_is_refused(word, advice):
+  cli.no_positional_arguments(['program'])
+  with pytest.raises(errors.UserError) as caught:
+    cli.no_positional_arguments(['program', word])
+  assert str(caught.value).endswith("found '{}'; {}".format(word, advice))
+
+
 @pytest.fixture
 def full():
   with open('/dev/full', 'w') as device:

@@ -50,6 +50,16 @@ def test_the_program(tmp_path):
   assert run('--random_seed=1', '--force', *arguments).returncode == 0
 
 
+def test_rows_that_packing_would_save_are_a_hint(tmp_path):
+  text_file, vocab_file = small_corpus.write(tmp_path)
+  arguments = ('--input_files=' + text_file, '--vocab_file=' + vocab_file, '--dupe_factor=2')
+  result = run('--output_dir=' + str(tmp_path / 'long'), '--max_seq_length=512', *arguments)
+  assert 'hint        ' in result.stdout and 'With packing (SET="InputOptions.packing=True")' in result.stdout
+  result = run('--output_dir=' + str(tmp_path / 'short'), '--max_seq_length=24', '--max_predictions_per_seq=4',
+               *arguments)
+  assert result.returncode == 0 and 'InputOptions.packing' not in result.stdout
+
+
 def test_repeated_documents_are_a_warning(tmp_path):
   text_file, vocab_file = small_corpus.write(tmp_path, small_corpus.text() + '\n' + small_corpus.text(2))
   arguments = SMALL + ('--input_files=' + text_file, '--vocab_file=' + vocab_file)
@@ -102,7 +112,7 @@ def test_unknown_text_is_a_warning_and_then_an_error(tmp_path):
     assert (result.returncode, '% of the tokens are [UNK]' in result.stdout) == (share > 0.1, 0 < share < 0.1)
   assert 'found ' in result.stderr and 'most often 弈 (180), 魅 (180)' in result.stderr
   assert result.stderr.count('\n') == 1 and 'VOCAB' in result.stderr
-  assert list((tmp_path / '0.4').iterdir()) == [], 'nothing is left'
+  assert not (tmp_path / '0.4').exists(), 'nothing is left'
 
 
 def test_the_original_flags(tmp_path):

@@ -1,6 +1,7 @@
 """A data set from a corpus: finds a finished one, continues an unfinished one, refuses to replace another one."""
 
 import collections
+import contextlib
 import errno
 import hashlib
 import json
@@ -77,6 +78,7 @@ def create(settings, patterns, folder, force=False, engine=None):
     return Result(existing, False)
   _warn_of_origin(settings, vocabulary, described['inputs'])
   work = os.path.join(folder, WORK_FOLDER)
+  was_there = os.path.lexists(folder)
   kept = None
   finished = True
   try:
@@ -107,6 +109,9 @@ def create(settings, patterns, folder, force=False, engine=None):
   finally:
     if kept:
       kept.close(remove=finished)
+    if finished and not was_there:
+      with contextlib.suppress(OSError):
+        os.rmdir(folder)  # unless something is in it
   return Result(info, True, kept.reused)
 
 

@@ -13,11 +13,13 @@ from tools.preprocessing import readable
 _STYLE = """body{font:15px/1.5 system-ui,"PingFang SC","Microsoft YaHei","Noto Sans CJK SC",sans-serif;
 max-width:56em;margin:2em auto;padding:0 1em;color:#222}
 table{border-collapse:collapse}td,th{padding:.1em 1.2em .1em 0;text-align:left;vertical-align:top}
-td.n{text-align:right}h2{margin-top:1.6em}rect{fill:#4a7db5}text{font:11px sans-serif;fill:#444}
+td{overflow-wrap:anywhere}td:first-child{white-space:nowrap}td.n{text-align:right}
+h2{margin-top:1.6em}rect{fill:#4a7db5}text{font:11px sans-serif;fill:#444}
 mark{background:#ffe9a8}.example{border-left:3px solid #ccc;padding-left:1em;margin:1em 0}
 .unknown span{margin-right:1.2em;white-space:nowrap}small{color:#777}"""
 _BAR_WIDTH, _WIDE_BAR, _HEIGHT = 22, 32, 140
 _EXAMPLES = 3
+_FIGURE = re.compile('[0-9][0-9,.]*%?')
 
 # What is worth a hint: records that are filled less, masked less than asked for, fewer held-out documents.
 _LOW_FILL, _LOW_MASKING, _FEW_HELDOUT, _MANY_UNKNOWN = 0.7, 0.9, 30, 0.01
@@ -49,7 +51,7 @@ _SETTINGS = (
     ('heldout_fraction', 'share of the texts that is held out'),
     ('short_seq_prob', 'share of the documents cut into short records'), ('segmenter', 'segmenter'),
     ('do_lower_case', 'lower case, no accents'), ('encoding', 'encoding of the text'),
-    ('skip_errors', 'lines in another encoding are left out'), ('documents', 'a document is'),
+    ('skip_errors', 'lines in another encoding are left out'), ('documents', 'what divides plain text into documents'),
     ('text_field', 'fields of the JSON objects'), ('normalization', 'normalization'),
     ('drop_control_characters', 'control characters are dropped'), ('split_sentences', 'sentences are split'),
     ('min_characters', 'fewest characters of a document'), ('min_han_share', 'smallest share of Han characters'),
@@ -106,8 +108,8 @@ def _fill_rate(info):
   return (info.statistics['train_tokens'] + 3 * records) / max(1, records * info.max_seq_length)
 
 
-def hints(info):
-  """What somebody who knows the tool would say of the figures: list of str. info: contract.DatasetInfo."""
+def hints_of_shape(info):
+  """What other settings would make of the same text: list of str. info: contract.DatasetInfo."""
   counts, settings = info.statistics, info.settings
   lines = []
   records, rows = info.records(contract.TRAIN), [shard.packed_rows for shard in info.shards[contract.TRAIN]]
@@ -119,6 +121,13 @@ def hints(info):
     lines.append('{:.1%} of the tokens are masked instead of {:.1%}: there is room for {} in a record. Raise '
                  '--max_predictions_per_seq to {}.'.format(masked, settings['masked_lm_prob'],
                                                            info.max_predictions_per_seq, _room(info)))
+  return lines
+
+
+def hints(info):
+  """What somebody who knows the tool would say of the figures: list of str. info: contract.DatasetInfo."""
+  counts, settings = info.statistics, info.settings
+  lines = hints_of_shape(info)
   if counts['unknown_tokens'] > _MANY_UNKNOWN * counts['tokens']:
     lines.append('{:.1%} of the tokens are [UNK]. A vocabulary built from this text has them.'.format(
         counts['unknown_tokens'] / counts['tokens']))
@@ -160,7 +169,7 @@ def _examples(info, vocabulary):
     for number, record in enumerate(itertools.islice(records, count)):
       place = '{} record {}'.format(name, number)
       lines = readable.describe(example_writer.parse_example(record, place), vocabulary, place).split('\n')
-      parts.append('<div class="example"><small>{}: {}</small>{}</div>'.format(
+      parts.append('<div lang="zh-CN" class="example"><small>{}: {}</small>{}</div>'.format(
           place, html.escape(lines[0]), ''.join('<br>' + _marked(line) for line in lines[1:3])))
   return '\n'.join(parts)
 
@@ -170,7 +179,7 @@ def _marked(line):
 
 
 def _unknown(counts, unknown):
-  most = '' if not unknown else '<p class="unknown">Most often: {}{}</p>'.format(
+  most = '' if not unknown else '<p lang="zh-CN" class="unknown">Most often: {}{}</p>'.format(
       ''.join('<span>{} {:,}</span> '.format(html.escape('{} {}'.format(text, _points(text)).strip()), count)
               for text, count in unknown),
       ' <small>(counted before duplicates were left out)</small>' if counts['duplicate_documents']
@@ -210,9 +219,11 @@ def _points(text):
 
 def _table(rows):
   """Rows of two cells as HTML."""
-  lines = ['<tr><td>{}</td><td class="n">{}</td></tr>'.format(
-      html.escape(str(name)), html.escape('{:,}'.format(value) if type(value) is int else str(value)))
-      for name, value in rows]
+  texts = ['{:,}'.format(value) if type(value) is int else str(value) for _, value in rows]
+  # To the right where all are figures: beside a long text they would stand far away from their names.
+  place = ' class="n"' if all(map(_FIGURE.fullmatch, texts)) else ''
+  lines = ['<tr><td>{}</td><td{}>{}</td></tr>'.format(html.escape(str(name)), place, html.escape(text))
+           for (name, _), text in zip(rows, texts)]
   return '<table>{}</table>'.format(''.join(lines))
 
 

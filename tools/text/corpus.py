@@ -12,6 +12,7 @@ import re
 
 from albert.common.errors import UserError
 from albert.common import files
+from albert.common import wide_marks
 from tools.text import streams
 
 # A unit, which one worker reads, is one of _UNITS parts of the corpus, within these limits. The output does not depend
@@ -59,8 +60,9 @@ def find_files(patterns):
   for pattern in patterns:
     matches = _matches(pattern)
     if not matches:
-      raise UserError('expected text files at {}, found none; name files, globs or folders of text, one sentence '
-                      'per line and a blank line between documents'.format(pattern))
+      raise UserError('expected text files at {}, found none; {}'.format(pattern, wide_marks.advice(
+          pattern, 'name files, globs or folders of text, one sentence per line and a blank line between documents',
+          wide_marks.SEPARATORS)))
     paths.update(os.path.abspath(path) for path in matches)
   if not paths:
     raise UserError('expected text files, found none named; give them with --input_files')

@@ -5,6 +5,7 @@ import json
 import re
 
 from albert.common.errors import UserError
+from albert.common import wide_marks
 from albert.dataset import tokenization
 from tools.text import corpus
 from tools.text import json_lines
@@ -147,8 +148,8 @@ def check_fields(samples, wanted):
     names = _names(records) + [name for record in records[:1] for name in json_lines.names_of_text(record)
                                if '.' in name]
     if not found:
-      raise UserError('{}: expected JSON objects with the field "{}", found none with it, but with {}; correct '
-                      '--text_field'.format(samples[0][0], name, _listed(names)))
+      raise UserError('{}: expected JSON objects with the field "{}", found none with it, but with {}; {}'.format(
+          samples[0][0], name, _listed(names), wide_marks.advice(name, 'correct --text_field', wide_marks.SEPARATORS)))
     if not any(json_lines.is_null(value) or json_lines.holds_text(value) for value in found):
       raise UserError('{}: expected a text or a list of texts in the field "{}", found {:.40}; {}'.format(
           samples[0][0], name, json.dumps(found[0], ensure_ascii=False), _remedy(name, records)))

@@ -45,7 +45,7 @@ class Activity(logging.Handler):
     """The step was made; what follows is logging it, and perhaps saving."""
     self._step_seconds = self._clock() - self._since
     self.unsaved_runs += 1
-    self.begin('saving, or what else follows ' + self._what)
+    self.begin('after {}: logging or saving'.format(self._what))
 
   def saved(self):
     """What was computed so far is in a checkpoint."""

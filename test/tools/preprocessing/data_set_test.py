@@ -302,6 +302,15 @@ def test_another_data_set_needs_force(tmp_path, paths, changes, words):
   assert small_corpus.contents(tmp_path / 'd') == before
 
 
+def test_a_folder_that_a_refused_call_has_made_is_gone(tmp_path):
+  for was_there in (False, True):
+    with pytest.raises(UserError, match='expected at least 2 documents'):
+      small_corpus.create(tmp_path / 'd', small_corpus.write(tmp_path, small_corpus.text(1)))
+    assert (tmp_path / 'd').is_dir() == was_there
+    (tmp_path / 'd').mkdir(exist_ok=True)
+  assert small_corpus.create(tmp_path / 'd', small_corpus.write(tmp_path)).created
+
+
 def test_a_data_set_of_an_earlier_version_is_not_taken_for_this_one(tmp_path, paths, monkeypatch):
   monkeypatch.setattr(data_set, 'RECIPE', data_set.RECIPE - 1)
   small_corpus.create(tmp_path / 'd', paths)
@@ -386,7 +395,7 @@ def test_not_utf8_leaves_nothing(tmp_path):
   paths = small_corpus.write(tmp_path, small_corpus.text().encode() + b'\n\xff\n')
   with pytest.raises(UserError, match='byte 0xff'):
     small_corpus.create(tmp_path / 'd', paths)
-  assert small_corpus.contents(tmp_path / 'd') == {}
+  assert not (tmp_path / 'd').exists()
   info = small_corpus.create(tmp_path / 'd', paths, skip_errors=True).info
   line = small_corpus.text().count('\n') + 2
   assert info.statistics['skipped_lines'] == 1
@@ -399,7 +408,7 @@ def test_not_utf8_leaves_nothing(tmp_path):
 def test_too_little_text(tmp_path, content, words):
   with pytest.raises(UserError, match=words):
     small_corpus.create(tmp_path / 'd', small_corpus.write(tmp_path, content))
-  assert small_corpus.contents(tmp_path / 'd') == {}
+  assert not (tmp_path / 'd').exists()
 
 
 def test_what_a_killed_run_left_is_cleared_away(tmp_path, paths):
@@ -616,7 +625,7 @@ def test_input_that_is_replaced_while_it_is_read_is_refused(tmp_path, paths, mon
   stages._vocabulary.cache_clear()
   with pytest.raises(UserError, match='{}: .*found that it changed'.format(os.path.basename(paths[which]))):
     small_corpus.create(tmp_path / 'd', paths)
-  assert small_corpus.contents(tmp_path / 'd') == {} and not (tmp_path / 'd' / '.unfinished').exists()
+  assert not (tmp_path / 'd').exists()
 
 
 def test_input_that_was_replaced_before_a_kill_is_read_again(tmp_path, paths, monkeypatch):

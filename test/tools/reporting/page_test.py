@@ -134,6 +134,14 @@ def test_figures_that_are_not_finite_are_none(run):
   assert 'Not evaluated so far' in text_of(run)
 
 
+def test_figures_of_a_run_that_was_stopped_are_of_its_last_evaluation(run):
+  write(run, 'best/best.json', {})
+  write(run, 'results.json', {'heldout': FIGURES, 'global_step': 650, 'trained_steps': 650})
+  assert 'with the weights of step 600.' in text_of(run)
+  write(run, 'heldout_history.tsv', '')
+  assert 'with the weights of step 650.' in text_of(run)
+
+
 def test_another_data_set_is_not_taken_for_that_of_the_run(run, tmp_path):
   paths = small_corpus.write(tmp_path, small_corpus.text(50))
   other = small_corpus.create(tmp_path / 'other', paths).info
@@ -152,6 +160,7 @@ def test_no_run(tmp_path, name):
 def test_samples_show_what_was_right(run):
   guess = heldout.Guessed(['长', '江', '<', '##s'], [1], [('江', 0.25, 2, [('河', 0.5), ('江', 0.25)])])
   text = text_of(run, [guess])
+  assert '<div lang="zh-CN" class="sample">' in text  # of the forms of a character those of Chinese
   assert '长<mark class="miss">江</mark>&lt;s' in text and 'class="chip right"' in text
   assert 'no sentence' in text_of(run, problem='no sentence')
 

@@ -137,6 +137,14 @@ def test_no_files(tmp_path, monkeypatch, patterns):
     corpus.find_files(patterns)
 
 
+def test_names_that_a_full_width_comma_was_meant_to_divide(tmp_path, monkeypatch):
+  monkeypatch.chdir(tmp_path)
+  (tmp_path / '甲，乙').write_text('好。')
+  assert corpus.find_files(['甲，乙'])  # it may be in a name
+  with pytest.raises(UserError, match='found none; write , instead of the full-width ，'):
+    corpus.find_files(['甲.txt，乙.txt'])
+
+
 @pytest.mark.parametrize('content', [b'no gzip', gzip.compress(b'abc\n' * 99)[:-9]], ids=['other', 'cut'])
 def test_a_broken_gzip(tmp_path, content):
   with pytest.raises(UserError, match='cannot be read'):

@@ -138,6 +138,12 @@ def test_fields_that_one_object_lacks(tmp_path):
   assert read(tmp_path / 'a', text_field='title, content')[0] == [['题', '文。'], ['题'], ['文。']]
 
 
+def test_fields_that_a_full_width_comma_was_meant_to_divide(tmp_path):
+  path = write(tmp_path / 'a', lines_of({'title': '题', 'content': '文。'}))
+  with pytest.raises(UserError, match='but with title, content; write , instead of the full-width ，'):
+    read(path, text_field='title，content')
+
+
 @pytest.mark.parametrize('fields', ['contents', 'title,contents', 'contents,title'])
 def test_a_field_that_no_object_has(tmp_path, fields):
   path = write(tmp_path / 'a', lines_of({'title': '题', 'content': '文。'}))
