@@ -285,6 +285,22 @@ def test_no_modules_import_each_other():
       sources, **{'albert.run.history': lazy, 'albert.run.best': 'from albert.run import history'})))
 
 
+# The losses of pre-training are named where its records, batches and task are.
+_OBJECTIVES = re.compile('masked_lm|sentence_order')
+_OF_PRETRAINING = ('albert.dataset.', 'albert.input.', 'albert.tasks.', 'albert.pretraining')
+
+
+def _names_objectives(sources):
+  return [name for name, source in sorted(sources.items())
+          if name.startswith('albert.') and not name.startswith(_OF_PRETRAINING) and _OBJECTIVES.search(source)]
+
+
+def test_a_run_names_no_objective_of_its_task():
+  sources = read_sources()
+  assert _names_objectives(sources) == []
+  assert _names_objectives(dict(sources, **{'albert.run.best': "'masked_lm_loss'"})) == ['albert.run.best']
+
+
 def test_the_table_names_only_what_exists():
   modules = parse(read_sources())
   rooms = {room_of(name, module) for name, module in modules.items() if name not in ('albert', 'tools')}
