@@ -287,7 +287,7 @@ def test_no_modules_import_each_other():
 
 # The losses of pre-training are named where its records, batches and task are.
 _OBJECTIVES = re.compile('masked_lm|sentence_order')
-_OF_PRETRAINING = ('albert.dataset.', 'albert.input.', 'albert.tasks.', 'albert.pretraining')
+_OF_PRETRAINING = ('albert.dataset.', 'albert.input.formats.', 'albert.tasks.')
 
 
 def _names_objectives(sources):

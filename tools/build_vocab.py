@@ -162,7 +162,8 @@ def _latin_pieces(runs, limit):
   if not words or limit < 1:
     return []
   # Each merge of BPE makes one piece; it also counts the letters in both places and its own three special symbols.
-  learned = bpe.train(words, limit + 2 * len(set(''.join(word for word, _ in words))) + 4)
+  with progress.Progress('learning latin pieces', 1):
+    learned = bpe.train(words, limit + 2 * len(set(''.join(word for word, _ in words))) + 4)
   pieces = [piece[1:] if piece.startswith(bpe.WORD_BEGIN) else '##' + piece for piece in learned]
   return [piece for piece in pieces if len(piece.replace('##', '')) > 1][:limit]
 

@@ -130,7 +130,7 @@ def _train(plan, device, run, stopper, ranks, describe):
   """Trains, and evaluates if the plan says so."""
   run.begin(plan.config, plan.info, plan.settings, plan.schedule, plan.init_checkpoint, plan.chosen_again)
   if device.kind == 'cpu' and device.ranks == 1:
-    guess = remaining.guess(plan.phases, run.newest_step(), cores.available())
+    guess = remaining.guess(plan.phases, run.newest_step(), cores.available(), plan.task.recipes)
     if guess:
       _LOG.info('%s', guess)
   if describe and run.is_chief:

@@ -112,8 +112,9 @@ def _most_unknown(encoded):
 
 def _find_duplicates(encoded, options):
   """Marks the documents of each unit that are duplicates, in files; returns counts. options: `cleaning.Options`."""
-  all_marks = duplicates.find([unit.path + duplicate_keys.HASHES for unit in encoded],
-                          [unit.path + duplicate_keys.SIGNATURES for unit in encoded], options)
+  with progress.Progress('comparing documents', 1):
+    all_marks = duplicates.find([unit.path + duplicate_keys.HASHES for unit in encoded],
+                                [unit.path + duplicate_keys.SIGNATURES for unit in encoded], options)
   for unit, marks in zip(encoded, all_marks):
     marks.tofile(unit.path + stages.DUPLICATES)
   exact, near = (int(sum((marks == mark).sum() for marks in all_marks)) for mark in (1, 2))

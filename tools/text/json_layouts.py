@@ -97,7 +97,7 @@ def check_objects(path, written, expected):
     return
   what, program = 'JSON that is not an object in each line', "jq -c '.'"
   if _parse(first.rstrip(',')):
-    what, program = 'JSON objects with a comma behind', "sed 's/,$//'"
+    what, program = 'JSON objects with a comma behind', "sed 's/,\\s*$//'"
   elif _ARRAY.match(first):
     what, program = 'a JSON array', "jq -c '.[]'"
   if len(written) > 1 and all(isinstance(_json(line), list) for line in written[:2]):

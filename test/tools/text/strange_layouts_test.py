@@ -140,8 +140,8 @@ RECORD = json.dumps(ARTICLE, ensure_ascii=False)
 @pytest.mark.parametrize('content, words', [
     ('[\n' + ',\n'.join([RECORD] * 3) + '\n]\n', r"a JSON array; .*\(jq -c '\.\[\]'\)"),
     ('[' + ',\n'.join([RECORD] * 3) + ']\n', r"a JSON array; .*\(jq -c '\.\[\]'\)"),
-    (RECORD + ',\n' + RECORD + ',\n' + RECORD + '\n', r"a comma behind; .*\(sed 's/,\$//'\)"),
-    ((RECORD + ',\n') * 3, r"a comma behind; .*\(sed 's/,\$//'\)"),
+    (RECORD + ',\n' + RECORD + ',\n' + RECORD + '\n', r"a comma behind; .*\(sed 's/,\\s\*\$//'\)"),
+    ((RECORD + ',\n') * 3, r"a comma behind; .*\(sed 's/,\\s\*\$//'\)"),
     (json.dumps({'a': {'b': '好。'}, 'c': [{'d': '好。'}]}, ensure_ascii=False, indent=1).replace(
         '[\n  {\n   "d": "好。"\n  }\n ]', '[\n {"d": "好。"}\n]'), 'JSON that is not an object in each line'),
     ('# 2016 年的新闻\n' + (RECORD + '\n') * 4, 'JSON objects with the fields title, desc, text'),
