@@ -154,8 +154,7 @@ def summary(result, seconds):
           counted(info.records(contract.HELDOUT), 'example'), counted(counts['heldout_documents'], 'document'),
           counted(info.settings['heldout_dupe_factor'], 'way')),
       'shape       S={}, P={}; {:.0%} of the positions hold text, {}'.format(
-          info.max_seq_length, info.max_predictions_per_seq,
-          counts['train_tokens'] / (info.records(contract.TRAIN) * info.max_seq_length),
+          info.max_seq_length, info.max_predictions_per_seq, report.text_rate(info),
           'masked when it is read' if info.record_format == record_format.COMPACT else
           '{:.1%} of that is masked'.format(counts['train_masked_tokens'] / counts['train_tokens'])),
       'text        {}, {}, {}, {}, {:.2%} [UNK]'.format(
@@ -194,7 +193,7 @@ def _warnings(counts, settings):
         ' but for case, width, space or lines, so that it is no exact duplicate; all of them are on one side'))
   share = counts['unknown_tokens'] / counts['tokens']
   if share > pipeline.WARN_UNKNOWN:
-    lines.append('{:.1%} of the tokens are [UNK], the report says of what; a vocabulary built from this text has '
+    lines.append('{:.2%} of the tokens are [UNK], the report says of what; a vocabulary built from this text has '
                  'them'.format(share))
   return ['warning     ' + line for line in lines]
 
