@@ -115,9 +115,8 @@ def find(path, tell=_LOG.warning):
   for candidate in candidates:
     if os.path.exists(candidate + '.index') or os.path.isfile(candidate):  # one file: the format of TensorFlow 0.x
       return candidate
-  raise UserError('expected a TensorFlow checkpoint at {}, found {}; name its prefix (such as out/model.ckpt-1000) or '
-                  'its folder{}'.format(path, *(('none', '') if os.path.lexists(path) else (
-                      'nothing of this name', ', or train one first (make train-full)'))))
+  raise UserError('expected a TensorFlow checkpoint at {}, found none; '
+                  'name its prefix (such as out/model.ckpt-1000) or its folder'.format(path))
 
 
 def _candidates_in(folder, tell):

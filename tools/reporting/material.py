@@ -103,6 +103,8 @@ def _data_set(folder, given, command_lines, state):
   """(DatasetInfo of the run's training data, None), or (None, why there is none)."""
   named = next((match.group(1) for match in map(_DATA_LINE.match, reversed(command_lines)) if match), None)
   places = [given] if given else [os.path.join(place, named) for place in (os.getcwd(), ROOT)] if named else []
+  if named and not given:  # records of fine-tuning lie in the run, and move with it
+    places.append(os.path.join(folder, os.path.basename(named)))
   wanted = state.settings.get('data_set')
   for place in places:
     if not os.path.exists(os.path.join(place, contract.DATASET_FILE)):
