@@ -22,7 +22,7 @@ def figures(run):
     scored = {'dev': dict(run.best)}
   tiles = [(_shown(value), '{}, {}'.format(name.replace('_', ' '), split), _remark(scored[split]))
            for split in scored for name, value in _numbers(scored[split])]
-  told.append('Figures of the checkpoint that is the best on dev. report.md beside this file has confusions and mistakes.')
+  told.append('Figures of the checkpoint that is the best on dev. report.md, beside this, has confusions and mistakes.')
   return words.tiles(tiles) + words.paragraphs(told) + '<div class="columns">{}</div>'.format(
       ''.join(_classes(split, scored[split]) for split in scored))
 
