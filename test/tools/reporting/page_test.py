@@ -136,6 +136,12 @@ def test_a_run_of_fine_tuning_in_progress(fine_tuned):
   assert '<b>0.3000</b><span>accuracy, dev</span>' in text_of(fine_tuned)
 
 
+def test_several_runs_are_no_run(tmp_path):
+  write(tmp_path, 'results.json', {'best_run': 'seed-2', 'seeds': {'seed-1': {}, 'seed-2': {}}})
+  with pytest.raises(UserError, match=r'found that of several \(seed-1, seed-2\), whose means are in report.md; name'):
+    material.read(str(tmp_path))
+
+
 def test_a_run_that_has_just_begun(tmp_path):
   write(tmp_path, 'run_state.json', STATE)
   assert 'No step was logged so far.' in text_of(tmp_path)
