@@ -48,8 +48,8 @@ def read(folder, data=None):
                                      else 'a file' if os.path.exists(folder) else 'none'))
   own = results.read(folder)
   if isinstance(own.get('seeds'), dict):
-    raise UserError('{}: expected the folder of a run, found that of several ({}), whose means are in report.md; name one '
-                    'of them: OUT=...'.format(folder, ', '.join(own['seeds'])))
+    raise UserError('{}: expected the folder of a run, found that of several ({}), whose means are in report.md; name '
+                    'one of them: OUT=...'.format(folder, ', '.join(own['seeds'])))
   state = RunState(folder)
   curves = event_files.series(folder)
   told, steps = checkpoints.steps_in(folder), state.schedule.get('num_train_steps')
