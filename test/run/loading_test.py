@@ -197,7 +197,7 @@ def test_one_of_several_vocabularies_is_not_guessed(tmp_path):
     (['config.json', 'pytorch_model.bin'], 'found a Hugging Face folder; convert it first: .* from-hf'),
     (['config.json', 'model.safetensors'], 'found a Hugging Face folder'),
     (['config.json', 'model.safetensors.index.json'], 'found a Hugging Face folder'),
-    (['config.json'], 'expected a TensorFlow checkpoint at .*, found none; name its prefix'),
+    (['config.json'], 'expected a TensorFlow checkpoint at'),
 ])
 def test_folders_of_another_kind_are_told(tmp_path, files, message):
   for name in files:

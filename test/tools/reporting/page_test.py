@@ -9,11 +9,15 @@ import sys
 import pytest
 import tensorflow.compat.v1 as tf
 
+import labelled_text
 import random_models
 import small_corpus
 from albert.common.errors import UserError
 from albert.common.files import ROOT
 from albert.dataset import tokenization
+from albert.labelled import options as labelled
+from albert.labelled import preparing
+from albert.labelled import sources
 from albert.run.logs import event_files
 from tools.prediction import heldout
 from tools.reporting import material
@@ -94,6 +98,48 @@ def test_a_run_in_progress_without_evaluation(tmp_path):
   text = text_of(tmp_path)
   assert 'Not finished: step 250 of 600, 0:01:06 left; last heard of at 2026-11-26 09:07:30.' in text
   assert 'Not evaluated so far' in text and 'The data set was not found from here; DATA=... names it.' in text
+
+
+@pytest.fixture
+def fine_tuned(tmp_path):
+  """A run of fine-tuning that has ended, in another place than where it was made."""
+  folder = tmp_path / 'topics'
+  options = labelled.LabelledOptions(max_seq_length=32)
+  splits = sources.open_splits(labelled_text.write(tmp_path / 'data', 'classify'), labelled.CLASSIFY, options)
+  prepared = preparing.prepare(splits, labelled.CLASSIFY, options, labelled_text.write_vocabulary(tmp_path),
+                               str(folder), False).info
+  write(folder, 'run_state.json', dict(STATE, settings=dict(STATE['settings'], task='classify',
+                                                            data_set=prepared.fingerprint())))
+  figures = {'examples': 40, 'labelled': 40, 'accuracy': 0.675, 'loss': 0.9,
+             'classes': {'<天气>': {'precision': 1.0, 'recall': 0.5, 'f1': 0.6667, 'support': 4}}}
+  write(folder, 'results.json', {'dev': figures, 'test': dict(figures, accuracy=0.25), 'trained_steps': 600})
+  write(folder, 'heldout_history.tsv', 'step\tloss\taccuracy\n300\t1.2\t0.3\n600\t0.9\t0.675\n')
+  write(folder, 'command_line.txt', '2026-11-26 09:06:41 python run_finetuning.py\n'
+        '  data: elsewhere/records (8 training and 5 held-out records, vocabulary x 012)\n')
+  return folder
+
+
+def test_a_run_of_fine_tuning(fine_tuned):
+  text = text_of(fine_tuned)
+  assert '<b>0.6750</b><span>accuracy, dev</span><small>40 examples' in text
+  assert '<b>0.2500</b><span>accuracy, test</span>' in text and '<th>&lt;天气&gt;</th><td>0.6667</td>' in text
+  assert 'What it puts under a mask' not in text and text.count('<figure') == 2
+  assert '<th>Training examples</th><td>' in text and 'was not found' not in text
+  write(fine_tuned, 'results.json', {'dev': {'accuracy': 0.5, 'labelled': 4}, 'not_learned': 'NOT LEARNED: why'})
+  assert 'NOT LEARNED: why' in text_of(fine_tuned)
+
+
+def test_a_run_of_fine_tuning_in_progress(fine_tuned):
+  write(fine_tuned, 'results.json', {})
+  assert 'Not evaluated so far: figures on dev come with each checkpoint.' in text_of(fine_tuned)
+  write(fine_tuned, 'best/best.json', {'accuracy': 0.3, 'checkpoint': 'model.ckpt-300', 'global_step': 300})
+  assert '<b>0.3000</b><span>accuracy, dev</span>' in text_of(fine_tuned)
+
+
+def test_several_runs_are_no_run(tmp_path):
+  write(tmp_path, 'results.json', {'best_run': 'seed-2', 'seeds': {'seed-1': {}, 'seed-2': {}}})
+  with pytest.raises(UserError, match=r'found that of several \(seed-1, seed-2\), whose means are in report.md; name'):
+    material.read(str(tmp_path))
 
 
 def test_a_run_that_has_just_begun(tmp_path):
