@@ -24,8 +24,9 @@ _OF_TEXT, _MOST = re.compile('[\\s!-~\u3000-\u303f\u4e00-\u9fff\uff00-\uffef]'),
 
 # Pages, and documents between tags, as WikiExtractor and Sogou's corpora have them.
 _MARKUP = re.compile(r'<(\?xml|!doctype|html|mediawiki|doc)\b[^<]*>', re.IGNORECASE)
-# The first bytes of a file in which it may find something, without the byte-order mark and, of UTF-16, the zeros.
+# The first bytes of a file that may be no text, and of one that may be no JSON lines, as _beginning() gives them.
 _SUSPECT = re.compile(rb'\{\s*["\'}]|\{\s*$|\[\s*[{\["]|\[\s*$|<(\?xml|!doctype|html|mediawiki|doc)\b', re.IGNORECASE)
+_NOT_AN_OBJECT = re.compile(rb'\[\s*[{\["]|\[\s*$|\{\s*\'|\{\s*\n')
 
 
 def check(paths, encoding, options, documents_given):
@@ -39,11 +40,12 @@ def check(paths, encoding, options, documents_given):
   """
   samples = [(path, first_lines(path, encoding)) for path in spread(paths)]
   if options.text_field:
-    for path, lines in samples:
+    others = [(path, first_lines(path, encoding)) for path in _others(paths, _is_not_an_object)]
+    for path, lines in samples + others:
       json_layouts.check_objects(path, [line.strip() for line in lines if line.strip()], 'a JSON object in each line')
     json_layouts.check_fields(samples, json_lines.field_names(options.text_field))
     return
-  samples += [(path, first_lines(path, encoding)) for path in _suspects(paths)]
+  samples += [(path, first_lines(path, encoding)) for path in _others(paths, _is_suspect)]
   faults = [_fault(path, lines) for path, lines in samples]
   if any(faults):
     are_mixed = any(fault is None and ''.join(lines).strip() for fault, (_, lines) in zip(faults, samples))
@@ -67,19 +69,29 @@ def spread(paths):
   return paths[::-(-len(paths) // _FILES)]
 
 
-def _suspects(paths):
-  """Of the other files some that are tables, or begin as JSON and markup do: one of thousands may."""
+def _others(paths, is_suspect):
+  """Of the other files at most _FILES that are suspect by their name or first bytes: one of thousands may be."""
   seen = set(spread(paths))
-  others = (path for path in paths if path not in seen)
-  return list(itertools.islice((path for path in others if streams.is_table(path) or _is_suspect(path)), _FILES))
+  return list(itertools.islice((path for path in paths if path not in seen and is_suspect(path)), _FILES))
 
 
 def _is_suspect(path):
+  """Whether a file is a table, or begins as JSON and markup do."""
+  return streams.is_table(path) or bool(_SUSPECT.match(_beginning(path)))
+
+
+def _is_not_an_object(path):
+  """Whether a file begins neither as JSON lines nor as text does."""
+  return not streams.is_table(path) and bool(_NOT_AN_OBJECT.match(_beginning(path)))
+
+
+def _beginning(path):
+  """The first bytes of a file, without the byte-order mark and, of UTF-16, the zeros; empty if it cannot be read."""
   try:
     start = streams.first_bytes(path, _FIRST_BYTES)
   except UserError:
-    return False  # the reader says which and why
-  return bool(_SUSPECT.match(start.replace(b'\0', b'').lstrip(b'\xef\xbb\xbf\xff\xfe \t\r\n')))
+    return b''  # the reader says which and why
+  return start.replace(b'\0', b'').lstrip(b'\xef\xbb\xbf\xff\xfe \t\r\n')
 
 
 def first_lines(path, encoding):
@@ -90,7 +102,8 @@ def first_lines(path, encoding):
       # Several reads: of what is unpacked a read may be a block.
       start = source.read(_BYTES)
       if len(start) == _BYTES:
-        start = start[:start.rfind(b'\n') + 1] or start + source.readline(json_lines.LONGEST_LINE)
+        longest = json_lines.LONGEST_LINE if start.lstrip(streams.BOM).startswith(b'{') else corpus.MAX_LINE_BYTES
+        start = start[:start.rfind(b'\n') + 1] or start + source.readline(longest)
   except streams.READ_ERRORS:
     return []  # the reader says which and why
   _check_wide(path, start, stream.encoding)

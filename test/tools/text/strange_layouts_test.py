@@ -181,6 +181,18 @@ def test_one_file_of_very_many_that_is_no_text(tmp_path, name, content, words):
   assert name in str(error.value)
 
 
+@pytest.mark.parametrize('content, words', [
+    ('[' + RECORD + ']', 'a JSON array'), ('[\n ' + RECORD + '\n]', 'a JSON array'),
+    (repr(ARTICLE), 'as Python prints'),
+    (json.dumps(ARTICLE, ensure_ascii=False, indent=2), 'not an object in each line')])
+def test_one_file_of_very_many_that_is_no_json_lines(tmp_path, content, words):
+  for number in range(60):
+    write(tmp_path / 'x' / '{}.json'.format(number), RECORD + '\n')
+  write(tmp_path / 'x' / '00.json', content)
+  with pytest.raises(UserError, match='00.json: expected a JSON object in each line, found .*' + words):
+    read(tmp_path / 'x', text_field='text')
+
+
 def test_a_text_among_json_is_named_with_what_to_do(tmp_path):
   write(tmp_path / 'x' / 'a.json', RECORD + '\n')
   write(tmp_path / 'x' / '说明.txt', '这里是新闻。\n')
