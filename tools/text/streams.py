@@ -9,6 +9,7 @@ import bz2
 import codecs
 import collections
 import csv
+import functools
 import gzip
 import io
 import json
@@ -123,8 +124,12 @@ def first_bytes(path, number):
     if _suffix(path) in _PACKED:
       with _PACKED[_suffix(path)](path) as source:
         return source.read(number)
-    with files.open_regular(path) as source:
-      return source.read(number)
+    # Without a file object, as it is done for each of very many files; nor does this wait for a pipe.
+    handle = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    try:
+      return os.read(handle, number)
+    finally:
+      os.close(handle)
   except READ_ERRORS:
     return b''  # whoever reads it says why
 
@@ -161,10 +166,12 @@ def is_table(path):
   return _suffix(path) == '.parquet' or _table_suffix(path) in TABLES
 
 
+@functools.lru_cache(maxsize=256)  # of each of very many files it is asked several times
 def _suffix(path):
   return os.path.splitext(path)[1].lower()
 
 
+@functools.lru_cache(maxsize=256)
 def _table_suffix(path):
   """The suffix of a file once it is unpacked: of news.csv and news.csv.gz .csv."""
   return _suffix(os.path.splitext(path)[0]) if _suffix(path) in _PACKED else _suffix(path)
