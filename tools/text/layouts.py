@@ -1,6 +1,7 @@
 """A look at the beginning of the files, for text that would be read in another way than it was written."""
 
 import json
+import os
 import re
 
 from albert.common.errors import UserError
@@ -64,8 +65,11 @@ def hint(paths, encoding, options):
 
 
 def _spread(paths):
-  """The files that are looked at."""
-  return paths[::-(-len(paths) // _FILES)]
+  """The files that are looked at: some from everywhere, and one of each ending, as JSON may lie among many texts."""
+  of_ending = {}
+  for path in paths:
+    of_ending.setdefault(os.path.splitext(path)[1].lower(), path)
+  return sorted(set(paths[::-(-len(paths) // _FILES)] + list(of_ending.values())[:_FILES]))
 
 
 def _lines(path, encoding):
