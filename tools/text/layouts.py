@@ -65,8 +65,11 @@ def _fault(path, lines):
 
 
 def spread(paths):
-  """The files that are looked at."""
-  return paths[::-(-len(paths) // _FILES)]
+  """The files that are looked at: some from everywhere, and one of each ending, as JSON may lie among many texts."""
+  of_ending = {}
+  for path in paths:
+    of_ending.setdefault(os.path.splitext(path)[1].lower(), path)
+  return sorted(set(paths[::-(-len(paths) // _FILES)] + list(of_ending.values())[:_FILES]))
 
 
 def _others(paths, is_suspect):
@@ -141,7 +144,8 @@ def _check_text(path, lines):
 
 def is_alone_or_large(path, paths):
   """Whether a file of a corpus is hardly one document."""
-  return len(paths) == 1 or os.path.getsize(path) >= _LARGE_FILE
+  # Of a packed file, what is in it: 64 KB of text may be 10 on the disk.
+  return len(paths) == 1 or len(streams.first_bytes(path, _LARGE_FILE)) == _LARGE_FILE
 
 
 def body(lines):
