@@ -99,8 +99,8 @@ def open_text(path, encoding):
     start = source.peek(_LOOKED_AT)[:_LOOKED_AT]
   except READ_ERRORS as error:
     reason = getattr(error, 'strerror', None)
-    raise UserError('{}: expected a text file, found one that cannot be read ({}); {}'.format(
-        files.shown(path), reason or error,
+    raise UserError('{}: expected a text file, found {}; {}'.format(
+        files.shown(path), files.found(error),
         'check the path and its permissions' if reason else 'it is damaged: get it anew, or leave it out'))
   for place, mark, what, remedy in _NO_TEXT:
     if start[place:].startswith(mark):
