@@ -1,6 +1,7 @@
 """A look at the beginning of the files, for text that would be read in another way than it was written."""
 
 import itertools
+import os
 import re
 
 from albert.common.errors import UserError
