@@ -14,7 +14,12 @@ import pytest
 import fault_client
 import fault_table
 import hurry
+import light_starts
 
+light_starts.install()
+# Each worker would rewrite the assertions of all tests anew, and each program compile its modules.
+os.environ.pop('PYTHONDONTWRITEBYTECODE', None)
+sys.dont_write_bytecode = False
 
 # The files that take longest, longest first. xdist begins with those of many tests, and would leave one worker with
 # learning_test when the other has nothing to do any more.
