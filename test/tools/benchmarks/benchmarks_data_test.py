@@ -1,12 +1,15 @@
 """tools.benchmarks.data, tools.benchmarks.input and tools.benchmarks.stopwatch: that they measure; not what."""
 
+import gzip
 import os
 import subprocess
 import sys
 import time
+from unittest import mock
 
 import pytest
 
+from albert.common.errors import UserError
 from albert.common.files import ROOT
 from tools.benchmarks import data
 from tools.benchmarks import stopwatch
@@ -54,6 +57,24 @@ def test_repeated_text(tmp_path):
   path = data.repeated([str(tmp_path / 'a')], str(tmp_path), 40)
   content = open(path, encoding='utf-8').read()
   assert os.path.getsize(path) >= 40 and content == '一。\n二。\n\n\n' * content.count('二')
+
+
+def test_repeated_text_is_unpacked(tmp_path):
+  (tmp_path / 'a.gz').write_bytes(gzip.compress('第一行。\n'.encode()))
+  path = data.repeated([str(tmp_path / 'a.gz')], str(tmp_path), 20)
+  assert open(path, encoding='utf-8').read() == '第一行。\n\n\n' * 2
+
+
+@pytest.mark.integration
+def test_the_vocabulary_is_of_the_text_as_the_flags_read_it(tmp_path, monkeypatch, capfd):
+  (tmp_path / 'a.txt').write_text(''.join('“他推开门，外面下雪了。”她说。我们走吧！' * 2 + '\n' for _ in range(30)),
+                                  encoding='utf-8')
+  monkeypatch.setattr(data, 'FLAGS', mock.Mock(data_args=['--documents=line', '--max_seq_length=48']))
+  assert os.path.exists(data.build_vocabulary([str(tmp_path / 'a.txt')], str(tmp_path)))
+  os.mkdir(str(tmp_path / 'other'))
+  with pytest.raises(UserError, match='its message is above'):
+    data.build_vocabulary([str(tmp_path / 'absent')], str(tmp_path / 'other'))
+  assert 'expected text files' in capfd.readouterr().err
 
 
 @pytest.mark.integration
