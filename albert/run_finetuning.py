@@ -3,6 +3,7 @@
 Later wins: gin/finetune/<task>.gin, --gin_file, --gin_param bindings, then the named flags that were given.
 """
 
+import difflib
 import os
 
 from absl import flags
@@ -50,7 +51,10 @@ def tasks():
 def _parse_settings():
   """Parses the gin files and bindings, in the order in which the last one wins."""
   if not FLAGS.task or FLAGS.task not in tasks():
-    raise UserError('--task (TASK): expected one of {}, found {!r}'.format(', '.join(tasks()), FLAGS.task or 'none'))
+    near = difflib.get_close_matches(FLAGS.task or '', tasks(), 1)
+    raise UserError('--task (TASK): expected one of {}, found {}; {}'.format(
+        ', '.join(tasks()), repr(FLAGS.task) if FLAGS.task else 'none',
+        'did you mean {}?'.format(near[0]) if near else 'name one'))
   bindings = gin_settings.bindings_of(FLAGS.gin_param)
   if FLAGS.albert_config_file:
     config = AlbertConfig.from_json_file(FLAGS.albert_config_file)

@@ -79,8 +79,7 @@ def main(argv):
   start = time.time()
   text = source.of_flags(FLAGS)
   paths = source.find_files(FLAGS.input_files, text, documents_given=FLAGS.documents is not None)
-  hint = source.hint(paths, text)
-  if hint:
+  for hint in source.hints_for(paths, text, documents_given=FLAGS.documents is not None):
     _LOG.warning('%s', hint)
   engine = _engine()
   try:
@@ -149,12 +148,11 @@ def summary(result, seconds):
           info.records(contract.TRAIN), _number(counts['documents'] - counts['heldout_documents'], 'document'),
           _number(info.settings['dupe_factor'], 'way'), _number(len(info.shards[contract.TRAIN]), 'file'),
           counts['train_bytes'] / 1e6),
-      'held out    {:,} examples of {}, {} ways each; training never sees them'.format(
+      'held out    {:,} examples of {}, {} each; training never sees them'.format(
           info.records(contract.HELDOUT), _number(counts['heldout_documents'], 'document'),
-          info.settings['heldout_dupe_factor']),
+          _number(info.settings['heldout_dupe_factor'], 'way')),
       'shape       S={}, P={}; {:.0%} of the positions hold text, {}'.format(
-          info.max_seq_length, info.max_predictions_per_seq,
-          counts['train_tokens'] / (info.records(contract.TRAIN) * info.max_seq_length),
+          info.max_seq_length, info.max_predictions_per_seq, report.text_rate(info),
           'masked when it is read' if info.record_format == record_format.COMPACT else
           '{:.1%} of that is masked'.format(counts['train_masked_tokens'] / counts['train_tokens'])),
       'text        {:,} documents, {:,} sentences, {:,} words, {:,} tokens, {:.2%} [UNK]'.format(
@@ -189,7 +187,7 @@ def _warnings(counts, settings):
         _number(counts['repeated_documents'], 'document'), 's' if counts['repeated_documents'] == 1 else ''))
   share = counts['unknown_tokens'] / counts['tokens']
   if share > pipeline.WARN_UNKNOWN:
-    lines.append('{:.1%} of the tokens are [UNK], the report says of what; a vocabulary built from this text has '
+    lines.append('{:.2%} of the tokens are [UNK], the report says of what; a vocabulary built from this text has '
                  'them'.format(share))
   return ['warning     ' + line for line in lines]
 

@@ -4,9 +4,11 @@ A program whose work is in files goes on when nobody reads what it says any more
 a full disk behind `>`. One whose result is what it prints ends instead.
 """
 
+import difflib
 import errno
 import logging
 import os
+import re
 import sys
 import warnings
 
@@ -142,10 +144,21 @@ def _parse_flags(argv):
   try:
     return flags.FLAGS(argv)
   except flags.Error as error:
-    _fail(' '.join(str(error).split()) + '; see --help')
+    _fail(_explain(error) + '; see --help')
   except (SystemExit, _OutputLost):  # absl has printed its help, as asked for, and thinks that this is a failure
     _finish_output()
     sys.exit(0)
+
+
+def _explain(error):
+  """What is wrong with a flag, in one line. error: flags.Error."""
+  if not isinstance(error, flags.UnrecognizedFlagError):
+    return ' '.join(str(error).split())
+  # absl's suggestions are in the text only, its own flags among them, in the order of the alphabet.
+  meant = re.search(r'Did you mean: (.*) \?', str(error))
+  near = difflib.get_close_matches(error.flagname, meant.group(1).split(', ') if meant else [], 1, cutoff=0)
+  return 'expected the name of a flag, found --{}{}'.format(
+      error.flagname, '; did you mean --{}?'.format(near[0]) if near else '')
 
 
 def _guarded(main):

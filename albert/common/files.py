@@ -47,6 +47,13 @@ def shown(path):
   return path.encode('utf-8', 'surrogateescape').decode('utf-8', 'backslashreplace')
 
 
+def found(error):
+  """What was found where a file could not be opened or read, in words. error: the exception."""
+  if isinstance(error, (FileNotFoundError, NotADirectoryError)):
+    return 'none'
+  return 'one that cannot be read ({})'.format(getattr(error, 'strerror', None) or str(error) or type(error).__name__)
+
+
 def open_regular(path):
   """Opens a file for reading that must be a regular one: a pipe would wait for ever, and a device has no end.
 

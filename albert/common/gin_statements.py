@@ -10,6 +10,7 @@ import gin
 from gin import config_parser
 
 from albert.common.errors import UserError
+from albert.common import files
 from albert.common.files import ROOT
 from albert.common import wide_marks
 
@@ -48,9 +49,12 @@ class Statements(config_parser.ParserDelegate):
     try:
       with open(path if os.path.isfile(path) else os.path.join(ROOT, path), encoding='utf-8') as source:
         self.read(source.read(), path)
-    except (OSError, UnicodeDecodeError) as error:
-      raise UserError('{}expected a gin file in UTF-8, found {} at {}; name one, such as gin/1p.gin'.format(
-          included_by, getattr(error, 'strerror', None) or 'other bytes', path))
+    except UnicodeDecodeError:
+      raise UserError('{}{}: expected a gin file in UTF-8, found other bytes; save it as UTF-8'.format(
+          included_by, files.shown(path)))
+    except OSError as error:
+      raise UserError('{}{}: expected a gin file, found {}; name one, such as gin/1p.gin'.format(
+          included_by, files.shown(path), files.found(error)))
 
   def read(self, text, where):
     """Reads text. where: str, how an error names it.

@@ -62,7 +62,7 @@ def read_description(path):
     _check_description(raw)
     return raw
   except OSError as error:
-    problem = 'one that cannot be read ({})'.format(error.strerror)
+    problem = files.found(error)
   except RecursionError:
     problem = 'one that is nested too deep'
   except _Unfit as error:

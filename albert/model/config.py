@@ -82,8 +82,8 @@ class AlbertConfig:
       UserError: this configuration has another vocabulary size already.
     """
     if self.vocab_size not in (None, vocab_size):
-      raise UserError('expected a vocabulary of {} tokens (AlbertConfig.vocab_size), found {} in {}; '
-                      'remove the setting or use the data set made with that vocabulary'.format(
+      raise UserError('expected a vocabulary of {:,} tokens, as the model has (AlbertConfig.vocab_size), found {:,} in '
+                      '{}; use the data set made with that vocabulary, or leave AlbertConfig.vocab_size out'.format(
                           self.vocab_size, vocab_size, source))
     return dataclasses.replace(self, vocab_size=vocab_size)
 

@@ -7,6 +7,7 @@ the checkpoint is removed, it is called .manifest.json.tmp: what a killed proces
 the file says something else, nothing, or the path of another machine, it is put right before tf.estimator looks.
 """
 
+import difflib
 import glob
 import hashlib
 import json
@@ -35,6 +36,8 @@ _ENDING = re.compile(r'\.(index|meta|data-\d{5}-of-\d{5})$')
 # TensorFlow 1.15 takes the path of a checkpoint for a pattern, in Python and in its operations: a file whose path has
 # one of these is not found by its own name.
 _PATTERN = re.compile(r'[*?\[\]\\]')
+# How many runs an error names.
+_MOST_NAMED = 5
 
 _LOG = logging.getLogger('albert')
 
@@ -115,8 +118,25 @@ def find(path, tell=_LOG.warning):
   for candidate in candidates:
     if os.path.exists(candidate + '.index') or os.path.isfile(candidate):  # one file: the format of TensorFlow 0.x
       return candidate
-  raise UserError('expected a TensorFlow checkpoint at {}, found none; '
-                  'name its prefix (such as out/model.ckpt-1000) or its folder'.format(path))
+  raise UserError('expected a TensorFlow checkpoint at {}, found {}; name its prefix (such as out/model.ckpt-1000) or '
+                  'its folder{}{}'.format(path, *(('none', '') if os.path.lexists(path) else (
+                      'nothing of this name', ', or train one first (make train-full)')), _meant_by(path)))
+
+
+def _meant_by(path):
+  """What may be meant by a path that has no checkpoint, to be added to an advice; '' if nothing is near."""
+  folder = path if os.path.isdir(path) else os.path.dirname(path)
+  try:
+    inside = sorted(name for name in os.listdir(folder or '.')
+                    if os.path.isfile(os.path.join(folder, name, POINTER_FILE)))
+  except OSError:
+    return ''
+  if folder == path:
+    shown = [os.path.join(folder, name) for name in inside[:_MOST_NAMED]] + ['...'] * (len(inside) > _MOST_NAMED)
+    return '; there are runs in it: ' + ', '.join(shown) if inside else ''
+  saved = [os.path.basename(prefix_of(folder, step)) for step in steps_in(folder)]
+  near = difflib.get_close_matches(os.path.basename(path), inside + saved, 1)
+  return '; did you mean {}?'.format(os.path.join(folder, near[0])) if near else ''
 
 
 def _candidates_in(folder, tell):

@@ -92,9 +92,8 @@ class RunState:
     if unknown:
       raise UserError('{}: expected names among {}, found {}'.format(
           allowed_by, ', '.join(sorted(settings)), ', '.join(unknown)))
-    is_lost = self.problem and not self.settings
-    before = {} if is_lost else dict(_FORMERLY, **self.settings)
-    changed = sorted(name for name, value in settings.items() if step and name in before and before[name] != value)
+    before = self._settings_before()
+    changed = self.settings_other_than(settings) if step else []
     refused = [name for name in changed if name not in allowed and name not in follow]
     if refused:
       names = sorted(set(refused) | set(changed) & set(allowed))
@@ -111,6 +110,20 @@ class RunState:
     self.settings = settings
     self.save()
     return changed
+
+  def _settings_before(self):
+    """The recorded settings, with those that older runs did not record; nothing where they are lost."""
+    return {} if self.problem and not self.settings else dict(_FORMERLY, **self.settings)
+
+  def settings_other_than(self, settings):
+    """The names in which the recorded settings differ from these, sorted."""
+    before = self._settings_before()
+    return sorted(name for name, value in settings.items() if name in before and before[name] != value)
+
+  def describe_settings(self, names, settings):
+    """What these settings were and are, as `describe` says it: a list of str."""
+    before = self._settings_before()
+    return [describe(name, before[name], settings[name]) for name in names]
 
   def changes_of(self, schedule):
     """The names in which a schedule differs from the recorded one, sorted."""

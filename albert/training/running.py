@@ -14,6 +14,7 @@ from albert.common import json_text
 from albert.dataset.data_order import Position
 from albert.dataset.lost_records import LostRecords
 from albert.device import allocator
+from albert.device import cores
 from albert.input import checking
 from albert import input_pipeline
 from albert import npu_session
@@ -33,6 +34,7 @@ from albert.training import schedule
 from albert.training.stability.guard import Guard
 from albert.training import stopping
 from albert.training.telling import activity
+from albert.training.telling import remaining
 from albert.training import together
 from albert.training.trainer import Trainer
 
@@ -95,18 +97,35 @@ def _carry_out(where, options, make_task, log, doing, describe):
 def _nothing_to_do(plan, run):
   """Tells the results of a run that is finished, and what was asked for that comes too late."""
   step, written = run.newest_step(), results.read(run.folder)
-  for name in run.state.changes_of(plan.schedule):
-    _LOG.warning('%s has no effect: all steps were made',
-                 run_state.describe(name, run.state.schedule[name], plan.schedule[name]))
+  for change in _too_late(plan, run.state):
+    _LOG.warning('%s has no effect: all steps were made', change)
   if results.DIVERGED in written:
     raise run.divergence(step, 'losses', {'total_loss': None})
   print('nothing to do: {} was trained to step {:,} of {:,}'.format(run.folder, step, plan.options.num_train_steps))
   _print_summary(run, plan.task, written)
 
 
+def _too_late(plan, state):
+  """What was asked for now and is other than in a run that is finished, each in words: a list of str."""
+  settings = [name for name in state.settings_other_than(plan.settings) if name not in plan.chosen_again]
+  said = state.describe_settings([name for name in settings if name != 'data_set'], plan.settings)
+  said += [run_state.describe(name, state.schedule[name], plan.schedule[name])
+           for name in state.changes_of(plan.schedule) if name != 'evaluation_set']
+  # Of data there are checksums, which say nothing.
+  if 'data_set' in settings:
+    return ['{}, another data set than that of the run,'.format(plan.info.folder)] + said
+  if 'evaluation_set' in state.changes_of(plan.schedule):
+    return ['{}, other held-out data than that of the run,'.format(plan.heldout.folder)] + said
+  return said
+
+
 def _train(plan, device, run, stopper, ranks, describe):
   """Trains, and evaluates if the plan says so."""
   run.begin(plan.config, plan.info, plan.settings, plan.schedule, plan.init_checkpoint, plan.chosen_again)
+  if device.kind == 'cpu' and device.ranks == 1:
+    guess = remaining.guess(plan.phases, run.newest_step(), cores.available(), plan.task.recipes)
+    if guess:
+      _LOG.info('%s', guess)
   if describe and run.is_chief:
     describe()
   together.compare(ranks, planning.same_on_ranks(plan))  # no other rank reads the folder before rank 0 has prepared it

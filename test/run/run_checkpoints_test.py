@@ -491,3 +491,22 @@ def test_the_best_knows_on_which_data_it_was_measured(folder):
 def test_a_best_of_an_earlier_version_is_compared(with_best):
   best = Best(str(with_best), CRITERION)
   assert 'evaluated_on' not in best.read()[1] and best.measured_elsewhere('any') is None
+
+
+def test_a_path_without_a_checkpoint_names_what_is_near(tmp_path):
+  """`make smoke` trains in out/smoke; whoever names out/ instead, or mistypes one, is told what is there."""
+  def said(*path):
+    with pytest.raises(UserError) as caught:
+      checkpoints.find(str(tmp_path.joinpath(*path)))
+    return str(caught.value).replace(str(tmp_path) + os.sep, '')
+  assert said('out').endswith('its folder, or train one first (make train-full)')
+  (tmp_path / 'out' / 'logs').mkdir(parents=True)
+  assert said('out').endswith('or its folder')
+  for name in ('smoke', 'mine'):
+    (tmp_path / 'out' / name).mkdir()
+    (tmp_path / 'out' / name / 'checkpoint').write_text('')
+  (tmp_path / 'out' / 'mine' / 'model.ckpt-300.manifest.json').write_text('')
+  assert said('out').endswith('or its folder; there are runs in it: out/mine, out/smoke')
+  assert said('out', 'smok').endswith('; did you mean out/smoke?')
+  assert said('out', 'mine', 'model.ckpt-350').endswith('; did you mean out/mine/model.ckpt-300?')
+  assert 'did you mean' not in said('out', 'logs', 'x') and 'did you mean' not in said('elsewhere', 'smoke')

@@ -3,6 +3,7 @@
 import functools
 import json
 import os
+import re
 import subprocess
 import sys
 
@@ -110,6 +111,9 @@ def test_unknown_text_is_a_warning_and_then_an_error(tmp_path):
     result = run('--output_dir=' + str(tmp_path / str(share)), '--input_files=' + text_file,
                  '--vocab_file=' + vocab_file, *SMALL)
     assert (result.returncode, '% of the tokens are [UNK]' in result.stdout) == (share > 0.1, 0 < share < 0.1)
+    if 0 < share < 0.1:  # one share in one form
+      text_line, warning = [line for line in result.stdout.splitlines() if '[UNK]' in line]
+      assert re.search(r'([0-9.]+%) of the tokens', warning).group(1) + ' [UNK]' in text_line
   assert 'found ' in result.stderr and 'most often 弈 (180), 魅 (180)' in result.stderr
   assert result.stderr.count('\n') == 1 and 'VOCAB' in result.stderr
   assert not (tmp_path / '0.4').exists(), 'nothing is left'

@@ -57,7 +57,8 @@ _SETTINGS = (
     ('min_characters', 'fewest characters of a document'), ('min_han_share', 'smallest share of Han characters'),
     ('duplicates', 'duplicates'), ('near_duplicate_threshold', 'similarity of near duplicates'),
     ('record_format', 'format of the training records'), ('records_per_shard', 'records of a file'),
-    ('random_seed', 'random seed'), ('vocab_sha256', 'SHA-256 of the vocabulary'), ('recipe', 'version of the recipe'))
+    ('random_seed', 'random seed'), ('vocab_sha256', 'SHA-256 of the vocabulary'), ('recipe', 'version of the recipe'),
+    ('sentence_rule', 'version of the rule for ends of sentences'))
 
 
 def make(info, histograms, vocabulary):
@@ -80,7 +81,8 @@ def make(info, histograms, vocabulary):
       '<!DOCTYPE html>', '<html lang="en"><head><meta charset="utf-8"><title>Data report</title>',
       '<style>{}</style></head><body>'.format(_STYLE), '<h1>Data report</h1>', _table(overview(info)), _hints(info),
       '<h2>Tokens of a training record</h2>',
-      '<p>Fill rate: {:.1%} of the positions hold a token, the rest is padding.</p>'.format(_fill_rate(info)),
+      '<p>Fill rate: {:.1%} of the positions; {:.1%} hold text, {:.1%} [CLS] or [SEP], the rest is padding.</p>'.format(
+          _fill_rate(info), text_rate(info), _fill_rate(info) - text_rate(info)),
       bars(steps, histograms['lengths']), '<h2>Tokens of a document, below ...</h2>',
       bars(powers, histograms['document_lengths']), '<h2>Masks</h2>', _masks(info, histograms['masked_as']),
       '<h2>Tokens of a word</h2>', bars(sizes, histograms['word_lengths']), '<h2>Examples</h2>',
@@ -102,7 +104,13 @@ def overview(info):
           1, info.settings['dupe_factor'] * counts['train_document_tokens'])))]
 
 
+def text_rate(info):
+  """The share of the positions of training records that hold text. info: contract.DatasetInfo."""
+  return info.statistics['train_tokens'] / max(1, info.records(contract.TRAIN) * info.max_seq_length)
+
+
 def _fill_rate(info):
+  """With [CLS] and twice [SEP]."""
   records = info.records(contract.TRAIN)
   return (info.statistics['train_tokens'] + 3 * records) / max(1, records * info.max_seq_length)
 
@@ -114,7 +122,7 @@ def hints_of_shape(info):
   records, rows = info.records(contract.TRAIN), [shard.packed_rows for shard in info.shards[contract.TRAIN]]
   if _fill_rate(info) < _LOW_FILL and None not in rows and sum(rows) < _LOW_FILL * records:
     lines.append('{:.0%} of the positions hold text. With packing (SET="InputOptions.packing=True") the {:,} records '
-                 'are {:,} rows.'.format(_fill_rate(info), records, sum(rows)))
+                 'are {:,} rows.'.format(text_rate(info), records, sum(rows)))
   masked = counts['train_masked_tokens'] / max(1, counts['train_tokens'])
   if info.record_format == record_format.REFERENCE and masked < _LOW_MASKING * settings['masked_lm_prob']:
     lines.append('{:.1%} of the tokens are masked instead of {:.1%}: there is room for {} in a record. Raise '
@@ -128,7 +136,7 @@ def hints(info):
   counts, settings = info.statistics, info.settings
   lines = hints_of_shape(info)
   if counts['unknown_tokens'] > _MANY_UNKNOWN * counts['tokens']:
-    lines.append('{:.1%} of the tokens are [UNK]. A vocabulary built from this text has them.'.format(
+    lines.append('{:.2%} of the tokens are [UNK]. A vocabulary built from this text has them.'.format(
         counts['unknown_tokens'] / counts['tokens']))
   if counts['repeated_documents'] and settings['duplicates'] == 'keep':
     lines.append('{:,} of {:,} documents have the text of an earlier one. --duplicates=exact leaves them out.'.format(
@@ -194,15 +202,18 @@ def _left_out(counts):
 
 def _settings(settings):
   words = dict(_SETTINGS)
-  names = [name for name, _ in _SETTINGS if name in settings]
+  names = [name for name, _ in _SETTINGS if name in settings and not (
+      name == 'documents' and settings['text_field'])]
   names += [name for name in settings if name not in words and name != 'inputs']
-  return _table([(words.get(name, name.replace('_', ' ')), _value(settings[name])) for name in names])
+  return _table([(words.get(name, name.replace('_', ' ')), _value(name, settings[name])) for name in names])
 
 
-def _value(value):
+def _value(name, value):
   if isinstance(value, bool):
     return 'yes' if value else 'no'
-  return '-' if value == '' else str(value).replace('_', ' ')
+  if name == 'documents':
+    return value.replace('_', ' ')
+  return '-' if value == '' else str(value)
 
 
 def _short(number):

@@ -28,6 +28,8 @@ def test_the_report_has_the_figures_of_the_records(tmp_path):
   masks = np.concatenate([record['input_ids'][record['masked_lm_positions'][record['masked_lm_weights'] > 0]]
                           for record in records]) == 5
   assert '<td>[MASK] instead</td><td class="n">{:.2%}</td>'.format(masks.mean()) in text
+  # [CLS] and twice [SEP] are no text: `make data` says the share of that.
+  assert '; {:.1%} hold text, {:.1%} [CLS] or [SEP], '.format(used - 3 / 48, 3 / 48) in text
   titles = re.findall('<title>([\\dk+]+): ([\\d,]+) ', text)
   assert sum(int(count.replace(',', '')) for _, count in titles[:32]) == len(records)
   assert sum(int(count.replace(',', '')) for _, count in titles[32:48]) == info.statistics['documents']
@@ -42,6 +44,8 @@ def test_words_instead_of_keys(tmp_path):
   assert '<td>what divides plain text into documents</td><td>blank line</td>' in text
   assert not re.findall('<td>[a-z]+_[a-z_]+</td>', text), 'raw keys'
   assert 'lines in another encoding or format' not in text, 'only what there is'
+  shown = report._settings({'text_field': 'paper_title', 'documents': 'blank_line'})
+  assert 'paper_title' in shown and 'blank' not in shown, 'an object is a document'
 
 
 def test_examples_are_those_of_inspect_records(tmp_path):
