@@ -18,6 +18,7 @@ import gin
 from albert.answers import closing
 from albert.answers import learning
 from albert.answers import series
+from albert.common.in_words import counted
 from albert.common.errors import UserError
 from albert.common import files
 from albert.common import json_text
@@ -210,7 +211,7 @@ def _said(prefix, init):
 
 
 def _check_alone():
-  """Raises UserError where several ranks are asked for."""
+  """Raises UserError where several ranks would train."""
   placement = npu_session.choose(npu_session.SessionOptions())
   if placement.ranks > 1:
     raise UserError('expected one rank in fine-tuning, found {}={}: its batches are a few rows, which a single device '
@@ -281,10 +282,10 @@ def _notes(options, examples, prepared):
   epoch = -(-examples // options.train_batch_size)
   lines = ['records: {} in {}'.format('made' if prepared.is_new else 'those of the same text and options are there',
                                       prepared.info.folder),
-           '{:,} training examples / {} = {:,} steps an epoch; {:.4g} epoch{} = {:,} steps; evaluated every {:,}'
-           .format(examples, options.train_batch_size, epoch, options.num_train_steps / epoch,
-                   '' if options.num_train_steps == epoch else 's', options.num_train_steps,
-                   options.save_checkpoints_steps)]
+           '{} / {} = {} an epoch; {:.4g} epoch{} = {}; evaluated every {:,}'.format(
+               counted(examples, 'training example'), options.train_batch_size, counted(epoch, 'step'),
+               options.num_train_steps / epoch, '' if options.num_train_steps == epoch else 's',
+               counted(options.num_train_steps, 'step'), options.save_checkpoints_steps)]
   unusable = prepared.counts.get('train_unusable', 0)
   if unusable:
     lines.append('train: {:,} of {:,} questions are left out, their answers are not in the text or longer than a '

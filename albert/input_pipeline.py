@@ -27,10 +27,10 @@ from albert.dataset import protobuf
 from albert.dataset import record_format
 from albert.input import bare_files
 from albert.input import checking
-from albert.input import dynamic_masking
-from albert.input import packed_batches
-from albert.input import packed_rows
-from albert.input import packed_windows
+from albert.input.formats import dynamic_masking
+from albert.input.formats import packed_batches
+from albert.input.formats import packed_rows
+from albert.input.formats import packed_windows
 
 # About this number of records are read and parsed together: a call from TensorFlow to Python takes as long as a record,
 # and so does a small operation.
@@ -64,18 +64,17 @@ class InputOptions:
   def __post_init__(self):
     for name in ('shuffle_buffer_records', 'num_parallel_calls', 'prefetch_batches'):
       checks.whole_number('InputOptions.' + name, getattr(self, name))
-    if not isinstance(self.packing, bool):
-      raise UserError('InputOptions.packing: expected True or False, found {!r}'.format(self.packing))
+    checks.flag('InputOptions.packing', self.packing)
 
 
-def open_dataset(source, features=record_format.REFERENCE_FEATURES, tell=_LOG.warning):
+def open_dataset(source, features=record_format.REFERENCE_FEATURES, warn=_LOG.warning):
   """Finds out what a data set is.
 
   Args:
     source: a folder with dataset.json, that file, or TFRecord files in the reference format: a path, a glob, or
       several of either separated by commas.
     features: tuple of record_format.FeatureSpec, of a record of bare files.
-    tell: callable(line), which is told what is lost of a data set.
+    warn: callable(line), for what is lost of a data set.
 
   Returns:
     contract.DatasetInfo. For bare TFRecord files shapes come from the first record, records are counted, nothing
@@ -90,7 +89,7 @@ def open_dataset(source, features=record_format.REFERENCE_FEATURES, tell=_LOG.wa
   if os.path.isdir(source):
     info = contract.DatasetInfo.load(source)
     checking.check_vocabulary(info)
-    lost_records.check_files(info, lost_records.LostRecords(info, tell=tell))
+    lost_records.check_files(info, lost_records.LostRecords(info, warn=warn))
     return info
   paths = [path for pattern in source.split(',') for path in _files_of(pattern.strip())]
   if not paths:
@@ -162,10 +161,10 @@ def training_batches(order, batch_size, used=0, options=None, features=record_fo
     of PackedBatch) and static shapes.
   """
   options = options or InputOptions()
-  if isinstance(order, batch_order.BatchOrder):
+  if is_labelled(order.info):
     return _labelled_batches(order, used, features).prefetch(options.prefetch_batches)
-  # A row has several records, so that a batch of them is a block.
-  block_size = batch_size * (1 if isinstance(order, packed_rows.RowOrder) else max(1, _BLOCK_RECORDS // batch_size))
+  # A packed row has several records, so that a batch of them is a block.
+  block_size = batch_size * (1 if order.is_packed else max(1, _BLOCK_RECORDS // batch_size))
 
   def serialized_blocks():
     with contextlib.closing(order.reader(features)) as reader:
@@ -204,7 +203,7 @@ def _to_tensors(blocks, order, block_size, position_of, options, features):
     position_of: function of the numbers of records among those of this rank, int64, to their positions among all.
   """
   parse = parser(order.info, features)
-  if isinstance(order, packed_rows.RowOrder):
+  if order.is_packed:
     return blocks.map(lambda serialized, rows: packed_batches.pack(parse(serialized), rows, block_size),
                       options.num_parallel_calls)
   serialized = blocks.map(lambda serialized, _: tf.ensure_shape(serialized, [block_size]))
@@ -255,16 +254,18 @@ def heldout_batches(info, batch_size, split=contract.HELDOUT, max_batches=None, 
       good = (record for record in read if record is not None)
       yield from iter(lambda: list(itertools.islice(good, batch_size)), [])
 
-  def fill(batch):
-    filled = {}
-    for name, value in batch.items():
-      missing = batch_size - tf.shape(value)[0]
-      filled[name] = tf.pad(value, [[0, missing], [0, 0]])
-      filled[name].set_shape([batch_size] + value.shape.as_list()[1:])
-    return filled
+  batches = tf.data.Dataset.from_generator(serialized_batches, tf.string, [None]).map(parser(info, features))
+  return batches.map(lambda batch: _filled(batch, batch_size)).prefetch(2)
 
-  batches = tf.data.Dataset.from_generator(serialized_batches, tf.string, [None]).map(parser(info, features)).map(fill)
-  return batches.prefetch(2)
+
+def _filled(batch, batch_size):
+  """A dict of tensors with rows of zeros up to a static batch size."""
+  filled = {}
+  for name, value in batch.items():
+    missing = batch_size - tf.shape(value)[0]
+    filled[name] = tf.pad(value, [[0, missing], [0, 0]])
+    filled[name].set_shape([batch_size] + value.shape.as_list()[1:])
+  return filled
 
 
 def _labelled_heldout_batches(info, batch_size, split, lost, features, form):

@@ -73,12 +73,12 @@ class OptimizerOptions:
       self._check_multipliers()
 
   def _check_multipliers(self):
-    if not isinstance(self.rate_multipliers, dict) or not set(self.rate_multipliers) <= set(PARTS):
-      raise UserError("OptimizerOptions.rate_multipliers: expected numbers for some of {}, such as {{'head': 10}}, "
-                      'found {!r}; correct it'.format(', '.join(PARTS), self.rate_multipliers))
-    for part, value in self.rate_multipliers.items():
+    given = self.rate_multipliers
+    checks.fits('OptimizerOptions.rate_multipliers', given, isinstance(given, dict) and set(given) <= set(PARTS),
+                "numbers for some of {}, such as {{'head': 10}}".format(', '.join(PARTS)))
+    for part, value in given.items():
       checks.number('OptimizerOptions.rate_multipliers: ' + part, value)
-    if set(PARTS) <= {part for part, value in self.rate_multipliers.items() if not value}:
+    if set(PARTS) <= {part for part, value in given.items() if not value}:
       raise UserError('OptimizerOptions.rate_multipliers: expected a part that learns, found 0 for all of them; leave '
                       'one out')
 

@@ -18,15 +18,14 @@ import types
 import weakref
 
 import tensorflow as tf
-from tensorflow.core.protobuf import rewriter_config_pb2
 
 from albert.common.errors import UserError
 from albert.device.alone import Alone
 from albert.device import hccl
 from albert.device import horovod
 from albert.device.loss_scaling import LossScaling
+from albert.device import session_config
 from albert.device.session_options import NEWER_PARAMETERS
-from albert.device.session_options import NPU_PARAMETERS
 from albert.device.session_options import SessionOptions
 
 _BRIDGE_MODULES = ('npu_init', 'estimator.npu_ops', 'estimator.npu_unary_ops', 'estimator.npu.npu_hook',
@@ -36,8 +35,6 @@ _INSTALL = ('install the TF adapter (npu_bridge, for TensorFlow 1.15) that belon
             'the set_env.sh of CANN')
 
 _LOG = logging.getLogger('albert')
-_OFF = rewriter_config_pb2.RewriterConfig.OFF
-_ON = rewriter_config_pb2.RewriterConfig.ON
 
 # kind: 'npu', 'gpu' or 'cpu'. reason: str, why this one. rank, ranks: int, this process among those that train
 # together. bridge: namespace of the modules of npu_bridge, None off the NPU. launched: horovod.Launched where Horovod
@@ -206,38 +203,12 @@ class Device:
 
   def session_config(self):
     """A new tf.ConfigProto for this device."""
-    config = tf.ConfigProto(allow_soft_placement=True)
-    config.intra_op_parallelism_threads = self._threads.intra_op_parallelism_threads or 0
-    config.inter_op_parallelism_threads = self._threads.inter_op_parallelism_threads or 0
+    config = session_config.of_threads(self._threads)
     if self.kind == 'npu':
-      return self._npu_config(config)
-    # What tf.estimator sets itself when it is given no configuration.
-    config.graph_options.rewrite_options.meta_optimizer_iterations = rewriter_config_pb2.RewriterConfig.ONE
-    config.gpu_options.allow_growth = True
-    if self._launched and self.kind == 'gpu':
-      config.gpu_options.visible_device_list = str(self._launched.local_rank)
-    if self.kind == 'cpu':
-      # Both make sums of three and more, which are added in the order in which they are ready: a run would not repeat
-      # its last bits. A step takes as long without them.
-      config.graph_options.rewrite_options.arithmetic_optimization = _OFF
-      config.graph_options.rewrite_options.memory_optimization = rewriter_config_pb2.RewriterConfig.NO_MEM_OPT
-    if self._options.mixed_precision:
-      # Here and not by enable_mixed_precision_graph_rewrite, which switches it on for every session of the process.
-      config.graph_options.rewrite_options.auto_mixed_precision = _ON
-    return config
-
-  def _npu_config(self, config):
-    rewrites = config.graph_options.rewrite_options
-    # On the NPU only: elsewhere remapping fuses matmul and bias.
-    rewrites.remapping = _OFF
-    rewrites.memory_optimization = _OFF
-    optimizer = rewrites.custom_optimizers.add(name='NpuOptimizer')
-    for name, value in self._options.npu_parameters(self.ranks, self.without_effect).items():
-      field = NPU_PARAMETERS[name].field
-      setattr(optimizer.parameter_map[name], field, value.encode('utf-8') if field == 's' else value)
-    if hasattr(self._bridge.npu_init, 'npu_config_proto'):
-      config = self._bridge.npu_init.npu_config_proto(config_proto=config)
-    return config
+      return session_config.for_npu(
+          config, self._options.npu_parameters(self.ranks, self.without_effect), self._bridge.npu_init)
+    card = self._launched.local_rank if self._launched and self.kind == 'gpu' else None
+    return session_config.for_host(config, self.kind, self._options.mixed_precision, card)
 
   def run_config(self, **kwargs):
     """A tf.estimator.RunConfig for this device and rank.
@@ -305,7 +276,7 @@ def _gpus():
 
 def _choose_kind(wanted):
   """Returns (kind, the reason in words, the modules of npu_bridge or None). wanted: of session_options.DEVICES."""
-  why = '' if wanted == 'auto' else 'as asked'
+  why = '' if wanted == 'auto' else 'SessionOptions.device'
   if wanted in ('auto', 'npu'):
     bridge = _npu_bridge()
     if bridge:
@@ -339,7 +310,7 @@ def _npu_bridge():
     modules = {path.split('.')[-1]: importlib.import_module('npu_bridge.' + path) for path in _BRIDGE_MODULES}
     # The module npu_unary_ops holds an object of the same name.
     modules['npu_unary_ops'] = modules['npu_unary_ops'].npu_unary_ops
-    _ = modules['npu_init'].NPURunConfig  # of all releases; asked below
+    _ = modules['npu_init'].NPURunConfig  # of all releases; used below
   except Exception as error:  # Libraries that do not fit raise ImportError, OSError, NotFoundError, AttributeError...
     raise UserError("expected a working npu_bridge, found one in {} that does not load ({}: {:.200}); {}, or use "
                     "SessionOptions.device='cpu'".format(

@@ -5,7 +5,7 @@
       for vector in predictor.answers(rows, read):
         ...
 
-Shapes: B batch, S sequence, P places that a row asks about; those of a batch are as long as its longest row. An NPU,
+Shapes: B batch, S sequence, P positions that a row asks about; both are as long as the longest row of a batch. An NPU,
 which compiles a graph for each shape, sees a few lengths only.
 """
 
@@ -22,14 +22,14 @@ from albert import modeling
 from albert.model import names as model_names
 from albert.run import directory
 from albert.run import loading
-from albert.run import names
+from albert.run import starting_weights
 
 # Rows that are sorted by length together: batches of similar lengths hold little padding, and the order of what comes
 # out is kept in little memory.
 _BATCHES_AT_ONCE = 16
-# Lengths and places where shapes are static, besides the longest.
+# S and P where shapes are static, besides the longest.
 _LENGTHS = (32, 128)
-_PLACES = (8, 64)
+_POSITIONS = (8, 64)
 
 # A checkpoint that can answer. prefix: str. config: AlbertConfig. vocabulary: tokenization.Vocabulary. tokenizer:
 # tokenization.Tokenizer, whose letters are those of the training data.
@@ -46,20 +46,8 @@ def find(path):
   Raises:
     UserError: no such checkpoint, weights of another family or not finite, or no configuration or vocabulary.
   """
-  weights = loading.find(path)
-  family = model_names.recognise(loading.shapes_of(weights.prefix))
-  if family.name != model_names.ALBERT:
-    raise UserError('{}: expected weights of ALBERT, found {} ({}); name others, or convert them: docs/'
-                    'conversion.md'.format(weights.prefix, family.name.rstrip(': '), family.reason))
-  for value, name in ((weights.config, names.CONFIG_FILE), (weights.vocab_file, names.VOCAB_FILE)):
-    if value is None:
-      raise UserError('{}: expected {} beside the weights, found none; copy the one that they were trained with '
-                      'there'.format(weights.prefix, name))
+  weights = starting_weights.complete(path)
   vocabulary = tokenization.Vocabulary.load(weights.vocab_file)
-  size = weights.config.vocab_size
-  if size not in (None, len(vocabulary)):
-    raise UserError('{}: expected the {:,} tokens of the weights, found {:,}; put the vocabulary that they were '
-                    'trained with there'.format(weights.vocab_file, size, len(vocabulary)))
   loading.check_finite(weights.prefix)
   lower = directory.lower_case([weights.prefix], vocabulary.tokens)
   return Model(weights.prefix, weights.config.with_vocab_size(len(vocabulary), weights.vocab_file), vocabulary,
@@ -111,8 +99,8 @@ class Predictor:
       rows: iterable of (item, fields). item: anything. fields: {name: list of ints} for the fields of the signature,
         without padding; None for a row that has no answer.
       read: callable(item, answer). answer: {output: array of this row, which may be padded}, or None. What it gives
-        stays in memory until its turn, a copy of a whole row of logits is too much.
-      is_prompt: whether each row is answered before the next one is asked for, as somebody who types wants it.
+        stays in memory until its turn: a copy of a whole row of logits is too much.
+      is_prompt: whether each row is answered before the next one is read, as at a prompt.
     """
     rows = iter(rows)
     while True:
@@ -120,10 +108,10 @@ class Predictor:
       if not taken:
         return
       answers = [None] * len(taken)
-      asked = sorted((self._longest([fields], 'S'), number) for number, (_, fields) in enumerate(taken)
-                     if fields is not None)
-      for start in range(0, len(asked), self._batch_size):
-        numbers = [number for _, number in asked[start:start + self._batch_size]]
+      by_length = sorted((self._longest([fields], 'S'), number) for number, (_, fields) in enumerate(taken)
+                         if fields is not None)
+      for start in range(0, len(by_length), self._batch_size):
+        numbers = [number for _, number in by_length[start:start + self._batch_size]]
         outputs = self._run([taken[number][1] for number in numbers])
         for place, number in enumerate(numbers):
           answers[number] = read(taken[number][0], {name: values[place] for name, values in outputs.items()})
@@ -132,16 +120,16 @@ class Predictor:
 
   def _run(self, rows):
     """{output: array [B, ...]} of at most a batch of rows."""
-    length, places = self._longest(rows, 'S'), self._longest(rows, 'P')
+    length, positions = self._longest(rows, 'S'), self._longest(rows, 'P')
     if length > self.longest:
       raise UserError('expected texts of at most {} tokens (AlbertConfig.max_position_embeddings), found {}; shorten '
                       'them'.format(self.longest, length))
-    shape = self._shape(length, places)
-    batch_size, length, places = [known or own for known, own in zip(shape, (len(rows), length, places))]
+    shape = self._shape(length, positions)
+    batch_size, length, positions = [known or own for known, own in zip(shape, (len(rows), length, positions))]
     inputs, outputs = self._program(shape)
     padded = rows + rows[-1:] * (batch_size - len(rows))
     answers = self._session.run(outputs, {
-        inputs[name]: _padded([fields[name] for fields in padded], _width(kind, length, places))
+        inputs[name]: _padded([fields[name] for fields in padded], _width(kind, length, positions))
         for name, kind in self._fields.items()})
     self._check_finite(answers)
     return answers
@@ -158,21 +146,21 @@ class Predictor:
     """The most values of a field of this kind, 'S' or 'P'; at least 1."""
     return max([len(fields[name]) for fields in rows for name, own in self._fields.items() if own == kind] + [1])
 
-  def _shape(self, length, places):
+  def _shape(self, length, positions):
     """(B, S, P) of the graph that rows of these sizes are given to; None for what a session finds out."""
     if self._device.kind != 'npu':
       return None, None, None
     def rounded(size, sizes):
       return next((known for known in sizes if size <= known), self.longest)
-    return self._batch_size, min(rounded(length, _LENGTHS), self.longest), rounded(places, _PLACES)
+    return self._batch_size, min(rounded(length, _LENGTHS), self.longest), rounded(positions, _POSITIONS)
 
   def _program(self, shape):
     """({field: placeholder}, {output: tensor}) for a shape, of _shape(). Built once; all share the variables."""
     if shape not in self._programs:
-      batch_size, length, places = shape
+      batch_size, length, positions = shape
       with self._graph.as_default(), tf.compat.v1.variable_scope(
           tf.compat.v1.get_variable_scope(), reuse=tf.compat.v1.AUTO_REUSE):
-        inputs = {name: tf.compat.v1.placeholder(tf.int32, [batch_size, _width(kind, length, places)])
+        inputs = {name: tf.compat.v1.placeholder(tf.int32, [batch_size, _width(kind, length, positions)])
                   for name, kind in self._fields.items()}
         batch = self._task.batch(dict({spec.name: None for spec in self._task.features}, **inputs))
         ops = modeling.default_ops()
@@ -190,16 +178,16 @@ class Predictor:
       needed = [v for v in tf.compat.v1.global_variables() if v.op.name in reached]
       shapes = loading.shapes_of(self._model.prefix)
       missing = [v.op.name for v in needed if v.op.name not in shapes]
-      if missing and not any(name.startswith('bert/') and '/pooler/' not in name for name in missing):
+      if missing and not any(model_names.part_of_model(name) == model_names.ENCODER for name in missing):
         raise UserError('{}: expected the head that answers {}, found no {}; name the checkpoint that still has '
                         'it'.format(self._model.prefix, self._signature.replace('_', ' '), ', '.join(missing[:3])))
       loading.check_compatible(self._model.prefix, needed)
       tf.compat.v1.train.Saver(needed).restore(self._session, self._model.prefix)
 
 
-def _width(kind, length, places):
+def _width(kind, length, positions):
   """How many values a field has: S, P, or as many as it says."""
-  return {'S': length, 'P': places}.get(kind, kind)
+  return {'S': length, 'P': positions}.get(kind, kind)
 
 
 def _padded(rows, width):

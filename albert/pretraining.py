@@ -1,11 +1,10 @@
-"""The root that gin binds as `pretrain`: what is particular about pre-training, the rest is training/running.py."""
+"""The root that gin binds as `pretrain`: its objective is tasks/pretraining.py, the rest training/running.py."""
 
 import dataclasses
 
 import gin
 
-from albert.common import checks
-from albert.tasks.pretraining import Pretraining
+from albert.tasks.pretraining import Objective
 from albert.training import planning
 from albert.training.run_options import RunOptions
 from albert.training import running
@@ -13,20 +12,14 @@ from albert.training import running
 
 @gin.configurable('pretrain')
 @dataclasses.dataclass(frozen=True)
-class Options(RunOptions):
-  """The options of a run, as pretrain.*.
-
-  Attributes:
-    sentence_order_weight: of the sentence order loss in training, beside 1 for masked words. The paper's is 1; short
-      runs learn the order only with more, see docs/results.md. Held-out losses are not weighted.
-  """
+class Options(Objective, RunOptions):
+  """The options of a run and of its objective, as pretrain.*."""
 
   root = 'pretrain'
-  sentence_order_weight: float = 1.0
 
   def __post_init__(self):
     super().__post_init__()
-    checks.number(self.named('sentence_order_weight'), self.sentence_order_weight)
+    self.check(self.named)
 
 
 def pretrain(input_file, output_dir, **where):
@@ -43,7 +36,5 @@ def pretrain(input_file, output_dir, **where):
   Raises:
     UserError: anything that does not fit together, raised before the graph is built where possible.
   """
-  options, task = Options(), Pretraining
-  if options.sentence_order_weight != 1.0:
-    task = task.weighted(float(options.sentence_order_weight))
-  return running.carry_out(planning.Where(input_file, output_dir, **where), options, task)
+  options = Options()
+  return running.carry_out(planning.Where(input_file, output_dir, **where), options, options.task())

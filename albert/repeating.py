@@ -19,10 +19,7 @@ from albert import finetuning
 from albert.labelled import folds
 from albert.labelled import sources
 from albert.run import checkpoints
-
-SEED_FOLDER = 'seed-{}'
-FOLD_FOLDER = 'fold-{}'
-AVERAGED_FILE = 'predictions-test.jsonl'
+from albert.run import names
 
 _LOG = logging.getLogger('albert')
 
@@ -35,7 +32,7 @@ def over_seeds(seeds, data_dir, output_dir, init=None, vocab_file=None):
   of_runs = collections.OrderedDict()
   _check(output_dir)
   for number, seed in enumerate(seeds, 1):
-    name = SEED_FOLDER.format(seed)
+    name = names.SEED_FOLDER.format(seed)
     _LOG.info('seed %d (run %d of %d): %s', seed, number, len(seeds), os.path.join(output_dir, name))
     code, closed = _attempt(data_dir, os.path.join(output_dir, name), init, vocab_file, seed=seed)
     if code is not None:
@@ -51,7 +48,7 @@ def over_folds(count, data_dir, output_dir, init=None, vocab_file=None):
   of_runs, average, folders = collections.OrderedDict(), series.Average(), []
   _check(output_dir)
   for number in range(count):
-    name = FOLD_FOLDER.format(number + 1)
+    name = names.FOLD_FOLDER.format(number + 1)
     folder = os.path.join(output_dir, name)
     _LOG.info('fold %d of %d: %s', number + 1, count, folder)
     code, closed = _attempt(data_dir, folder, init, vocab_file,
@@ -73,12 +70,12 @@ def _average(data_dir, output_dir, folders, average):
     return None
   model = fine_tuned.averaged([fine_tuned.find(folder) for folder in folders])
   examples = sources.open_splits(data_dir, model.kind, finetuning.DataOptions()).test
-  return series.write_averaged(os.path.join(output_dir, AVERAGED_FILE), model, examples, average,
-                               outcomes.Judge(model))
+  path = os.path.join(output_dir, names.PREDICTIONS_FILE.format('test'))
+  return series.write_averaged(path, model, examples, average, outcomes.Judge(model))
 
 
 def _attempt(*arguments, **more):
-  """finetuning.run_once(), for one whose numbers are not finite with results that say so: the others go on."""
+  """finetuning.run_once(); a run whose numbers are not finite has results that say so, and the others go on."""
   try:
     return finetuning.run_once(*arguments, **more)
   except Diverged as error:

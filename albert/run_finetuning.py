@@ -3,6 +3,7 @@
 Later wins: gin/finetune/<task>.gin, --gin_file, --gin_param bindings, then the named flags that were given.
 """
 
+import difflib
 import os
 
 from absl import flags
@@ -16,6 +17,7 @@ if __name__ == '__main__':
 from albert.common.errors import UserError
 from albert.common import files
 from albert.common import gin_settings
+from albert.common import wide_marks
 from albert import finetuning
 from albert.model.config import AlbertConfig
 from albert import repeating
@@ -35,7 +37,7 @@ flags.DEFINE_string('output_dir', None, 'Folder of the run; a run found there is
 flags.DEFINE_string('vocab_file', None, 'Vocabulary of random weights; beside --init it is compared with theirs.')
 flags.DEFINE_string('albert_config_file', None, 'JSON of the architecture of random weights.')
 flags.DEFINE_list('seeds', None, 'One run for each of these seeds, in output_dir/seed-<n>, then their mean.')
-flags.DEFINE_integer('folds', None, 'One run for each of so many folds of train, of which that one is dev.',
+flags.DEFINE_integer('folds', None, 'Number of folds of train: one run for each, with that fold as dev.',
                      lower_bound=2)
 flags.DEFINE_multi_string('gin_file', None, 'More experiment files, after that of the task.')
 flags.DEFINE_multi_string('gin_param', None, 'Bindings such as "finetune.epochs=5", separated by ";".')
@@ -49,11 +51,13 @@ def tasks():
 def _parse_settings():
   """Parses the gin files and bindings, in the order in which the last one wins."""
   if not FLAGS.task or FLAGS.task not in tasks():
-    raise UserError('--task (TASK): expected one of {}, found {!r}'.format(', '.join(tasks()), FLAGS.task or 'none'))
+    near = difflib.get_close_matches(FLAGS.task or '', tasks(), 1)
+    raise UserError('--task (TASK): expected one of {}, found {}; {}'.format(
+        ', '.join(tasks()), repr(FLAGS.task) if FLAGS.task else 'none',
+        'did you mean {}?'.format(near[0]) if near else 'name one'))
   bindings = gin_settings.bindings_of(FLAGS.gin_param)
   if FLAGS.albert_config_file:
-    config = AlbertConfig.from_json_file(FLAGS.albert_config_file)
-    bindings += ['AlbertConfig.{} = {!r}'.format(key, value) for key, value in config.to_dict().items()]
+    bindings += AlbertConfig.from_json_file(FLAGS.albert_config_file).bindings()
   own = os.path.join(files.ROOT, _TASKS, FLAGS.task + '.gin')
   gin_settings.parse([own] + (FLAGS.gin_file or []), bindings)
 
@@ -94,8 +98,9 @@ def _seeds():
   except ValueError:
     seeds = []
   if not seeds or len(set(seeds)) < len(seeds) or min(seeds) < 0:
-    raise UserError('--seeds (SEEDS): expected different whole numbers such as 1,2,3, found {}'.format(
-        ','.join(FLAGS.seeds)))
+    given = ','.join(FLAGS.seeds)
+    raise UserError('--seeds (SEEDS): expected different whole numbers such as 1,2,3, found {}; {}'.format(
+        given, wide_marks.advice(given, 'correct it', wide_marks.SEPARATORS)))
   return seeds
 
 

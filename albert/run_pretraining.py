@@ -55,8 +55,7 @@ def bindings_from_flags():
   """Bindings of --gin_param, --albert_config_file and the named flags, in the order in which the last one wins."""
   bindings = gin_settings.bindings_of(FLAGS.gin_param)
   if FLAGS.albert_config_file:
-    config = AlbertConfig.from_json_file(FLAGS.albert_config_file)
-    bindings += ['AlbertConfig.{} = {!r}'.format(key, value) for key, value in config.to_dict().items()]
+    bindings += AlbertConfig.from_json_file(FLAGS.albert_config_file).bindings()
   for name, (_, binding) in _BINDINGS.items():
     if FLAGS[name].present:
       bindings.append('{} = {!r}'.format(binding, FLAGS[name].value))

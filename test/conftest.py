@@ -14,14 +14,19 @@ import pytest
 import fault_client
 import fault_table
 import hurry
+import light_starts
 
+light_starts.install()
+# Each worker would rewrite the assertions of all tests anew, and each program compile its modules.
+os.environ.pop('PYTHONDONTWRITEBYTECODE', None)
+sys.dont_write_bytecode = False
 
 # The files that take longest, longest first. xdist begins with those of many tests, and would leave one worker with
 # learning_test when the other has nothing to do any more.
 LONG_FILES = ['test/{}_test.py'.format(name) for name in (
     'doors/learning', 'faults/phase_changes', 'answers/answering', 'training/finetuning', 'doors/doors',
     'training/pretraining', 'device/npu_ranks', 'model/parity', 'training/training_step', 'device/mixed_precision',
-    'model/recomputation', 'input/packed_batches', 'input/packed_rows')]
+    'model/recomputation', 'input/formats/packed_batches', 'input/formats/packed_rows')]
 
 
 @pytest.hookimpl(optionalhook=True)

@@ -6,6 +6,8 @@ import tensorflow as tf
 
 from albert.common.errors import UserError
 from albert import lamb
+from albert.model.config import AlbertConfig
+from albert.model import names
 
 SHAPES = {'dense/kernel': [3, 4], 'dense/bias': [4], 'LayerNorm/gamma': [4], 'zero/kernel': [2, 2]}
 
@@ -185,6 +187,11 @@ def test_bias_correction_and_rates_by_variable_against_numpy(kind):
         w -= 0.1 * (3.0 if name == 'dense/bias' else 1.0) * ratio * u
       for name, w in weights.items():
         np.testing.assert_allclose(session.run(variables[name]), w, rtol=1e-4, atol=1e-5)
+
+
+def test_the_parts_are_those_that_names_of_variables_say():
+  shapes = names.model_shapes(AlbertConfig(vocab_size=9))
+  assert {names.rate_part(name) for name in shapes} == set(lamb.PARTS)
 
 
 @pytest.mark.parametrize('bad', [{'heads': 2}, {'head': -1}, 'head', {'head': '2'}, dict.fromkeys(lamb.PARTS, 0)])

@@ -36,7 +36,8 @@ ROOMS = {
     'tools.workers': set(),
     'tools.preprocessing': {'albert.dataset', 'tools.text', 'tools.workers'},
     'tools.prediction': {'albert.answers', 'albert.dataset', 'tools.text'},
-    'tools.reporting': {'albert.dataset', 'albert.model', 'albert.run', 'tools.prediction', 'tools.preprocessing'},
+    'tools.reporting': {'albert.dataset', 'albert.labelled', 'albert.model', 'albert.run', 'tools.prediction',
+                        'tools.preprocessing'},
     'tools.conversion': {'albert.dataset', 'albert.model', 'albert.run', 'albert.tasks'},
     'tools.benchmarks': {'albert.answers', 'albert.dataset', 'albert.device', 'albert.input', 'albert.labelled',
                          'albert.lamb', 'albert.model', 'albert.run', 'albert.scoring', 'albert.tasks',
@@ -261,6 +262,46 @@ def test_every_import_is_allowed():
   assert faults(parse(read_sources())) == []
 
 
+def _circles(modules):
+  """The modules that need themselves, through others or inside functions, sorted."""
+  imports = {name: {other for other in module.imports if other in modules and not modules[other].is_package}
+             for name, module in modules.items() if not module.is_package}
+
+  def reached(name):
+    seen, waiting = set(), list(imports[name])
+    while waiting:
+      current = waiting.pop()
+      if current not in seen:
+        seen.add(current)
+        waiting += imports[current]
+    return seen
+  return sorted(name for name in imports if name in reached(name))
+
+
+def test_no_modules_import_each_other():
+  sources = read_sources()
+  assert _circles(parse(sources)) == []
+  lazy = 'def f():\n  from albert.run import run'
+  assert 'albert.run.history' in _circles(parse(dict(
+      sources, **{'albert.run.history': lazy, 'albert.run.best': 'from albert.run import history'})))
+
+
+# The losses of pre-training are named where its records, batches and task are.
+_OBJECTIVES = re.compile('masked_lm|sentence_order')
+_OF_PRETRAINING = ('albert.dataset.', 'albert.input.formats.', 'albert.tasks.')
+
+
+def _names_objectives(sources):
+  return [name for name, source in sorted(sources.items())
+          if name.startswith('albert.') and not name.startswith(_OF_PRETRAINING) and _OBJECTIVES.search(source)]
+
+
+def test_a_run_names_no_objective_of_its_task():
+  sources = read_sources()
+  assert _names_objectives(sources) == []
+  assert _names_objectives(dict(sources, **{'albert.run.best': "'masked_lm_loss'"})) == ['albert.run.best']
+
+
 def test_the_table_names_only_what_exists():
   modules = parse(read_sources())
   rooms = {room_of(name, module) for name, module in modules.items() if name not in ('albert', 'tools')}
@@ -293,7 +334,7 @@ def test_no_folder_holds_more_than_a_reader_can_hold():
     ('tools.prediction.masked', 'from tools import fill_mask'),
     ('albert.training.trainer', 'from albert import pretraining'),
     ('albert.model.layers', 'from albert import modeling'),
-    ('albert.input.packed_rows', 'from albert import input_pipeline'),
+    ('albert.input.formats.packed_rows', 'from albert import input_pipeline'),
     ('albert.device.hccl', 'import albert.npu_session'),
     ('albert.run.names', '"""Needs no TensorFlow."""\nimport tensorflow'),
     ('albert.device.memory', 'from albert.model import layers'),

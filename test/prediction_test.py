@@ -98,7 +98,7 @@ def test_a_row_that_is_too_long_is_told(predictor):
 
 def test_an_npu_sees_few_shapes_and_gives_the_same(run, expected, monkeypatch):
   monkeypatch.setattr(prediction, '_LENGTHS', (4, 8))
-  monkeypatch.setattr(prediction, '_PLACES', (1,))
+  monkeypatch.setattr(prediction, '_POSITIONS', (1,))
   model = prediction.find(run)
   npu = types.SimpleNamespace(kind='npu', gelu=None, session_config=device().session_config)
   with prediction.Predictor(Pretraining(model.config), 'masked_lm', model, npu, batch_size=3) as static:

@@ -32,7 +32,7 @@ def nats_gained(results):
   """
   heldout = results.get('heldout', {})
   # null: it was not finite.
-  missing = [name for name in ('masked_lm_loss', 'unigram_cross_entropy') if heldout.get(name) is None]
+  missing = [name for name in unigram.FIGURES if heldout.get(name) is None]
   if missing:
     raise UserError('expected held-out figures, found none of {}; evaluate the run first: make eval'.format(
         ', '.join('heldout.' + name for name in missing)))

@@ -16,12 +16,14 @@ import time
 from absl import flags
 
 from albert.common import cli
+from albert.common.in_words import counted
 from albert.common.errors import UserError
 from albert.common import files
 from albert.dataset import contract
 from albert.dataset import record_format
 from tools.preprocessing import data_set
 from tools.preprocessing import pipeline
+from tools.preprocessing import report
 from tools.preprocessing import stages
 from tools.text import segmentation
 from tools.text import source
@@ -78,8 +80,7 @@ def main(argv):
   start = time.time()
   text = source.of_flags(FLAGS)
   paths = source.find_files(FLAGS.input_files, text, documents_given=FLAGS.documents is not None)
-  hint = source.hint(paths, text)
-  if hint:
+  for hint in source.hints_for(paths, text, documents_given=FLAGS.documents is not None):
     _LOG.warning('%s', hint)
   engine = _engine()
   try:
@@ -144,26 +145,27 @@ def summary(result, seconds):
   lines += [
       'data set    {}'.format(files.shown(info.folder)),
       'report      {}'.format(files.shown(os.path.join(info.folder, data_set.REPORT_FILE))),
-      'training    {:,} examples of {}, {} each: {}, {:.1f} MB'.format(
-          info.records(contract.TRAIN), _number(counts['documents'] - counts['heldout_documents'], 'document'),
-          _number(info.settings['dupe_factor'], 'way'), _number(len(info.shards[contract.TRAIN]), 'file'),
+      'training    {} of {}, {} each: {}, {:.1f} MB'.format(
+          counted(info.records(contract.TRAIN), 'example'),
+          counted(counts['documents'] - counts['heldout_documents'], 'document'),
+          counted(info.settings['dupe_factor'], 'way'), counted(len(info.shards[contract.TRAIN]), 'file'),
           counts['train_bytes'] / 1e6),
-      'held out    {:,} examples of {}, {} ways each; training never sees them'.format(
-          info.records(contract.HELDOUT), _number(counts['heldout_documents'], 'document'),
-          info.settings['heldout_dupe_factor']),
+      'held out    {} of {}, {} each; training never sees them'.format(
+          counted(info.records(contract.HELDOUT), 'example'), counted(counts['heldout_documents'], 'document'),
+          counted(info.settings['heldout_dupe_factor'], 'way')),
       'shape       S={}, P={}; {:.0%} of the positions hold text, {}'.format(
-          info.max_seq_length, info.max_predictions_per_seq,
-          counts['train_tokens'] / (info.records(contract.TRAIN) * info.max_seq_length),
+          info.max_seq_length, info.max_predictions_per_seq, report.text_rate(info),
           'masked when it is read' if info.record_format == record_format.COMPACT else
           '{:.1%} of that is masked'.format(counts['train_masked_tokens'] / counts['train_tokens'])),
-      'text        {:,} documents, {:,} sentences, {:,} words, {:,} tokens, {:.2%} [UNK]'.format(
-          counts['documents'], counts['sentences'], counts['words'], counts['tokens'],
+      'text        {}, {}, {}, {}, {:.2%} [UNK]'.format(
+          *[counted(counts[name + 's'], name) for name in ('document', 'sentence', 'word', 'token')],
           counts['unknown_tokens'] / counts['tokens']),
       'used        ' + _used(counts, info.settings['dupe_factor']),
       'left out    ' + _left_out(counts, os.path.join(info.folder, pipeline.SKIPPED_FILE))]
   lines += _warnings(counts, info.settings)
+  lines += ['hint        ' + hint for hint in report.hints_of_shape(info)]
   if result.reused:
-    lines.insert(0, 'continued a run that had been interrupted: ' + _number(result.reused, 'finished part'))
+    lines.insert(0, 'continued a run that had been interrupted: ' + counted(result.reused, 'finished part'))
   if result.created:
     lines.append('time        {:.1f} s, {:,.0f} examples/s'.format(
         seconds, (info.records(contract.TRAIN) + info.records(contract.HELDOUT)) / seconds))
@@ -174,7 +176,7 @@ def _used(counts, ways):
   """How much of the text is in a record, and the number of tokens that are in none."""
   tokens = ways * counts['train_document_tokens']
   unused = counts['train_unused_tokens']
-  divided = '; sentences divided at {}, as the record was full'.format(_number(counts['divided_sentences'], 'place'))
+  divided = '; sentences divided at {}, as the record was full'.format(counted(counts['divided_sentences'], 'place'))
   return '{:.2%} of the training tokens, {:,} of {:,} are in no record{}'.format(
       1 - unused / tokens, unused, tokens, divided if counts['divided_sentences'] else '')
 
@@ -184,20 +186,20 @@ def _warnings(counts, settings):
   lines = []
   if counts['repeated_documents']:
     repeated = '{} repeat{} the text of an earlier one'.format(
-        _number(counts['repeated_documents'], 'document'), 's' if counts['repeated_documents'] == 1 else '')
+        counted(counts['repeated_documents'], 'document'), 's' if counts['repeated_documents'] == 1 else '')
     lines.append(repeated + (
         '; --duplicates=exact leaves such documents out, and =near those that are not quite equal'
         if settings['duplicates'] == 'keep' else
         ' but for case, width, space or lines, so that it is no exact duplicate; all of them are on one side'))
   share = counts['unknown_tokens'] / counts['tokens']
   if share > pipeline.WARN_UNKNOWN:
-    lines.append('{:.1%} of the tokens are [UNK], the report says of what; a vocabulary built from this text has '
+    lines.append('{:.2%} of the tokens are [UNK], the report says of what; a vocabulary built from this text has '
                  'them'.format(share))
   return ['warning     ' + line for line in lines]
 
 
 def _left_out(counts, skipped_file):
-  parts = [_number(counts[name], what) + why for name, what, why in (
+  parts = [counted(counts[name], what) + why for name, what, why in (
       ('documents_too_short', 'document', ' of fewer than two words'),
       ('skipped_chunks', 'chunk', ' of one word, which has no two segments'),
       ('skipped_lines', 'line', ' in another encoding or format'),
@@ -208,12 +210,8 @@ def _left_out(counts, skipped_file):
   if os.path.exists(skipped_file):
     parts.append('each named in ' + files.shown(skipped_file))
   if counts['divided_documents']:
-    parts.append('nothing of documents that were too long, divided at ' + _number(counts['divided_documents'], 'place'))
+    parts.append('nothing of documents that were too long, divided at ' + counted(counts['divided_documents'], 'place'))
   return ', '.join(parts) or 'nothing'
-
-
-def _number(count, what):
-  return '{:,} {}{}'.format(count, what, '' if count == 1 else 's')
 
 
 if __name__ == '__main__':

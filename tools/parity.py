@@ -1,13 +1,14 @@
 """Compares this library with numbers that the reference ALBERT computed.
 
-    python -m tools.parity FIXTURE_DIR [--json] [--recompute] [--towers=N]
+    python -m tools.parity [FIXTURE_DIR] [--json] [--recompute] [--towers=N]
 
 FIXTURE_DIR holds albert_config.json, a checkpoint, inputs.npz (a batch), optimizer.json, and expected.npz: outputs,
 losses, grad/<variable> before clipping, and after each of several optimizer steps on that batch step_<n>/<variable>,
-loss_after_step_<n>, learning_rate_<n>. One line is printed for each key of expected.npz: the largest deviation,
-relative to the largest magnitude in that tensor. The exit code is 0 only if all are within their tolerance: 1e-5,
-for weights after optimizer steps 1e-4. The model, the losses and the train op are those that training uses, except
-that sequence_output is also computed at the positions that training leaves out.
+loss_after_step_<n>, learning_rate_<n>. Without it each folder of test/support/parity is compared. One line is printed
+for each key of expected.npz: the largest deviation, relative to the largest magnitude in that tensor. The exit code is
+0 only if all are within their tolerance: 1e-5, for weights after optimizer steps 1e-4. The model, the losses and the
+train op are those that training uses, except that sequence_output is also computed at the positions that training
+leaves out.
 """
 
 import collections
@@ -23,6 +24,7 @@ import numpy as np
 from albert.tasks import pretraining
 from albert.common import cli  # before TensorFlow: silences the warnings of its import
 from albert.common.errors import UserError
+from albert.common import files
 from albert.device import session_options
 from albert import input_pipeline
 from albert import lamb
@@ -204,6 +206,12 @@ def print_json(comparisons):
   print(json.dumps({'ok': all(c.ok for c in comparisons), 'comparisons': rows}, indent=1))
 
 
+def fixtures():
+  """The folders of fixtures that are in this repository, sorted."""
+  return sorted(os.path.dirname(path) for path in glob.glob(
+      os.path.join(files.ROOT, 'test', 'support', 'parity', '*', 'expected.npz')))
+
+
 def check(folder, as_json=False, recompute=False, towers=1):
   """Compares with the fixture in `folder` and prints the result. Returns the exit code: 0 if all are equal enough."""
   fixture = load_fixture(folder)
@@ -217,10 +225,15 @@ def check(folder, as_json=False, recompute=False, towers=1):
 
 
 def main(argv):
-  if len(argv) != 2:
+  if len(argv) > 2 or flags.FLAGS.json and len(argv) != 2:
     raise UserError('expected one argument, the folder of a fixture such as test/support/parity/shared_group, '
-                    'found {}'.format(len(argv) - 1))
-  return check(argv[1], flags.FLAGS.json, flags.FLAGS.recompute, flags.FLAGS.towers)
+                    'found {}; name one'.format(len(argv) - 1))
+  codes = []
+  for folder in argv[1:] or fixtures():
+    if not flags.FLAGS.json:
+      print(os.path.relpath(folder))
+    codes.append(check(folder, flags.FLAGS.json, flags.FLAGS.recompute, flags.FLAGS.towers))
+  return max(codes)
 
 
 if __name__ == '__main__':

@@ -22,6 +22,7 @@ from albert.answers import fine_tuned
 from albert.answers import inputs
 from albert.answers import outcome as outcomes
 from albert.answers import writers
+from albert.common.in_words import counted
 from albert.common.errors import UserError
 from albert.common import files
 from albert.common import gin_settings
@@ -62,7 +63,7 @@ class _Progress:
     now = time.time()
     if now - self._told >= _QUIET_SECONDS:
       self._told = now
-      _LOG.info('%s lines, %s', '{:,}'.format(self.count), self.rate())
+      _LOG.info('%s, %s', counted(self.count, 'line'), self.rate())
 
   def rate(self):
     """'300 a second'."""

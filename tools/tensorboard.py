@@ -15,6 +15,13 @@ from albert.common.errors import UserError
 
 FLAGS = flags.FLAGS
 
+# Starts TensorBoard. Each start of a run writes its graph, and TensorBoard would warn of each time, a line or two, that
+# it shows the newest.
+START = """import logging
+logging.getLogger('tensorboard').addFilter(lambda record: 'Found more than one' not in str(record.msg))
+from tensorboard import main
+main.run_main()"""
+
 
 def define_flags():
   flags.DEFINE_string('logdir', 'out', 'Folder of a run, or of several.')
@@ -70,7 +77,7 @@ def main(argv):
   print('TensorBoard on {}: http://{}:{}/{} (Ctrl-C ends it)'.format(
       FLAGS.logdir, shown, port, ', for everybody who reaches this machine' if every else ''), flush=True)
   # The absolute path: TensorBoard takes what is before a ":" in another one for a name.
-  os.execv(sys.executable, [sys.executable, '-W', 'ignore::FutureWarning', '-m', 'tensorboard.main', '--logdir',
+  os.execv(sys.executable, [sys.executable, '-W', 'ignore::FutureWarning', '-c', START, '--logdir',
                             os.path.abspath(FLAGS.logdir), '--host', FLAGS.host, '--port', str(port)])
 
 

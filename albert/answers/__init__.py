@@ -1,1 +1,1 @@
-"""What a fine-tuned model says: predictions of text, figures of labelled text, what is told when a run has ended."""
+"""What a fine-tuned model says: predictions of text, figures of labelled text, what is printed at the end of a run."""

@@ -2,6 +2,7 @@
 
 import collections
 import os
+import shlex
 import time
 
 from albert.answers import fine_tuned
@@ -12,11 +13,8 @@ from albert.answers import report
 from albert.common import files
 from albert.run import names
 from albert.run import results
-from albert.run import run_files
 from albert.scoring import baseline
 
-CONFUSION_TABLE = 'confusion.tsv'
-PREDICTIONS = 'predictions-{}.jsonl'
 # The entry of results.json that says of which checkpoint, after how many steps, the answers are.
 ANSWERED = 'answered'
 
@@ -62,23 +60,23 @@ def _answer(ended, model, device, key, check):
       examples = getattr(splits, split)
       if examples:
         outcome_of[split] = outcomes.of_examples(
-            model, predictor, examples, os.path.join(ended.folder, PREDICTIONS.format(split)), check,
+            model, predictor, examples, os.path.join(ended.folder, names.PREDICTIONS_FILE.format(split)), check,
             ended.keep_logits and split == 'test')
   doubt = baseline.doubt(outcome_of['dev'].figures, outcome_of['dev'].labelled)
-  told = doubt and _not_learned(doubt, ended, model)
+  not_learned = doubt and _not_learned(doubt, ended, model)
   by_number = pictures.draw(ended.folder, model.labels, outcome_of['dev'], model.task.figures[0])
   _write_confusion(ended.folder, outcome_of['dev'].figures)
-  files.write_atomically(os.path.join(ended.folder, report.REPORT_FILE), report.write(
-      _about(ended, model, key), outcome_of, model.labels, by_number, told))
+  files.write_atomically(os.path.join(ended.folder, names.ANSWERS_FILE), report.write(
+      _about(ended, model, key), outcome_of, model.labels, by_number, not_learned))
   before = results.read(ended.folder)
-  told_of = {split: _figures(outcome) for split, outcome in outcome_of.items()}
-  told_of['dev']['loss'] = _loss(model)
+  figures = {split: _figures(outcome) for split, outcome in outcome_of.items()}
+  figures['dev']['loss'] = fine_tuned.best_figures(model.prefix).get('loss')
   results.update(
-      ended.folder, without=() if told else ('not_learned',), learned=not told, **dict(
-          told_of, **{
+      ended.folder, without=() if not_learned else ('not_learned',), learned=not not_learned, **dict(
+          figures, **{
               ANSWERED: key, 'seconds': {'training': before.get('train', {}).get('seconds'),
                                          'answering': time.time() - began}},
-          **({'not_learned': told} if told else {})))
+          **({'not_learned': not_learned} if not_learned else {})))
   return outcome_of['test'].logits if 'test' in outcome_of else None
 
 
@@ -98,12 +96,6 @@ def _about(ended, model, key):
       ('best checkpoint', key['checkpoint'])])
 
 
-def _loss(model):
-  """float, that of dev when the best checkpoint was evaluated; None where best.json does not say."""
-  best, _ = run_files.read_json(os.path.join(os.path.dirname(model.prefix), names.BEST_FILE), run_files.is_best)
-  return (best or {}).get('loss')
-
-
 def _figures(outcome):
   """An Outcome for results.json."""
   figures = collections.OrderedDict(examples=outcome.examples, labelled=outcome.labelled)
@@ -119,7 +111,7 @@ def _write_confusion(folder, figures):
   classes = list(figures['classes'])
   rows = [['label \\ predicted'] + classes] + [
       [name] + list(map(str, row)) for name, row in zip(classes, figures['confusion'])]
-  files.write_atomically(os.path.join(folder, CONFUSION_TABLE), '\n'.join('\t'.join(row) for row in rows) + '\n')
+  files.write_atomically(os.path.join(folder, names.CONFUSION_TABLE), '\n'.join('\t'.join(row) for row in rows) + '\n')
 
 
 def summary(written, ended, order=()):
@@ -137,6 +129,8 @@ def summary(written, ended, order=()):
   if 'test' in written and not written['test'].get('labelled'):
     lines.append('test has no labels: predictions only')
   lines.append('{:<17} {}'.format('started with:', ended.init or 'RANDOM WEIGHTS, no INIT'))
-  lines += ['{:<17} {}'.format(title + ':', os.path.join(ended.folder, name)) for title, name in (
-      ('report', report.REPORT_FILE), ('predictions', PREDICTIONS.format('dev')))]
-  return lines + ([written['not_learned']] if written.get('not_learned') else [])
+  lines += ['{:<17} {}'.format(title + ':', os.path.join(ended.folder, name)) for title, name in [
+      ('report', names.ANSWERS_FILE)] + [('predictions', names.PREDICTIONS_FILE.format(split))
+                                         for split in ('dev', 'test') if split == 'dev' or split in written]]
+  return lines + [written.get('not_learned') or '{:<17} make predict INIT={} INPUT=FILE OUTPUT=FILE.jsonl'.format(
+      'next:', shlex.quote(ended.folder))]

@@ -79,7 +79,7 @@ class FineTuned:
     Args:
       predictor: what predictor() gave.
       examples: iterable of Example and BadLine.
-      is_prompt: whether each is answered before the next one is asked for.
+      is_prompt: whether each is answered before the next one is read.
     """
     encoder = Encoder(self.kind, self.tokenizer, self.data, self.labels)
     rows = self._rows(encoder, examples)
@@ -135,8 +135,12 @@ def find(path):
     UserError: no such model, or one that was only pre-trained.
   """
   model = prediction.find(path)
-  folder = _described_in(model.prefix)
-  task, labels, data = labelled_tasks.of_run(folder, model.config)
+  task_file = directory.file_beside(model.prefix, names.TASK_FILE)
+  if task_file is None:
+    raise UserError('{}: expected a fine-tuned model, found no {} beside it; train one first: make finetune TASK=... '
+                    'DATA=... INIT={} OUT=...'.format(model.prefix, names.TASK_FILE, os.path.dirname(model.prefix)))
+  task, labels, data = labelled_tasks.of_run(
+      task_file, os.path.join(os.path.dirname(task_file), names.LABELS_FILE), model.config)
   task.judged = labelled_tasks.Judged([], [], labels)
   if task.options.crf:
     reader = tf.train.load_checkpoint(model.prefix)
@@ -144,7 +148,7 @@ def find(path):
                                      for name in crf.NAMES]))
   if task.kind == labelled.CLASSIFY and task.threshold is None:
     task.threshold = _tuned_threshold(model.prefix)
-  about, _ = run_files.read_json(os.path.join(folder, names.TASK_FILE), lambda value: isinstance(value, dict))
+  about, _ = run_files.read_json(task_file, lambda value: isinstance(value, dict))
   return FineTuned(model, task, labels, data, about.get('pair'))
 
 
@@ -158,10 +162,15 @@ def averaged(models):
   return models[0]
 
 
+def best_figures(prefix):
+  """What best.json beside a checkpoint says of it, a dict; empty where there is none."""
+  best, _ = run_files.read_json(os.path.join(os.path.dirname(prefix), names.BEST_FILE), run_files.is_best)
+  return best or {}
+
+
 def _tuned_threshold(prefix):
   """The threshold that was the best when a checkpoint was evaluated, as best.json or the history beside it says."""
-  folder = os.path.dirname(prefix)
-  best, _ = run_files.read_json(os.path.join(folder, names.BEST_FILE), run_files.is_best)
+  folder, best = os.path.dirname(prefix), best_figures(prefix)
   steps, values = results.columns(os.path.join(folder, names.HELDOUT_HISTORY_FILE), classification.THRESHOLD)
   tuned = dict(zip(steps, values))
   if best:
@@ -171,12 +180,3 @@ def _tuned_threshold(prefix):
     raise UserError('{}: expected its threshold in {} or {} beside it, found none; name the run, or its best/'.format(
         prefix, names.BEST_FILE, names.HELDOUT_HISTORY_FILE))
   return threshold
-
-
-def _described_in(prefix):
-  """The folder that says what a checkpoint was fine-tuned for."""
-  for folder in directory.description_folders(prefix):
-    if os.path.exists(os.path.join(folder, names.TASK_FILE)):
-      return folder
-  raise UserError('{}: expected a fine-tuned model, found no {} beside it; train one first: make finetune TASK=... '
-                  'DATA=... INIT={} OUT=...'.format(prefix, names.TASK_FILE, os.path.dirname(prefix)))

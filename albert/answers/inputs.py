@@ -1,4 +1,4 @@
-"""Text to be answered: a file of whatever layout, or lines as somebody types them. No TensorFlow."""
+"""Text to be answered: a file of whatever layout, or typed lines. No TensorFlow."""
 
 import dataclasses
 import re
@@ -38,8 +38,10 @@ def read_file(path, kind, data, labels, is_labelled=False):
   layout, options = _first_layout(path, kind, tried, known)
   has_label = layout.columns is None or layout.columns.label is not None
   if is_labelled and not has_label:
-    raise UserError('{}: expected a label (LABELLED=1), found {}; name the column with FinetuneData.label, or leave '
-                    'LABELLED out'.format(path, ', '.join(map(str, layout.names)) or 'no columns'))
+    found = ', '.join(name for name in layout.names if not name.isdigit())  # others are numbers of columns
+    raise UserError('{}: expected a label with each text, found {}; name its column with FinetuneData.label; without '
+                    'labels make predict answers, where LABELLED is left out'.format(
+                        path, 'the columns ' + found if found else 'lines of text'))
   return layouts.describe(layout), sources.read_labelled(path, kind, options, labels, is_labelled)
 
 
@@ -88,10 +90,10 @@ def _from_json(line, kind, data):
   if error is not None or not isinstance(value, dict):
     raise ValueError(error or 'expected a JSON object, found {:.40}'.format(line))
   if kind == labelled.READ:
-    asked = [entry[:3] for entry in questions.questions(value, labelled=False)]
-    if len(asked) != 1:
-      raise ValueError('expected one question, found {}'.format(len(asked)))
-    return (layouts.id_or_none(asked[0][0]),) + asked[0][1:]
+    entries = [entry[:3] for entry in questions.questions(value, labelled=False)]
+    if len(entries) != 1:
+      raise ValueError('expected one question, found {}'.format(len(entries)))
+    return (layouts.id_or_none(entries[0][0]),) + entries[0][1:]
   bare = dataclasses.replace(data, **{name: None for name in _NAMES if getattr(data, name) not in value})
   chosen = columns.find_columns('this line', kind, bare, list(value))
   texts = [name and layouts.text_of(value, name) for name in chosen[:2]]

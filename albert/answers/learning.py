@@ -54,20 +54,26 @@ def _adversarial(evidence):
       evidence.fgm_epsilon) if evidence.fgm_epsilon else ''
 
 
+def _shown(rate):
+  """A learning rate as people write it: 1e-3, 1.4e-4."""
+  mantissa, exponent = '{:.1e}'.format(rate).split('e')
+  return '{:g}e{}'.format(float(mantissa), int(exponent))
+
+
 def _rate(evidence):
   _, lowest, highest = _rates_of(evidence.hidden_size)
-  usual = '{:.0e} to {:.0e} are usual for hidden size {}'.format(lowest, highest, evidence.hidden_size)
+  usual = 'usual for hidden size {}: {} to {}'.format(evidence.hidden_size, _shown(lowest), _shown(highest))
   multipliers = evidence.rate_multipliers or {}
   # A head that begins at random may well have ten times the rate of the rest.
   most = max(multipliers.get(part, 1.) for part in _PRETRAINED) or 1.
   rate = evidence.learning_rate * most
-  shown = '{:.2g}'.format(rate) + ', {:g} times {:.2g},'.format(most, evidence.learning_rate) * (most != 1.)
+  shown = _shown(rate) + ', {:g} times {},'.format(most, _shown(evidence.learning_rate)) * (most != 1.)
   if rate > highest:
-    said = 'THE RATE {} IS TOO HIGH, {}'.format(shown, usual)
+    said = 'THE RATE {} IS TOO HIGH ({})'.format(shown, usual)
   elif rate < lowest:
-    said = 'THE RATE {} IS LOW, {}'.format(shown, usual)
+    said = 'THE RATE {} IS LOW ({})'.format(shown, usual)
   else:
-    said = 'the rate {} is not too high, {}'.format(shown, usual)
+    said = 'the rate {} is not too high ({})'.format(shown, usual)
   frozen = [part for part in _PRETRAINED if multipliers.get(part) == 0.]
   if not frozen:
     return said
@@ -80,7 +86,7 @@ def _weights(evidence, train, tokenizer):
   unknown = '{:.1%} of the tokens of train are unknown to the vocabulary'.format(share)
   if share > _MANY_UNKNOWN:
     return 'ANOTHER VOCABULARY: ' + unknown
-  return '{}, {}'.format(evidence.init or 'NO INIT: the weights began at random', unknown)
+  return '{} ({})'.format(evidence.init or 'NO INIT: the weights began at random', unknown)
 
 
 def unknown_share(examples, tokenizer):
@@ -99,11 +105,11 @@ def _labels(evidence, train):
   losses = losses[-max(1, len(losses) // 4):]
   loss, entropy = sum(losses) / len(losses) if losses else None, label_entropy(train)
   if loss is None or entropy is None:
-    return 'more epochs may help; whether the answers follow from the text, somebody has to look at some of them'
-  compared = 'the training loss came to {:.3f}, the labels alone have {:.3f} nats'.format(loss, entropy)
+    return 'more epochs may help; look at some of the answers: do they follow from the text?'
+  compared = '(training loss {:.3f}, labels alone {:.3f} nats)'.format(loss, entropy)
   if loss < _KNOWN_SHARE * entropy:
-    return 'train was learned and dev was not, THE LABELS OF DEV MAY NOT FOLLOW FROM THE TEXT: ' + compared
-  return 'train was not learned either, more epochs may help, or the labels do not follow from the text: ' + compared
+    return 'train was learned and dev was not: THE LABELS OF DEV MAY NOT FOLLOW FROM THE TEXT ' + compared
+  return 'train was not learned either: more epochs may help, or the labels do not follow from the text ' + compared
 
 
 def label_entropy(examples):

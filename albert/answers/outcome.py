@@ -4,12 +4,9 @@ import collections
 import heapq
 import itertools
 
-from albert.answers import lines
 from albert.answers import writers
 from albert.common import files
 from albert.labelled.example import BadLine
-from albert.labelled import options as labelled
-from albert.scoring import answers as scoring
 
 _MISTAKES = 10
 # Entries of figures that are tables, not numbers.
@@ -25,7 +22,7 @@ Outcome = collections.namedtuple('Outcome', ['examples', 'labelled', 'errors', '
 
 
 class Judge:
-  """Collects what a model says to labelled examples. In memory are their labels and what was said, no texts."""
+  """Collects what a model says to labelled examples. Keeps their labels and the answers in memory, no texts."""
 
   def __init__(self, model):
     """model: fine_tuned.FineTuned."""
@@ -34,14 +31,13 @@ class Judge:
     self._wrong, self._order = [], itertools.count()
 
   def add(self, example, windows, logits, said):
-    """An example; said: what lines.answer() made of it."""
+    """An example; said: what LabelledTask.answer() gave."""
     if example.label is None:
       return
-    # The target of an example is that of each of its windows, but for `read`, whose targets nobody scores.
+    # The target of an example is that of each of its windows, but for `read`, whose targets are not scored.
     self._scored.append(self._task.scored(example, windows, logits))
-    if self._task.kind == labelled.REGRESS or not lines.is_right(
-        example, said, self._task.kind, scoring.exact_match):
-      probability = abs(said['value'] - example.label) if 'value' in said else lines.probability(said)
+    if not self._task.is_right(example, said):
+      probability = abs(said['value'] - example.label) if 'value' in said else _probability(said)
       entry = (-1. if probability is None else probability, -next(self._order), Mistake(probability, example, said))
       (heapq.heappush if len(self._wrong) < _MISTAKES else heapq.heappushpop)(self._wrong, entry)
 
@@ -75,13 +71,18 @@ def answered(model, rows, writer, judge=None, check=lambda: None, n_best=1):
       if writer is not None:
         writer.error(entry)
     else:
-      said, gold = lines.answer(model.task, entry, windows, logits, n_best), None
+      said, gold = model.task.answer(entry, windows, logits, n_best), None
       if judge is not None and entry.label is not None:
         judge.add(entry, windows, logits, said)
-        gold = lines.gold(entry, model.kind)
+        gold = model.task.gold(entry)
       if writer is not None:
         writer.answer(entry, said, gold)
     yield entry, windows, logits
+
+
+def _probability(said):
+  """That of an answer, None where it has none."""
+  return said.get('score', max(said['scores'].values()) if said.get('scores') else None)
 
 
 def of_examples(model, predictor, examples, path, check=lambda: None, keep_logits=False):

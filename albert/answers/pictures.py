@@ -11,8 +11,6 @@ from albert.common import files
 from albert.run import names
 from albert.run import results
 
-CONFUSION_FILE = 'confusion.png'
-CURVES_FILE = 'curves.png'
 # Above it, names and numbers cannot be read.
 _MOST_CLASSES = 40
 # Words in the names of fonts with Han characters.
@@ -41,7 +39,7 @@ def draw(folder, labels, outcome, history):
     return False
   family = font_for(labels.names)
   shown = labels.names if family else [str(number) for number in range(1, len(labels) + 1)]
-  _confusion(os.path.join(folder, CONFUSION_FILE), confusion, shown, family)
+  _confusion(os.path.join(folder, names.CONFUSION_PICTURE), confusion, shown, family)
   return family is None
 
 
@@ -100,7 +98,7 @@ def _curves(folder, history):
   for axes in (losses, scores):
     axes.set_xlabel('step')
     axes.xaxis.get_major_locator().set_params(integer=True, min_n_ticks=1)  # no half steps
-  _save(figure, os.path.join(folder, CURVES_FILE))
+  _save(figure, os.path.join(folder, names.CURVES_PICTURE))
 
 
 def _save(figure, path):

@@ -4,9 +4,9 @@ import collections
 import unicodedata
 
 from albert.answers import outcome as outcomes
-from albert.answers import pictures
+from albert.common.in_words import counted
+from albert.run import names
 
-REPORT_FILE = 'report.md'
 _CONFUSIONS = 10
 _MOST_CHARACTERS = 80
 
@@ -25,13 +25,13 @@ def write(about, outcome_of, labels, by_number, not_learned=None):
   parts += ['**{}**'.format(not_learned), ''] if not_learned else []
   parts += ['- {}: {}'.format(*entry) for entry in about.items()] + ['']
   parts += figure_table(outcome_of) + ['']
-  parts += ['![curves]({})'.format(pictures.CURVES_FILE), '']
+  parts += ['![curves]({})'.format(names.CURVES_PICTURE), '']
   for split, outcome in outcome_of.items():
     if outcome.figures:
       parts += _classes(split, outcome) + _confusions(split, outcome)
   dev = outcome_of['dev']
   if dev.figures and 'confusion' in dev.figures:
-    parts += ['![confusion]({})'.format(pictures.CONFUSION_FILE), '']
+    parts += ['![confusion]({})'.format(names.CONFUSION_PICTURE), '']
     if by_number:
       parts += ['The picture has numbers, for want of a font with the characters of the classes:', '']
       parts += ['{}. {}'.format(*entry) for entry in enumerate(labels.names, 1)] + ['']
@@ -41,11 +41,11 @@ def write(about, outcome_of, labels, by_number, not_learned=None):
 def figure_table(outcome_of):
   """Lines of the table of figures."""
   scored = collections.OrderedDict((split, outcome) for split, outcome in outcome_of.items() if outcome.figures)
-  names = list(outcomes.numbers(scored['dev'].figures)) if 'dev' in scored else []
-  table = [['split', 'examples'] + [name.replace('_', ' ') for name in names]]
+  shown = list(outcomes.numbers(scored['dev'].figures)) if 'dev' in scored else []
+  table = [['split', 'examples'] + [name.replace('_', ' ') for name in shown]]
   for split, outcome in outcome_of.items():
     figures = outcome.figures or {}
-    table.append([split, '{:,}'.format(outcome.examples)] + [_number(figures.get(name)) for name in names])
+    table.append([split, '{:,}'.format(outcome.examples)] + [_number(figures.get(name)) for name in shown])
   return markdown(table)
 
 
@@ -72,7 +72,7 @@ def split_lines(title, figures, count):
   """Lines to print: the figures of `count` labelled examples, then the classes. figures: dict."""
   shown = ['{} {:.4f}'.format(name.replace('_', ' '), value) for name, value in figures.items()
            if isinstance(value, float)]
-  lines = ['{:<5} {}  ({:,} examples)'.format(title, '  '.join(shown), count)] if shown else []
+  lines = ['{:<5} {}  ({})'.format(title, '  '.join(shown), counted(count, 'example'))] if shown else []
   rows = class_table(figures)
   if not rows:
     return lines
@@ -92,13 +92,13 @@ def _classes(split, outcome):
 
 
 def _confusions(split, outcome):
-  confusion, names = outcome.figures.get('confusion'), list(outcome.figures.get('classes', ()))
+  confusion, classes = outcome.figures.get('confusion'), list(outcome.figures.get('classes', ()))
   if not confusion:
     return []
   pairs = sorted(((-count, true, taken) for true, row in enumerate(confusion)
                   for taken, count in enumerate(row) if count and true != taken))[:_CONFUSIONS]
   rows = [['label', 'predicted', 'times', 'of the label']] + [
-      [names[true], names[taken], '{:,}'.format(-count), '{:.1%}'.format(-count / sum(confusion[true]))]
+      [classes[true], classes[taken], '{:,}'.format(-count), '{:.1%}'.format(-count / sum(confusion[true]))]
       for count, true, taken in pairs]
   return ['## {}: worst confusions'.format(split), ''] + (markdown(rows) if pairs else ['None.']) + ['']
 

@@ -1,8 +1,8 @@
 """Several runs of one fine-tuning, with other seeds or over folds: mean, deviation, the best one."""
 
 import collections
-import math
 import os
+import statistics
 
 import numpy as np
 
@@ -20,9 +20,9 @@ _COUNTS = ('examples', 'labelled')
 
 def spread(values):
   """{mean, std, min, max, runs} of floats; std is that of a sample, None of a single one."""
-  mean = sum(values) / len(values)
-  std = math.sqrt(sum((value - mean) ** 2 for value in values) / (len(values) - 1)) if len(values) > 1 else None
-  return collections.OrderedDict(mean=mean, std=std, min=min(values), max=max(values), runs=len(values))
+  std = statistics.stdev(values) if len(values) > 1 else None
+  return collections.OrderedDict(
+      mean=statistics.mean(values), std=std, min=min(values), max=max(values), runs=len(values))
 
 
 def summary(all_results, split):
@@ -48,20 +48,20 @@ def write(folder, title, of_runs, averaged=None):
   of_runs = collections.OrderedDict((name, closed.results) for name, closed in of_runs.items())
   finished = collections.OrderedDict((name, entry) for name, entry in of_runs.items() if 'dev' in entry)
   good = [entry for entry in finished.values() if entry['learned']]
-  told = collections.OrderedDict(
+  said = collections.OrderedDict(
       seeds={name: _of_run(entry) for name, entry in of_runs.items()}, best_run=best, learned=bool(good),
       failed=[name for name, entry in of_runs.items() if not entry.get('learned')],
       counts=finished[best]['counts'] if best else {},
       seconds={name: entry.get('seconds') for name, entry in finished.items()})
   for split in SPLITS:
-    told[split] = summary(list(finished.values()), split)
-    told[split + '_learned_only'] = summary(good, split)
+    said[split] = summary(list(finished.values()), split)
+    said[split + '_learned_only'] = summary(good, split)
   if averaged is not None:
-    told['test_averaged'] = averaged
-  results.update(folder, **told)
-  text = _report(title, told)
-  files.write_atomically(os.path.join(folder, report.REPORT_FILE), text)
-  print('\n'.join(_printed(title, told, folder)))
+    said['test_averaged'] = averaged
+  results.update(folder, **said)
+  text = _report(title, said)
+  files.write_atomically(os.path.join(folder, names.ANSWERS_FILE), text)
+  print('\n'.join(_printed(title, said, folder)))
 
 
 def _best(of_runs):
@@ -77,35 +77,35 @@ def _of_run(entry):
   return {key: entry[key] for key in ('dev', 'test', 'learned', 'not_learned', 'failed') if key in entry}
 
 
-def _rows(told, split, suffix=''):
+def _rows(said, split, suffix=''):
   rows = [['figure', 'mean', 'std', 'min', 'max', 'runs']]
-  for name, values in told[split + suffix].items():
+  for name, values in said[split + suffix].items():
     rows.append([name.replace('_', ' ')] + ['-' if values[key] is None else '{:.4f}'.format(values[key])
                                             for key in ('mean', 'std', 'min', 'max')] + [str(values['runs'])])
   return rows
 
 
-def _tables(told):
+def _tables(said):
   """(title, rows) of each table: all runs, and without those that learned nothing where there are such."""
   for split in SPLITS:
-    if told[split]:
-      yield split, _rows(told, split)
-      if told['failed'] and told[split + '_learned_only']:
-        yield split + ', without ' + ', '.join(told['failed']), _rows(told, split, '_learned_only')
-  if told.get('test_averaged'):
+    if said[split]:
+      yield split, _rows(said, split)
+      if said['failed'] and said[split + '_learned_only']:
+        yield split + ', without ' + ', '.join(said['failed']), _rows(said, split, '_learned_only')
+  if said.get('test_averaged'):
     rows = [['figure', 'value']] + [[name.replace('_', ' '), '{:.4f}'.format(value)]
-                                    for name, value in told['test_averaged'].items() if isinstance(value, float)]
+                                    for name, value in said['test_averaged'].items() if isinstance(value, float)]
     yield 'test, predictions of all runs averaged', rows
 
 
-def _report(title, told):
-  parts = ['# Fine-tuned: {} {}s'.format(len(told['seeds']), title), '']
-  for heading, rows in _tables(told):
+def _report(title, said):
+  parts = ['# Fine-tuned: {} {}s'.format(len(said['seeds']), title), '']
+  for heading, rows in _tables(said):
     parts += ['## ' + heading, ''] + report.markdown(rows) + ['']
   parts += ['## Runs', ''] + report.markdown([['run', 'learned', 'dev']] + [
-      [name + (' (best on dev)' if name == told['best_run'] else ''), _fate(entry),
+      [name + (' (best on dev)' if name == said['best_run'] else ''), _fate(entry),
        ', '.join('{} {:.4f}'.format(key.replace('_', ' '), value) for key, value in entry.get('dev', {}).items()
-                 if isinstance(value, float))] for name, entry in told['seeds'].items()])
+                 if isinstance(value, float))] for name, entry in said['seeds'].items()])
   return '\n'.join(parts) + '\n'
 
 
@@ -115,22 +115,22 @@ def _fate(entry):
   return 'yes' if entry['learned'] else 'NOT LEARNED'
 
 
-def _printed(title, told, folder):
+def _printed(title, said, folder):
   lines_ = []
-  for heading, rows in _tables(told):
+  for heading, rows in _tables(said):
     lines_.append(heading)
     widths = [max(map(len, column)) for column in zip(*rows)]
     lines_ += ['  ' + '  '.join(cell.ljust(width) if not place else cell.rjust(width)
                                 for place, (cell, width) in enumerate(zip(row, widths))) for row in rows]
   lines_.append('best {} on dev: {}'.format(
-      title, os.path.join(folder, told['best_run']) if told['best_run'] else 'none, no run has figures'))
-  lines_.append('report: ' + os.path.join(folder, report.REPORT_FILE))
-  if told['failed']:
+      title, os.path.join(folder, said['best_run']) if said['best_run'] else 'none, no run has figures'))
+  lines_.append('report: ' + os.path.join(folder, names.ANSWERS_FILE))
+  if said['failed']:
     # One whose numbers were not finite has no report of its own.
     lines_.append('NOT LEARNED: {} of {} runs: {}; see {}'.format(
-        len(told['failed']), len(told['seeds']), ', '.join(
-            name + ' (FAILED)' * ('failed' in told['seeds'][name]) for name in told['failed']),
-        'their report.md' if told['best_run'] else report.REPORT_FILE))
+        len(said['failed']), len(said['seeds']), ', '.join(
+            name + ' (FAILED)' * ('failed' in said['seeds'][name]) for name in said['failed']),
+        'their ' + names.ANSWERS_FILE if said['best_run'] else names.ANSWERS_FILE))
   return lines_
 
 

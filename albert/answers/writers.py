@@ -1,6 +1,6 @@
 """What answers are written as: a JSON object in each line, or what the CLUE site and CMRC 2018 take.
 
-    {"id": 7, "label": "news_story", "score": ...}      JsonLines, see lines.answer
+    {"id": 7, "label": "news_story", "score": ...}      JsonLines, see LabelledTask.answer
     {"id": 7, "label": "100"}                           ClueLines: TNEWS, IFLYTEK, AFQMC, OCNLI, CSL ..., CLUENER
     {"TEST_0_QUERY_0": "北京", ...}                       ClueAnswers: CMRC 2018 and DRCD, one object
 """
@@ -8,7 +8,6 @@
 import collections
 import logging
 
-from albert.answers import lines
 from albert.common import json_text
 from albert.labelled import options as labelled
 
@@ -19,7 +18,7 @@ class JsonLines:
   """Everything that there is to say of each line.
 
   Attributes:
-    where_errors: str, where it is told what could not be read.
+    where_errors: str, where the user finds what could not be read.
   """
 
   where_errors = 'see "error" in their lines'
@@ -29,15 +28,17 @@ class JsonLines:
     self._target, self._encoding = target, getattr(target, 'encoding', None)
 
   def answer(self, example, said, gold=None):
-    """example: Example. said: of lines.answer. gold: its label as lines.gold has it, or None."""
-    entry = collections.OrderedDict(lines.place(example), **said)
+    """example: Example. said: of LabelledTask.answer. gold: its label, of LabelledTask.gold, or None."""
+    # Without an id the number of the line stands for it.
+    name, value = ('line', example.line) if example.id is None else ('id', example.id)
+    entry = collections.OrderedDict([(name, value)], **said)
     if gold is not None:
       entry['gold'] = gold
     self._write(entry)
 
   def error(self, bad):
     """A BadLine."""
-    self._write(lines.error(bad))
+    self._write(collections.OrderedDict([('line', bad.line), ('error', bad.error)]))
 
   def close(self):
     """Nothing more comes."""
@@ -80,9 +81,9 @@ class ClueLines(JsonLines):
 
 
 class ClueAnswers(JsonLines):
-  """One object, {id of the question: answer}. A line that cannot be read has no place in it, and is told instead."""
+  """One object, {id of the question: answer}. A line that cannot be read has no place in it and goes to the log."""
 
-  where_errors = 'as told above'
+  where_errors = 'see the lines above'
 
   def __init__(self, target):
     super().__init__(target)

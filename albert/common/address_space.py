@@ -1,4 +1,4 @@
-"""A limit of address space (ulimit -v) is told in one line, before a library dies of it with many or none.
+"""Reports a limit of address space (ulimit -v) in one line, before a library dies of it with many lines or none.
 
 Libraries reserve for each core far more than they use: OpenBLAS, which numpy brings along, and TensorFlow end the
 process where they get less. How much they need depends on the machine, so another process tries. Without a limit,

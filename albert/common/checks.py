@@ -6,36 +6,45 @@ import numbers
 from albert.common.errors import UserError
 
 
+def fits(name, value, is_good, expected):
+  """Raises UserError unless `is_good`.
+
+  Args:
+    name: of the option, as the user writes it, such as pretrain.packing.
+    value: of the option.
+    is_good: bool, whether it will do.
+    expected: the values that will do, in words.
+  """
+  if not is_good:
+    raise UserError('{}: expected {}, found {!r}; correct it'.format(name, expected, value))
+
+
 def flag(name, value):
-  """Raises UserError unless `value` is True or False. name: as the user writes it, such as pretrain.packing."""
-  _check(isinstance(value, bool), name, 'True or False', value)
+  """Raises UserError unless `value` is True or False."""
+  fits(name, value, isinstance(value, bool), 'True or False')
 
 
 def whole_number(name, value, least=1, most=None):
   """Raises UserError unless `value` is an integer, not a bool, in [least, most]."""
-  _check(_is(numbers.Integral, value) and value >= least and (most is None or value <= most), name,
-         'a whole number ' + _range(least, most), value)
+  fits(name, value, _is(numbers.Integral, value) and value >= least and (most is None or value <= most),
+       'a whole number ' + _range(least, most))
 
 
 def number(name, value, least=0, below=None, most=None):
   """Raises UserError unless `value` is a finite number, not a bool, in [least, below), or in [least, most]."""
-  _check(_is_finite(value) and value >= least and (below is None or value < below) and (most is None or value <= most),
-         name, 'a number ' + _range(least, most) + ('' if below is None else ' and below {}'.format(below)), value)
+  fits(name, value, _is_finite(value) and value >= least and (below is None or value < below)
+       and (most is None or value <= most),
+       'a number ' + _range(least, most) + ('' if below is None else ' and below {}'.format(below)))
 
 
 def positive_number(name, value):
   """Raises UserError unless `value` is a finite number, not a bool, above 0."""
-  _check(_is_finite(value) and value > 0, name, 'a number above 0', value)
+  fits(name, value, _is_finite(value) and value > 0, 'a number above 0')
 
 
 def one_of(name, value, choices):
   """Raises UserError unless `value` is one of `choices`, strings or None."""
-  _check(value in choices, name, 'one of ' + ', '.join(map(str, choices)), value)
-
-
-def _check(is_good, name, expected, value):
-  if not is_good:
-    raise UserError('{}: expected {}, found {!r}; correct it'.format(name, expected, value))
+  fits(name, value, value in choices, 'one of ' + ', '.join(map(str, choices)))
 
 
 def _range(least, most):

@@ -1,12 +1,13 @@
 """How every program of this repository starts: flags are parsed, a `UserError` becomes one line and its exit code.
 
-A program whose work is in files goes on when nobody reads what it says any more: `make data | head`, a closed terminal,
+A program whose work is in files goes on when its output is not read any more: `make data | head`, a closed terminal,
 a full disk behind `>`. One whose result is what it prints ends instead.
 """
 
 import errno
 import logging
 import os
+import re
 import sys
 import warnings
 
@@ -17,6 +18,7 @@ from absl import logging as absl_logging
 from albert.common import address_space
 from albert.common.errors import UserError
 from albert.common import locales
+from albert.common import wide_marks
 
 # TensorFlow 1.15 under numpy 1.21 prints a page of FutureWarnings when it is imported.
 warnings.filterwarnings('ignore', category=FutureWarning)
@@ -123,7 +125,7 @@ def run(main, prints_result=False):
 
 
 def say_only_warnings():
-  """From now on nothing is said of what is as usual: another process says it."""
+  """From now on only warnings are printed: another process prints the rest."""
   for handler in logging.getLogger('albert').handlers:
     if type(handler) is logging.StreamHandler:  # not what writes to files
       handler.setLevel(logging.WARNING)
@@ -132,18 +134,29 @@ def say_only_warnings():
 def no_positional_arguments(argv):
   """Raises UserError if anything but flags was given: absl itself accepts leftovers silently."""
   if len(argv) > 1:
-    raise UserError('expected only --flag=value arguments, found {!r}; '
-                    'was a "--" or a quote forgotten?'.format(' '.join(argv[1:])))
+    given = ' '.join(argv[1:])
+    raise UserError('expected only --flag=value arguments, found {!r}; {}'.format(given, wide_marks.advice(
+        given, 'was a "--" or a quote forgotten?', ('—', '——', '－', '＝', '“', '”', '\u3000'))))
 
 
 def _parse_flags(argv):
   try:
     return flags.FLAGS(argv)
   except flags.Error as error:
-    _fail(' '.join(str(error).split()) + '; see --help')
-  except (SystemExit, _OutputLost):  # absl has printed its help, as asked for, and thinks that this is a failure
+    _fail(_explain(error) + '; see --help')
+  except (SystemExit, _OutputLost):  # absl has printed its help, and counts that as a failure
     _finish_output()
     sys.exit(0)
+
+
+def _explain(error):
+  """What is wrong with a flag, in one line. error: flags.Error."""
+  if not isinstance(error, flags.UnrecognizedFlagError):
+    return ' '.join(str(error).split())
+  # Of a name that is not known absl's own suggestions are in the text only.
+  meant = re.search(r'Did you mean: ([^ ,]+)', str(error))
+  return 'expected the name of a flag, found --{}{}'.format(
+      error.flagname, '; did you mean --{}?'.format(meant.group(1)) if meant else '')
 
 
 def _guarded(main):
@@ -175,7 +188,7 @@ def _guarded(main):
 
 
 def _finish_output():
-  """Writes what is still in the buffer, and says if something was lost that somebody may miss."""
+  """Writes what is still in the buffer, and says if something was lost that a reader may miss."""
   if sys.stdout is None:
     return
   try:

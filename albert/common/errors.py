@@ -1,4 +1,4 @@
-"""The exceptions whose message is for the user."""
+"""The exceptions whose message is for the user, and how a message lists many things."""
 
 # sysexits.h, EX_TEMPFAIL: a signal came, nothing is wrong, start the same command again to go on.
 STOPPED_EXIT_CODE = 75
@@ -18,7 +18,7 @@ class UserError(Exception):
 
 
 class Diverged(UserError):
-  """Training has left the numbers that a computer has: losses, gradients, weights or held-out figures not finite."""
+  """The numbers of a run are not finite any more: losses, gradients, weights or held-out figures."""
 
   exit_code = DIVERGED_EXIT_CODE
 
@@ -27,3 +27,9 @@ class RanksLost(UserError):
   """Another of the processes that train together is gone: this one ends too."""
 
   exit_code = RANKS_LOST_EXIT_CODE
+
+
+def first_of(things, most=3):
+  """'a, b, c and 4 more' of a list of strings. most: how many are named."""
+  more = ' and {} more'.format(len(things) - most) if len(things) > most else ''
+  return ', '.join(things[:most]) + more

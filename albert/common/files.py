@@ -1,7 +1,7 @@
 """Files that are complete or absent, whatever happens while they are written; names and files that are what they seem.
 
 What a small file of a run or a data set says about other files is data, which may be forged or damaged: it may name
-files of its own folder only (inside()), and a file may be a pipe, a device or a link that somebody planted.
+files of its own folder only (inside()), and a file may be a pipe, a device or a link that was planted.
 """
 
 import contextlib
@@ -47,6 +47,13 @@ def shown(path):
   return path.encode('utf-8', 'surrogateescape').decode('utf-8', 'backslashreplace')
 
 
+def found(error):
+  """What was found where a file could not be opened or read, in words. error: the exception."""
+  if isinstance(error, (FileNotFoundError, NotADirectoryError)):
+    return 'none'
+  return 'one that cannot be read ({})'.format(getattr(error, 'strerror', None) or str(error) or type(error).__name__)
+
+
 def open_regular(path):
   """Opens a file for reading that must be a regular one: a pipe would wait for ever, and a device has no end.
 
@@ -56,7 +63,7 @@ def open_regular(path):
   Raises:
     OSError: it cannot be opened, or is another kind of file.
   """
-  # Without O_NONBLOCK, opening a pipe waits for somebody who writes; to a regular file it makes no difference.
+  # Without O_NONBLOCK, opening a pipe waits for a writer; to a regular file it makes no difference.
   handle = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
   mode = os.fstat(handle).st_mode
   if stat.S_ISREG(mode):
@@ -101,7 +108,7 @@ def create(path):
 
 
 def make_way(path, option):
-  """Makes the folder of a file that somebody wants written, before the work begins whose result it is.
+  """Makes the folder of an output file, before the work begins whose result it is to hold.
 
   Args:
     path: str.
@@ -124,7 +131,7 @@ def make_way(path, option):
 
 
 def write_synced(path, text):
-  """Writes a file and waits until its content is on the disk; until then what had the name stays."""
+  """Writes a file and waits until its content is on the disk; until then the old file stays."""
   with _renamed_at_end(path, durable=False) as temporary:
     with open(temporary, 'w', encoding='utf-8') as target:
       target.write(text)
@@ -183,7 +190,7 @@ def write_atomically(path, text):
 def append_lines(path, lines, head):
   """Appends lines to a text file in UTF-8, which gets the line `head` first if it is new.
 
-  A link or pipe that was planted there is replaced; a line of which a kill has left a part is ended.
+  A link or pipe that was planted there is replaced; an incomplete last line, which a kill has left, is ended.
   """
   if not os.path.lexists(path) or not stat.S_ISREG(os.lstat(path).st_mode):
     create(path)

@@ -5,6 +5,7 @@ import gin
 from albert.common.errors import UserError
 from albert.common.files import ROOT
 from albert.common.gin_statements import Statements
+from albert.common import wide_marks
 
 
 def split(text):
@@ -24,7 +25,8 @@ def split(text):
       continue
     current += character
   if quote:
-    raise UserError('expected gin bindings separated by ";", found an open quote in {!r}; close it'.format(text))
+    raise UserError('expected gin bindings separated by ";", found an open quote in {!r}; {}'.format(
+        text, wide_marks.advice(text, 'close it')))
   return [binding.strip() for binding in bindings + [current] if binding.strip()]
 
 

@@ -10,7 +10,9 @@ import gin
 from gin import config_parser
 
 from albert.common.errors import UserError
+from albert.common import files
 from albert.common.files import ROOT
+from albert.common import wide_marks
 
 # Words of other languages for Python's values.
 _VALUES = {'true': 'True', 'yes': 'True', 'on': 'True', 'false': 'False', 'no': 'False', 'off': 'False',
@@ -47,9 +49,12 @@ class Statements(config_parser.ParserDelegate):
     try:
       with open(path if os.path.isfile(path) else os.path.join(ROOT, path), encoding='utf-8') as source:
         self.read(source.read(), path)
-    except (OSError, UnicodeDecodeError) as error:
-      raise UserError('{}expected a gin file in UTF-8, found {} at {}; name one, such as gin/1p.gin'.format(
-          included_by, getattr(error, 'strerror', None) or 'other bytes', path))
+    except UnicodeDecodeError:
+      raise UserError('{}{}: expected a gin file in UTF-8, found other bytes; save it as UTF-8'.format(
+          included_by, files.shown(path)))
+    except OSError as error:
+      raise UserError('{}{}: expected a gin file, found {}; name one, such as gin/1p.gin'.format(
+          included_by, files.shown(path), files.found(error)))
 
   def read(self, text, where):
     """Reads text. where: str, how an error names it.
@@ -70,10 +75,11 @@ class Statements(config_parser.ParserDelegate):
       raise
     except SyntaxError as error:
       place = config_parser.Location(None, error.lineno or 1, None, '')
-      raise UserError('{}: {}'.format(_place(where, text, place), _explain(error)))
+      raise UserError('{}: {}'.format(_place(where, text, place), _explain(error, text)))
     except Exception as error:  # of Python's tokenizer
-      raise UserError('{}: expected complete bindings, found an end in the middle of one ({}); close the bracket or '
-                      'the quote'.format(where, str(error.args[0] if error.args else error)))
+      raise UserError('{}: expected complete bindings, found an end in the middle of one ({}); {}'.format(
+          where, str(error.args[0] if error.args else error),
+          wide_marks.advice('' if '\n' in text else text, 'close the bracket or the quote')))
 
   def check(self):
     """Raises UserError for a name that nothing has, a binding with a scope, and a macro that nothing reads or gives."""
@@ -108,8 +114,12 @@ def _place(where, text, location):
   return '{} line {}'.format(where, location.line_num) if '\n' in text else where
 
 
-def _explain(error):
-  """What a SyntaxError of the parser means, as 'expected ..., found ...; ...'."""
+def _explain(error, text):
+  """What a SyntaxError of the parser means, as 'expected ..., found ...; ...'. text: what it has read."""
+  line = (text.splitlines() + [''])[(error.lineno or 1) - 1].split('#')[0]
+  wide = wide_marks.advice(line, '')
+  if wide:
+    return 'expected punctuation of ASCII outside quotes, found that of Chinese; ' + wide
   unread = re.search(r"Failed to parse token '(.*)'", str(error.msg))
   if unread:
     word = unread.group(1)

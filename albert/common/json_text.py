@@ -4,6 +4,7 @@ Python's json writes NaN and Infinity, words that no other language's reader kno
 JSON can escape and no file in UTF-8 can hold.
 """
 
+import hashlib
 import json
 import math
 
@@ -39,6 +40,11 @@ def finite(value):
   if isinstance(value, (list, tuple)):
     return [finite(entry) for entry in value]
   return value
+
+
+def sha256(value):
+  """Hex SHA-256 of a JSON value, whatever the order of its keys: by it a file knows whether it is as it was written."""
+  return hashlib.sha256(json.dumps(value, sort_keys=True).encode('utf-8')).hexdigest()
 
 
 def all_finite(values):

@@ -17,7 +17,7 @@ from albert.dataset import contract
 from albert.dataset import data_order
 from albert.dataset import packing
 
-# Batches among which examples are dealt by length; whatever is farther apart is together by chance alone.
+# Batches of a pool: which examples share a pool is random, within it they are dealt by length.
 POOL_BATCHES = 50
 # Examples of one row: more rarely fill it better, and each costs a [CLS] slot.
 MAX_EXAMPLES = 16

@@ -31,8 +31,8 @@ from albert.dataset.record_format import REFERENCE
 DATASET_FILE = 'dataset.json'
 VOCAB_FILE = 'vocab.txt'
 TOKEN_COUNTS_FILE = 'token_counts.txt'
-# Settings of compact records that may be others than those that they were made with, as they are masked while they are
-# read: whether a value will do, a check(name, value). See DatasetInfo.read_otherwise.
+# Settings of compact records that may differ from those that they were made with, as they are masked while they are
+# read, each with its check(name, value). See DatasetInfo.read_otherwise.
 READ_OTHERWISE = {'masked_lm_prob': lambda name, value: checks.number(name, value, least=0.01, below=1)}
 
 
@@ -99,6 +99,14 @@ class DatasetInfo:
   def records(self, split):
     """How many records 'train' or 'heldout' has."""
     return sum(shard.records for shard in self.shards[split])
+
+  def with_vocab_size(self, vocab_size):
+    """This, or a copy with a vocabulary size where it has none: bare files do not say theirs."""
+    if self.vocab_size:
+      return self
+    other = copy.copy(self)
+    other.vocab_size = vocab_size
+    return other
 
   def read_otherwise(self, settings):
     """A DatasetInfo of the same compact records, masked otherwise, with room for the labels.

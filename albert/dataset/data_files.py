@@ -8,7 +8,7 @@ with it is an error. The others can be made again or done without: their readers
     *.lengths.npy            of a shard's records      read_lengths
     lost_records.tsv         of a run: records that could not be read
                                                        read_lost_records
-    checked_records.tsv      of a run: what was found to be good
+    checked_records.tsv      of a run: regions that were checked and are good
                                                        read_checked_records
 """
 
@@ -23,6 +23,7 @@ import numpy as np
 
 from albert.common.errors import UserError
 from albert.common import files
+from albert.common import json_text
 from albert.dataset import masking_rules
 from albert.dataset import packing
 from albert.dataset import record_format
@@ -62,7 +63,7 @@ def read_description(path):
     _check_description(raw)
     return raw
   except OSError as error:
-    problem = 'one that cannot be read ({})'.format(error.strerror)
+    problem = files.found(error)
   except RecursionError:
     problem = 'one that is nested too deep'
   except _Unfit as error:
@@ -86,7 +87,7 @@ def _no_number(word):
 def description_sha256(raw):
   """Hex SHA-256 of what a dataset.json says, besides this checksum itself."""
   said = {name: value for name, value in raw.items() if name != 'sha256'}
-  return hashlib.sha256(json.dumps(said, sort_keys=True).encode('utf-8')).hexdigest()
+  return json_text.sha256(said)
 
 
 def _check_description(raw):

@@ -43,6 +43,7 @@ class Order:
 
   Attributes:
     unit: 'record', 'row' or 'batch', for messages. plural: of it.
+    is_packed: whether a unit is a row that holds several records.
     info: contract.DatasetInfo.
     seed: int.
     rank, ranks: int, this process among those that train together.
@@ -51,6 +52,7 @@ class Order:
   """
 
   unit = None
+  is_packed = False
 
   @property
   def plural(self):
@@ -223,11 +225,11 @@ class Position:
     self.used = start_step * self.batch_size if guard_record is None else guard_record
     if not entries:
       return
-    places = dict(entries.get('elsewhere', {}))
-    places[entries['data_set']] = {'record': self.used, 'ranks': entries['ranks'],
+    positions = dict(entries.get('elsewhere', {}))
+    positions[entries['data_set']] = {'record': self.used, 'ranks': entries['ranks'],
                                    'epoch_length': entries.get('epoch_length')}
-    entries = places.pop(self.data_set, None)
-    self.elsewhere = places
+    entries = positions.pop(self.data_set, None)
+    self.elsewhere = positions
     if entries is None:
       self.used = 0
       return

@@ -6,6 +6,7 @@ protobuf.py reads them and says how they look in protocol buffers.
 import numpy as np
 
 from albert.common.errors import UserError
+from albert.common import ragged
 from albert.dataset import protobuf
 
 
@@ -56,7 +57,7 @@ class ExampleWriter:
     if spec.kind == 'bytes':
       return values
     if spec.kind == 'float32':
-      return _split(values.astype('<f4').tobytes(), np.full(len(values), 4 * values.shape[1]))
+      return ragged.split(values.astype('<f4').tobytes(), np.full(len(values), 4 * values.shape[1]))
     return packed_varints(values)
 
   def _header(self, spec, size):
@@ -81,7 +82,7 @@ def packed_varints(values):
   """The rows of an integer matrix as packed varints: a list of bytes. values: not negative, any integer dtype."""
   count, width = values.shape
   if values.dtype.itemsize == 1 and (values.size == 0 or values.max() < 128):
-    return _split(values.tobytes(), np.full(count, width))
+    return ragged.split(values.tobytes(), np.full(count, width))
   largest = int(values.max()) if values.size else 0
   size = max(1, (largest.bit_length() + 6) // 7)
   groups = np.empty((count, width, size), np.uint8)
@@ -91,13 +92,7 @@ def packed_varints(values):
     groups[:, :, place] = (rest & 127) | ((rest > 127) << 7)
     used[:, :, place] = rest > 0
   used[:, :, 0] = True
-  return _split(groups[used].tobytes(), np.count_nonzero(used.reshape(count, -1), axis=1))
-
-
-def _split(data, sizes):
-  """The pieces of `sizes` items, a list of slices of `data`."""
-  ends = np.cumsum(sizes).tolist()
-  return [data[begin:end] for begin, end in zip([0] + ends, ends)]
+  return ragged.split(groups[used].tobytes(), np.count_nonzero(used.reshape(count, -1), axis=1))
 
 
 def parse_example(record, path='record'):

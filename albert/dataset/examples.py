@@ -14,6 +14,7 @@ import hashlib
 
 import numpy as np
 
+from albert.common import ragged
 from albert.dataset import contract
 from albert.dataset import protobuf
 from albert.dataset.protobuf import TAGS
@@ -82,15 +83,11 @@ class Form:
         lowest, highest = int(values.min()), int(values.max())
         if lowest < 0 or limit is not None and highest >= limit:
           return '{} holds {}, {}'.format(spec.name, lowest if lowest < 0 else highest, _expected(spec, limit))
-      if spec.kind == 'float32' and not _is_finite(values).all():
-        return '{} holds {}, expected finite numbers'.format(spec.name, values[~_is_finite(values)][0])
+      if spec.kind == 'float32' and not np.isfinite(values).all():
+        return '{} holds {}, expected finite numbers'.format(spec.name, values[~np.isfinite(values)][0])
     if {'input_mask', 'masked_lm_positions', 'masked_lm_weights'} <= set(columns):
       return _problem_with_labels(columns)
     return _problem_with_words(columns, self._sizes) if 'word_lengths' in columns else None
-
-
-# Tests let infinite weights pass, which is how they get a gradient that is not finite.
-_is_finite = np.isfinite
 
 
 def _expected(spec, limit):
@@ -160,17 +157,11 @@ def _columns(records, features, counts):
     return None
   columns = {}
   for spec, begins, ends in spans:
-    part = data[_ranges(begins, ends - begins)]
+    part = data[ragged.index(begins, ends - begins)]
     columns[spec.name] = _decoded(part, ends - begins, spec, counts[spec.name])
     if columns[spec.name] is None:
       return None
   return columns
-
-
-def _ranges(begins, sizes):
-  """The indices begins[i], begins[i] + 1, ... of all spans, one after the other."""
-  shifts = begins - (np.cumsum(sizes) - sizes)
-  return np.arange(int(sizes.sum())) + np.repeat(shifts, sizes)
 
 
 def _decoded(data, sizes, spec, count):

@@ -23,7 +23,7 @@ _LOST_HEAD = 'shard\trecord\tsize-mtime\treason'
 _CHECKED_HEAD = 'shard\tform-checksum-size-region'
 # Records whose form is checked together: a file of the data tool. Those of others may be much longer.
 _REGION = 8192
-# Of these, so many at once: they are in memory, and fit into the processor's cache.
+# How many of them are read at a time: they fit into the processor's cache.
 _BLOCK = 256
 
 _LOG = logging.getLogger('albert')
@@ -37,15 +37,15 @@ class LostRecords:
     remedy: how their places are filled, for the log.
   """
 
-  def __init__(self, info, folder=None, tell=_LOG.warning):
+  def __init__(self, info, folder=None, warn=_LOG.warning):
     """Those that are known so far.
 
     Args:
       info: contract.DatasetInfo.
       folder: of the run, where what is found is kept across restarts, or None.
-      tell: callable(line), which is told what is lost.
+      warn: callable(line), for what is lost.
     """
-    self._tell = tell
+    self._warn = warn
     self.failure = None
     self.remedy = 'others take their place'
     self._info = info
@@ -71,7 +71,7 @@ class LostRecords:
     self._lost = {(file, index) for file, index, stamp in entries if stamp == self._stamp(file)}
     self._good = data_files.read_checked_records(self._checked_file)
     if unfit:
-      self._tell('{}: expected a line for each record that was lost, found {:,} that say something else; they are left '
+      self._warn('{}: expected a line for each record that was lost, found {:,} that say something else; they are left '
                  'out'.format(self._file, unfit))
 
   def _stamp(self, file):
@@ -90,14 +90,14 @@ class LostRecords:
     Raises:
       UserError: more than MOST_LOST of the data set is lost.
     """
-    if len(indices) > self.most:  # they may be more than there is room for: dataset.json says so
+    if len(indices) > self.most:  # the number is that of dataset.json, and may exceed the memory
       self._fail(file, indices, reason, len(indices))
     fresh = [index for index in indices if (file, index) not in self._lost]
     self._lost.update((file, index) for index in fresh)
     if len(self._lost) > self.most:
       self._fail(file, indices, reason, len(self._lost))
     if fresh:
-      self._tell('lost: {} of {} ({}); {}'.format(_ranges(fresh), file, reason, self.remedy))
+      self._warn('lost: {} of {} ({}); {}'.format(_ranges(fresh), file, reason, self.remedy))
       self._append(file, fresh, reason)
 
   def _fail(self, file, indices, reason, count):

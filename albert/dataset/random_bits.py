@@ -2,7 +2,7 @@
 
 A key is a 64-bit number that names a thing (a document, an example); `derive` names a part of it. Nothing here has a
 state that other work could disturb: the same document gets the same bits in any process, at any time.
-albert/input/dynamic_masking.py computes the same numbers in TensorFlow.
+albert/input/formats/dynamic_masking.py computes the same numbers in TensorFlow.
 Source: Steele, Lea and Flood, Fast Splittable Pseudorandom Number Generators, OOPSLA 2014.
 """
 

@@ -10,11 +10,14 @@ import collections
 # which is 'S', 'V' or a number; None: any that are not negative.
 FeatureSpec = collections.namedtuple('FeatureSpec', ['name', 'kind', 'length', 'below'], defaults=[None])
 
-# The reference format. next_sentence_labels holds the sentence order: 1 = the two segments are swapped.
-REFERENCE_FEATURES = (
+# The text, [CLS] A [SEP] or [CLS] A [SEP] B [SEP].
+_TOKENS = (
     FeatureSpec('input_ids', 'int64', 'S', 'V'),
     FeatureSpec('input_mask', 'int64', 'S', 2),
     FeatureSpec('segment_ids', 'int64', 'S', 2),
+)
+# The reference format. next_sentence_labels holds the sentence order: 1 = the two segments are swapped.
+REFERENCE_FEATURES = _TOKENS + (
     FeatureSpec('masked_lm_positions', 'int64', 'P', 'S'),
     FeatureSpec('masked_lm_ids', 'int64', 'P', 'V'),
     FeatureSpec('masked_lm_weights', 'float32', 'P'),
@@ -24,8 +27,8 @@ REFERENCE_FEATURES = (
 TOKEN_BOUNDARY = FeatureSpec('token_boundary', 'int64', 'S')
 WRITTEN_FEATURES = REFERENCE_FEATURES + (TOKEN_BOUNDARY,)
 
-# The formats of training records of pre-training. Compact ones are not masked: albert/input/dynamic_masking.py masks
-# them anew in each epoch.
+# The formats of training records of pre-training. Compact ones are not masked:
+# albert/input/formats/dynamic_masking.py masks them anew in each epoch.
 REFERENCE, COMPACT = 'reference', 'compact'
 RECORD_FORMATS = (REFERENCE, COMPACT)
 # That of fine-tuning, training and held-out records alike: windows of labelled text, see labelled_features().
@@ -45,15 +48,10 @@ UNMASKABLE = 255
 MAX_COMPACT_VOCABULARY = 1 << 16
 
 
-# What every labelled record has: a window of text, [CLS] A [SEP] or [CLS] A [SEP] B [SEP], and its number in its split.
-WINDOW_FEATURES = (
-    FeatureSpec('input_ids', 'int64', 'S', 'V'),
-    FeatureSpec('input_mask', 'int64', 'S', 2),
-    FeatureSpec('segment_ids', 'int64', 'S', 2),
-    FeatureSpec('window', 'int64', 1),
-)
-# What a labelled record is of.
-CLASSIFY, REGRESS, TAG, READ = 'classify', 'regress', 'tag', 'read'
+# What every labelled record has: a window of text and its number in its split.
+WINDOW_FEATURES = _TOKENS + (FeatureSpec('window', 'int64', 1),)
+# What is learned from a labelled record, as task.json and --task name it.
+CLASSIFY, REGRESS, TAG, READ = KINDS = ('classify', 'regress', 'tag', 'read')
 
 
 def labelled_features(kind, classes=1, multi_label=False):

@@ -21,8 +21,8 @@ Launched = collections.namedtuple('Launched', ['rank', 'ranks', 'local_rank', 'l
 
 _VARIABLES = ('HOROVOD_RANK', 'HOROVOD_SIZE', 'HOROVOD_LOCAL_RANK', 'HOROVOD_LOCAL_SIZE')
 _INSTALL = 'install it with make env-horovod'
-# What collectives say when another process has ended, or does not answer for 30 s (HOROVOD_GLOO_TIMEOUT_SECONDS). Who
-# notices it names the place in gloo: "[.../gloo/transport/tcp/unbound_buffer.cc:81] Timed out waiting 30000ms".
+# What collectives say when another process has ended, or does not answer for 30 s (HOROVOD_GLOO_TIMEOUT_SECONDS). The
+# process that notices it names the place: "[.../gloo/transport/tcp/unbound_buffer.cc:81] Timed out waiting 30000ms".
 _LOST = ('Horovod has been shut down', '/gloo/transport/')
 
 

@@ -102,7 +102,7 @@ class _NpuScaled:
 
 
 class _Counting(tf.train.Optimizer):
-  """An optimizer that advances a step of its own, whatever it is told.
+  """An optimizer that advances a step of its own, whichever it is given.
 
   Where a device computes with Inf and NaN (the 910B does, the 910 saturates), NPULossScaleOptimizer of a release passes
   its update on without the step, which would stay at 0 for ever.
@@ -124,15 +124,15 @@ class _Counting(tf.train.Optimizer):
 
 
 class _GpuScaled(tf.compat.v1.train.experimental.MixedPrecisionLossScaleOptimizer):
-  """TensorFlow's optimizer for a GPU, which tells its scale."""
+  """TensorFlow's optimizer for a GPU, with its scale to be read."""
 
   def __init__(self, optimizer, scale):
     """optimizer: tf.train.Optimizer. scale: 'dynamic' or a number."""
     scales = tf.compat.v1.train.experimental
-    self._told = (scales.DynamicLossScale(initial_loss_scale=_GPU_FIRST_SCALE) if scale == 'dynamic' else
+    self._read_scale = (scales.DynamicLossScale(initial_loss_scale=_GPU_FIRST_SCALE) if scale == 'dynamic' else
                   scales.FixedLossScale(scale))
-    super().__init__(optimizer, self._told)
+    super().__init__(optimizer, self._read_scale)
 
   def loss_scale(self):
     """float32 scalar."""
-    return self._told()
+    return self._read_scale()

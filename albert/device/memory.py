@@ -189,18 +189,21 @@ def check_fits(config, batch_size, micro_batch_size, max_seq_length, heads, avai
   estimate = needed(batch_size, micro_batch_size)
   if estimate <= available:
     return estimate, available
-  fitting = [size for size in range(1, min(micro_batch_size, 4096)) if batch_size % size == 0
-             and needed(batch_size, size) <= available]
-  batches = [2 ** power for power in range(32) if 2 ** power < batch_size and needed(2 ** power, 1) <= available]
-  if fitting:
-    advice = 'set {}.micro_batch_size={}'.format(root, fitting[-1])
-  elif batches:
-    advice = 'set {}.train_batch_size={}'.format(root, batches[-1])
-  elif address_space.limit() is not None:
-    advice = address_space.remedy()
-  else:
-    advice = 'use shorter sequences or a smaller model, such as gin/model/tiny.gin'
   limited = '' if address_space.limit() is None else ' under the limit of address space (ulimit -v)'
   raise UserError('expected at most {:.1f} GB, which are free{}, found an estimate of {:.1f} GB for {} of {} sequences '
-                  'of {} tokens at a time; {}'.format(available / 1e9, limited, estimate / 1e9, micro_batch_size,
-                                                   batch_size, max_seq_length, advice))
+                  'of {} tokens at a time; {}'.format(
+                      available / 1e9, limited, estimate / 1e9, micro_batch_size, batch_size, max_seq_length,
+                      _advice(batch_size, micro_batch_size, lambda *sizes: needed(*sizes) <= available, root)))
+
+
+def _advice(batch_size, micro_batch_size, fits, root):
+  """What to do where a step does not fit: str. fits: function of a batch size and a micro-batch size; rest as above."""
+  sizes = [size for size in range(1, min(micro_batch_size, 4096)) if batch_size % size == 0 and fits(batch_size, size)]
+  if sizes:
+    return 'set {}.micro_batch_size={}'.format(root, sizes[-1])
+  batches = [2 ** power for power in range(32) if 2 ** power < batch_size and fits(2 ** power, 1)]
+  if batches:
+    return 'set {}.train_batch_size={}'.format(root, batches[-1])
+  if address_space.limit() is not None:
+    return address_space.remedy()
+  return 'use shorter sequences or a smaller model, such as gin/model/tiny.gin'

@@ -57,10 +57,7 @@ def _text(expected='a string', pattern='.+'):
 
 def _check(expected, accepts):
   """A check(name, value) that raises UserError unless accepts(value). expected: the accepted values in words."""
-  def check(name, value):
-    if not accepts(value):
-      raise UserError('{}: expected {}, found {!r}; correct it'.format(name, expected, value))
-  return check
+  return lambda name, value: checks.fits(name, value, accepts(value), expected)
 
 
 NPU_PARAMETERS = collections.OrderedDict([
@@ -228,7 +225,7 @@ class SessionOptions:
     return collections.OrderedDict((name, value) for name, value in chosen.items() if name not in unknown)
 
   def check_release(self, unknown, takes_json):
-    """Raises UserError where the installed release would compute otherwise than asked, or abort the process.
+    """Raises UserError where the installed release would compute something else, or abort the process.
 
     Args:
       unknown: names of parameters that it does not know.

@@ -9,7 +9,7 @@ from albert.dataset import contract
 from albert.dataset import examples
 from albert.dataset import lost_records
 from albert.dataset import record_format
-from albert.input import packed_rows
+from albert.input.formats import packed_rows
 
 
 def check_vocabulary(info):
@@ -40,8 +40,8 @@ def check_shapes(info, max_seq_length=None, max_predictions_per_seq=None, traini
     if training_folder is not None:
       raise UserError('--eval_input_file: expected {}={} as in the training data {}, found {} in {}; make both with '
                       'the same lengths'.format(name, expected, training_folder, actual, info.folder))
-    raise UserError('expected {}={} as asked, found {} in the data set {}; leave the flag out or make the data '
-                    'with it'.format(name, expected, actual, info.folder))
+    raise UserError('--{}: expected {} in the data set {}, found {}; leave the flag out or make the data with '
+                    'it'.format(name, expected, info.folder, actual))
 
 
 def check_readable(info, vocab_size=None, features=record_format.REFERENCE_FEATURES):
@@ -74,5 +74,5 @@ def _check_length(record, expected, path, index):
   length = list(packed_rows.length_of(record))
   if length != expected:
     raise UserError('{}: expected {} tokens and {} labels in record {}, as {} says, found {} and {}; remove that file, '
-                    'then they are counted, or make the data set again'.format(
+                    'and they are counted, or make the data set again'.format(
                         path, *expected, index, os.path.basename(contract.lengths_file(path)), *length))

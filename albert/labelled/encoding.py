@@ -54,7 +54,7 @@ class Encoder:
     Args:
       example: Example.
       training: whether runs of characters may be cut where an entity begins or ends, of `tag`. Not for evaluation:
-        the borders, which nobody knows of a new text, would be in the input.
+        the input would have the borders, which are unknown of a new text.
 
     Raises:
       UserError: a label that `labels` has not.

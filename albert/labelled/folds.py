@@ -12,7 +12,7 @@ from albert.labelled.labels import as_classes
 def fold_numbers(examples, count):
   """The fold of each Example: list of ints from 0.
 
-  Examples of one text are in one fold: else it would be known when it is asked for. Within the texts of a label, or of
+  Examples of one text are in one fold: else dev would have texts of train. Within the texts of a label, or of
   a set of labels, the folds take turns, in the order of a hash of the text.
   """
   digests, texts = digests_of_texts(examples), {}

@@ -4,10 +4,9 @@ import dataclasses
 import typing
 
 from albert.common import checks
-from albert.common.errors import UserError
+from albert.dataset import record_format
 
-# What is learned, as task.json and `FinetuneTask` have it.
-CLASSIFY, REGRESS, TAG, READ = KINDS = ('classify', 'regress', 'tag', 'read')
+CLASSIFY, REGRESS, TAG, READ = KINDS = record_format.KINDS
 HEAD, HEAD_TAIL, WINDOWS = LONG_TEXT = ('head', 'head_tail', 'windows')
 ERROR, SKIP = UNKNOWN_LABELS = ('error', 'skip')
 
@@ -61,8 +60,7 @@ class LabelledOptions:
   def __post_init__(self):
     for name in _TEXTS:
       value = getattr(self, name)
-      if value is not None and (not isinstance(value, str) or not value):
-        raise UserError('{}{}: expected a name, found {!r}; correct it'.format(_NAME, name, value))
+      checks.fits(_NAME + name, value, value is None or isinstance(value, str) and bool(value), 'a name')
     if self.multi_label is not None:
       checks.flag(_NAME + 'multi_label', self.multi_label)
     if self.do_lower_case is not None:

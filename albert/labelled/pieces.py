@@ -1,4 +1,4 @@
-"""Raw text to tokens that know their characters: `tokenization.Tokenizer`, with what it found remembered.
+"""Raw text to tokens that know their characters: `tokenization.Tokenizer`, whose results are remembered.
 
 A text of a task is short and comes alone, so that the tables over code points of tools/preprocessing/encoding.py, which
 are for blocks of text, would cost more than they save. What a character or run of characters becomes is looked up

@@ -53,24 +53,22 @@ def prepare(splits, kind, options, vocab_file, output_dir, is_begun, check_ids=N
   recipe = _recipe(splits, kind, options, vocab_file, len(vocabulary))
   folder = os.path.join(output_dir, RECORDS_FOLDER)
   info = records.existing(folder, recipe)
-  dev_encoder = Encoder(kind, tokenizer, options, splits.labels)
+  encoder, dev_encoder = [Encoder(kind, tokenizer, options, splits.labels) for _ in range(2)]
   dev = [window for example in splits.dev for window in dev_encoder.windows(example)]
   is_new = info is None
+  if is_new and is_begun:
+    raise UserError('{}: expected the text, labels, vocabulary and FinetuneData options that the run began with, '
+                    'found others; restore them, or use another output folder (OUT=...)'.format(output_dir))
   if is_new:
-    if is_begun:
-      raise UserError('{}: expected the text, labels, vocabulary and FinetuneData options that the run began with, '
-                      'found others; restore them, or use another output folder (OUT=...)'.format(output_dir))
-    encoder = Encoder(kind, tokenizer, options, splits.labels)
     train, dropped = _training_windows(splits, encoder)
-    if check_ids:
-      check_ids({token for window in train for token in window.input_ids})
+  if check_ids:
+    check_ids({token for window in train for token in window.input_ids} if is_new else _used_ids(info))
+  if is_new:
     with writing():
       info = records.write(folder, recipe, train, dev, {
           'train_examples': encoder.texts - dropped, 'train_windows': len(train), 'train_cut': encoder.cut,
           'train_unusable': dropped, 'dev_examples': dev_encoder.texts, 'dev_windows': len(dev),
           'dev_cut': dev_encoder.cut})
-  elif check_ids:
-    check_ids(_used_ids(info))
   return Prepared(info, dev, collections.OrderedDict(sorted(info.statistics.items())), is_new)
 
 

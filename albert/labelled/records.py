@@ -6,14 +6,13 @@ for its further windows.
 """
 
 import collections
-import hashlib
-import json
 import os
 
 import numpy as np
 
 from albert.common.errors import UserError
 from albert.common import files
+from albert.common import json_text
 from albert.dataset import contract
 from albert.dataset import example_writer
 from albert.dataset import record_format
@@ -32,7 +31,7 @@ Recipe = collections.namedtuple('Recipe', [
 def key_of(recipe):
   """Hex SHA-256 of the content of records that are not made yet."""
   said = dict(recipe._asdict(), recipe=RECIPE, vocab_file=files.file_sha256(recipe.vocab_file))
-  return hashlib.sha256(json.dumps(said, sort_keys=True).encode('utf-8')).hexdigest()
+  return json_text.sha256(said)
 
 
 def existing(folder, recipe):

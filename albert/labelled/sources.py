@@ -3,6 +3,7 @@
 import collections
 import itertools
 
+from albert.common.in_words import counted
 from albert.common.errors import UserError
 from albert.common import files
 from albert.common import same_text
@@ -164,7 +165,8 @@ class _Reader:
     if not examples and split != 'test':
       raise UserError('{}: expected examples, found {}; name another file with FinetuneData.{}'.format(
           files.shown(path), 'none below the header' if layout.has_header else 'an empty file', split))
-    self._notes.append('{}: {}, {:,} examples'.format(files.shown(path), layouts.describe(layout), len(examples)))
+    self._notes.append('{}: {}, {}'.format(files.shown(path), layouts.describe(layout),
+                                             counted(len(examples), 'example')))
     unread = layouts.unread_texts(layout) if split == 'train' and not self._options.text_a else ()
     if unread:
       self._notes.append('train: `{}` not read; if it is a second text, say FinetuneData.text_a={!r} and FinetuneData.'
@@ -216,7 +218,7 @@ class _Reader:
       raise UserError('{}: expected examples with labels, found {:,} without; check which column is the label '
                       '(FinetuneData.label)'.format(files.shown(examples[0].file), len(examples)))
     if without:
-      self._notes.append('{}: {:,} examples without a label are left out'.format(split, without))
+      self._notes.append('{}: {} without a label, left out'.format(split, counted(without, 'example')))
     return labelled
 
   def _known(self, split, examples, labels):
@@ -234,8 +236,8 @@ class _Reader:
       if example.label is not None or split == 'test':
         kept.append(example)
     if self._counts.get(split + '_unknown_labels'):
-      self._notes.append('{}: {:,} labels that train has not are left out'.format(
-          split, self._counts[split + '_unknown_labels']))
+      self._notes.append('{}: {} that train has not, left out'.format(
+          split, counted(self._counts[split + '_unknown_labels'], 'label')))
     return kept
 
   def _divide(self, examples, path):

@@ -60,6 +60,5 @@ def digest(paths):
     try:
       whole.update('{} {}\n'.format(split, files.file_sha256(path)).encode('utf-8'))
     except OSError as error:
-      raise UserError('{}: expected a file, found one that cannot be read ({})'.format(
-          files.shown(path), error.strerror))
+      raise UserError('{}: expected a file, found {}; check the path'.format(files.shown(path), files.found(error)))
   return whole.hexdigest()

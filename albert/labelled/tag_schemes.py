@@ -26,7 +26,7 @@ OUTSIDE = 'O'
 # Those in which an entity has an end of its own.
 _CLOSED = ('BIOES', 'BMES', 'BILOU')
 _TAG = re.compile(r'([BIMESLU])(?:[-_](.*))?', re.DOTALL)
-_BEGINS, _INSIDE, _ENDS = 'BSU', 'IMEL', 'ESLU'
+_INSIDE, _ENDS = 'IMEL', 'ESLU'
 
 
 class TagError(ValueError):

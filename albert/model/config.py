@@ -82,8 +82,8 @@ class AlbertConfig:
       UserError: this configuration has another vocabulary size already.
     """
     if self.vocab_size not in (None, vocab_size):
-      raise UserError('expected a vocabulary of {} tokens (AlbertConfig.vocab_size), found {} in {}; '
-                      'remove the setting or use the data set made with that vocabulary'.format(
+      raise UserError('expected a vocabulary of {:,} tokens, as the model has (AlbertConfig.vocab_size), found {:,} in '
+                      '{}; use the data set made with that vocabulary, or leave AlbertConfig.vocab_size out'.format(
                           self.vocab_size, vocab_size, source))
     return dataclasses.replace(self, vocab_size=vocab_size)
 
@@ -94,6 +94,10 @@ class AlbertConfig:
   def to_json_string(self):
     """JSON as in the published albert_config.json."""
     return json.dumps(self.to_dict(), indent=2) + '\n'
+
+  def bindings(self):
+    """A list of gin bindings of all attributes."""
+    return ['AlbertConfig.{} = {!r}'.format(key, value) for key, value in self.to_dict().items()]
 
   @classmethod
   def from_dict(cls, values, source='AlbertConfig'):

@@ -5,7 +5,13 @@ transformers 4.57.1 and 5.24.0. Needs neither TensorFlow nor PyTorch.
 """
 
 import functools
+import glob
+import os
 import re
+
+# Files of a folder of transformers: its configuration, and patterns of weights and of indexes of their shards.
+CONFIG_FILE = 'config.json'
+WEIGHTS_FILES = ('*.safetensors', 'pytorch_model*.bin', '*.index.json')
 
 _BLOCK = 'bert/encoder/transformer/group_{g}/inner_group_{i}/'
 _THEIR_BLOCK = 'albert.encoder.albert_layer_groups.{g}.albert_layers.{i}.'
@@ -77,6 +83,12 @@ def _translated(name, column):
     if match:
       return other.format(**match.groupdict()), is_transposed
   return None
+
+
+def is_folder(path):
+  """Whether a path is a folder of transformers with weights, whatever is in them."""
+  return os.path.isfile(os.path.join(path, CONFIG_FILE)) and any(
+      glob.glob(os.path.join(glob.escape(path), pattern)) for pattern in WEIGHTS_FILES)
 
 
 def to_hugging_face(name):

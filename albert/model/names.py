@@ -8,6 +8,8 @@ import re
 
 GLOBAL_STEP = 'global_step'
 WORD_EMBEDDINGS = 'bert/embeddings/word_embeddings'
+POSITION_EMBEDDINGS = 'bert/embeddings/position_embeddings'
+MLM_BIAS = 'cls/predictions/output_bias'
 
 # Slots hang below their weight: bert/pooler/dense/kernel/adam_m.
 _SLOTS = frozenset(['adam_m', 'adam_v', 'lamb_m', 'lamb_v'])  # of this library and of the published checkpoints
@@ -95,7 +97,7 @@ def _early_chinese_sign(shapes):
     components = name.split('/')
     if 'word_embeddings_2' in components or any(c.startswith('layer_shared') for c in components):
       return 'there is {}'.format(name)
-  word, position = [shapes.get('bert/embeddings/' + name) for name in ('word_embeddings', 'position_embeddings')]
+  word, position = [shapes.get(name) for name in (WORD_EMBEDDINGS, POSITION_EMBEDDINGS)]
   if word and position and word[1] != position[1]:
     return 'words have width {}, positions {}'.format(word[1], position[1])
   return None
@@ -124,8 +126,9 @@ def model_shapes(config):
   """{name: (rows, ...)} of ENCODER, POOLER, MASKED_LM and SENTENCE_ORDER. config: AlbertConfig with vocab_size."""
   e, h, v = config.embedding_size, config.hidden_size, config.vocab_size
   shapes = collections.OrderedDict()
-  for name, rows in (('word', v), ('token_type', config.type_vocab_size), ('position', config.max_position_embeddings)):
-    shapes['bert/embeddings/{}_embeddings'.format(name)] = (rows, e)
+  for name, rows in ((WORD_EMBEDDINGS, v), ('bert/embeddings/token_type_embeddings', config.type_vocab_size),
+                     (POSITION_EMBEDDINGS, config.max_position_embeddings)):
+    shapes[name] = (rows, e)
   shapes.update(_norm('bert/embeddings/LayerNorm', e))
   if e != h:
     shapes.update(_dense('bert/encoder/embedding_hidden_mapping_in', e, h))
@@ -136,7 +139,7 @@ def model_shapes(config):
   shapes.update(_dense('bert/pooler/dense', h, h))
   shapes.update(_dense('cls/predictions/transform/dense', h, e))
   shapes.update(_norm('cls/predictions/transform/LayerNorm', e))
-  shapes['cls/predictions/output_bias'] = (v,)
+  shapes[MLM_BIAS] = (v,)
   shapes['cls/seq_relationship/output_weights'] = (2, h)
   shapes['cls/seq_relationship/output_bias'] = (2,)
   return shapes

@@ -1,14 +1,11 @@
 """Whether weights belong to a configuration and a vocabulary: compared by content, named where they differ.
 
-Shapes do not tell: a vocabulary in another order has as many rows, and heads, activation and, where layers share
+Shapes do not show it: a vocabulary in another order has as many rows, and heads, activation and, where layers share
 weights, even their number are in no tensor. A checkpoint's manifest says what it was made with; for weights without
 one, files beside them do.
 """
 
-import glob
 import hashlib
-import logging
-import os
 
 from albert.common.errors import UserError
 from albert.common import files
@@ -17,10 +14,8 @@ from albert.run import checkpoints
 from albert.run import directory
 from albert.run import names
 
-# What changes the model and no shape tells. Of the rest, the graph's own check names the tensors.
-_UNTOLD = ('num_hidden_layers', 'num_attention_heads', 'hidden_act')
-
-_LOG = logging.getLogger('albert')
+# What changes the model and shows in no shape. Of the rest, the graph's own check names the tensors.
+_UNSHOWN = ('num_hidden_layers', 'num_attention_heads', 'hidden_act')
 
 
 def entries(config, info):
@@ -36,7 +31,7 @@ def check_vocabulary(checkpoint, info):
   """
   if not info.vocab_sha256:
     return
-  said, own = checkpoints.belongs_to(checkpoint).get('vocabulary'), _beside(checkpoint, names.VOCAB_FILE)
+  said, own = checkpoints.belongs_to(checkpoint).get('vocabulary'), directory.file_beside(checkpoint, names.VOCAB_FILE)
   if said and own and files.file_sha256(own) == info.vocab_sha256 != said:
     raise _not_its_vocabulary(own, checkpoint, said)
   if (said or own and files.file_sha256(own)) in (None, info.vocab_sha256):
@@ -71,31 +66,25 @@ def _tokens(path):
   return [line.rstrip('\r') for line in (lines[:-1] if lines[-1] == '' else lines)]
 
 
-def check_config(checkpoint, config, is_partial=False):
-  """Raises UserError where weights were trained with another configuration, in what their shapes do not tell.
+def check_config(checkpoint, config):
+  """Raises UserError where weights were trained with another configuration, in what their shapes do not show.
 
   Args:
     checkpoint: prefix. config: AlbertConfig that is going to use them.
-    is_partial: whether the user knows: then it is a line of the log.
   """
-  said, path = checkpoints.belongs_to(checkpoint).get('config'), _beside(checkpoint, names.CONFIG_FILE)
-  try:
-    if said:
-      path, own = checkpoint + names.MANIFEST, AlbertConfig.from_dict(said, checkpoint + names.MANIFEST)
-    elif path:
-      own = AlbertConfig.from_json_file(path)
-    else:
-      return
-    wanted = config.to_dict()
-    different = ['{} {} (here: {})'.format(key, value, wanted[key]) for key, value in own.to_dict().items()
-                 if key in _UNTOLD and wanted[key] != value]
-    if different:
-      raise UserError('{}: expected weights of the configuration asked for, found that {} says {}; use that '
-                      'configuration'.format(checkpoint, path, ', '.join(different)))
-  except UserError as error:
-    if not is_partial:
-      raise UserError('{}, or say that it is meant: pretrain.init_partial=True'.format(error))
-    _LOG.warning('%s', error)
+  said, path = checkpoints.belongs_to(checkpoint).get('config'), directory.file_beside(checkpoint, names.CONFIG_FILE)
+  if said:
+    path, own = checkpoint + names.MANIFEST, AlbertConfig.from_dict(said, checkpoint + names.MANIFEST)
+  elif path:
+    own = AlbertConfig.from_json_file(path)
+  else:
+    return
+  wanted = config.to_dict()
+  different = ['{} {} (here: {})'.format(key, value, wanted[key]) for key, value in own.to_dict().items()
+               if key in _UNSHOWN and wanted[key] != value]
+  if different:
+    raise UserError('{}: expected weights of the requested configuration, found that {} says {}; use that '
+                    'configuration'.format(checkpoint, path, ', '.join(different)))
 
 
 def check_beside(checkpoint, config_file, vocab_file):
@@ -111,7 +100,7 @@ def check_beside(checkpoint, config_file, vocab_file):
     raise _not_its_vocabulary(vocab_file, checkpoint, digest)
   if config_file and said.get('config'):
     own, beside = said['config'], AlbertConfig.from_json_file(config_file).to_dict()
-    different = [name for name in _UNTOLD if name in own and own[name] != beside[name]]
+    different = [name for name in _UNSHOWN if name in own and own[name] != beside[name]]
     if different:
       raise UserError('{}: expected the configuration that {} was trained with, {}, found {}; restore it'.format(
           config_file, checkpoint, ', '.join('{} {}'.format(name, own[name]) for name in different),
@@ -127,15 +116,3 @@ def _not_its_vocabulary(path, checkpoint, said):
 def _digest(tokens):
   """SHA-256 of a vocabulary as this repository writes it: another end of lines is no other vocabulary."""
   return hashlib.sha256(''.join(token + '\n' for token in tokens).encode('utf-8')).hexdigest()
-
-
-def _beside(checkpoint, name):
-  """Path of the file beside a checkpoint that describes it, or None.
-
-  Published weights come with names like vocab_chinese.txt and albert_config_base.json: the only one of its kind counts.
-  """
-  folders = directory.description_folders(checkpoint)
-  paths = [os.path.join(folder, name) for folder in folders]
-  stem, ending = os.path.splitext(name)
-  alike = glob.glob(os.path.join(glob.escape(folders[0]), stem + '*' + ending))
-  return next((path for path in paths if os.path.isfile(path)), alike[0] if len(alike) == 1 else None)

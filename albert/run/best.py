@@ -1,6 +1,7 @@
 """The best checkpoint of a run: a copy in best/, with best.json beside it, which says why.
 
-The folder is complete by itself, to be handed on: with the configuration and the vocabulary that the weights need.
+The folder is complete by itself and can be copied elsewhere: it has the configuration and the vocabulary that the
+weights need.
 """
 
 import glob
@@ -14,6 +15,7 @@ from albert.run import names
 from albert.run import run_files
 
 _LOG = logging.getLogger('albert')
+
 
 class Best:
   """best/ of a run's folder."""
@@ -70,7 +72,7 @@ class Best:
   def measured_elsewhere(self, evaluated_on):
     """Prefix of the best checkpoint if its figures are of another evaluation set than this one, else None.
 
-    evaluated_on: str that names the evaluation set. Files of earlier versions do not say theirs: it is taken for this.
+    evaluated_on: str that names the evaluation set. Files of earlier versions do not say theirs: it counts as this one.
     """
     prefix, best = self.read()
     return prefix if best and best.get('evaluated_on', evaluated_on) != evaluated_on else None

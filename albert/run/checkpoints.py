@@ -1,4 +1,4 @@
-"""Checkpoints as files: committed with a manifest, verified by it, kept as long as asked.
+"""Checkpoints as files: committed with a manifest, verified by it, retained as the options say.
 
 A checkpoint is complete when model.ckpt-<step>.manifest.json is there: it gets this name last. It names each file with
 its size and SHA-256, the step, the position in the data and what else a resumed run needs. Until then, and again while
@@ -7,8 +7,8 @@ the checkpoint is removed, it is called .manifest.json.tmp: what a killed proces
 the file says something else, nothing, or the path of another machine, it is put right before tf.estimator looks.
 """
 
+import difflib
 import glob
-import hashlib
 import json
 import logging
 import os
@@ -23,6 +23,7 @@ from tensorflow.python.training import checkpoint_state_pb2
 from albert.common.errors import UserError
 from albert.common import files
 from albert.common import json_text
+from albert.model.names import GLOBAL_STEP
 from albert.run.names import CHECKPOINT
 from albert.run.names import MANIFEST
 from albert.run.names import POINTER_FILE
@@ -30,11 +31,13 @@ from albert.run.names import SAVING_FOLDER
 from albert.run.names import UNFINISHED
 from albert.run import run_files
 
-# The endings of a checkpoint's files, by which a person may name it.
+# The endings of a checkpoint's files, by which a user may name it.
 _ENDING = re.compile(r'\.(index|meta|data-\d{5}-of-\d{5})$')
 # TensorFlow 1.15 takes the path of a checkpoint for a pattern, in Python and in its operations: a file whose path has
 # one of these is not found by its own name.
 _PATTERN = re.compile(r'[*?\[\]\\]')
+# How many runs an error names.
+_MOST_NAMED = 5
 
 _LOG = logging.getLogger('albert')
 
@@ -59,7 +62,7 @@ def step_of(checkpoint):
   if digits.isdigit():
     return int(digits)
   reader = tf.train.load_checkpoint(checkpoint)
-  return int(reader.get_tensor('global_step')) if reader.has_tensor('global_step') else 0
+  return int(reader.get_tensor(GLOBAL_STEP)) if reader.has_tensor(GLOBAL_STEP) else 0
 
 
 def check_path(name, path):
@@ -103,29 +106,46 @@ def latest(folder):
   return pointed_to(folder) or next((prefix for prefix in prefixes if os.path.exists(prefix + '.index')), None)
 
 
-def find(path, tell=_LOG.warning):
+def find(path, warn=_LOG.warning):
   """Prefix of a checkpoint: `path` itself, with or without the ending of a file, or the newest in the folder `path`.
 
   Args:
     path: str.
-    tell: callable(line), which is told what is damaged.
+    warn: callable(line), for what is damaged.
 
   Raises:
     UserError: there is none, every one is damaged, or TensorFlow cannot open a path like this.
   """
   check_path('checkpoint', path)
-  candidates = _candidates_in(path, tell) if os.path.isdir(path) else [_ENDING.sub('', path)]
+  candidates = _candidates_in(path, warn) if os.path.isdir(path) else [_ENDING.sub('', path)]
   for candidate in candidates:
     if os.path.exists(candidate + '.index') or os.path.isfile(candidate):  # one file: the format of TensorFlow 0.x
       return candidate
-  raise UserError('expected a TensorFlow checkpoint at {}, found none; '
-                  'name its prefix (such as out/model.ckpt-1000) or its folder'.format(path))
+  raise UserError('expected a TensorFlow checkpoint at {}, found {}; name its prefix (such as out/model.ckpt-1000) or '
+                  'its folder{}{}'.format(path, *(('none', '') if os.path.lexists(path) else (
+                      'nothing of this name', ', or train one first (make train-full)')), _meant_by(path)))
 
 
-def _candidates_in(folder, tell):
+def _meant_by(path):
+  """What may be meant by a path that has no checkpoint, to be added to an advice; '' if nothing is near."""
+  folder = path if os.path.isdir(path) else os.path.dirname(path)
+  try:
+    inside = sorted(name for name in os.listdir(folder or '.')
+                    if os.path.isfile(os.path.join(folder, name, POINTER_FILE)))
+  except OSError:
+    return ''
+  if folder == path:
+    shown = [os.path.join(folder, name) for name in inside[:_MOST_NAMED]] + ['...'] * (len(inside) > _MOST_NAMED)
+    return '; there are runs in it: ' + ', '.join(shown) if inside else ''
+  saved = [os.path.basename(prefix_of(folder, step)) for step in steps_in(folder)]
+  near = difflib.get_close_matches(os.path.basename(path), inside + saved, 1)
+  return '; did you mean {}?'.format(os.path.join(folder, near[0])) if near else ''
+
+
+def _candidates_in(folder, warn):
   """Prefixes to try: the newest good one with a manifest; else what TensorFlow's file names; else the only one."""
   if steps_in(folder):
-    return [newest_good(folder, tell)]
+    return [newest_good(folder, warn)]
   pointed = pointed_to(folder)
   if pointed:
     return [pointed]
@@ -139,7 +159,8 @@ def read_manifest(prefix):
   if manifest is None:
     return None
   said = manifest.pop('sha256')
-  return manifest if said == _checksum(manifest) else None
+  # A flipped digit is a position in the data too.
+  return manifest if said == json_text.sha256(manifest) else None
 
 
 def belongs_to(prefix):
@@ -152,11 +173,6 @@ def _is_manifest_of(prefix, value):
   own = os.path.basename(prefix)
   return (run_files.is_manifest(value) and 'sha256' in value and own == '{}-{}'.format(CHECKPOINT, value['step'])
           and all(files.is_plain_name(name) and name.startswith(own + '.') for name in value['files']))
-
-
-def _checksum(manifest):
-  """SHA-256 of what a manifest says: a flipped digit is a position in the data too."""
-  return hashlib.sha256(json.dumps(manifest, sort_keys=True).encode('utf-8')).hexdigest()
 
 
 def problem_with(prefix):
@@ -187,14 +203,14 @@ def is_good(prefix):
   return not os.path.exists(prefix + MANIFEST) or problem_with(prefix) is None
 
 
-def newest_good(folder, tell=_LOG.warning):
+def newest_good(folder, warn=_LOG.warning):
   """Prefix of the newest checkpoint that is what its manifest says, or None if there is none at all.
 
   Changes nothing, so that every rank may ask. Where no checkpoint has a manifest, the one that TensorFlow takes.
 
   Args:
     folder: of the run.
-    tell: as for find().
+    warn: as for find().
 
   Raises:
     UserError: there are checkpoints, and every one is damaged.
@@ -205,7 +221,7 @@ def newest_good(folder, tell=_LOG.warning):
     problem = problem_with(prefix)
     if problem is None:
       return prefix
-    tell('DAMAGED CHECKPOINT {}: {}; looking for the one before'.format(prefix, problem))
+    warn('DAMAGED CHECKPOINT {}: {}; looking for the one before'.format(prefix, problem))
   if steps:
     raise UserError('{}: expected a checkpoint that is what its manifest says, found {}, all damaged; restore one, or '
                     'move them away to start from the beginning'.format(folder, ', '.join(map(str, steps))))
@@ -262,7 +278,7 @@ def commit(folder, temporary, step, entries, check_writer=lambda: None):
     temporary: what temporary_prefix() gave, with the files written.
     step: int.
     entries: dict, what else the manifest is to say.
-    check_writer: callable() that raises where this process may not write any more; asked before a name is given.
+    check_writer: callable() that raises where this process may not write any more; called before a file gets its name.
   """
   prefix = prefix_of(folder, step)
   described = {}
@@ -270,7 +286,7 @@ def commit(folder, temporary, step, entries, check_writer=lambda: None):
     files.sync(path)
     described[os.path.basename(path)] = {'bytes': os.path.getsize(path), 'sha256': files.file_sha256(path)}
   manifest = json_text.finite(dict(entries, step=step, files=described))
-  manifest['sha256'] = _checksum(manifest)
+  manifest['sha256'] = json_text.sha256(manifest)
   check_writer()
   if os.path.exists(prefix + MANIFEST):  # of a damaged checkpoint of the same step
     os.replace(prefix + MANIFEST, prefix + UNFINISHED)

@@ -59,11 +59,11 @@ def lower_case(prefixes, tokens):
   Args:
     prefixes: of checkpoints. tokens: list of str, the vocabulary, by which it is guessed where nothing says it.
   """
-  said = [lower for lower in map(_said_lower_case, prefixes) if lower is not None]
+  said = [lower for lower in map(said_lower_case, prefixes) if lower is not None]
   return said[0] if said else guessed_lower_case(tokens)
 
 
-def _said_lower_case(prefix):
+def said_lower_case(prefix):
   """Whether a checkpoint's texts are in lower case, or None if nothing beside it says so."""
   for folder in description_folders(prefix):
     for name in (names.TASK_FILE, names.SOURCE_FILE):
@@ -86,7 +86,7 @@ def _check_same_architecture(output_dir, config):
   own = config_of(checkpoints.latest(output_dir)) or config_beside(os.path.join(output_dir, names.CHECKPOINT))
   different = own and differences(own, config)
   if different:
-    raise UserError('{}: expected checkpoints of the architecture asked for, found those of another: {}; '
+    raise UserError('{}: expected checkpoints of the requested architecture, found those of another: {}; '
                     'use another output folder (OUT=...)'.format(output_dir, different))
 
 

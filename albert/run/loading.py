@@ -1,17 +1,18 @@
 """Checks that a checkpoint fits the graph, finds published weights and loads them."""
 
 import collections
-import glob
 import logging
 import os
 
 import numpy as np
 import tensorflow as tf
 
+from albert.common.errors import first_of
 from albert.common.errors import UserError
 from albert.common import files
 from albert.dataset.tokenization import Vocabulary
 from albert.model.config import AlbertConfig
+from albert.model import hugging_face
 from albert.model import names
 from albert.run import belonging
 from albert.run import checkpoints
@@ -23,27 +24,23 @@ from albert.run.names import VOCAB_FILE
 from albert.run import remapping
 from albert.run import run_files
 
-# What the names of the encoder's variables begin with; all others are heads.
-_ENCODER = 'bert/'
-
 _LOG = logging.getLogger('albert')
 
 # Published weights. prefix: of the checkpoint. config: the AlbertConfig beside it, vocab_file: path of the vocabulary
 # beside it; None where there is none.
 Weights = collections.namedtuple('Weights', ['prefix', 'config', 'vocab_file'])
 
-# By one of these a folder of Hugging Face's is known, beside its config.json.
-_HUGGING_FACE_FILES = ('*.safetensors', '*.safetensors.index.json', 'pytorch_model*.bin*')
-_PACKED = ('.tar.gz', '.tgz', '.tar', '.zip')
+# The ends of names of archives.
+TAR, ZIP = ('.tar.gz', '.tgz', '.tar'), ('.zip',)
 
 
-def find(path, tell=_LOG.warning):
+def find(path, warn=_LOG.warning):
   """Published weights and what lies beside them.
 
   Args:
     path: a prefix, or a folder: of a run, of which the best checkpoint is taken, else the newest; of several seeds, of
       which the best one is taken; best/, or a release that was unpacked.
-    tell: as for checkpoints.find.
+    warn: as for checkpoints.find.
 
   Returns:
     Weights.
@@ -51,14 +48,13 @@ def find(path, tell=_LOG.warning):
   Raises:
     UserError: no checkpoint of TensorFlow's, or what lies beside it is not what it was trained with.
   """
-  if path.lower().endswith(_PACKED) and os.path.isfile(path):
+  if path.lower().endswith(TAR + ZIP) and os.path.isfile(path):
     raise UserError('{}: expected a folder, found an archive; unpack it and name the folder that holds the '
                     'checkpoint'.format(path))
-  if os.path.exists(os.path.join(path, 'config.json')) and any(
-      glob.glob(os.path.join(glob.escape(path), pattern)) for pattern in _HUGGING_FACE_FILES):
+  if hugging_face.is_folder(path):
     raise UserError('{}: expected a TensorFlow checkpoint, found a Hugging Face folder; convert it first: '
                     '.venv/bin/python -m tools.checkpoints from-hf {} RUN, and name RUN'.format(path, path))
-  prefix = checkpoints.find(_chosen(path), tell)
+  prefix = checkpoints.find(_chosen(path), warn)
   config_file = directory.file_beside(prefix, CONFIG_FILE)
   vocab_file = directory.file_beside(prefix, VOCAB_FILE)
   belonging.check_beside(prefix, config_file, vocab_file)
@@ -82,7 +78,7 @@ def decide(path, config, info, options):
     path: as for find().
     config: AlbertConfig of the model, with vocab_size.
     info: contract.DatasetInfo of the training data, whose vocabulary the model has.
-    options: has vocab_init and position_init, see training/run_options.py.
+    options: has vocab_init, position_init and init_partial, see training/run_options.py.
 
   Returns:
     remapping.Remapping.
@@ -91,19 +87,16 @@ def decide(path, config, info, options):
     UserError: they cannot.
   """
   weights = find(path)
-  shapes, lines = shapes_of(weights.prefix), []
-  if names.family(shapes) != names.ALBERT:
-    raise UserError('{}: expected weights of ALBERT, found {}; name others'.format(
-        weights.prefix, names.family(shapes)))
+  shapes, lines = albert_shapes(weights.prefix), []
   if weights.config:
-    remapping.check_architecture(weights.prefix, weights.config, config)
+    lines += remapping.check_architecture(weights.prefix, weights.config, config, options.init_partial)
   else:
     lines.append('no {} beside the weights: heads and activation, which shapes do not show, are taken to be {} and '
                  '{}'.format(CONFIG_FILE, config.num_attention_heads, config.hidden_act))
   groups = remapping.groups(weights.prefix, shapes, weights.config, config)
   positions = None
-  if remapping.POSITION_EMBEDDINGS in shapes:
-    positions, more = remapping.positions(weights.prefix, shapes[remapping.POSITION_EMBEDDINGS][0],
+  if names.POSITION_EMBEDDINGS in shapes:
+    positions, more = remapping.positions(weights.prefix, shapes[names.POSITION_EMBEDDINGS][0],
                                           config.max_position_embeddings, options.position_init)
     lines += more
   tokens = None
@@ -145,6 +138,16 @@ def shapes_of(checkpoint):
                     'such as out/model.ckpt-1000'.format(checkpoint, str(error).split('\n')[0]))
 
 
+def albert_shapes(checkpoint):
+  """shapes_of() a checkpoint. Raises UserError if it cannot be read, or has weights of another family."""
+  shapes = shapes_of(checkpoint)
+  family = names.recognise(shapes)
+  if family.name != names.ALBERT:
+    raise UserError('{}: expected weights of ALBERT, found {} ({}); name others, or convert them: docs/'
+                    'conversion.md'.format(checkpoint, family.name, family.reason))
+  return shapes
+
+
 def check_compatible(checkpoint, variables):
   """Raises UserError unless `checkpoint` holds every one of `variables` with its shape."""
   shapes = shapes_of(checkpoint)
@@ -152,7 +155,7 @@ def check_compatible(checkpoint, variables):
       '{} is missing'.format(v.op.name) for v in variables if v.op.name not in shapes]
   if problems:
     raise UserError('{}: expected a checkpoint of this architecture, found {}{}; use the configuration that it was '
-                    'trained with, or another folder'.format(checkpoint, _family(shapes), _first(problems)))
+                    'trained with, or another folder'.format(checkpoint, _family(shapes), first_of(problems)))
 
 
 def check_finite(checkpoint, with_optimizer_slots=False):
@@ -174,7 +177,7 @@ def check_finite(checkpoint, with_optimizer_slots=False):
         checkpoint, str(error).split('\n')[0]))
   if wrong:
     raise UserError('{}: expected finite weights, found NaN or infinity in {} of {} variables: {}; take another '
-                    'checkpoint'.format(checkpoint, len(wrong), len(shapes), _first(wrong)))
+                    'checkpoint'.format(checkpoint, len(wrong), len(shapes), first_of(wrong)))
 
 
 def resume_from(checkpoint, variables):
@@ -239,23 +242,11 @@ def initialise_from(path, with_optimizer_slots, changes=None, is_partial=False, 
             and names.rate_part(v.op.name) not in new_parts]
   sources = {v.op.name: changes.source(v.op.name) for v in wanted}
   problems = _differences(shapes, [v for v in wanted if not changes.has_other_rows(v.op.name)], sources)
-  loaded = [v for v in wanted if sources[v.op.name] in shapes]
   if problems:
     raise UserError('{}: expected weights of this architecture, found {}{}; use the configuration that they were '
-                    'trained with'.format(checkpoint, _family(shapes), _first(problems)))
-  if not loaded:
-    raise UserError('{}: expected variables of this model, found {}no variable of its names, but {}; rename them '
-                    '("tools.checkpoints rename"), or name other weights'.format(
-                        checkpoint, _family(shapes), _first(sorted(shapes))))
-  missing = [v.op.name for v in tf.trainable_variables()
-             if v.op.name.startswith(_ENCODER) and v not in loaded and names.rate_part(v.op.name) not in new_parts]
-  if missing and not is_partial:
-    trained = tf.trainable_variables()
-    raise UserError('{}: expected all variables of the encoder, found {} of {} variables of this model: {}{} missing; '
-                    'rename them ("tools.checkpoints rename"), or say that a part will do: '
-                    'pretrain.init_partial=True'.format(
-                        checkpoint, len([v for v in trained if v in loaded]), len(trained), _family(shapes),
-                        _first(missing)))
+                    'trained with'.format(checkpoint, _family(shapes), first_of(problems)))
+  loaded = [v for v in wanted if sources[v.op.name] in shapes]
+  _check_loaded(checkpoint, shapes, loaded, is_partial, new_parts)
   for variable in loaded:
     if changes.has_other_rows(variable.op.name):
       _begin_with_other_rows(variable, checkpoint, changes)
@@ -264,13 +255,29 @@ def initialise_from(path, with_optimizer_slots, changes=None, is_partial=False, 
   for line in changes.lines:
     _LOG.info('%s', line)
   known = set(v.op.name for v in loaded)
-  trained = [v.op.name for v in tf.trainable_variables()]
-  fresh = [name for name in trained if name not in known]
+  fresh = [v.op.name for v in tf.trainable_variables() if v.op.name not in known]
   _report(checkpoint, loaded, fresh, sorted(set(shapes) - set(sources[name] for name in known) - {names.GLOBAL_STEP}))
   slots = [v.op.name for v in wanted if names.is_slot(v.op.name) and v.op.name not in known]
   if slots:
     _LOG.warning('pretrain.init_optimizer_slots=True: the checkpoint lacks %d optimizer slots: %s; they begin at zero',
-                 len(slots), _first(slots))
+                 len(slots), first_of(slots))
+
+
+def _check_loaded(checkpoint, shapes, loaded, is_partial, new_parts):
+  """Raises UserError if nothing is loaded, or not all of the encoder. loaded: variables; the rest as they are there."""
+  if not loaded:
+    raise UserError('{}: expected variables of this model, found {}no variable of its names, but {}; rename them '
+                    '("tools.checkpoints rename"), or name other weights'.format(
+                        checkpoint, _family(shapes), first_of(sorted(shapes))))
+  trained = tf.trainable_variables()
+  missing = [v.op.name for v in trained if v not in loaded and names.rate_part(v.op.name) not in new_parts
+             and names.part_of_model(v.op.name) in (names.ENCODER, names.POOLER)]
+  if missing and not is_partial:
+    raise UserError('{}: expected all variables of the encoder, found {} of {} variables of this model: {}{} missing; '
+                    'rename them ("tools.checkpoints rename"), or say that a part will do: '
+                    'pretrain.init_partial=True'.format(
+                        checkpoint, len([v for v in trained if v in loaded]), len(trained), _family(shapes),
+                        first_of(missing)))
 
 
 def _begin_with_other_rows(variable, checkpoint, changes):
@@ -309,8 +316,3 @@ def _differences(shapes, variables, sources=None):
 def _family(shapes):
   family = names.family(shapes)
   return '' if family in (names.ALBERT, names.UNKNOWN) else family + '; '
-
-
-def _first(problems, most=3):
-  more = ' and {} more'.format(len(problems) - most) if len(problems) > most else ''
-  return ', '.join(problems[:most]) + more

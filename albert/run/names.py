@@ -19,6 +19,11 @@
     run.lock                        who writes here
     source.json                     of weights from elsewhere: where they come from, what was mapped and left out
     labels.json, task.json          of a fine-tuned model: its labels in order, its kind
+    records/, init/                 of fine-tuning: its text as a data set; weights that were converted to start from
+    predictions-dev.jsonl, -test    what the best checkpoint of a fine-tuned run answers; of folds their mean
+    report.md, confusion.tsv, confusion.png, curves.png
+                                    figures of those answers, to read
+    seed-<n>/, fold-<n>/            in the folder of several fine-tuning runs, one run each
 """
 
 from albert.dataset.contract import VOCAB_FILE
@@ -43,6 +48,14 @@ LABELS_FILE = 'labels.json'
 TASK_FILE = 'task.json'
 # What a fine-tuned checkpoint is of no use without, besides.
 TASK_DESCRIPTION = (LABELS_FILE, TASK_FILE)
+# What a fine-tuned run answers, by split, and the figures of it.
+PREDICTIONS_FILE = 'predictions-{}.jsonl'
+ANSWERS_FILE = 'report.md'
+CONFUSION_TABLE = 'confusion.tsv'
+CONFUSION_PICTURE = 'confusion.png'
+CURVES_PICTURE = 'curves.png'
+# Of several runs, by seed or by the number of the fold.
+SEED_FOLDER, FOLD_FOLDER = 'seed-{}', 'fold-{}'
 LOG_FILE = 'train.log'
 REPORT_FILE = 'report.html'
 HELDOUT_FOLDER = 'eval_heldout'

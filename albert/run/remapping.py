@@ -15,15 +15,15 @@ from albert.model import names
 # With less of the vocabulary in common than this a model is better trained from the beginning.
 LEAST_OVERLAP = 0.9
 MEAN, REPEAT = 'mean', 'repeat'
-# Where the embeddings of new tokens come from, and those of new positions; None: from nowhere, they are refused.
+# Where the embeddings of new tokens come from, and those of new positions; None: new ones are refused.
 VOCAB_INITS, POSITION_INITS = (MEAN,), (REPEAT,)
 
-POSITION_EMBEDDINGS = 'bert/embeddings/position_embeddings'
-_BIAS = 'cls/predictions/output_bias'
 _GROUP = re.compile(r'^(bert/encoder/transformer/group_)(\d+)(/.*)$')
-# What weights say beside their sizes, or what makes other sizes of them.
+# What must be the same in both: what makes other shapes, or shows in none.
 _FIXED = ('embedding_size', 'hidden_size', 'num_attention_heads', 'intermediate_size', 'inner_group_num', 'hidden_act',
           'type_vocab_size')
+# Of these, what shows in no shape.
+_UNSHOWN = ('num_attention_heads', 'hidden_act')
 
 # Which rows of the weights the tokens of a vocabulary have. rows: int array [V], -1 for a new token. parts: {token of
 # the model: list of rows of the weights whose mean it begins with}. line: what there is to say of it.
@@ -60,8 +60,8 @@ class Remapping:
   def has_other_rows(self, name):
     """Whether a variable of the model does not have the rows that it had in the weights."""
     weight = names.weight_of(name)
-    return (self._tokens is not None and weight in (names.WORD_EMBEDDINGS, _BIAS)
-            or self._positions is not None and weight == POSITION_EMBEDDINGS)
+    return (self._tokens is not None and weight in (names.WORD_EMBEDDINGS, names.MLM_BIAS)
+            or self._positions is not None and weight == names.POSITION_EMBEDDINGS)
 
   def rows(self, name, value):
     """A variable of the model.
@@ -74,7 +74,7 @@ class Remapping:
       Array of the same type. What is new in a slot is 0.
     """
     weight = names.weight_of(name)
-    if weight == POSITION_EMBEDDINGS:
+    if weight == names.POSITION_EMBEDDINGS:
       taken = value[np.arange(self._positions) % len(value)]
       if weight != name:
         taken[len(value):] = 0
@@ -83,7 +83,7 @@ class Remapping:
     taken = value[tokens.rows]  # -1 takes the last row, which is replaced below
     if weight != name:
       taken[tokens.rows < 0] = 0
-    elif weight == _BIAS:
+    elif weight == names.MLM_BIAS:
       taken[tokens.rows < 0] = value.min()  # that of the token which the weights take for the rarest
     else:
       for token, parts in tokens.parts.items():
@@ -91,14 +91,31 @@ class Remapping:
     return taken
 
 
-def check_architecture(source, own, wanted):
-  """Raises UserError if weights of one AlbertConfig cannot be those of another. source: names them."""
+def check_architecture(source, own, wanted, is_partial=False):
+  """Whether weights of one AlbertConfig can be those of another.
+
+  Args:
+    source: names the weights in errors.
+    own, wanted: AlbertConfig of the weights and of the model.
+    is_partial: whether another configuration will do where the shapes are the same.
+
+  Returns:
+    Lines for the log about what is different.
+
+  Raises:
+    UserError: they cannot.
+  """
   own, wanted = own.to_dict(), wanted.to_dict()
   different = [key for key in _FIXED if own[key] != wanted[key]]
-  if different:
-    raise UserError('{}: expected weights of the architecture asked for, found {}; train with {}'.format(
-        source, ', '.join('{} {} (here: {})'.format(key, own[key], wanted[key]) for key in different),
-        'SET="{}"'.format('; '.join('AlbertConfig.{} = {!r}'.format(key, own[key]) for key in different))))
+  if not different:
+    return []
+  found = ', '.join('{} {} (here: {})'.format(key, own[key], wanted[key]) for key in different)
+  may_be_meant = set(different) <= set(_UNSHOWN)
+  if is_partial and may_be_meant:
+    return ['weights of another configuration, as pretrain.init_partial=True allows: ' + found]
+  raise UserError('{}: expected weights of the requested architecture, found {}; train with SET="{}"{}'.format(
+      source, found, '; '.join('AlbertConfig.{} = {!r}'.format(key, own[key]) for key in different),
+      ', or say that it is meant: SET="pretrain.init_partial=True"' if may_be_meant else ''))
 
 
 def groups(source, shapes, own, wanted):

@@ -78,7 +78,7 @@ class History:
 
   def forget_after(self, step):
     """Drops lines of steps that a killed run reached after its last checkpoint, and what is no line."""
-    kept = [line for reached, line in self._lines(tell=True) if reached <= step]
+    kept = [line for reached, line in self._lines(warns=True) if reached <= step]
     files.write_atomically(self._path, '\n'.join(['\t'.join(['step'] + self._columns)] + kept) + '\n')
 
   def add(self, step, values):
@@ -89,13 +89,13 @@ class History:
       target.flush()
       os.fsync(target.fileno())
 
-  def _lines(self, tell=False):
-    """[(step, line)], without damaged lines. tell: whether the log has these."""
+  def _lines(self, warns=False):
+    """[(step, line)], without damaged lines. warns: whether these are logged."""
     lines, problem = run_files.read_text(self._path)
     # A line without an end was not written to its end.
     parsed = [(run_files.history_step(line, len(self._columns)), line) for line in (lines or '').split('\n')[1:-1]]
     damaged = [number for number, (step, _) in enumerate(parsed, 2) if step is None]
-    if tell and (damaged or problem):
+    if warns and (damaged or problem):
       _LOG.warning('%s: %s; what is damaged is left out, the checkpoints are not affected', self._path,
                    problem or 'no steps and figures in line ' + ', '.join(map(str, damaged[:5])))
     return [(step, line) for step, line in parsed if step is not None]

@@ -1,6 +1,6 @@
 """One run: what its folder remembers besides the weights, and going on with all of it.
 
-    begin            the folder becomes that of this run, or is found to be
+    begin            the folder becomes that of this run, or is it already
     go_back          everything is as it was at the newest good checkpoint
     remember         what the manifest of a checkpoint says
     retain, keep     after a checkpoint; after its evaluation
@@ -158,7 +158,7 @@ class Run:
     """What a checkpoint has to remember besides the weights: the entries of its manifest.
 
     Args:
-      figures: dict for results.json, what is to be said of training so far.
+      figures: dict for results.json, of training so far.
       config_hash: hex SHA-256 of what the weights depend on.
     """
     self.figures = figures
@@ -177,7 +177,7 @@ class Run:
     return step // every > (step - self._steps_per_loop) // every
 
   def retain(self, newest):
-    """Removes the checkpoints that are too many, when that of step `newest` was committed."""
+    """Removes superfluous checkpoints, once that of step `newest` is committed."""
     self.lock.check()
     every = self._options.keep_every_steps
     checkpoints.retain(self.folder, newest, self._options.keep_checkpoint_max,
@@ -191,7 +191,7 @@ class Run:
       evaluated_on: str that names the evaluation set, see Best.measured_elsewhere.
 
     Raises:
-      Diverged: a figure is not finite. Nothing is kept of them but a word in results.json.
+      Diverged: a figure is not finite. Nothing is kept of them but a note in results.json.
     """
     self.lock.check()
     if not json_text.all_finite(figures.values()):
@@ -251,11 +251,11 @@ class Run:
                  before[metric])
 
   def is_over(self, step):
-    """Whether a run that came to this step makes no more of them: all were made, or it gets no better."""
+    """Whether a run is over at this step: all steps were made, or it gets no better."""
     return step >= self._options.num_train_steps or self.stands_still()
 
   def stands_still(self):
-    """Whether as many evaluations since the best one as options.early_stopping_evals were no better."""
+    """Whether the last options.early_stopping_evals evaluations were no better than the best one."""
     _, best = self.best.read()
     if self._options.early_stopping_evals is None or not best:
       return False

@@ -6,9 +6,7 @@ line for the log that names file and remedy: a run whose checkpoints are good go
 
 import json
 import math
-import os
 import re
-import stat
 
 from albert.common import files
 from albert.common import json_text
@@ -52,13 +50,7 @@ def read_text(path):
 def _read(path):
   """(bytes, None), or (None, problem); (None, None) if there is nothing."""
   try:
-    status = os.stat(path)
-    if not stat.S_ISREG(status.st_mode):  # opening a pipe would wait for ever
-      return None, 'it is no regular file'
-    if status.st_size > _MOST_BYTES:
-      return None, 'it has {:,} bytes'.format(status.st_size)
-    with open(path, 'rb') as source:
-      return source.read(), None
+    return files.read_small(path, _MOST_BYTES), None
   except FileNotFoundError:
     return None, None
   except OSError as error:
@@ -81,7 +73,7 @@ def is_manifest(value):
 
 def _is_files(value):
   return bool(value) and _is_dict_of(
-      value, lambda entry: _has(entry, bytes=is_count, sha256=_is_sha256), _is_plain_name)
+      value, lambda entry: _has(entry, bytes=is_count, sha256=_is_sha256), files.is_plain_name)
 
 
 def _is_guard(value):
@@ -133,7 +125,7 @@ def _are_figures(value):
 
 def is_best(value):
   """best/best.json. Which figure it needs is said by the task's criterion."""
-  return _has(value, checkpoint=_is_plain_name, global_step=is_count) and _may_have(value, evaluated_on=is_text)
+  return _has(value, checkpoint=files.is_plain_name, global_step=is_count) and _may_have(value, evaluated_on=is_text)
 
 
 def is_lock(value):
@@ -177,11 +169,6 @@ def _is_positive(value):
 
 def _is_sha256(value):
   return isinstance(value, str) and bool(re.fullmatch('[0-9a-f]{64}', value))
-
-
-def _is_plain_name(value):
-  """Whether a file of this name lies in the folder itself."""
-  return isinstance(value, str) and value not in ('', '.', '..') and not set('/\0') & set(value)
 
 
 def _has(value, **checks):

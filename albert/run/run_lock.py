@@ -161,7 +161,7 @@ def _age(path, folder):
 
 
 def _is_touched(path, age):
-  """Whether a lock from the future is of somebody who lives: the clock was set back, so its time says nothing."""
+  """Whether the holder of a lock from the future lives: the clock was set back, so that its time says nothing."""
   _LOG.warning('%s is from the future by %.0f s; watching for %.0f s whether its holder lives', path, -age,
                2 * TOUCH_SECONDS)
   before = os.stat(path)

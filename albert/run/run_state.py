@@ -1,11 +1,9 @@
 """What a run was started with and has to keep, what was changed since, and where it has left out data: run_state.json.
 
-Settings are kept, or a change is refused unless it was said; the schedule may change, and each change is said. Each
-checkpoint's manifest has a copy, from which a lost or damaged file is written again.
+Settings are kept: a change is refused unless the user allows it. The schedule may change, and each change is logged.
+Each checkpoint's manifest has a copy, from which a lost or damaged file is written again.
 """
 
-import hashlib
-import json
 import logging
 import os
 
@@ -55,7 +53,7 @@ class RunState:
 
   def _is_as_written(self, content, checksum):
     """Whether a checksum is that of the content. Earlier versions wrote none; one by another name is damaged too."""
-    return checksum in (None, _checksum(content)) and set(content) <= set(self.entries())
+    return checksum in (None, json_text.sha256(content)) and set(content) <= set(self.entries())
 
   @property
   def task(self):
@@ -79,7 +77,7 @@ class RunState:
       settings: dict like the attribute.
       allowed: names of settings that may be other than before.
       step: int, where the run goes on; 0 at its beginning, where nothing is to be compared.
-      follow: names of settings that were chosen again because one that is allowed to has changed.
+      follow: names of settings that were chosen again because one that may change has changed.
       allowed_by: what the user gives `allowed` with, such as pretrain.allow_changes.
 
     Returns:
@@ -92,9 +90,8 @@ class RunState:
     if unknown:
       raise UserError('{}: expected names among {}, found {}'.format(
           allowed_by, ', '.join(sorted(settings)), ', '.join(unknown)))
-    is_lost = self.problem and not self.settings
-    before = {} if is_lost else dict(_FORMERLY, **self.settings)
-    changed = sorted(name for name, value in settings.items() if step and name in before and before[name] != value)
+    before = self._settings_before()
+    changed = self.settings_other_than(settings) if step else []
     refused = [name for name in changed if name not in allowed and name not in follow]
     if refused:
       names = sorted(set(refused) | set(changed) & set(allowed))
@@ -111,6 +108,20 @@ class RunState:
     self.settings = settings
     self.save()
     return changed
+
+  def _settings_before(self):
+    """The recorded settings, with those that older runs did not record; nothing where they are lost."""
+    return {} if self.problem and not self.settings else dict(_FORMERLY, **self.settings)
+
+  def settings_other_than(self, settings):
+    """The names in which the recorded settings differ from these, sorted."""
+    before = self._settings_before()
+    return sorted(name for name, value in settings.items() if name in before and before[name] != value)
+
+  def describe_settings(self, names, settings):
+    """What these settings were and are, as `describe` says it: a list of str."""
+    before = self._settings_before()
+    return [describe(name, before[name], settings[name]) for name in names]
 
   def changes_of(self, schedule):
     """The names in which a schedule differs from the recorded one, sorted."""
@@ -165,7 +176,7 @@ class RunState:
       self.skipped_windows.append(window)
     step = window['checkpoint_step']
     if len([1 for other in self.skipped_windows if other['checkpoint_step'] == step]) > MOST_RETURNS:
-      raise UserError('expected the loss to settle after other data, found {} spikes after the checkpoint of step '
+      raise UserError('expected the loss to recover with other data, found {} spikes after the checkpoint of step '
                       '{:,}; lower OptimizerOptions.learning_rate'.format(MOST_RETURNS + 1, step))
     self.save()
 
@@ -181,12 +192,7 @@ class RunState:
   def save(self):
     """Writes the file."""
     entries = json_text.finite(self.entries())
-    run_files.write_json(self._path, dict(entries, sha256=_checksum(entries)))
-
-
-def _checksum(entries):
-  """SHA-256 of what the file says: a flipped digit may be a place in the data."""
-  return hashlib.sha256(json.dumps(entries, sort_keys=True).encode('utf-8')).hexdigest()
+    run_files.write_json(self._path, dict(entries, sha256=json_text.sha256(entries)))
 
 
 def fingerprint(checkpoint):

@@ -1,4 +1,4 @@
-"""What fine-tuning starts from: weights with what must lie beside them, and which parts of a model they have."""
+"""Weights with what must lie beside them: to answer with, or for fine-tuning to start from."""
 
 import os
 
@@ -30,16 +30,24 @@ def find(init, vocab_file):
       raise UserError('expected weights with their vocabulary (INIT=...), or a vocabulary for random weights '
                       '(VOCAB=...), found {}; name one'.format(vocab_file and 'no file ' + vocab_file or 'neither'))
     return Weights(None, None, vocab_file)
-  weights = loading.find(init)
-  shapes = loading.shapes_of(weights.prefix)
-  family = variables.family(shapes)
-  if family != variables.ALBERT:
-    raise UserError('{}: expected weights of ALBERT, found {}; name others'.format(weights.prefix, family))
-  folder = os.path.dirname(weights.prefix) or '.'
+  return complete(init)
+
+
+def complete(path):
+  """loading.Weights at a path, with the configuration and the vocabulary that must lie beside them.
+
+  Args:
+    path: as for loading.find.
+
+  Raises:
+    UserError: no such checkpoint, one of another family, or something beside it is missing or another's.
+  """
+  weights = loading.find(path)
+  shapes = loading.albert_shapes(weights.prefix)
   missing = [name for name, value in ((CONFIG_FILE, weights.config), (VOCAB_FILE, weights.vocab_file)) if value is None]
   if missing:
-    raise UserError('{}: expected {} beside the weights, found none in {}; put there the {} that they were trained '
-                    'with'.format(weights.prefix, ' and '.join(missing), folder, 'files' if missing[1:] else 'file'))
+    raise UserError('{}: expected {} beside the weights, found none; copy there what they were trained with'.format(
+        weights.prefix, ' and '.join(missing)))
   rows, listed = shapes.get(variables.WORD_EMBEDDINGS, [None])[0], len(Vocabulary.load(weights.vocab_file))
   if rows not in (None, listed):
     raise UserError('{}: expected the {:,} tokens of the weights, found {:,}; put the vocabulary that they were '

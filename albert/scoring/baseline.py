@@ -1,4 +1,4 @@
-"""Whether figures are better than those of somebody who knows nothing: always the same answer."""
+"""Whether figures are better than those of a model that knows nothing and always gives the same answer."""
 
 import math
 

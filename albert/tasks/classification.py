@@ -5,26 +5,33 @@
 Shapes: R rows, K examples of a row, C classes.
 """
 
+import collections
+
 import numpy as np
 import tensorflow as tf
 
+from albert.dataset import record_format
+from albert.labelled.labels import as_classes
 from albert.model import layers
 from albert.scoring import classes as scoring
 from albert.tasks.labelled_task import LabelledTask
+from albert.tasks.labelled_task import rounded
 
 # HeadOptions.threshold where it is tuned, and the figure that says what came of it.
 OF_DEV, THRESHOLD = 'dev', 'threshold'
+# Classes whose probabilities are in an answer.
+_TOP = 5
 
 
 class Classification(LabelledTask):
   """Cross entropy of the classes.
 
   Attributes:
-    threshold: the probability above which one of several classes is said; None: the one with the best micro-F1 on
-      what figures are of, which is dev.
+    threshold: the probability above which one of several classes is predicted; None: the one with the best micro-F1
+      on the examples that are scored, which are those of dev.
   """
 
-  kind = 'classify'
+  kind = record_format.CLASSIFY
 
   def __init__(self, config, info, options, judged=None):
     self.figures = (('micro_f1', 'macro_f1', 'subset_accuracy') if options.multi_label else ('accuracy', 'macro_f1'))
@@ -66,6 +73,24 @@ class Classification(LabelledTask):
     if self.options.multi_label:
       return [('probabilities', tf.sigmoid(logits))]
     return [('probabilities', tf.nn.softmax(logits)), ('label', tf.argmax(logits, axis=1, output_type=tf.int32))]
+
+  def answer(self, example, windows, logits, n_best=1):
+    names, probabilities = self.judged.labels.names, probabilities_of(logits, self.options.multi_label)
+    # Of equal ones the first.
+    order = np.argsort(-probabilities, kind='stable')
+    scores = collections.OrderedDict((names[place], rounded(probabilities[place])) for place in order[:_TOP])
+    if self.options.multi_label:
+      chosen = [names[place] for place in np.flatnonzero(probabilities > self.threshold)]
+      return collections.OrderedDict(labels=chosen, scores=scores)
+    return collections.OrderedDict(label=names[order[0]], score=rounded(probabilities[order[0]]), scores=scores)
+
+  def gold(self, example):
+    return list(example.label) if isinstance(example.label, tuple) else example.label
+
+  def is_right(self, example, said):
+    if self.options.multi_label:
+      return set(said['labels']) == set(as_classes(example.label))
+    return said['label'] == example.label
 
   def scored(self, example, windows, logits):
     """(class, predicted class), or with several classes (list of C numbers 0 or 1, float [C], probabilities)."""

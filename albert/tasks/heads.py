@@ -49,7 +49,7 @@ def masked_lm(masked_output, embedding_table, ids, weights, config, ops, denomin
 
 
 def sentence_order(pooled_output, labels, config, weights, denominator, scope='cls/seq_relationship'):
-  """Tells whether the two segments are swapped (Lan et al. 2019, section 3.1).
+  """Predicts whether the two segments are swapped (Lan et al. 2019, section 3.1).
 
   Args:
     pooled_output: float32 [B*K, H].

@@ -14,7 +14,7 @@ import numpy as np
 import tensorflow as tf
 
 from albert.dataset import record_format
-from albert.input.packed_windows import PACKING_FIELDS
+from albert.input.formats.packed_windows import PACKING_FIELDS
 from albert.model import layers
 from albert import modeling
 from albert.scoring import baseline
@@ -30,6 +30,8 @@ Outputs = collections.namedtuple('Outputs', ['logits', 'loss', 'weights', 'crf']
 # examples in order, and labelled.labels.Labels.
 Judged = collections.namedtuple('Judged', ['examples', 'windows', 'labels'])
 
+# Of numbers in answers.
+_DIGITS = 6
 # Keeps the mean of nothing from being 0 / 0, and is lost beside one example.
 _LEAST_WEIGHT = 1e-6
 
@@ -46,7 +48,7 @@ class HeadOptions:
     label_smoothing: share of the probability that is spread over all classes.
     crf: whether transitions between tags are trained too.
     metric: name of the figure that picks the best checkpoint; None: the kind's first.
-    threshold: the probability above which one of several classes is said, or 'dev': the one that is best there.
+    threshold: the probability above which one of several classes is predicted, or 'dev': the one that is best there.
   """
 
   classes: int
@@ -222,6 +224,26 @@ class LabelledTask(Task):
     del part, logits
     return None
 
+  def answer(self, example, windows, logits, n_best=1):
+    """What the model says to an example.
+
+    Args:
+      example: Example. windows: its Windows. logits: list of their logits, float [C] or [n, C].
+      n_best: how many answers to a question; more than one are in the entry n_best too.
+
+    Returns:
+      OrderedDict for JSON.
+    """
+    raise NotImplementedError
+
+  def gold(self, example):
+    """The label of an Example as answer() would have it."""
+    return example.label
+
+  def is_right(self, example, said):
+    """Whether an answer is the label. said: what answer() gave."""
+    raise NotImplementedError
+
   def scored(self, example, windows, logits):
     """What figures_of() needs of an Example, its Windows and their logits, lists: little, there may be millions."""
     raise NotImplementedError
@@ -229,6 +251,11 @@ class LabelledTask(Task):
   def figures_of(self, scored):
     """dict of figures, on the host. scored: list of what scored() gave."""
     raise NotImplementedError
+
+
+def rounded(value):
+  """A number of an answer, float."""
+  return round(float(value), _DIGITS)
 
 
 def by_window(predictions):

@@ -3,7 +3,6 @@
 import collections
 import dataclasses
 import json
-import os
 
 import numpy as np
 
@@ -19,7 +18,6 @@ from albert.tasks.reading import Reading
 from albert.tasks.regression import Regression
 from albert.tasks.tagging import Tagging
 
-LABELS_FILE, TASK_FILE = 'labels.json', 'task.json'
 KINDS = {kind.kind: kind for kind in (Classification, Regression, Tagging, Reading)}
 
 
@@ -53,7 +51,7 @@ def _class_weights(weights, labels):
     return None
   if weights == 'balanced':
     counts = np.array([labels.counts.get(name, 0) for name in labels.names], np.float64)
-    # A label of which train has nothing is never asked for.
+    # A label that train lacks never occurs.
     return tuple(float(weight) for weight in counts.sum() / (len(counts) * np.maximum(counts, 1)))
   if len(weights) != len(labels.names):
     raise UserError('finetune.class_weights: expected {} numbers, one for each of {}, found {}'.format(
@@ -79,7 +77,7 @@ class Maker:
     self.criterion = KINDS[kind](None, None, head).criterion
 
   def described(self):
-    """What task.json has to say for of_run(): a dict for JSON."""
+    """What task.json has to hold for of_run(): a dict for JSON."""
     return {'kind': self._kind, 'head': dataclasses.asdict(self._head), 'reading': self._reading}
 
   def __call__(self, config, info):
@@ -95,28 +93,26 @@ class Maker:
 FineTuned = collections.namedtuple('FineTuned', ['task', 'labels', 'data'])
 
 
-def of_run(folder, config):
-  """The FineTuned of a run's folder or its best/, from task.json and labels.json there.
+def of_run(task_file, labels_file, config):
+  """The FineTuned that task.json and labels.json of a run or its best/ describe.
 
   prediction.Predictor(task, task.kind, ...) gives the logits of rows that labelled.encoding.Encoder made; what they
   mean say classification.probabilities_of, regression.value_of, Tagging.entities and Reading.answers.
 
   Args:
-    folder: path.
+    task_file, labels_file: paths.
     config: AlbertConfig of its weights, with vocab_size.
 
   Raises:
     UserError: the files are absent or say something else.
   """
-  path = os.path.join(folder, TASK_FILE)
   try:
-    with open(path, encoding='utf-8') as source:
+    with open(task_file, encoding='utf-8') as source:
       said = json.load(source)
     head, data = HeadOptions(**said['head']), labelled.LabelledOptions(**said['data'])
     kind = KINDS[said['kind']]
     more = said['reading'] if said['kind'] == labelled.READ else {}
   except (OSError, ValueError, KeyError, TypeError) as error:
     raise UserError('{}: expected the task of a fine-tuned run, found {}; name the folder of one, or its best/'.format(
-        path, 'none that can be read ({})'.format(error)))
-  labels = Labels.load(os.path.join(folder, LABELS_FILE))
-  return FineTuned(kind(config, None, head, **more), labels, data)
+        task_file, 'none that can be read ({})'.format(error)))
+  return FineTuned(kind(config, None, head, **more), Labels.load(labels_file), data)

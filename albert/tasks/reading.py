@@ -5,12 +5,16 @@
 A window without the answer has it at [CLS]. Shapes: R rows, S sequence, K examples of a row.
 """
 
+import collections
+
 import tensorflow as tf
 
+from albert.dataset import record_format
 from albert.labelled import decoding
 from albert.model import layers
 from albert.scoring import answers as scoring
 from albert.tasks.labelled_task import LabelledTask
+from albert.tasks.labelled_task import rounded
 
 # Added to the scores of other examples' tokens: exp of it is 0.
 _OTHERS = -10000.0
@@ -19,7 +23,7 @@ _OTHERS = -10000.0
 class Reading(LabelledTask):
   """Cross entropy of the first and of the last token of the answer."""
 
-  kind = 'read'
+  kind = record_format.READ
   scope = 'cls/squad'
   of_tokens = True
   figures = ('average', 'em', 'f1')
@@ -50,14 +54,30 @@ class Reading(LabelledTask):
         windows, [scores[:, 0] for scores in logits], [scores[:, 1] for scores in logits], example, n_best,
         self._max_answer_length, self._unanswerable)
 
+  def answer(self, example, windows, logits, n_best=1):
+    entries = [collections.OrderedDict([('answer', answer.text), ('start', answer.start), ('end', answer.end),
+                                        ('score', rounded(answer.score))])
+               for answer in self.answers(example, windows, logits, n_best)]
+    return collections.OrderedDict(entries[0], n_best=entries) if n_best > 1 else entries[0]
+
+  def gold(self, example):
+    return list(example.label.answers)
+
+  def is_right(self, example, said):
+    return bool(scoring.exact_match(_right_answers(example), said['answer']))
+
   def served(self, logits):
     """start_logits and end_logits float32 [B, S]."""
     return [('start_logits', logits[:, :, 0]), ('end_logits', logits[:, :, 1])]
 
   def scored(self, example, windows, logits):
     """(answers, none if the text has none; predicted answer), str."""
-    return (() if example.label.impossible else example.label.answers,
-            self.answers(example, windows, logits)[0].text)
+    return _right_answers(example), self.answers(example, windows, logits)[0].text
 
   def figures_of(self, scored):
     return scoring.score([answers for answers, _ in scored], [predicted for _, predicted in scored])
+
+
+def _right_answers(example):
+  """Sequence of str; none where the text does not answer the question."""
+  return () if example.label.impossible else example.label.answers

@@ -3,17 +3,21 @@
 Shapes: R rows, K examples of a row.
 """
 
+import collections
+
 import numpy as np
 import tensorflow as tf
 
+from albert.dataset import record_format
 from albert.scoring import regression as scoring
 from albert.tasks.labelled_task import LabelledTask
+from albert.tasks.labelled_task import rounded
 
 
 class Regression(LabelledTask):
   """Mean squared error."""
 
-  kind = 'regress'
+  kind = record_format.REGRESS
   figures = ('pearson', 'spearman', 'mse')
 
   def weights(self, batch):
@@ -21,6 +25,13 @@ class Regression(LabelledTask):
 
   def losses(self, part, logits):
     return None if part.label_values is None else tf.math.squared_difference(logits[:, :, 0], part.label_values)
+
+  def answer(self, example, windows, logits, n_best=1):
+    return collections.OrderedDict(value=rounded(value_of(logits)))
+
+  def is_right(self, example, said):
+    """No number is: how far off it is counts."""
+    return False
 
   def scored(self, example, windows, logits):
     """(number, predicted number)."""

@@ -1,12 +1,15 @@
-"""A tag for each character: entities of a text (Devlin et al. 2018, section 5.3), with a CRF if asked.
+"""A tag for each character: entities of a text (Devlin et al. 2018, section 5.3), with or without a CRF.
 
     p_t = softmax(W dropout(h_t) + b), or the chain of crf.py over these scores
 
 Shapes: R rows, S sequence, C tags.
 """
 
+import collections
+
 import tensorflow as tf
 
+from albert.dataset import record_format
 from albert.labelled import decoding
 from albert.model import layers
 from albert.scoring import entities as scoring
@@ -21,7 +24,7 @@ class Tagging(LabelledTask):
     transitions: what decode_with() was given.
   """
 
-  kind = 'tag'
+  kind = record_format.TAG
   of_tokens = True
   figures = ('f1', 'precision', 'recall', 'token_accuracy')
   transitions, _trained = None, {}
@@ -76,6 +79,15 @@ class Tagging(LabelledTask):
     """The list of labelled.example.Entity of an Example. windows: its Windows; logits: float [n, C] of each."""
     return decoding.entities(windows, logits, self.judged.labels, example, **self._trained)
 
+  def answer(self, example, windows, logits, n_best=1):
+    return collections.OrderedDict(entities=_as_json(self.entities(example, windows, logits)))
+
+  def gold(self, example):
+    return _as_json(example.label)
+
+  def is_right(self, example, said):
+    return said['entities'] == self.gold(example)
+
   def score(self, predictions):
     self.decode_with(predictions.get('crf'))
     return super().score(predictions)
@@ -93,3 +105,8 @@ class Tagging(LabelledTask):
 def _owners(part):
   """int32 [R, S], the example of each token."""
   return part.input_mask - 1 if part.example_ids is None else part.example_ids
+
+
+def _as_json(entities):
+  return [collections.OrderedDict([('type', entity.type), ('text', entity.text), ('start', entity.start),
+                                   ('end', entity.end)]) for entity in entities]

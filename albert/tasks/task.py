@@ -1,8 +1,8 @@
 """What a task is: all that training, evaluation and prediction need to know of what is learned.
 
-A task brings its batch, losses, figures, outputs, what is better and how it is told. What a run brings is everything
-else: the loop, ranks, checkpoints, histories. Pre-training is the first task (tasks/pretraining.py); a new one is a
-file beside it.
+A task brings its batch, losses, figures, outputs, what is better and how figures are printed. What a run brings is
+everything else: the loop, ranks, checkpoints, histories. Pre-training is the first task (tasks/pretraining.py); a new
+one is a file beside it.
 
 Shapes: B batch.
 """
@@ -29,7 +29,8 @@ class Task:
     settings: dict of name to str, number or None: what the weights depend on besides the settings of every run.
     signatures: dict of what an export offers: name to the fields of the batch that it is given, int32 [B, ...]. The
       first one is that of the task.
-    doubt: str, what the figures that were scored last say against anything having been learned; None: nothing.
+    recipes: tuple of (file of gin/, how long it takes): what there is for a CPU, where a run would take days.
+    doubt: str, why the figures that were scored last suggest that nothing was learned; None: they do not.
   """
 
   features = record_format.REFERENCE_FEATURES
@@ -39,6 +40,7 @@ class Task:
   loss_columns = ('total_loss',)
   settings = {}
   signatures = {}
+  recipes = ()
   doubt = None
 
   def head_size(self, max_predictions_per_seq):

@@ -4,6 +4,9 @@ import numpy as np
 
 from albert.dataset import data_files
 
+# Held-out figures that are compared.
+FIGURES = ('masked_lm_loss', 'unigram_cross_entropy')
+
 _SMOOTHING = (1.0, 0.3, 0.1, 0.03)  # of the unigram model; the best one counts
 
 
@@ -33,6 +36,6 @@ def better_by(figures):
     figures: dict of floats, held-out figures.
 
   Raises:
-    KeyError: the figures lack one of the two.
+    KeyError: the figures lack one of FIGURES.
   """
-  return figures['unigram_cross_entropy'] - figures['masked_lm_loss']
+  return figures[FIGURES[1]] - figures[FIGURES[0]]

@@ -3,6 +3,7 @@
 import collections
 import logging
 import os
+import time
 
 import numpy as np
 import tensorflow as tf
@@ -19,6 +20,8 @@ from albert.training import stopping
 from albert.training import training_step
 
 _LOG = logging.getLogger('albert')
+# Evaluations that take this share of a run's time, and not so few seconds, are worth a word.
+_MOST_TIME, _SHORT_SECONDS = 0.2, 1.0
 
 
 class Evaluator:
@@ -47,7 +50,7 @@ class Evaluator:
 
   @property
   def doubt(self):
-    """What the last figures say against anything having been learned, or None."""
+    """Why the last figures suggest that nothing was learned, or None."""
     return self._task.doubt
 
   @property
@@ -55,8 +58,13 @@ class Evaluator:
     """int, the step at which training ends."""
     return self._plan.options.num_train_steps
 
+  @property
+  def save_option(self):
+    """The option that says how often a checkpoint is saved and evaluated."""
+    return self._plan.options.named(self._plan.options.save_option)
+
   def evaluate(self, checkpoint, in_curve=True):
-    """Evaluates a checkpoint, and tells its figures to the log and, if they belong to the run's curve, TensorBoard.
+    """Evaluates a checkpoint; logs its figures and, if they belong to the run's curve, writes them for TensorBoard.
 
     Figures that are not finite are no point of a curve: whoever keeps them says so.
 
@@ -74,8 +82,7 @@ class Evaluator:
     figures, step = self._figures(checkpoint), checkpoints.step_of(checkpoint)
     if in_curve and self._ranks.is_chief and json_text.all_finite(figures.values()):
       self._draw(figures, step)
-    _LOG.info('held-out at step %s: %s', '{:,}'.format(step),
-              '  '.join('{} {:.4f}'.format(name, value) for name, value in figures.items()))
+    _LOG.info('%s', '; '.join(self._task.summary(step, figures)))
     return figures
 
   def _draw(self, figures, step):
@@ -117,7 +124,7 @@ class Evaluator:
         predictions[name].append(value)
 
   def _pool(self, is_left):
-    """Gives each rank the sums of all. Raises Stopped if any of them has left its part, is_left: whether this one."""
+    """Gives each rank the sums of all. Raises Stopped if one of them has left its part; is_left: whether this one."""
     if self._ranks.count > 1:
       sums = self._ranks.sum(np.append(self._session.run(self._sums), np.float32(is_left)))
       self._session.run(self._take_sums, {self._sums_of_all: sums[:-1]})
@@ -192,6 +199,7 @@ class DueEvaluations:
     self._evaluated_on = evaluated_on
     self._stopper = stopper
     self._ranks = ranks
+    self._last_time, self._has_evaluated, self._is_advised = time.time(), False, False
 
   def of(self, checkpoint, step):
     """Evaluates a checkpoint that has no line in the history, unless it was only made to stop there."""
@@ -204,11 +212,24 @@ class DueEvaluations:
 
   def _evaluate(self, checkpoint, step):
     self._stopper.activity.begin('evaluating the checkpoint of step {:,}'.format(step))
+    started = time.time()
     figures = self._evaluator.evaluate(checkpoint, in_curve=step not in self._run.heldout_history.steps())
     is_first = self._is_first_after_a_third(step)
     self._run.keep(checkpoint, step, figures, self._evaluated_on)
     if is_first and self._evaluator.doubt:
       _LOG.warning('NOT LEARNED so far, after a third of the steps: %s', self._evaluator.doubt)
+    self._report_time(started, time.time())
+
+  def _report_time(self, started, now):
+    """Says once where evaluations take much of the time; not of the first one, which builds its graph."""
+    seconds, since, is_first = now - started, now - self._last_time, not self._has_evaluated
+    self._last_time, self._has_evaluated = now, True
+    if is_first or self._is_advised or seconds < _SHORT_SECONDS or seconds < _MOST_TIME * since:
+      return
+    self._is_advised = True
+    if self._ranks.is_chief:
+      _LOG.warning('evaluating took %.1f s, %.0f%% of the time since the evaluation before; a larger %s costs less',
+                   seconds, 100 * seconds / since, self._evaluator.save_option)
 
   def _is_first_after_a_third(self, step):
     steps = self._evaluator.num_train_steps

@@ -23,8 +23,8 @@ class FinetuneOptions(RunOptions):
     dropout: of the encoder, instead of what its configuration says; None: as there.
     head_dropout: of what the head reads.
     class_weights: of `classify`: 'balanced', a list of a number per class in the order of the labels, or None.
-    threshold: of `classify` with several classes: the probability above which one is said; 'dev': at each evaluation
-      the one of 0.05, 0.10 ... 0.95 that gives dev the best micro-F1.
+    threshold: of `classify` with several classes: the probability above which one is predicted; 'dev': at each
+      evaluation the one of 0.05, 0.10 ... 0.95 that gives dev the best micro-F1.
     label_smoothing: of `classify`: share of the probability that is spread over all classes.
     fgm_epsilon: length of an adversarial step on the word embeddings (Miyato et al. 2017), for which each step takes
       twice its time; 0: none.
@@ -78,9 +78,8 @@ class FinetuneOptions(RunOptions):
     weights = self.class_weights
     if weights is None or weights == 'balanced':
       return
-    if not isinstance(weights, (list, tuple)) or not weights:
-      raise UserError("finetune.class_weights: expected 'balanced' or a list of numbers, found {!r}; correct it".format(
-          weights))
+    checks.fits('finetune.class_weights', weights, isinstance(weights, (list, tuple)) and bool(weights),
+                "'balanced' or a list of numbers")
     for weight in weights:
       checks.positive_number('finetune.class_weights', weight)
     object.__setattr__(self, 'class_weights', tuple(weights))

@@ -1,4 +1,4 @@
-"""The hooks of a training loop that tell of it, watch its numbers and end it, made for a phase of a run."""
+"""The hooks of a training loop that report, watch its numbers and end it, made for a phase of a run."""
 
 from albert.training import phases
 from albert.training import schedule
@@ -32,7 +32,7 @@ class LoopHooks:
     self._stopper = stopper
 
   def steps(self):
-    """The hook that tells the activity which step is made. To be put before the hook that saves."""
+    """The hook that keeps the activity up to date. To be put before the hook that saves."""
     return stop_hooks.StepHook(self._stopper.activity, self._run.start, self._device.steps_per_loop)
 
   def progress(self, step, figures, batch, waited):
@@ -50,15 +50,15 @@ class LoopHooks:
         self._device.ranks, plan.rows_per_step * plan.info.max_seq_length, self._device.steps_per_loop,
         self._options.num_train_steps, self._options.log_every_steps, self._device.fetches_the_same,
         self._remaining())
-    told = progress.Told(task.line, task.name + '/', run.loss_history if run.is_chief else None,
-                         run.folder if run.is_chief else None)
-    return progress.ProgressHook(progress.Watched(step, figures, real_tokens, examples, waited), loop, told)
+    reports = progress.Reports(task.line, task.name + '/', run.loss_history if run.is_chief else None,
+                               run.folder if run.is_chief else None)
+    return progress.ProgressHook(progress.Watched(step, figures, real_tokens, examples, waited), loop, reports)
 
   def _remaining(self):
     options, heldout = self._options, self._plan.heldout if self._plan.where.do_eval else None
     return Remaining(options.num_train_steps, Checkpoints(
         options.save_checkpoints_steps, schedule.evaluated_records(options, heldout),
-        self._phase.plan.options.train_batch_size, self._device.kind == 'cpu'),
+        self._phase.plan.options.train_batch_size, self._plan.task.recipes if self._device.kind == 'cpu' else ()),
         [(phase.end, phases.work(phase) / phases.work(self._phase)) for phase in self._plan.phases])
 
   def guard(self, step, loss, update):

@@ -41,7 +41,7 @@ def accumulate(batch, micro_batch_size, build, compute_gradients, towers=1):
   if count == towers:
     parts = [_sums_of_part(batch, size, tower, build, compute_gradients) for tower in range(towers)]
   else:
-    # Makes the variables and is never run: a loop has to be told beforehand what it sums.
+    # Makes the variables and is never run: a loop has to know beforehand what it sums.
     _, figures = build(_part(batch, size, 0), tf.constant(0))
     parts = [(_loop(batch, size, range(tower, count, towers), build, compute_gradients, len(figures)), figures)
              for tower in range(towers)]

@@ -1,4 +1,4 @@
-"""Phases of a run: parts of its steps, in each of which depth, data, batch or masks may be others.
+"""Phases of a run: parts of its steps, which may differ in depth, data, batch or masks.
 
     pretrain.phases = [{'share': 0.3, 'num_hidden_layers': 2}, {'share': 0.7}]
 
@@ -24,12 +24,12 @@ from albert import npu_session
 _LOG = logging.getLogger('albert')
 
 # number: int from 1. count: of all phases. first, end: int, it makes the updates from step `first` to step `end`. plan:
-# planning.Plan, that of the run with what is other in this phase.
+# planning.Plan, that of the run with what differs in this phase.
 Phase = collections.namedtuple('Phase', ['number', 'count', 'first', 'end', 'plan'])
 
-# What may be said of a phase: whether a value will do, a check(name, value). What is not said is as in the whole run.
+# The settings of a phase, each with its check(name, value). One that is left out is as in the whole run.
 # share: of the steps, relative to those of the others. data: folder of a data set, beside --input_file unless it is a
-# path. And what of its records may be read otherwise.
+# path. And those of its records that may be read otherwise.
 _SETTINGS = dict(contract.READ_OTHERWISE, **{
     'share': checks.positive_number, 'num_hidden_layers': checks.whole_number, 'train_batch_size': checks.whole_number,
     'micro_batch_size': checks.whole_number, 'packing': checks.flag,
@@ -46,12 +46,11 @@ _RECORDED = ('share', 'num_hidden_layers', 'train_batch_size', 'micro_batch_size
 
 
 def _check_path(name, value):
-  if not isinstance(value, str) or not value:
-    raise UserError('{}: expected the folder of a data set, found {!r}; correct it'.format(name, value))
+  checks.fits(name, value, isinstance(value, str) and bool(value), 'the folder of a data set')
 
 
 def checked(name, value):
-  """The phases of an option: a tuple of dicts, empty for one phase in which nothing is other than in the whole run.
+  """The phases of an option: a tuple of dicts, empty for one phase that is like the whole run.
 
   Args:
     name: as the user writes it, such as pretrain.phases.
@@ -60,9 +59,8 @@ def checked(name, value):
   Raises:
     UserError: it is no list of dicts with shares and known settings.
   """
-  if not isinstance(value, (list, tuple)) or not all(isinstance(phase, dict) for phase in value):
-    raise UserError("{}: expected a list such as [{{'share': 0.3, 'num_hidden_layers': 2}}, {{'share': 0.7}}], found "
-                    '{!r}; correct it'.format(name, value))
+  checks.fits(name, value, isinstance(value, (list, tuple)) and all(isinstance(phase, dict) for phase in value),
+              "a list such as [{'share': 0.3, 'num_hidden_layers': 2}, {'share': 0.7}]")
   for number, phase in enumerate(value, 1):
     unknown = sorted(str(setting) for setting in phase if setting not in _SETTINGS)
     if unknown or 'share' not in phase:
@@ -110,7 +108,7 @@ def with_phases(plan, make_task, open_data, computed):
   Args:
     plan: planning.Plan, of which all but the phases is decided.
     make_task: as for planning.decide.
-    open_data: callable(path) -> contract.DatasetInfo that goes with the architecture.
+    open_data: callable(path, notes) -> contract.DatasetInfo that goes with the architecture; adds to the notes.
     computed: callable(plan, prefix) -> Plan with micro-batches, cores and settings; prefix is that of the names under
       which the run so far has recorded them.
 
@@ -118,7 +116,7 @@ def with_phases(plan, make_task, open_data, computed):
     UserError: a phase that does not go with the run.
   """
   options = plan.options
-  # How fast a step is, is asked of those that have all layers.
+  # A performance run measures steps of all layers.
   described = options.phases if plan.where.do_train and not options.performance else ()
   if not described:
     return plan._replace(settings=dict(plan.settings, phases=1),
@@ -165,7 +163,7 @@ def _derived(plan, number, make_task, open_data):
     make_task, open_data: as for with_phases.
   """
   described, options = plan.options.phases[number - 1], plan.options
-  info = _data(plan, described, open_data)
+  info, notes = _data(plan, described, open_data)
   config = _with_layers(plan.config, described.get('num_hidden_layers', plan.config.num_hidden_layers))
   own = dataclasses.replace(
       options, phases=(), train_batch_size=described.get('train_batch_size', options.train_batch_size),
@@ -175,7 +173,7 @@ def _derived(plan, number, make_task, open_data):
   input_options = dataclasses.replace(
       plan.input_options, packing=described.get('packing', plan.input_options.packing))
   return plan._replace(options=own, info=info, config=config, task=make_task(config, info),
-                       input_options=input_options, chosen_again=(), notes=_notes(plan, info))
+                       input_options=input_options, chosen_again=(), notes=notes + _notes(plan, info))
 
 
 def _with_layers(config, layers):
@@ -210,17 +208,17 @@ def _held_out_by(info):
 
 
 def _data(plan, described, open_data):
-  """contract.DatasetInfo of the training data of a phase. Arguments as for _derived; described: dict of settings."""
-  info = plan.info
+  """(contract.DatasetInfo of a phase's training data, notes). described: dict of settings; the rest as for _derived."""
+  info, notes = plan.info, []
   if 'data' in described:
-    info = open_data(data_path(described['data'], plan.where.input_file))
-    info.vocab_size = info.vocab_size or plan.config.vocab_size
+    info = open_data(data_path(described['data'], plan.where.input_file), notes).with_vocab_size(
+        plan.config.vocab_size)
     digests = {info.vocab_sha256, plan.info.vocab_sha256} - {None}  # bare files do not say
     if info.vocab_size != plan.info.vocab_size or len(digests) > 1:
       raise UserError('expected the vocabulary of {} in {}, found another; make both with one vocabulary'.format(
           plan.info.folder, info.folder))
   otherwise = {setting: value for setting, value in described.items() if setting in contract.READ_OTHERWISE}
-  return info.read_otherwise(otherwise) if otherwise else info
+  return info.read_otherwise(otherwise) if otherwise else info, notes
 
 
 def _prefix(number):
@@ -239,8 +237,8 @@ def work(phase):
   return phase.plan.rows_per_step * phase.plan.info.max_seq_length * phase.plan.config.num_hidden_layers
 
 
-def tell(phase):
-  """Says in one line of the log what a phase is; nothing of the only one of a run."""
+def log(phase):
+  """Logs in one line what a phase is; nothing of the only one of a run."""
   if phase.count == 1:
     return
   plan = phase.plan

@@ -65,7 +65,7 @@ class Plan(collections.namedtuple('Plan', [
     'where', 'options', 'task', 'info', 'heldout', 'checkpoint', 'init_checkpoint', 'remapping', 'config', 'optimizer',
     'input_options', 'session_options', 'placement', 'layout', 'micro_batch_size', 'cores', 'settings', 'chosen_again',
     'phases', 'schedule', 'evaluated_on', 'notes'])):
-  """The value that running carries out; its fields are told above."""
+  """The value that running carries out; its fields are described above."""
 
   __slots__ = ()
 
@@ -100,8 +100,7 @@ def decide(where, options, make_task):
   checkpoint = None if where.do_train else init_checkpoint or _checkpoint_to_evaluate(
       where.output_dir, make_task, notes)
   config = _model_config(info, checkpoint, where, notes)
-  for read in {info, heldout} - {None}:
-    read.vocab_size = read.vocab_size or config.vocab_size  # ids of bare files must be below it
+  info, heldout = _with_vocab_size(info, heldout, config.vocab_size)
   task = make_task(config, info)
   _check_task(where, options, task)
   if where.do_train:
@@ -115,8 +114,8 @@ def decide(where, options, make_task):
               schedule.of(options, optimizer, heldout, npu_session.Device(session_options, placement)),
               schedule.evaluated_on(options, heldout), notes)
 
-  def open_data(path):
-    opened = _open(path, make_task, notes)
+  def open_data(path, more_notes):
+    opened = _open(path, make_task, more_notes)
     _check_length(config, opened)
     return opened
 
@@ -137,7 +136,7 @@ def _open(source, make_task, notes):
 
 
 def _warner(notes):
-  """What is told what is lost or damaged: callable(line) that puts it among the notes."""
+  """callable(line) that puts a warning about what is lost or damaged among the notes."""
   return lambda line: notes.append((logging.WARNING, line))
 
 
@@ -158,6 +157,12 @@ def _heldout(info, where, make_task, notes):
   notes.append((logging.WARNING, 'nothing is held out of {}: no evaluation, no best checkpoint; --eval_input_file '
                 'would give them'.format(info.folder)))
   return None
+
+
+def _with_vocab_size(info, heldout, vocab_size):
+  """(info, heldout) whose ids must be below a size; they stay the same one if they are."""
+  sized = info.with_vocab_size(vocab_size)
+  return sized, sized if heldout is info else heldout and heldout.with_vocab_size(vocab_size)
 
 
 def _checkpoint_to_evaluate(output_dir, make_task, notes):
@@ -209,12 +214,12 @@ def _check_weights(where, options, checkpoint, config, info, heldout):
 
 
 def _model_config(info, checkpoint, where, notes):
-  """The architecture: of the checkpoint to evaluate if its folder or the run's tells, else what gin binds."""
+  """The architecture: of the checkpoint to evaluate if its folder or the run's has it, else what gin binds."""
   own = checkpoint and (directory.config_of(checkpoint)
                         or directory.config_beside(os.path.join(where.output_dir, names.CHECKPOINT)))
   config = where.config or AlbertConfig()
   if own and where.architecture_given and directory.differences(own, config):
-    raise UserError('{}: expected a checkpoint of the architecture asked for, found another: {}; leave the setting '
+    raise UserError('{}: expected a checkpoint of the requested architecture, found another: {}; leave the setting '
                     'out'.format(checkpoint, directory.differences(own, config)))
   config = own or config
   if info.vocab_size:
@@ -250,7 +255,7 @@ def _check_device(where, options, config, session_options, placement):
 
 
 def log(plan):
-  """Says what there is to say of a plan."""
+  """Logs the notes of a plan."""
   for level, text in plan.notes:
     _LOG.log(level, '%s', text)
 

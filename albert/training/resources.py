@@ -25,14 +25,14 @@ def computed(plan, prefix=''):
     prefix: of the names under which the run so far has recorded it.
 
   Raises:
-    UserError: the batch cannot be divided as it is asked for.
+    UserError: the batch cannot be divided as the options say.
   """
   recorded = _recorded(plan, prefix)
   return _with_cores(_with_micro_batches(_with_layout(plan, recorded), recorded), recorded)
 
 
 def _recorded(plan, prefix=''):
-  """The settings of the run so far, a dict; empty where there is none, or a begun one that is asked for otherwise.
+  """The settings of the run so far, a dict; empty where there is none, or one without a step and with other options.
 
   Args:
     plan: Plan.
@@ -162,7 +162,7 @@ def _with_cores(plan, recorded):
 
 
 def check(plan):
-  """Says what a step takes of memory and cores; raises UserError if it does not fit into the memory of a CPU."""
+  """Logs what a step takes of memory and cores; raises UserError if it does not fit into the memory of a CPU."""
   for phase in plan.phases:
     named = 'phase {}: '.format(phase.number) if plan.phases[1:] else ''
     if plan.placement.kind == 'cpu' and plan.where.do_train:

@@ -102,10 +102,9 @@ class RunOptions:
     checks.whole_number(self.named('random_seed'), self.random_seed, least=-2**63, most=2**63 - 1)
     if self.spike_factor is not None:  # below 1, ordinary losses would be spikes
       checks.number(self.named('spike_factor'), self.spike_factor, least=1)
-    if not isinstance(self.allow_changes, (list, tuple)) or not all(
-        isinstance(name, str) for name in self.allow_changes):
-      raise UserError("{}: expected a list of names such as ['train_batch_size'], found {!r}; correct it".format(
-          self.named('allow_changes'), self.allow_changes))
+    allowed = self.allow_changes
+    checks.fits(self.named('allow_changes'), allowed, isinstance(allowed, (list, tuple)) and all(
+        isinstance(name, str) for name in allowed), "a list of names such as ['train_batch_size']")
     object.__setattr__(self, 'allow_changes', tuple(self.allow_changes))  # a list could be appended to
     object.__setattr__(self, 'phases', phases.checked(self.named('phases'), self.phases))
     if self.performance and self.num_train_steps <= WARMUP_STEPS:

@@ -8,12 +8,14 @@ import os
 import tensorflow as tf
 
 from albert.common import cli
+from albert.common.in_words import counted
 from albert.common.errors import Diverged
 from albert.common.errors import UserError
 from albert.common import json_text
 from albert.dataset.data_order import Position
 from albert.dataset.lost_records import LostRecords
 from albert.device import allocator
+from albert.device import cores
 from albert.input import checking
 from albert import input_pipeline
 from albert import npu_session
@@ -33,6 +35,7 @@ from albert.training import schedule
 from albert.training.stability.guard import Guard
 from albert.training import stopping
 from albert.training.telling import activity
+from albert.training.telling import remaining
 from albert.training import together
 from albert.training.trainer import Trainer
 
@@ -99,20 +102,37 @@ def _way_out(plan):
 
 
 def _nothing_to_do(plan, run):
-  """Tells the results of a run that is finished, and what was asked for that comes too late."""
+  """Prints the results of a run that is finished, and warns of changes that come too late."""
   step, written = run.newest_step(), results.read(run.folder)
-  for name in run.state.changes_of(plan.schedule):
-    _LOG.warning('%s has no effect: all steps were made',
-                 run_state.describe(name, run.state.schedule[name], plan.schedule[name]))
+  for change in _too_late(plan, run.state):
+    _LOG.warning('%s has no effect: all steps were made', change)
   if results.DIVERGED in written:
     raise run.divergence(step, 'losses', {'total_loss': None})
   print('nothing to do: {} was trained to step {:,} of {:,}'.format(run.folder, step, plan.options.num_train_steps))
   _print_summary(run, plan.task, written)
 
 
+def _too_late(plan, state):
+  """What was asked for now and is other than in a run that is finished, each in words: a list of str."""
+  settings = [name for name in state.settings_other_than(plan.settings) if name not in plan.chosen_again]
+  said = state.describe_settings([name for name in settings if name != 'data_set'], plan.settings)
+  said += [run_state.describe(name, state.schedule[name], plan.schedule[name])
+           for name in state.changes_of(plan.schedule) if name != 'evaluation_set']
+  # Of data there are checksums, which say nothing.
+  if 'data_set' in settings:
+    return ['{}, another data set than that of the run,'.format(plan.info.folder)] + said
+  if 'evaluation_set' in state.changes_of(plan.schedule):
+    return ['{}, other held-out data than that of the run,'.format(plan.heldout.folder)] + said
+  return said
+
+
 def _train(plan, device, run, stopper, ranks, describe):
   """Trains, and evaluates if the plan says so."""
   run.begin(plan.config, plan.info, plan.settings, plan.schedule, plan.init_checkpoint, plan.chosen_again)
+  if device.kind == 'cpu' and device.ranks == 1:
+    guess = remaining.guess(plan.phases, run.newest_step(), cores.available(), plan.task.recipes)
+    if guess:
+      _LOG.info('%s', guess)
   if describe and run.is_chief:
     describe()
   together.compare(ranks, planning.same_on_ranks(plan))  # no other rank reads the folder before rank 0 has prepared it
@@ -166,10 +186,11 @@ def _evaluate(plan, device, run, stopper, ranks):
   lost = LostRecords(plan.heldout, run.folder if plan.heldout is plan.info and run.is_chief else None)
   with _readable_errors(plan, run, [lost], device.collectives.explain):
     stopper.activity.begin('evaluating {}'.format(plan.checkpoint))
-    if run.best.measured_elsewhere(schedule.evaluated_on(plan.options, plan.heldout)):
-      _LOG.warning('%s: its %s held-out records are not those by which %s chose its best: these figures do not compare '
-                   'with its own', plan.heldout.folder,
-                   '{:,}'.format(schedule.evaluated_records(plan.options, plan.heldout)), run.folder)
+    _, best = run.best.read()
+    elsewhere = best and schedule.evaluated_elsewhere(best.get('evaluated_on'), plan.options, plan.heldout)
+    if elsewhere:
+      _LOG.warning('%s: %s by which %s chose its best: these figures do not compare with its own', plan.heldout.folder,
+                   elsewhere, run.folder)
     with contextlib.closing(Evaluator(plan, device, lost, stopper, ranks)) as evaluator:
       figures = evaluator.evaluate(plan.checkpoint, in_curve=False)
     is_finite = json_text.all_finite(figures.values())
@@ -181,7 +202,7 @@ def _evaluate(plan, device, run, stopper, ranks):
 
 
 def _report_evaluation(plan, run, figures, is_finite):
-  """Writes down and tells the held-out figures of the checkpoint that was evaluated.
+  """Writes and prints the held-out figures of the checkpoint that was evaluated.
 
   They are the results of a folder whose own run, if there is one, has evaluated nothing so far.
   """
@@ -239,7 +260,7 @@ def _readable_errors(plan, run, all_lost, explain):
 
 
 def _report_training(plan, trainer, step, is_left):
-  """Tells how far training came and how fast; writes the results of training.
+  """Reports how far training came and how fast; writes the results of training.
 
   Args:
     plan: planning.Plan. trainer: Trainer. step: int, that it came to.
@@ -270,15 +291,14 @@ def _report_training(plan, trainer, step, is_left):
 
 
 def _report_performance(folder, throughput):
-  """Writes down and tells how fast a performance run was. throughput: progress.Throughput."""
+  """Writes and prints how fast a performance run was. throughput: progress.Throughput."""
   if not throughput.is_measured:
     print('performance not measured: the {} steps that were made are those of the warm-up'.format(throughput.steps))
     return
   results.write_performance(folder, throughput._asdict())
   print('performance of {} after {} of warm-up: on average {:.4f} s a step, {:.2f} examples/s, {:,.0f} real '
         'tokens/s, {:,.0f} padded tokens/s, {}; the median step takes {:.4f} s'.format(
-            '1 step' if throughput.steps == 1 else '{:,} steps'.format(throughput.steps), throughput.warmup_steps,
-            throughput.mean_step_seconds,
+            counted(throughput.steps, 'step'), throughput.warmup_steps, throughput.mean_step_seconds,
             throughput.examples_per_second, throughput.real_tokens_per_second, throughput.tokens_per_second,
             _input_wait(throughput.input_wait_fraction), throughput.median_step_seconds))
 
@@ -291,7 +311,9 @@ def _print_summary(run, task, written):
   """Prints the held-out figures and where everything is. written: dict, as in results.json."""
   heldout = written.get('heldout')
   if heldout and json_text.all_finite(heldout.values()) and set(task.heldout_columns) <= set(heldout):
-    print('\n'.join(task.summary(written.get('global_step', 0), heldout)))
+    # A run that was stopped stands at a later step than its last evaluation.
+    evaluated = run.heldout_history.steps() or [written.get('global_step', 0)]
+    print('\n'.join(task.summary(evaluated[-1], heldout)))
   _print_paths([('checkpoint', run.newest()), ('best checkpoint', run.best.read()[0]),
                 ('results', os.path.join(run.folder, names.RESULTS_FILE)), ('TensorBoard logs', run.folder)])
 

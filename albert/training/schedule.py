@@ -16,7 +16,7 @@ def of(options, optimizer, heldout, device):
               save_checkpoints_steps=options.save_checkpoints_steps, spike_factor=options.spike_factor,
               max_bad_steps=options.max_bad_steps, evaluation_set=_content(heldout), device=device.kind,
               precision=device.precision, loss_scale=device.loss_scaling.scale, fused_ops=device.fused_ops,
-              # Of batches so large max_eval_steps are read.
+              # The size of the batches that max_eval_steps counts.
               eval_batch_size=None if options.max_eval_steps is None else options.eval_batch_size)
 
 
@@ -25,6 +25,20 @@ def evaluated_on(options, heldout):
   if heldout is None:
     return None
   return '{:.16} {} records'.format(_content(heldout), evaluated_records(options, heldout))
+
+
+def evaluated_elsewhere(named, options, heldout):
+  """How the data of an evaluation is not what evaluated_on() has named before, in words, or None if it is.
+
+  named: str, or None where that is not known.
+  """
+  if named in (None, evaluated_on(options, heldout)):
+    return None
+  records = '{:,}'.format(evaluated_records(options, heldout))
+  content, before = named.split(' ')[:2]
+  if _content(heldout).startswith(content):
+    return '{} held-out records are read here, not the {:,} (pretrain.max_eval_steps)'.format(records, int(before))
+  return 'its {} held-out records are not those'.format(records)
 
 
 def evaluated_records(options, heldout):

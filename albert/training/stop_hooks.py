@@ -1,10 +1,10 @@
-"""What a training loop does when a signal has come, see stopping; and tells of the step that it is making."""
+"""What a training loop does when a signal has come, see stopping; and which step it is making."""
 
 import tensorflow as tf
 
 
 class StepHook(tf.train.SessionRunHook):
-  """Tells the activity which step is made. To be put before the hook that saves."""
+  """Keeps the activity up to date on which step is made. To be put before the hook that saves."""
 
   def __init__(self, activity, start, steps_per_run):
     """activity: Activity. start: int, the step that training goes on from. steps_per_run: updates of a Session.run."""
@@ -21,7 +21,7 @@ class StepHook(tf.train.SessionRunHook):
 
 
 class StopHook(tf.train.SessionRunHook):
-  """Ends a training loop after the step in which the signal came, or before the first one; saves if asked to."""
+  """Ends a training loop after the step in which the signal came, or before the first one; saves if it should."""
 
   def __init__(self, stopper, save=None, is_over=lambda: False):
     """Watches a training loop.

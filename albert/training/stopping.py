@@ -4,7 +4,7 @@
     SIGUSR1                            save when the step is done and go on
 
 On several ranks the first one often comes twice: what ends a whole group (systemd, Slurm) reaches a rank and its
-launcher, which hands it on. And another rank may have told of it before it comes.
+launcher, which passes it on. And another rank may have reported it before it comes.
 
 A closed terminal or a dropped connection sends SIGHUP, often twice (the shell and the kernel), so a SIGHUP never counts
 as the second one; where it is ignored (nohup), it stays ignored.
@@ -30,7 +30,7 @@ _LOG = logging.getLogger('albert')
 
 
 class Stopped(Exception):
-  """What is going on was left unfinished because a signal asked for it."""
+  """What was going on is left unfinished because of a signal."""
 
 
 class Stopper:
@@ -95,20 +95,20 @@ class Stopper:
       raise Stopped()
 
   def join(self):
-    """What it does that another rank has received a signal."""
+    """Stops because another rank has received a signal."""
     if not self.requested:
       self.requested = True
-      _LOG.warning('another rank was told to stop: stopping with it')
+      _LOG.warning('another rank has received a signal: stopping with it')
 
   def receive(self, number):
-    """What a signal does that ends the run."""
+    """Handles a signal that ends the run."""
     name, now = signal.Signals(number).name, time.monotonic()
     if self._came is not None:
       if number != signal.SIGHUP and not (self._comes_twice and now - self._came < _SAME_SECONDS):
         os._exit(128 + number)
       return
     self._came = now
-    if self.requested:  # another rank has told of it
+    if self.requested:  # another rank has reported it
       return
     self.requested = True
     if self._may_leave_a_step and self.activity.may_be_left():
@@ -120,6 +120,6 @@ class Stopper:
                  name, self.activity.describe())
 
   def receive_save(self):
-    """What SAVE_SIGNAL does."""
+    """Handles SAVE_SIGNAL."""
     self.save_requested = True
     _LOG.info('%s: saving when this step is done, then going on (%s)', SAVE_SIGNAL.name, self.activity.describe())

@@ -1,7 +1,7 @@
 """What several ranks have to agree on: that they train the same, what is evaluated, and the step at which they stop.
 
 A rank that leaves the others alone leaves them in a collective until its timeout. So what is decided follows from the
-step or is told to all, never from a clock. Works with any form of collectives.
+step or is sent to all, never from a clock. Works with any form of collectives.
 """
 
 import hashlib
@@ -16,7 +16,7 @@ _BYTES = 8  # of a hash; each is a small number, so that its sums and sums of sq
 
 
 class Ranks:
-  """What ranks tell each other outside the step: sums over them of numbers that the host has.
+  """What ranks exchange outside the step: sums over them of numbers that the host has.
 
   All ranks call the same methods in the same order; each call waits for the slowest one. One rank waits for nobody, and
   its sums are its own numbers.
@@ -68,7 +68,7 @@ class Ranks:
     """(placeholder, sum), in the one session that has all of them."""
     self._session = self._session or self._open()
     with self._session.graph.as_default():
-      # A placeholder: of a constant it would be computed before it is asked for.
+      # A placeholder: of a constant it would be computed before it is run.
       here = tf.compat.v1.placeholder(values.dtype, values.shape)
       return here, self._device.collectives.all_reduce_sum(here, 'sum_over_ranks_{}_{}'.format(
           values.dtype.name, '_'.join(map(str, values.shape))))
@@ -167,21 +167,21 @@ class StopTogetherHook(tf.train.SessionRunHook):
     self._may_evaluate = may_evaluate
     self._is_over = is_over
     self._save = save
-    self._has_told = False
+    self._is_raised = False
 
   def begin(self):
-    self._flag = tf.compat.v1.get_variable('is_told_to_stop', [], tf.int32, tf.zeros_initializer(), trainable=False,
+    self._flag = tf.compat.v1.get_variable('has_signal', [], tf.int32, tf.zeros_initializer(), trainable=False,
                                            collections=[tf.GraphKeys.LOCAL_VARIABLES])
-    self._told = self._collectives.all_reduce_sum(self._flag, 'ranks_told_to_stop')
+    self._raised = self._collectives.all_reduce_sum(self._flag, 'ranks_with_signal')
 
   def after_create_session(self, session, coord):
-    self._has_told = False
+    self._is_raised = False
     if self._ask(session):
       coord.request_stop()
 
   def before_run(self, run_context):
-    self._tell(run_context.session)
-    return tf.train.SessionRunArgs({'told': self._told, 'step': self._step})
+    self._raise_flag(run_context.session)
+    return tf.train.SessionRunArgs({'raised': self._raised, 'step': self._step})
 
   def after_run(self, run_context, run_values):
     if self._stopper.save_requested:
@@ -189,7 +189,7 @@ class StopTogetherHook(tf.train.SessionRunHook):
       if self._save:
         self._save(run_context.session)
     values = run_values.results
-    stops = bool(values['told'])
+    stops = bool(values['raised'])
     if not stops and self._may_evaluate(int(values['step'])):
       stops = self._ask(run_context.session)
     if stops:
@@ -197,16 +197,16 @@ class StopTogetherHook(tf.train.SessionRunHook):
     if stops or self._is_over():
       run_context.request_stop()
 
-  def _tell(self, session):
+  def _raise_flag(self, session):
     # Between two steps, and by a graph of its own: the step itself asks nothing of the host.
-    if self._stopper.requested and not self._has_told:
+    if self._stopper.requested and not self._is_raised:
       self._flag.load(1, session)
-      self._has_told = True
+      self._is_raised = True
 
   def _ask(self, session):
     """Whether a signal has reached any rank: all ranks get the same answer."""
-    self._tell(session)
-    if not session.run(self._told):
+    self._raise_flag(session)
+    if not session.run(self._raised):
       return False
     self._stopper.join()
     return True

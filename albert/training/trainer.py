@@ -141,7 +141,7 @@ class Trainer:
     """Trains until the end of the phase, a signal or a spike."""
     self.phase = phases.at(self._plan.phases, self.run.start)
     self._device = self._whole_device.with_threads(self.phase.plan.cores)
-    phases.tell(self.phase)
+    phases.log(self.phase)
     progress.announce(self.phase.plan, self._device, self._order, self.run.start)
     self._stopper.activity.begin('building the graph and loading the weights', writes_nothing=True)
     hooks = [gin.tf.GinConfigSaverHook(self.run.folder, summarize_config=True)] if self.run.is_chief else []
@@ -170,7 +170,7 @@ class Trainer:
     self._follow_checkpoint(step)
 
   def _follow_checkpoint(self, step):
-    """What all ranks do when rank 0 has saved: nothing after a checkpoint that rank 0 alone was asked for."""
+    """What all ranks do when rank 0 has saved: nothing after one that a signal wanted of rank 0 alone."""
     if step and self.run.is_regular(step):
       self._evaluations.of(checkpoints.prefix_of(self.run.folder, step), step)
       self._stands_still = self._ranks.as_chief_says(self.run.stands_still)

@@ -21,6 +21,7 @@ from albert import modeling
 from albert import npu_session
 from albert import repeating
 from albert.run import loading
+from albert.run import names
 from albert.run import results
 from albert.tasks import labelled_tasks
 from albert.training import running
@@ -93,8 +94,8 @@ def test_each_kind_learns_32_examples_by_heart_and_answers_dev_and_test(kind, mo
   assert metric.replace('_', ' ') in capsys.readouterr().out
   said = lines_of(out / 'predictions-dev.jsonl')
   assert len(said) == 32 and len(lines_of(out / 'predictions-test.jsonl')) == 32
-  assert '## dev' in (out / report.REPORT_FILE).read_text(encoding='utf-8') or kind in ('regress', 'read')
-  assert (out / pictures.CURVES_FILE).exists()
+  assert '## dev' in (out / names.ANSWERS_FILE).read_text(encoding='utf-8') or kind in ('regress', 'read')
+  assert (out / names.CURVES_PICTURE).exists()
   if kind == 'tag':
     texts = [''.join(line.split(' ')[0] for line in block.split('\n')) for block in
              dev.read_text(encoding='utf-8').strip().split('\n\n')]
@@ -113,7 +114,8 @@ def test_each_kind_learns_32_examples_by_heart_and_answers_dev_and_test(kind, mo
 def check_complete(folder, kind):
   """best/ says by itself what prediction needs: the task, its labels, and all weights of its graph."""
   weights = loading.find(folder)
-  made = labelled_tasks.of_run(folder, weights.config)
+  made = labelled_tasks.of_run(os.path.join(folder, names.TASK_FILE), os.path.join(folder, names.LABELS_FILE),
+                               weights.config)
   assert made.data.max_seq_length == 32 and made.data.do_lower_case is True and len(made.labels) == {
       'classify': 3, 'pair': 3, 'multi_label': 3, 'tag': 5}.get(kind, 0)
   with tf.Graph().as_default():
@@ -163,7 +165,7 @@ def test_killed_between_training_and_the_end_it_goes_on_to_the_same(
   out = tmp_path / 'out'
   shutil.copytree(str(whole), str(out))
   results.update(str(out), without=('dev', 'test', 'answered', 'learned', 'not_learned', 'seconds'))
-  for path in list(out.glob('predictions-*')) + list(out.glob('*.png')) + [out / report.REPORT_FILE]:
+  for path in list(out.glob('predictions-*')) + list(out.glob('*.png')) + [out / names.ANSWERS_FILE]:
     path.unlink()
   with monkeypatch.context() as patched:
     patched.setattr(module, name, kill)
@@ -222,7 +224,7 @@ def test_folds_take_turns_and_their_predictions_on_test_are_averaged(data, vocab
   written = results.read(str(out))
   assert sum(results.read(str(out / name))['dev']['labelled'] for name in ('fold-1', 'fold-2')) == 32
   assert 0. <= written['test_averaged']['accuracy'] <= 1.
-  averaged = lines_of(out / repeating.AVERAGED_FILE)
+  averaged = lines_of(out / names.PREDICTIONS_FILE.format('test'))
   assert [entry['line'] for entry in averaged] == list(range(1, 33))
   parts = [lines_of(out / name / 'predictions-test.jsonl') for name in ('fold-1', 'fold-2')]
   agreed = [place for place in range(32) if parts[0][place]['label'] == parts[1][place]['label']]

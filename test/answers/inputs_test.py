@@ -42,8 +42,10 @@ def test_labels_if_they_are_asked_for(tmp_path):
   entries = read(tmp_path, '{"title": "甲", "topic": "1.0"}\n{"title": "乙", "topic": 7}\n', is_labelled=True)
   assert entries[0].label == '1'
   assert isinstance(entries[1], BadLine) and entries[1].error == 'expected a label of the model, found 7'
-  with pytest.raises(UserError, match=r'expected a label \(LABELLED=1\)'):
+  with pytest.raises(UserError, match='expected a label with each text, found lines of text; name its column'):
     read(tmp_path, '甲\n乙\n', is_labelled=True, name='in.txt')
+  with pytest.raises(UserError, match='expected a label with each text, found the columns text, number; name its'):
+    read(tmp_path, 'text,number\n甲,3\n', is_labelled=True, name='in.csv')
 
 
 def test_each_line_is_one_entry(tmp_path):

@@ -11,7 +11,9 @@ from albert.answers import report
 from albert.labelled.example import Entity
 from albert.labelled.example import Example
 from albert.labelled.labels import Labels
+from albert.model.config import AlbertConfig
 from albert.tasks.labelled_task import HeadOptions
+from albert.tasks import labelled_tasks
 from albert.tasks.tagging import Tagging
 
 
@@ -21,8 +23,9 @@ def example(line, label):
 
 def report_of(kind, said):
   """The last table of report.md, a list of lines, after its title. said: list of (label, answer)."""
+  task = labelled_tasks.KINDS[kind](AlbertConfig(vocab_size=9), None, HeadOptions(2))
   judge = outcomes.Judge(types.SimpleNamespace(task=types.SimpleNamespace(
-      kind=kind, scored=lambda *unused: None)))
+      is_right=task.is_right, scored=lambda *unused: None)))
   for line, (label, answer) in enumerate(said, 1):
     judge.add(example(line, label), None, None, answer)
   outcome = outcomes.Outcome(len(said), len(said), 0, {}, judge.mistakes(), [])
@@ -58,6 +61,18 @@ def test_the_summary_says_the_figures_in_their_order_and_what_it_began_from():
   assert 'started with:     RANDOM WEIGHTS, no INIT' in lines
   lines = closing.summary(found, closing.Ended('out', None, 1e-4, 'encoder 23 of 23 variables, from in/model.ckpt-8'))
   assert 'started with:     encoder 23 of 23 variables, from in/model.ckpt-8' in lines
+  assert not any('predictions-test' in line for line in lines)
+
+
+def test_the_summary_says_where_the_answers_are_and_what_comes_next():
+  found = {'dev': {'labelled': 2, 'loss': .5}, 'test': {'labelled': 0}, 'learned': True}
+  lines = closing.summary(found, closing.Ended('out/my run', None, 1e-4, None))
+  assert lines[-3:] == ['predictions:      out/my run/predictions-dev.jsonl',
+                        'predictions:      out/my run/predictions-test.jsonl',
+                        "next:             make predict INIT='out/my run' INPUT=FILE OUTPUT=FILE.jsonl"]
+  lines = closing.summary(dict(found, learned=False, not_learned='NOT LEARNED: why'),
+                          closing.Ended('out', None, 1e-4, None))
+  assert lines[-1] == 'NOT LEARNED: why' and not any(line.startswith('next:') for line in lines)
 
 
 def test_averaged_predictions_are_decided_with_the_means_of_what_the_runs_decide_with():

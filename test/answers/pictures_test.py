@@ -6,6 +6,7 @@ import pytest
 from albert.answers import outcome
 from albert.answers import pictures
 from albert.labelled.labels import Labels
+from albert.run import names as run_names
 
 DEJAVU = [('DejaVu Sans', font_manager.findfont('DejaVu Sans'))]
 FIGURES = {'confusion': [[3, 1], [0, 2]], 'accuracy': 5 / 6}
@@ -31,7 +32,7 @@ def test_pictures_are_the_same_for_the_same_figures(names, by_number, tmp_path):
     paths = pictures.draw(str(tmp_path / folder), Labels('classify', names),
                           outcome.Outcome(6, 6, 0, FIGURES, [], []), 'accuracy')
     assert paths == by_number
-  for name in (pictures.CONFUSION_FILE, pictures.CURVES_FILE):
+  for name in (run_names.CONFUSION_PICTURE, run_names.CURVES_PICTURE):
     content = (tmp_path / 'first' / name).read_bytes()
     assert content.startswith(b'\x89PNG') and content == (tmp_path / 'second' / name).read_bytes()
 
@@ -48,4 +49,4 @@ def test_steps_are_whole_numbers(tmp_path, monkeypatch):
 
 def test_no_confusion_without_classes(tmp_path):
   assert pictures.draw(str(tmp_path), Labels('regress'), outcome.Outcome(6, 6, 0, {'mse': 0.5}, [], []), 'mse') is False
-  assert not (tmp_path / pictures.CONFUSION_FILE).exists()
+  assert not (tmp_path / run_names.CONFUSION_PICTURE).exists()

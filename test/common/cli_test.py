@@ -4,6 +4,7 @@ import os
 import subprocess
 import sys
 
+from absl import flags
 import pytest
 
 from albert.common import cli
@@ -39,6 +40,16 @@ def program(tmp_path):
     said = process.stderr.read().decode() if process.stderr else ''
     return process.wait(), os.path.exists(work), said
   return start
+
+
+@pytest.mark.parametrize('word, advice', [
+    ('data', 'was a "--" or a quote forgotten?'), ('——text_field=x', 'write -- instead of the full-width ——'),
+    ('“--text_field=x', 'write " instead of the full-width “')])
+def test_what_is_no_flag_is_refused(word, advice):
+  cli.no_positional_arguments(['program'])
+  with pytest.raises(errors.UserError) as caught:
+    cli.no_positional_arguments(['program', word])
+  assert str(caught.value).endswith("found '{}'; {}".format(word, advice))
 
 
 @pytest.fixture
@@ -84,6 +95,17 @@ def test_help_is_no_failure_read_or_unread(program, word):
 def test_a_mistake_in_a_flag_is_one_line(program):
   code, done, said = program(subprocess.DEVNULL, words=['--no_such_flag=3'])
   assert (code, done) == (1, False) and said.startswith('error: ') and said.count('\n') == 1
+
+
+@pytest.mark.parametrize('word, said', [
+    ('--sort_by=x', 'expected the name of a flag, found --sort_by'),
+    ('--shard_sise=3', 'expected the name of a flag, found --shard_sise; did you mean --shard_size?')])
+def test_a_flag_that_is_nearly_one_names_it(word, said):
+  values = flags.FlagValues()
+  flags.DEFINE_integer('shard_size', 1, '', flag_values=values)
+  with pytest.raises(flags.Error) as caught:
+    values(['program', word])
+  assert cli._explain(caught.value) == said
 
 
 @pytest.mark.parametrize('error,code', [(errors.UserError, 1), (errors.Diverged, 76)])

@@ -8,6 +8,16 @@ from albert.common.errors import UserError
 from albert.common import files
 
 
+def test_what_was_found_where_a_file_cannot_be_opened(tmp_path):
+  (tmp_path / 'file').write_text('')
+  for name, expected in (
+      ('absent', 'none'), ('file/x', 'none'), ('', 'one that cannot be read (it is a folder and no file)')):
+    with pytest.raises(OSError) as caught:
+      files.open_regular(str(tmp_path / name))
+    assert files.found(caught.value) == expected
+  assert files.found(EOFError()) == 'one that cannot be read (EOFError)'
+
+
 @pytest.mark.parametrize('durable', [True, False])
 @pytest.mark.parametrize('mode, content, written', [
     ('w', '词\n', '词\n'.encode('utf-8')), ('wb', b'\xff\n', b'\xff\n')])

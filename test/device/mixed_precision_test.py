@@ -6,6 +6,7 @@ from unittest import mock
 import numpy as np
 import pytest
 import tensorflow as tf
+from tensorflow.core.protobuf import rewriter_config_pb2
 
 import fault_runs
 import synthetic_data
@@ -40,7 +41,7 @@ def _rewrite(device):
 
 
 def test_the_graph_rewrite_is_on_where_it_was_asked_for(gpu):
-  rewriter = npu_session.rewriter_config_pb2.RewriterConfig
+  rewriter = rewriter_config_pb2.RewriterConfig
   assert _rewrite(_device(mixed_precision=True)) == rewriter.ON
   assert _rewrite(_device()) == rewriter.DEFAULT
   assert _rewrite(_device(device='cpu')) == rewriter.DEFAULT
@@ -59,7 +60,7 @@ def _refusal(**options):
 
 
 def test_it_is_refused_where_it_would_do_nothing(gpu, monkeypatch):
-  assert 'found device=cpu (as asked); leave it out' in _refusal(device='cpu')
+  assert 'found device=cpu (SessionOptions.device); leave it out' in _refusal(device='cpu')
   with installed.npu_bridge(installed.NEWEST):
     assert 'found device=npu' in _refusal() and 'precision_mode' in _refusal()
   monkeypatch.setattr(tf.config.experimental, 'list_physical_devices', lambda kind: [])

@@ -94,7 +94,7 @@ def test_only_a_device_with_a_host_in_the_loop_times_its_input(release):
 
 def test_cpu_asked_for_beside_an_npu(release):
   device = npu_session.start(session_options.SessionOptions(device='cpu'), environ={})
-  assert device.describe() == 'device=cpu (as asked) precision=fp32 steps_per_loop=1'
+  assert device.describe() == 'device=cpu (SessionOptions.device) precision=fp32 steps_per_loop=1'
   assert 'npu_bridge' not in sys.modules
 
 

@@ -199,7 +199,7 @@ def test_two_cards_train_one_model(checkout, two_cards):
   assert lines[-3:] == ['Final Training Duration sec : ' + figures['E2ETrainingTime'],
                         'Final Performance images/sec : ' + figures['ActualFPS'],
                         'Final Train Accuracy : ' + figures['TrainAccuracy']]
-  assert any('step = 2 rank(s) x 4 sequences x 64 tokens' in line for line in lines)
+  assert any('step = 2 ranks x 4 sequences x 64 tokens' in line for line in lines)
   for rank in '01':
     log = (output / rank / 'train_{}.log'.format(rank)).read_text()
     assert 'rank={}/2'.format(rank) in log and 'step 3/3' in log

@@ -26,7 +26,8 @@ def test_what_cannot_be_meant_is_one_line_and_writes_nothing(tmp_path):
   out = str(tmp_path / 'out')
   where = ['--data_dir=' + data, '--output_dir=' + out]
   for arguments, expected in (
-      (['--task=clasify'] + where, '--task (TASK): expected one of chnsenticorp, classify, cmrc2018, msra_ner,'),
+      (['--task=clasify'] + where, "tnews, topics, found 'clasify'; did you mean classify?"),
+      (where, 'tnews, topics, found none; name one'),
       (['--task=classify', '--output_dir=' + out], 'expected --data_dir=FOLDER (DATA=...), found none'),
       (['--task=classify', '--data_dir=' + data], 'expected --output_dir=FOLDER (OUT=...), found none'),
       (['--task=classify'] + where, 'expected weights with their vocabulary (INIT=...)'),

@@ -111,10 +111,14 @@ def test_albert_config_file_replaces_every_binding(parsed, tmp_path):
     ([], ['pretrain.allow_changes = [packing]'], "found packing; put text into quotes: 'packing'"),
     ([], ['InputOptions.packing = true'], r'found true; did you mean True\?'),
     ([], ['pretrain.num_train_steps = 3 4'], 'Expected newline'),
+    ([], ['pretrain.num_train_steps=3；pretrain.random_seed=1'], 'write ; instead of the full-width ；'),
+    ([], ['SessionOptions.device=‘cpu’'], "write ' instead of the full-width ‘"),
+    ([], ["SessionOptions.device='cpu’"], "write ' instead of the full-width ’"),
     ([], ['pretrain.num_train_steps = [3'], 'close the bracket or the quote'),
     ([], ['just words'], 'expected bindings such as'),
-    ([], ["include 'absent.gin'"], 'absent.gin'),
-    (['absent.gin'], [], 'absent.gin')])
+    ([], ["include 'absent.gin'"], 'absent.gin: expected a gin file, found none; name one, such as gin/1p.gin'),
+    (['absent.gin'], [], '^absent.gin: expected a gin file, found none; name one'),
+    (['gin/model'], [], 'gin/model: expected a gin file, found one that cannot be read .Is a directory.')])
 def test_a_mistake_in_gin_is_one_line(files, bindings, message):
   with pytest.raises(UserError, match=message) as caught:
     gin_settings.parse(files, bindings)

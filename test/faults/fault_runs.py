@@ -92,11 +92,14 @@ def train(data, out, *bindings, **arguments):
 
   The infinite weights of write_data() cost their steps, not their records, as in a run whose gradients overflow.
   """
-  checked, examples._is_finite = examples._is_finite, lambda values: np.ones(values.shape, bool)
+  problem = examples.Form._problem
+  examples.Form._problem = lambda form, columns: problem(form, {
+      name: np.nan_to_num(values) if getattr(values, 'dtype', None) == np.float32 else values
+      for name, values in columns.items()})
   try:
     return small_runs.pretrain(data, out, BINDINGS + list(bindings), **arguments)
   finally:
-    examples._is_finite = checked
+    examples.Form._problem = problem
 
 
 def weights(prefix):

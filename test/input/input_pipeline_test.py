@@ -185,9 +185,9 @@ def test_bare_files_may_hold_the_records_of_another_task(tmp_path):
 
 def test_other_shapes_than_asked_are_an_error(info):
   checking.check_shapes(info, 24, 5)
-  with pytest.raises(UserError, match='max_seq_length=512 .*found 24'):
+  with pytest.raises(UserError, match='--max_seq_length: expected 512 .*found 24'):
     checking.check_shapes(info, max_seq_length=512)
-  with pytest.raises(UserError, match='max_predictions_per_seq=51 .*found 5'):
+  with pytest.raises(UserError, match='--max_predictions_per_seq: expected 51 .*found 5'):
     checking.check_shapes(info, max_predictions_per_seq=51)
 
 

@@ -302,11 +302,12 @@ def test_reading_for_prediction_never_holds_the_file(tmp_path):
     list(entries)
 
 
-@pytest.mark.parametrize('name, content', [('a.json.gz', b'\x1f\x8b\x08broken'), ('a.json', None)])
-def test_files_that_cannot_be_read(tmp_path, name, content):
+@pytest.mark.parametrize('name, content, found', [
+    ('a.json.gz', b'\x1f\x8b\x08broken', 'found one that cannot be read'), ('a.json', None, 'found none; check')])
+def test_files_that_cannot_be_read(tmp_path, name, content, found):
   if content:
     (tmp_path / name).write_bytes(content)
-  assert 'cannot be read' in error_of(str(tmp_path / name))
+  assert found in error_of(str(tmp_path / name))
 
 
 def test_files_without_anything_in_them(tmp_path):

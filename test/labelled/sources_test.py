@@ -172,7 +172,7 @@ def test_pairs_without_agreement_are_dropped_and_counted(tmp_path):
   splits = open_splits(write(tmp_path, train=rows, dev=rows, test=rows))
   assert len(splits.train) == len(splits.dev) == 2 and len(splits.test) == 4
   assert splits.counts['train_without_label'] == splits.counts['dev_without_label'] == 2
-  assert 'train: 2 examples without a label are left out' in splits.notes
+  assert 'train: 2 examples without a label, left out' in splits.notes
 
 
 def test_texts_of_train_in_dev_are_counted_and_said(tmp_path):

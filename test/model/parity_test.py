@@ -6,6 +6,7 @@ import os
 import shutil
 import subprocess
 import sys
+from unittest import mock
 
 import numpy as np
 import pytest
@@ -152,6 +153,17 @@ def test_incomplete_or_damaged_fixture_is_one_line(broken, tmp_path):
   with pytest.raises(UserError, match='cannot be read') as caught:
     parity.load_fixture(broken)
   assert '\n' not in str(caught.value)
+
+
+def test_without_a_folder_every_fixture_is_compared(monkeypatch, capsys):
+  compared = []
+  monkeypatch.setattr(parity, 'check', lambda folder, *options: compared.append(folder) or len(compared) - 1)
+  monkeypatch.setattr(parity.flags, 'FLAGS', mock.Mock(json=False, recompute=False, towers=1))
+  assert parity.main(['parity']) == 1 and compared == [FIXTURES[name] for name in sorted(FIXTURES)]
+  assert [line.split('/')[-1] for line in capsys.readouterr().out.splitlines()] == sorted(FIXTURES)
+  parity.flags.FLAGS.json = True
+  with pytest.raises(UserError, match='expected one argument, the folder of a fixture .*, found 0; name one'):
+    parity.main(['parity'])
 
 
 @pytest.mark.integration

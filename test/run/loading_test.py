@@ -22,7 +22,8 @@ B, S, P, V = 2, 9, 3, 29
 CONFIG = AlbertConfig(vocab_size=V, embedding_size=6, hidden_size=12, num_hidden_layers=2, num_attention_heads=2,
                       intermediate_size=17, max_position_embeddings=11, initializer_range=0.3)
 TOKENS = ['[PAD]', '[UNK]', '[CLS]', '[SEP]', '[MASK]'] + [chr(0x4E00 + number) for number in range(V - 5)]
-Options = collections.namedtuple('Options', ['vocab_init', 'position_init'], defaults=[None, None])
+Options = collections.namedtuple('Options', ['vocab_init', 'position_init', 'init_partial'],
+                                 defaults=[None, None, False])
 NOTHING = Options()
 
 
@@ -255,6 +256,13 @@ def test_what_cannot_be_known_or_does_not_fit_is_refused(tmp_path, published, co
   config = dataclasses.replace(config, vocab_size=len(tokens))
   with pytest.raises(UserError, match=message):
     loading.decide(prefix, config, _data(tmp_path / 'data', tokens), NOTHING)
+
+
+def test_another_number_of_heads_may_be_meant(tmp_path):
+  prefix = _publish(tmp_path / 'run')
+  config = dataclasses.replace(CONFIG, num_attention_heads=3)
+  lines = loading.decide(prefix, config, _data(tmp_path / 'data', TOKENS), Options(init_partial=True)).lines
+  assert any('num_attention_heads 2 (here: 3)' in line for line in lines)
 
 
 def test_what_cannot_be_compared_is_said(tmp_path):

@@ -16,7 +16,7 @@ OLD = SPECIAL + CHARACTERS + ['##地', 'al', '##bert', 'b']
 CONFIG = AlbertConfig(vocab_size=len(OLD), embedding_size=6, hidden_size=12, num_hidden_layers=6, num_attention_heads=2,
                       intermediate_size=17, max_position_embeddings=11)
 WORDS, BIAS = names.WORD_EMBEDDINGS, 'cls/predictions/output_bias'
-POSITIONS = remapping.POSITION_EMBEDDINGS
+POSITIONS = names.POSITION_EMBEDDINGS
 
 
 def vocabulary(tmp_path, name, tokens):
@@ -168,10 +168,20 @@ def test_variables_of_a_new_group_have_the_name_of_the_old():
 
 
 def test_what_shapes_do_not_show_is_compared():
-  remapping.check_architecture('w', config(), config(num_hidden_layers=9, hidden_dropout_prob=0.1, vocab_size=7,
-                                                     max_position_embeddings=99, num_hidden_groups=2))
+  other = config(num_hidden_layers=9, hidden_dropout_prob=0.1, vocab_size=7, max_position_embeddings=99,
+                 num_hidden_groups=2)
+  assert remapping.check_architecture('w', config(), other) == []
   with pytest.raises(UserError) as caught:
     remapping.check_architecture('w', config(), config(num_attention_heads=3, hidden_act='relu'))
   assert str(caught.value) == (
-      'w: expected weights of the architecture asked for, found num_attention_heads 2 (here: 3), hidden_act gelu '
-      '(here: relu); train with SET="AlbertConfig.num_attention_heads = 2; AlbertConfig.hidden_act = \'gelu\'"')
+      'w: expected weights of the requested architecture, found num_attention_heads 2 (here: 3), hidden_act gelu '
+      '(here: relu); train with SET="AlbertConfig.num_attention_heads = 2; AlbertConfig.hidden_act = \'gelu\'", or say '
+      'that it is meant: SET="pretrain.init_partial=True"')
+
+
+def test_another_configuration_of_the_same_shapes_may_be_meant():
+  lines = remapping.check_architecture('w', config(), config(num_attention_heads=3), is_partial=True)
+  assert len(lines) == 1 and 'num_attention_heads 2 (here: 3)' in lines[0]
+  with pytest.raises(UserError, match='found hidden_size 12 .here: 24.; train with [^,]*$'):
+    remapping.check_architecture('w', config(), config(hidden_size=24), is_partial=True)
+  assert remapping.check_architecture('w', config(), config()) == []

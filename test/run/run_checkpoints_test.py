@@ -1,4 +1,4 @@
-"""Checkpoints as files: all there or not at all, verified, the newest good one found, kept as long as asked."""
+"""Checkpoints as files: all there or not at all, verified, the newest good one found, retained as the options say."""
 
 import functools
 import json
@@ -8,6 +8,7 @@ import pytest
 import tensorflow as tf
 
 from albert.common.errors import UserError
+from albert.common import json_text
 from albert.run.best import Best
 from albert.run import checkpoints
 from albert.tasks.task import Criterion
@@ -329,7 +330,7 @@ def _says(folder, step, files_of_it):
   path = str(folder / 'model.ckpt-{}'.format(step)) + checkpoints.MANIFEST
   said = {'step': step, 'guard': {'record': 0}, 'files': files_of_it}
   with open(path, 'w') as target:
-    json.dump(dict(said, sha256=checkpoints._checksum(said)), target)
+    json.dump(dict(said, sha256=json_text.sha256(said)), target)
 
 
 @pytest.mark.parametrize('name', ['../victim', '/dev/zero', '..', 'model.ckpt-4.index', 'checkpoint', ''])
@@ -427,7 +428,7 @@ def test_a_manifest_of_another_checkpoint_under_this_name_is_damage(folder):
 def test_a_forged_manifest_with_a_right_checksum_is_damage(folder, change):
   path = folder / ('model.ckpt-8' + checkpoints.MANIFEST)
   said = dict(checkpoints.read_manifest(str(folder / 'model.ckpt-8')), **change)
-  path.write_text(json.dumps(dict(said, sha256=checkpoints._checksum(said))))
+  path.write_text(json.dumps(dict(said, sha256=json_text.sha256(said))))
   assert checkpoints.recover(str(folder)) == str(folder / 'model.ckpt-4')
 
 
@@ -436,7 +437,7 @@ def test_a_manifest_of_an_earlier_version_is_good(folder):
   path = folder / ('model.ckpt-8' + checkpoints.MANIFEST)
   said = {'step': 8, 'files': checkpoints.read_manifest(str(folder / 'model.ckpt-8'))['files'], 'train': {
       'train': {'total_loss': float('nan')}}, 'guard': {'record': 32}}
-  path.write_text(json.dumps(dict(said, sha256=checkpoints._checksum(said))))
+  path.write_text(json.dumps(dict(said, sha256=json_text.sha256(said))))
   assert checkpoints.newest_good(str(folder)) == str(folder / 'model.ckpt-8')
 
 
@@ -491,3 +492,22 @@ def test_the_best_knows_on_which_data_it_was_measured(folder):
 def test_a_best_of_an_earlier_version_is_compared(with_best):
   best = Best(str(with_best), CRITERION)
   assert 'evaluated_on' not in best.read()[1] and best.measured_elsewhere('any') is None
+
+
+def test_a_path_without_a_checkpoint_names_what_is_near(tmp_path):
+  """`make smoke` trains in out/smoke; whoever names out/ instead, or mistypes one, is told what is there."""
+  def said(*path):
+    with pytest.raises(UserError) as caught:
+      checkpoints.find(str(tmp_path.joinpath(*path)))
+    return str(caught.value).replace(str(tmp_path) + os.sep, '')
+  assert said('out').endswith('its folder, or train one first (make train-full)')
+  (tmp_path / 'out' / 'logs').mkdir(parents=True)
+  assert said('out').endswith('or its folder')
+  for name in ('smoke', 'mine'):
+    (tmp_path / 'out' / name).mkdir()
+    (tmp_path / 'out' / name / 'checkpoint').write_text('')
+  (tmp_path / 'out' / 'mine' / 'model.ckpt-300.manifest.json').write_text('')
+  assert said('out').endswith('or its folder; there are runs in it: out/mine, out/smoke')
+  assert said('out', 'smok').endswith('; did you mean out/smoke?')
+  assert said('out', 'mine', 'model.ckpt-350').endswith('; did you mean out/mine/model.ckpt-300?')
+  assert 'did you mean' not in said('out', 'logs', 'x') and 'did you mean' not in said('elsewhere', 'smoke')

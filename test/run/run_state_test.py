@@ -106,7 +106,7 @@ def test_a_damaged_file_that_nothing_has_a_copy_of_does_not_stop_the_run(begun):
 def test_a_pipe_in_its_place_is_not_waited_for(begun):
   os.remove(str(begun / names.STATE_FILE))
   os.mkfifo(str(begun / names.STATE_FILE))
-  assert 'no regular file' in run_state.RunState(str(begun)).problem
+  assert 'it is a pipe' in run_state.RunState(str(begun)).problem
 
 
 SCHEDULE = {'optimizer': 'lamb', 'learning_rate': 1.375e-5, 'num_warmup_steps': 3125, 'num_train_steps': 125000,

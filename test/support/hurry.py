@@ -7,20 +7,53 @@ from unittest import mock
 
 # As in `make test-faults`, where runs are compiled and rewritten as they are shipped.
 THOROUGH = 'FAULT_KILLS' in os.environ
+# Kept with each operation: those of TensorFlow that make it, and some of whose line it is.
+_CALLS = 20
 
 
 def make_graphs():
   """From now on graphs are made in three quarters of the time.
 
   Modules stay to the end, so the collector need not go through them again and again, nor after every 700 objects.
-  And TensorFlow binds the arguments of each operation a second time, to warn of those that are deprecated.
+  TensorFlow binds the arguments of each operation a second time, to warn of those that are deprecated, and keeps the
+  whole stack of calls with it, most of which is pytest's; the last ones say which line has made it.
+  Sessions that nobody has configured, which are those of tests, run graphs as they were built.
   """
   gc.collect()
   gc.freeze()
   gc.set_threshold(20000, 10, 10)
   if 'tensorflow' in sys.modules:
     from tensorflow.python.util import deprecation
+    from tensorflow.python.util import tf_stack
     deprecation._PRINT_DEPRECATION_WARNINGS = False
+    tf_stack.extract_stack = _last_calls
+    if not THOROUGH:
+      _unconfigured_sessions_rewrite_nothing()
+
+
+def _last_calls(limit=-1):
+  """As tf_stack.extract_stack, where nobody says how many of them."""
+  from tensorflow.python.util import tf_stack
+  thread = tf_stack._get_thread_key()
+  return tf_stack._tf_stack.extract_stack(_CALLS if limit < 0 else limit, tf_stack._source_mapper_stacks[thread],
+                                          tf_stack._source_filter_stacks[thread])
+
+
+def _unconfigured_sessions_rewrite_nothing():
+  import tensorflow as tf
+  from tensorflow.python.client import session
+  begin = session.BaseSession.__init__
+
+  def begin_without_rewriting(self, target='', graph=None, config=None):
+    begin(self, target, graph, without_rewriting(tf.ConfigProto()) if config is None else config)
+  session.BaseSession.__init__ = begin_without_rewriting
+
+
+def without_rewriting(config):
+  """Changes a tf.ConfigProto and returns it: rewriting a graph takes longer than running it a few times."""
+  config.graph_options.rewrite_options.disable_meta_optimizer = True
+  config.graph_options.optimizer_options.opt_level = -1  # L0
+  return config
 
 
 def forget_graphs():
@@ -42,13 +75,7 @@ def forget_graphs():
 
 def run_graphs():
   """A patch: sessions of devices run graphs as they were built, which a few steps do not repay rewriting."""
-  import tensorflow as tf
   from albert import npu_session
   session_config = npu_session.Device.session_config
-
-  def without_rewriting(device):
-    config = session_config(device)
-    config.graph_options.rewrite_options.disable_meta_optimizer = True
-    config.graph_options.optimizer_options.opt_level = tf.OptimizerOptions.L0
-    return config
-  return mock.patch.object(npu_session.Device, 'session_config', without_rewriting)
+  return mock.patch.object(npu_session.Device, 'session_config', lambda device: without_rewriting(
+      session_config(device)))

@@ -8,7 +8,7 @@ import tensorflow as tf
 
 import synthetic_data
 from albert.device import session_options
-from albert.input import packed_batches
+from albert.input.formats import packed_batches
 from albert import input_pipeline
 from albert import lamb
 from albert.modeling import AlbertConfig

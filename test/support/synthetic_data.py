@@ -9,7 +9,7 @@ from albert.common import files
 from albert.dataset import contract
 from albert.dataset import packing
 from albert.dataset import record_format
-from albert.input import packed_rows
+from albert.input.formats import packed_rows
 
 VOCAB = ['[PAD]', '[UNK]', '[CLS]', '[SEP]', '[MASK]'] + [chr(0x4E00 + i) for i in range(55)]
 MAX_SEQ_LENGTH = 24

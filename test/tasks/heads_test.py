@@ -6,12 +6,14 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from albert.common.errors import UserError
 from albert.dataset import contract
 from albert import input_pipeline
 from albert import modeling
 from albert.modeling import AlbertConfig
 from albert.tasks import heads
 from albert.tasks import pretraining
+from albert.tasks.pretraining import Objective
 from albert.tasks.pretraining import Pretraining
 from albert.tasks import unigram
 
@@ -53,6 +55,12 @@ def test_the_weight_of_the_sentence_order_loss_counts_in_training_only():
     value, figures = _run((total, figures))
     assert value == pytest.approx(figures['masked_lm_loss'] + weight * figures['sentence_order_loss'], rel=1e-6)
     assert figures['total_loss'] == value and made.settings == {'sentence_order_weight': weight}
+
+
+def test_the_weight_is_checked_by_the_name_that_the_user_knows():
+  assert Objective().task() is Pretraining and Objective(3).task().settings == {'sentence_order_weight': 3.0}
+  with pytest.raises(UserError, match=r"^pretrain\.sentence_order_weight: expected a number .*, found 'much'"):
+    Objective('much').check('pretrain.{}'.format)
 
 
 def test_losses_against_numpy():

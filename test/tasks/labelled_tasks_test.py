@@ -12,7 +12,7 @@ import small_steps
 from albert.common.errors import UserError
 from albert.dataset.batch_order import Layout
 from albert.dataset import record_format
-from albert.input import packed_windows
+from albert.input.formats import packed_windows
 from albert.labelled.encoding import Window
 from albert.labelled.example import Example
 from albert.labelled.labels import Labels

@@ -3,6 +3,7 @@
 import functools
 import json
 import os
+import re
 import subprocess
 import sys
 
@@ -48,6 +49,16 @@ def test_the_program(tmp_path):
   third = run('--random_seed=1', *arguments)
   assert third.returncode == 1 and third.stderr.count('\n') == 1 and third.stderr.startswith('error: ')
   assert run('--random_seed=1', '--force', *arguments).returncode == 0
+
+
+def test_rows_that_packing_would_save_are_a_hint(tmp_path):
+  text_file, vocab_file = small_corpus.write(tmp_path)
+  arguments = ('--input_files=' + text_file, '--vocab_file=' + vocab_file, '--dupe_factor=2')
+  result = run('--output_dir=' + str(tmp_path / 'long'), '--max_seq_length=512', *arguments)
+  assert 'hint        ' in result.stdout and 'With packing (SET="InputOptions.packing=True")' in result.stdout
+  result = run('--output_dir=' + str(tmp_path / 'short'), '--max_seq_length=24', '--max_predictions_per_seq=4',
+               *arguments)
+  assert result.returncode == 0 and 'InputOptions.packing' not in result.stdout
 
 
 def test_repeated_documents_are_a_warning(tmp_path):
@@ -100,9 +111,12 @@ def test_unknown_text_is_a_warning_and_then_an_error(tmp_path):
     result = run('--output_dir=' + str(tmp_path / str(share)), '--input_files=' + text_file,
                  '--vocab_file=' + vocab_file, *SMALL)
     assert (result.returncode, '% of the tokens are [UNK]' in result.stdout) == (share > 0.1, 0 < share < 0.1)
+    if 0 < share < 0.1:  # one share in one form
+      text_line, warning = [line for line in result.stdout.splitlines() if '[UNK]' in line]
+      assert re.search(r'([0-9.]+%) of the tokens', warning).group(1) + ' [UNK]' in text_line
   assert 'found ' in result.stderr and 'most often 弈 (180), 魅 (180)' in result.stderr
   assert result.stderr.count('\n') == 1 and 'VOCAB' in result.stderr
-  assert list((tmp_path / '0.4').iterdir()) == [], 'nothing is left'
+  assert not (tmp_path / '0.4').exists(), 'nothing is left'
 
 
 def test_the_original_flags(tmp_path):

@@ -86,7 +86,7 @@ def test_what_cannot_be_meant_is_one_line(model, tmp_path):
       ([path], 'expected --init=RUN'),
       (['--init=' + model], 'expected --input_file=... (INPUT=...) or --interactive, found neither'),
       (['--init=' + str(bare), path], 'expected a fine-tuned model, found no task.json beside it'),
-      (['--init=' + model, path, '--labelled'], 'expected a label (LABELLED=1)'),
+      (['--init=' + model, path, '--labelled'], 'expected a label with each text'),
       (['--init=' + model, path, '--output_file={}'.format(tmp_path)], 'found a folder; name another'),
       (['--init=' + model, '--input_file=absent.txt', '--output_file={}'.format(tmp_path / 'out')], 'absent.txt')):
     code, _, errors = call('predict', *arguments)

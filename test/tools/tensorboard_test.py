@@ -52,3 +52,21 @@ def test_nothing_is_announced_that_will_not_be(words, tmp_path):
   done = subprocess.run([sys.executable, '-m', 'tools.tensorboard'] + words, cwd=str(tmp_path), stdout=subprocess.PIPE,
                         stderr=subprocess.PIPE, env=dict(os.environ, PYTHONPATH=ROOT), universal_newlines=True)
   assert done.returncode == 1 and done.stdout == '' and done.stderr.count('\n') == 1
+
+
+# In place of TensorBoard: warns of what its arguments say.
+STAND_IN = """
+import logging, sys, types
+log = logging.getLogger('tensorboard')
+main = types.ModuleType('tensorboard.main')
+main.run_main = lambda: [log.warning(word) for word in sys.argv[1:]]
+sys.modules.update({'tensorboard': types.ModuleType('tensorboard'), 'tensorboard.main': main})
+sys.modules['tensorboard'].main = main
+"""
+
+
+def test_that_a_run_has_several_graphs_is_no_warning():
+  words = ['Found more than one graph event per run, or ...', 'Found more than one metagraph event per run.', 'Another']
+  done = subprocess.run([sys.executable, '-c', STAND_IN + tensorboard.START] + words, stderr=subprocess.PIPE,
+                        universal_newlines=True, check=True)
+  assert done.stderr == 'Another\n'

@@ -6,7 +6,7 @@ import tensorflow as tf
 
 from albert.dataset.batch_order import Layout
 from albert.device import session_options
-from albert.input import packed_windows
+from albert.input.formats import packed_windows
 from albert import lamb
 from albert.model.config import AlbertConfig
 from albert import modeling

@@ -9,7 +9,9 @@ import pytest
 
 import fault_runs
 import small_runs
+import synthetic_data
 from albert.common import errors
+from albert.common import json_text
 from albert.run import checkpoints
 from albert.run.logs import event_files
 from albert.run import names
@@ -148,6 +150,17 @@ def test_a_change_that_comes_too_late_is_said(run, info, caplog, capsys):
   _pretrain(info.folder, run, 'OptimizerOptions.learning_rate = 0.02')
   assert 'nothing to do' in capsys.readouterr().out
   assert 'learning rate 0.01 -> 0.02 has no effect: all steps were made' in caplog.text
+  _pretrain(info.folder, run, 'pretrain.train_batch_size = 2', 'pretrain.random_seed = 7')
+  assert 'train batch size 4 -> 2 has no effect: all steps were made' in caplog.text
+  assert 'random seed 12345 -> 7 has no effect: all steps were made' in caplog.text
+  assert 'micro batch' not in caplog.text and 'threads' not in caplog.text
+
+
+def test_other_data_that_comes_too_late_is_named_by_its_folder(run, info, tmp_path, caplog):
+  other = synthetic_data.write_dataset(str(tmp_path / 'other'), train_counts=(9, 9))
+  _pretrain(other.folder, run)
+  assert '{}, another data set than that of the run, has no effect: all steps were made'.format(
+      other.folder) in caplog.text and caplog.text.count('no effect') == 1
 
 
 def test_from_the_best_where_the_last_good_checkpoint_was_only_made_to_stop_there(run, info):
@@ -190,7 +203,7 @@ def test_a_run_of_an_earlier_version_goes_on(run, info, caplog):
     said = json.loads(path.read_text())
     for name in ('sha256', 'run_state', 'belongs_to'):
       said.pop(name)
-    path.write_text(json.dumps(dict(said, sha256=checkpoints._checksum(said))))
+    path.write_text(json.dumps(dict(said, sha256=json_text.sha256(said))))
     if (run / 'best' / path.name).exists():
       shutil.copy(str(path), str(run / 'best'))
   for name, dropped in ((names.STATE_FILE, ('schedule', 'origin', 'sha256')), ('best/best.json', ('evaluated_on',))):

@@ -1,6 +1,8 @@
 """The held-out evaluation keeps its graph and session; its figures are those of an evaluation that begins anew."""
 
+import logging
 import os
+import types
 
 import gin
 import pytest
@@ -49,7 +51,8 @@ def _evaluator(plan, stopper=None):
                               together.Ranks(device))
 
 
-def test_one_graph_and_session_serve_all_checkpoints(plan, checkpoints, monkeypatch):
+def test_one_graph_and_session_serve_all_checkpoints(plan, checkpoints, monkeypatch, caplog):
+  caplog.set_level(logging.INFO, 'albert')
   built = []
   build, run = evaluation.Evaluator._build, tf.Session.run
   monkeypatch.setattr(evaluation.Evaluator, '_build', lambda *arguments: built.append(1) or build(*arguments))
@@ -63,8 +66,25 @@ def test_one_graph_and_session_serve_all_checkpoints(plan, checkpoints, monkeypa
   figures = [kept.evaluate(prefix) for prefix in checkpoints + checkpoints[:1]]
   assert len(built) == 1
   assert figures[0] == figures[2] != figures[1]
+  said, = [line for line in caplog.messages if line.startswith('held-out at step 2: masked LM loss ')]
+  assert said == '; '.join(plan.task.summary(2, figures[1])) and '(perplexity ' in said
   assert [_evaluator(plan).evaluate(prefix) for prefix in checkpoints] == figures[:2]
   kept.close()
+
+
+def test_evaluations_that_take_much_of_the_time_are_told_once(monkeypatch, caplog):
+  evaluator = types.SimpleNamespace(save_option='pretrain.save_checkpoints_steps')
+  ranks = types.SimpleNamespace(is_chief=True)
+  monkeypatch.setattr(evaluation.time, 'time', lambda: 0.0)
+  due = evaluation.DueEvaluations(None, evaluator, 'set', None, ranks)
+  told = []
+  for started, now in ((30.0, 60.0), (100.0, 105.0), (105.5, 106.0), (136.0, 146.0), (150.0, 170.0)):
+    caplog.clear()  # the first, which builds a graph; too small a share; short; told; the next
+    due._report_time(started, now)
+    told.append(caplog.text)
+  assert told[:3] == ['', '', ''] and told[4] == ''
+  assert ('evaluating took 10.0 s, 25% of the time since the evaluation before; a larger '
+          'pretrain.save_checkpoints_steps costs less') in told[3]
 
 
 def test_an_evaluation_that_was_left_does_not_reach_into_the_next(plan, checkpoints):

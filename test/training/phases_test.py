@@ -107,11 +107,11 @@ def test_what_does_not_go_with_the_run_is_refused(data, tmp_path, described, fou
     decide(data, tmp_path, described)
 
 
-@pytest.mark.parametrize('here, there, is_told', [
+@pytest.mark.parametrize('here, there, is_noted', [
     ({}, {}, False), (MADE, dict(MADE, masked_lm_prob=0.4), False), (MADE, dict(MADE, random_seed=2), True),
     (MADE, dict(MADE, inputs=[{'file': 'text.txt', 'sha256': 'b'}]), True), (MADE, {}, False)])
-def test_data_that_holds_other_documents_out_than_the_evaluation_reads_is_told(
-    data, tmp_path, monkeypatch, here, there, is_told):
+def test_data_that_holds_other_documents_out_than_the_evaluation_reads_is_noted(
+    data, tmp_path, monkeypatch, here, there, is_noted):
   opened = input_pipeline.open_dataset
 
   def open_dataset(path, *arguments):
@@ -120,8 +120,20 @@ def test_data_that_holds_other_documents_out_than_the_evaluation_reads_is_told(
     return info
   monkeypatch.setattr(input_pipeline, 'open_dataset', open_dataset)
   notes = [line for _, line in decide(data, tmp_path, [{'share': 1, 'data': 'short'}, {'share': 1}]).notes]
-  told = [line for line in notes if 'holds other documents out' in line]
-  assert len(told) == is_told and all('phases 1: {} was not'.format(data[1].folder) in line for line in told)
+  found = [line for line in notes if 'holds other documents out' in line]
+  assert len(found) == is_noted and all('phases 1: {} was not'.format(data[1].folder) in line for line in found)
+
+
+def test_what_is_lost_of_the_data_of_a_phase_is_among_its_notes(data, tmp_path, monkeypatch):
+  opened = input_pipeline.open_dataset
+
+  def open_dataset(path, features, warn):
+    if path.endswith('short'):
+      warn('lost: record 3')
+    return opened(path, features, warn)
+  monkeypatch.setattr(input_pipeline, 'open_dataset', open_dataset)
+  notes = [line for _, line in decide(data, tmp_path, [{'share': 1}, {'share': 1, 'data': 'short'}]).notes]
+  assert [line for line in notes if 'lost' in line] == ['RunOptions.phases 2: lost: record 3']
 
 
 def test_data_of_another_vocabulary_is_refused(data, tmp_path, monkeypatch):

@@ -23,6 +23,7 @@ from albert.run import run_state
 from albert.tasks.pretraining import Pretraining
 from albert.training import planning
 from albert.training import resources
+from albert.training import schedule
 from albert.training.run_options import RunOptions
 
 DROPOUT = dict(hidden_dropout_prob=0.2, attention_probs_dropout_prob=0.1)
@@ -287,6 +288,17 @@ def test_figures_of_different_data_have_different_names(info, tmp_path):
   moved = str(tmp_path / 'moved')
   shutil.copytree(info.folder, moved)
   assert _decide(info, tmp_path, eval_input_file=moved).evaluated_on == named[0]
+
+
+def test_how_the_data_of_two_evaluations_differs_is_said_in_words(info, tmp_path):
+  other = synthetic_data.write_dataset(str(tmp_path / 'other'), heldout_count=9)
+  part = Options(eval_batch_size=2, max_eval_steps=2)
+  named = schedule.evaluated_on(part, info)
+  assert schedule.evaluated_elsewhere(named, part, info) is None is schedule.evaluated_elsewhere(None, part, info)
+  assert schedule.evaluated_elsewhere(named, Options(), info) == (
+      '{} held-out records are read here, not the 4 (pretrain.max_eval_steps)'.format(
+          schedule.evaluated_records(Options(), info)))
+  assert schedule.evaluated_elsewhere(named, Options(), other) == 'its 9 held-out records are not those'
 
 
 def test_before_the_first_step_everything_is_chosen_as_for_a_new_run(info, tmp_path, monkeypatch):

@@ -187,7 +187,7 @@ def test_missing_heads_are_initialised_and_named(trained, info, tmp_path, caplog
 
 
 @pytest.mark.parametrize('arguments,bindings,message', [
-    (dict(max_seq_length=512), [], 'max_seq_length=512'),
+    (dict(max_seq_length=512), [], '--max_seq_length: expected 512'),
     (dict(), ['AlbertConfig.max_position_embeddings = 23'], 'at most 23 tokens'),
     (dict(), ['AlbertConfig.vocab_size = 61'], 'vocabulary of 61 tokens'),
     (dict(), ['pretrain.train_batch_size = 0'], 'train_batch_size'),

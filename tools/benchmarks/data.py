@@ -22,6 +22,7 @@ from albert.dataset import contract
 from albert.dataset import record_format
 from tools.benchmarks import stopwatch
 from tools.text import corpus
+from tools.text import origin
 from tools.text import segmentation
 
 FLAGS = flags.FLAGS
@@ -88,6 +89,7 @@ def build_vocabulary(paths, folder):
   path = os.path.join(folder, 'vocab.txt')
   subprocess.check_call([sys.executable, '-m', 'tools.build_vocab', '--input_files=' + ','.join(paths),
                          '--output_file=' + path], cwd=ROOT, stdout=subprocess.DEVNULL)
+  os.remove(path + origin.SUFFIX)  # copies of the text are other text, which is no news here
   return path
 
 

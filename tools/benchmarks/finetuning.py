@@ -27,7 +27,7 @@ from albert.dataset import contract
 from albert.dataset import protobuf
 from albert.dataset import tfrecord
 from albert.device.session_options import SessionOptions
-from albert.input import packed_windows
+from albert.input.formats import packed_windows
 from albert.labelled import options as labelled
 from albert.labelled import preparing
 from albert.labelled import sources

@@ -13,7 +13,7 @@ import tensorflow as tf
 from albert.common.errors import UserError
 from albert.dataset import contract
 from albert.dataset import record_format
-from albert.input import packed_rows
+from albert.input.formats import packed_rows
 from albert import input_pipeline
 from albert.model.config import AlbertConfig
 from tools.benchmarks import step_times

@@ -18,6 +18,7 @@ from absl import flags
 from albert.common import cli
 from albert.common.errors import UserError
 from albert.common.files import ROOT
+from albert.run import names
 
 FLAGS = flags.FLAGS
 
@@ -130,7 +131,7 @@ def main(argv):
     out = os.path.join(folder, 'out')
     command = command_of(make_data(folder), out, FLAGS.evaluations, FLAGS.steps, FLAGS.layers)
     print(' evaluation  memory MB  descriptors  threads')
-    line, is_flat = verdict(watch(command, os.path.join(out, 'heldout_history.tsv'), FLAGS.evaluations))
+    line, is_flat = verdict(watch(command, os.path.join(out, names.HELDOUT_HISTORY_FILE), FLAGS.evaluations))
   print(line)
   return None if is_flat else 1
 

@@ -19,6 +19,7 @@ from albert.common.errors import UserError
 from albert.common.files import ROOT
 from albert.device import allocator
 from albert.model.config import AlbertConfig
+from albert.run import names
 
 _VOCAB_SIZE = 21128
 WARM_UP_STEPS = 2
@@ -131,7 +132,7 @@ def started(config, batches):
     for number, (name, batch) in enumerate(batches.items()):
       folder = os.path.join(root, str(number))
       os.mkdir(folder)
-      with open(os.path.join(folder, 'albert_config.json'), 'w', encoding='utf-8') as target:
+      with open(os.path.join(folder, names.CONFIG_FILE), 'w', encoding='utf-8') as target:
         target.write(config.to_json_string())
       np.savez(os.path.join(folder, 'batch.npz'), **batch)
       workers[name] = _start(name, folder)

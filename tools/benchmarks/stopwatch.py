@@ -35,7 +35,8 @@ class Stopwatch:
     seconds: {part: float}.
   """
 
-  def __init__(self):
+  def __init__(self, clock=time.process_time):
+    self._clock = clock
     self.seconds = collections.OrderedDict()
     self._running = ['start and rest']
     self._since = 0.0
@@ -57,7 +58,7 @@ class Stopwatch:
 
   def stop(self):
     """Adds the time since the last change to the part that is running."""
-    now = time.process_time()
+    now = self._clock()
     part = self._running[-1]
     self.seconds[part] = self.seconds.get(part, 0.0) + now - self._since
     self._since = now

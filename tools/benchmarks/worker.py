@@ -23,12 +23,13 @@ from albert.common.errors import UserError
 from albert.common import files
 from albert.device import cores
 from albert.device import session_options
-from albert.input import packed_batches
+from albert.input.formats import packed_batches
 from albert import input_pipeline
 from albert import lamb
 from albert.model.config import AlbertConfig
 from albert import modeling
 from albert import npu_session
+from albert.run import names
 from albert.tasks import pretraining
 from albert.tasks.pretraining import Pretraining
 from albert.training import training_step
@@ -46,7 +47,7 @@ class Step:
 
   def __init__(self, folder, words=()):
     """folder: holds albert_config.json and batch.npz. words: what else the command line says."""
-    config = AlbertConfig.from_json_file(os.path.join(folder, 'albert_config.json'))
+    config = AlbertConfig.from_json_file(os.path.join(folder, names.CONFIG_FILE))
     arrays = dict(np.load(os.path.join(folder, 'batch.npz')))
     unknown = [word for word in words if ':' not in word and word not in _WORDS]
     if unknown:

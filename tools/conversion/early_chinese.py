@@ -26,7 +26,7 @@ from tools.conversion import reading
 from tools.conversion import writing
 
 POST_LN, PRE_LN = 'postln', 'preln'
-_WORDS, _WORDS_2 = 'bert/embeddings/word_embeddings', 'bert/embeddings/word_embeddings_2'
+_WORDS, _WORDS_2 = names.WORD_EMBEDDINGS, names.WORD_EMBEDDINGS + '_2'
 _THEIR_BLOCK = 'bert/encoder/layer_shared/'
 _OUR_BLOCK = 'bert/encoder/transformer/group_0/inner_group_0/'
 # Below the block, theirs to ours; everything else has the same name.

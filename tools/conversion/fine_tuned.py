@@ -3,13 +3,14 @@
 import json
 
 from albert.common.errors import UserError
+from albert.dataset import record_format
 from albert.run import directory
 from albert.run.names import LABELS_FILE
 from albert.run.names import SOURCE_FILE
 from albert.run.names import TASK_FILE
 
-# What is learned, as task.json has it and --task is given.
-KINDS = ('classify', 'regress', 'tag', 'read')
+# What --task may be.
+KINDS = record_format.KINDS
 
 
 def read_json(path):
@@ -40,20 +41,11 @@ def task_of(checkpoint):
   source = _beside(checkpoint, SOURCE_FILE)
   kind = task.get('kind', source.get('task'))
   kind = kind if kind in KINDS else None
-  if kind == 'regress':
+  if kind == record_format.REGRESS:
     return kind, 'regression'
-  if kind == 'classify' and task:
+  if kind == record_format.CLASSIFY and task:
     return kind, 'multi_label_classification' if task.get('multi_label') else 'single_label_classification'
   return kind, source.get('problem_type')
-
-
-def do_lower_case_of(checkpoint):
-  """Whether a Checkpoint's texts are in lower case, or None if nothing beside it says so."""
-  for name in (TASK_FILE, SOURCE_FILE):
-    value = _beside(checkpoint, name).get('do_lower_case')
-    if isinstance(value, bool):
-      return value
-  return None
 
 
 def _labels_in(path):

@@ -115,7 +115,7 @@ def _vocabulary_problems(checkpoint):
     vocabulary = reading.vocabulary_of(checkpoint)
   except UserError as error:
     return [str(error)]
-  rows = checkpoint.shapes.get('bert/embeddings/word_embeddings', [None])[0]
+  rows = checkpoint.shapes.get(names.WORD_EMBEDDINGS, [None])[0]
   if rows in (None, len(vocabulary)):
     return []
   return ['{}: {} tokens for {} rows of the word embeddings'.format(VOCAB_FILE, len(vocabulary), rows)]

@@ -10,9 +10,9 @@ import math
 import numpy as np
 from scipy import special
 
+from albert.common.errors import first_of
 from albert.common.errors import UserError
 from albert.model import names
-from tools.conversion import reading
 
 # input_ids, segment_ids: whole numbers [B, S]; input_mask: [B, S], true for tokens and false for padding.
 Batch = collections.namedtuple('Batch', ['input_ids', 'segment_ids', 'input_mask'])
@@ -55,7 +55,7 @@ class Model:
              if names.part_of_model(name) == names.ENCODER and np.shape(weights.get(name)) != shape]
     if wrong:
       raise UserError('expected the encoder of the configuration beside the weights, found {} variables missing or of '
-                      'another shape: {}; see tools.checkpoints verify'.format(len(wrong), reading.first_of(wrong)))
+                      'another shape: {}; see tools.checkpoints verify'.format(len(wrong), first_of(wrong)))
 
   def encode(self, batch, form):
     """float32 [B, S, H]."""

@@ -15,8 +15,8 @@ from albert.common.errors import UserError
 from albert.common import files
 from albert.dataset.tokenization import Tokenizer
 from albert.model import names
+from albert.run import directory
 from tools.conversion import early_chinese
-from tools.conversion import fine_tuned
 from tools.conversion import numpy_albert
 from tools.conversion.numpy_albert import POST
 from tools.conversion.numpy_albert import PRE
@@ -106,7 +106,7 @@ def probe(checkpoint, log=print):
     UserError: no masked-LM head, configuration or vocabulary.
   """
   model, config, given, norms = _load(checkpoint)
-  vocabulary, lower = reading.vocabulary_of(checkpoint), fine_tuned.do_lower_case_of(checkpoint)
+  vocabulary, lower = reading.vocabulary_of(checkpoint), directory.said_lower_case(checkpoint.path)
   if len(vocabulary) != config.vocab_size:
     raise UserError('{}: expected {} tokens in the vocabulary beside it, found {}; copy that of these weights'.format(
         checkpoint.path, config.vocab_size, len(vocabulary)))

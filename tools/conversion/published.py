@@ -20,7 +20,9 @@ import zlib
 
 from albert.common.errors import UserError
 from albert.common import files
+from albert.model import hugging_face
 from albert.run import checkpoints
+from albert.run import loading
 from albert.run.names import SOURCE_FILE
 from albert.run import run_files
 from tools.conversion.hugging_face import folder
@@ -30,7 +32,6 @@ from tools.conversion import writing
 NAME = 'init'
 # What is unpacked of an archive, besides what a folder of transformers is made of.
 _WANTED = ('*.index', '*.data-*-of-*', '*config*.json', '*vocab*.txt')
-_TAR, _ZIP = ('.tar.gz', '.tgz', '.tar'), ('.zip',)
 _DAMAGED = (tarfile.TarError, zipfile.BadZipFile, zlib.error, EOFError, RuntimeError, NotImplementedError)
 
 _LOG = logging.getLogger('albert')
@@ -50,8 +51,8 @@ def ready(path, out):
   Raises:
     UserError: it cannot be converted or unpacked; nothing is left of it in this case.
   """
-  is_archive = os.path.isfile(path) and path.lower().endswith(_TAR + _ZIP)
-  if not is_archive and not folder.is_one(path):
+  is_archive = os.path.isfile(path) and path.lower().endswith(loading.TAR + loading.ZIP)
+  if not is_archive and not hugging_face.is_folder(path):
     return path
   checkpoints.check_path('--output_dir (OUT)', out)
   made = os.path.join(out, NAME)
@@ -128,7 +129,7 @@ def _unpack(path, made, sources):
   try:
     os.makedirs(unpacked)
     extracted = _extract(path, unpacked)
-    if folder.is_one(unpacked):
+    if hugging_face.is_folder(unpacked):
       _convert(unpacked, made)
       said, _ = run_files.read_json(os.path.join(made, SOURCE_FILE), lambda value: isinstance(value, dict))
       writing.write_json(os.path.join(made, SOURCE_FILE), dict(said, **note))
@@ -170,7 +171,7 @@ def _extract(path, target):
 @contextlib.contextmanager
 def _opened(path):
   """Yields ([(member, name)] of the regular files, function that opens a member)."""
-  if path.lower().endswith(_ZIP):
+  if path.lower().endswith(loading.ZIP):
     with zipfile.ZipFile(path) as archive:
       yield [(info, info.filename) for info in archive.infolist() if not info.is_dir()], archive.open
   else:

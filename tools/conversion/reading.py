@@ -99,9 +99,3 @@ def _needed(checkpoint, name, why):
     raise UserError('{}: expected {} beside the checkpoint, found none: {}; copy it there'.format(
         checkpoint.path, name, why))
   return path
-
-
-def first_of(things, most=3):
-  """'a, b, c and 4 more' of a list of strings."""
-  more = ' and {} more'.format(len(things) - most) if len(things) > most else ''
-  return ', '.join(things[:most]) + more

@@ -3,9 +3,9 @@
 import collections
 import re
 
+from albert.common.errors import first_of
 from albert.common.errors import UserError
 from albert.model import names
-from tools.conversion import reading
 
 
 def read_map(path):
@@ -46,7 +46,7 @@ def renamed(checkpoint, rules):
   twice = sorted('{} for {}'.format(new, ' and '.join(old)) for new, old in by_new.items() if len(old) > 1)
   if twice:
     raise UserError('{}: expected one variable for each new name, found {} names given twice: {}; change the '
-                    'map'.format(checkpoint.path, len(twice), reading.first_of(twice)))
+                    'map'.format(checkpoint.path, len(twice), first_of(twice)))
   changed = [(old, new) for old, new in new_names.items() if old != new]
   return collections.OrderedDict((new, checkpoint.tensor(old)) for old, new in sorted(new_names.items())), changed
 
@@ -61,7 +61,7 @@ def _new_names(all_names, rules):
   unused = [pattern.pattern for number, (pattern, _) in enumerate(rules) if number not in used]
   if unused:
     raise UserError('expected old names that the checkpoint has, found {} that it has not: {}; see inspect'.format(
-        len(unused), reading.first_of(unused)))
+        len(unused), first_of(unused)))
   return new_names
 
 

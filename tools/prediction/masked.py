@@ -4,12 +4,17 @@ Shapes: P masks of a text, V vocabulary.
 """
 
 import collections
+import re
 
 import numpy as np
 
 from albert.common.errors import UserError
+from albert.common import wide_marks
 from albert.dataset.tokenization import MASK
 from tools.prediction import lines
+
+# What may be meant for [MASK]: brackets of Chinese, lower case.
+_ALIKE = re.compile(r'[\[［【〔(（<《「]?\s*mask\s*[\]］】〕)）>》」]?', re.IGNORECASE)
 
 # A text to fill. text: str. starts: where each [MASK] begins in it. fields: the row of the model.
 Query = collections.namedtuple('Query', ['text', 'starts', 'fields'])
@@ -32,8 +37,8 @@ def parse(text, model, place='text'):
                     'into a file in UTF-8: INPUT=...'.format(place))
   parts = text.split(MASK)
   if len(parts) == 1:
-    raise UserError('{}: expected {} where a token is asked for, found none in {!r:.60}; write it in the text'.format(
-        place, MASK, text))
+    raise UserError('{}: expected {} where a token is asked for, found none in {!r:.60}; {}'.format(
+        place, MASK, text, _meant(text)))
   ids, positions, starts, start = [], [], [], 0
   for number, part in enumerate(parts):
     if number:
@@ -47,6 +52,12 @@ def parse(text, model, place='text'):
   if len(ids) + 2 > longest:
     raise UserError('{}: expected at most {:,} tokens, found {:,}; shorten it'.format(place, longest - 2, len(ids)))
   return Query(text, starts, dict(lines.row(ids, model.vocabulary), masked_lm_positions=positions))
+
+
+def _meant(text):
+  """What to write in a text without [MASK]: in place of what looks like one, if there is such a thing."""
+  alike = _ALIKE.search(text)
+  return 'write {} instead of {}'.format(MASK, alike.group()) if alike else 'write it in the text'
 
 
 def candidate_ids(candidates, model):
@@ -64,8 +75,9 @@ def candidate_ids(candidates, model):
     if candidate in vocabulary.ids:  # also ##ing
       pieces = [vocabulary.ids[candidate]]
     if len(pieces) != 1 or pieces[0] == vocabulary.unk_id:
-      raise UserError('candidates: expected tokens of the vocabulary, found {!r}, which is {}; a [MASK] stands for one '
-                      'token, write several for a word'.format(candidate, _in_words(pieces, vocabulary)))
+      raise UserError('candidates: expected tokens of the vocabulary, found {!r}, which is {}; {}'.format(
+          candidate, _in_words(pieces, vocabulary), wide_marks.advice(
+              candidate, 'a [MASK] stands for one token, write several for a word', wide_marks.SEPARATORS)))
     ids.append(pieces[0])
   return list(collections.OrderedDict.fromkeys(ids))
 

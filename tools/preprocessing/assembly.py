@@ -12,9 +12,9 @@ import collections
 
 import numpy as np
 
+from albert.common import ragged
 from albert.dataset import random_bits
 from tools.preprocessing import encoding
-from tools.preprocessing import ragged
 
 # The role of a token in its word. CUT: the first token of a part of a word that is longer than a record.
 CONTINUES, STARTS, CUT = 0, 1, 2

@@ -2,10 +2,10 @@
 
 import numpy as np
 
+from albert.common import ragged
 from albert.dataset import record_format
 from tools.preprocessing import assembly
 from tools.preprocessing import encoding
-from tools.preprocessing import ragged
 
 
 def pack(examples, options, first_record):

@@ -1,18 +1,18 @@
 """Whole-word masking of many examples at once: examples in compact form to the arrays of the reference record.
 
-The rules are albert/dataset/masking_rules.py, which albert/input/dynamic_masking.py follows too, in TensorFlow.
+The rules are albert/dataset/masking_rules.py, which albert/input/formats/dynamic_masking.py follows too, in TensorFlow.
 """
 
 import collections
 
 import numpy as np
 
+from albert.common import ragged
 from albert.dataset import masking_rules
 from albert.dataset import random_bits
 from albert.dataset import record_format
 from tools.preprocessing import assembly
 from tools.preprocessing import encoding
-from tools.preprocessing import ragged
 
 Batch = collections.namedtuple('Batch', [spec.name for spec in record_format.WRITTEN_FEATURES])
 Batch.__doc__ = """The features of a record for N examples.

@@ -13,11 +13,13 @@ from tools.preprocessing import readable
 _STYLE = """body{font:15px/1.5 system-ui,"PingFang SC","Microsoft YaHei","Noto Sans CJK SC",sans-serif;
 max-width:56em;margin:2em auto;padding:0 1em;color:#222}
 table{border-collapse:collapse}td,th{padding:.1em 1.2em .1em 0;text-align:left;vertical-align:top}
-td.n{text-align:right}h2{margin-top:1.6em}rect{fill:#4a7db5}text{font:11px sans-serif;fill:#444}
+td{overflow-wrap:anywhere}td:first-child{white-space:nowrap}td.n{text-align:right}
+h2{margin-top:1.6em}rect{fill:#4a7db5}text{font:11px sans-serif;fill:#444}
 mark{background:#ffe9a8}.example{border-left:3px solid #ccc;padding-left:1em;margin:1em 0}
 .unknown span{margin-right:1.2em;white-space:nowrap}small{color:#777}"""
 _BAR_WIDTH, _WIDE_BAR, _HEIGHT = 22, 32, 140
 _EXAMPLES = 3
+_FIGURE = re.compile('[0-9][0-9,.]*%?')
 
 # What is worth a hint: records that are filled less, masked less than asked for, fewer held-out documents.
 _LOW_FILL, _LOW_MASKING, _FEW_HELDOUT, _MANY_UNKNOWN = 0.7, 0.9, 30, 0.01
@@ -49,13 +51,14 @@ _SETTINGS = (
     ('heldout_fraction', 'share of the texts that is held out'),
     ('short_seq_prob', 'share of the documents cut into short records'), ('segmenter', 'segmenter'),
     ('do_lower_case', 'lower case, no accents'), ('encoding', 'encoding of the text'),
-    ('skip_errors', 'lines in another encoding are left out'), ('documents', 'a document is'),
+    ('skip_errors', 'lines in another encoding are left out'), ('documents', 'what divides plain text into documents'),
     ('text_field', 'fields of the JSON objects'), ('normalization', 'normalization'),
     ('drop_control_characters', 'control characters are dropped'), ('split_sentences', 'sentences are split'),
     ('min_characters', 'fewest characters of a document'), ('min_han_share', 'smallest share of Han characters'),
     ('duplicates', 'duplicates'), ('near_duplicate_threshold', 'similarity of near duplicates'),
     ('record_format', 'format of the training records'), ('records_per_shard', 'records of a file'),
-    ('random_seed', 'random seed'), ('vocab_sha256', 'SHA-256 of the vocabulary'), ('recipe', 'version of the recipe'))
+    ('random_seed', 'random seed'), ('vocab_sha256', 'SHA-256 of the vocabulary'), ('recipe', 'version of the recipe'),
+    ('sentence_rule', 'version of the rule for ends of sentences'))
 
 
 def make(info, histograms, vocabulary):
@@ -78,7 +81,8 @@ def make(info, histograms, vocabulary):
       '<!DOCTYPE html>', '<html lang="en"><head><meta charset="utf-8"><title>Data report</title>',
       '<style>{}</style></head><body>'.format(_STYLE), '<h1>Data report</h1>', _table(overview(info)), _hints(info),
       '<h2>Tokens of a training record</h2>',
-      '<p>Fill rate: {:.1%} of the positions hold a token, the rest is padding.</p>'.format(_fill_rate(info)),
+      '<p>Fill rate: {:.1%} of the positions; {:.1%} hold text, {:.1%} [CLS] or [SEP], the rest is padding.</p>'.format(
+          _fill_rate(info), text_rate(info), _fill_rate(info) - text_rate(info)),
       bars(steps, histograms['lengths']), '<h2>Tokens of a document, below ...</h2>',
       bars(powers, histograms['document_lengths']), '<h2>Masks</h2>', _masks(info, histograms['masked_as']),
       '<h2>Tokens of a word</h2>', bars(sizes, histograms['word_lengths']), '<h2>Examples</h2>',
@@ -100,26 +104,39 @@ def overview(info):
           1, info.settings['dupe_factor'] * counts['train_document_tokens'])))]
 
 
+def text_rate(info):
+  """The share of the positions of training records that hold text. info: contract.DatasetInfo."""
+  return info.statistics['train_tokens'] / max(1, info.records(contract.TRAIN) * info.max_seq_length)
+
+
 def _fill_rate(info):
+  """With [CLS] and twice [SEP]."""
   records = info.records(contract.TRAIN)
   return (info.statistics['train_tokens'] + 3 * records) / max(1, records * info.max_seq_length)
 
 
-def hints(info):
-  """What somebody who knows the tool would say of the figures: list of str. info: contract.DatasetInfo."""
+def hints_of_shape(info):
+  """What other settings would make of the same text: list of str. info: contract.DatasetInfo."""
   counts, settings = info.statistics, info.settings
   lines = []
   records, rows = info.records(contract.TRAIN), [shard.packed_rows for shard in info.shards[contract.TRAIN]]
   if _fill_rate(info) < _LOW_FILL and None not in rows and sum(rows) < _LOW_FILL * records:
     lines.append('{:.0%} of the positions hold text. With packing (SET="InputOptions.packing=True") the {:,} records '
-                 'are {:,} rows.'.format(_fill_rate(info), records, sum(rows)))
+                 'are {:,} rows.'.format(text_rate(info), records, sum(rows)))
   masked = counts['train_masked_tokens'] / max(1, counts['train_tokens'])
   if info.record_format == record_format.REFERENCE and masked < _LOW_MASKING * settings['masked_lm_prob']:
     lines.append('{:.1%} of the tokens are masked instead of {:.1%}: there is room for {} in a record. Raise '
                  '--max_predictions_per_seq to {}.'.format(masked, settings['masked_lm_prob'],
                                                            info.max_predictions_per_seq, _room(info)))
+  return lines
+
+
+def hints(info):
+  """What somebody who knows the tool would say of the figures: list of str. info: contract.DatasetInfo."""
+  counts, settings = info.statistics, info.settings
+  lines = hints_of_shape(info)
   if counts['unknown_tokens'] > _MANY_UNKNOWN * counts['tokens']:
-    lines.append('{:.1%} of the tokens are [UNK]. A vocabulary built from this text has them.'.format(
+    lines.append('{:.2%} of the tokens are [UNK]. A vocabulary built from this text has them.'.format(
         counts['unknown_tokens'] / counts['tokens']))
   if counts['repeated_documents'] and settings['duplicates'] == 'keep':
     lines.append('{:,} of {:,} documents have the text of an earlier one. --duplicates=exact leaves equal ones '
@@ -159,7 +176,7 @@ def _examples(info, vocabulary):
     for number, record in enumerate(itertools.islice(records, count)):
       place = '{} record {}'.format(name, number)
       lines = readable.describe(example_writer.parse_example(record, place), vocabulary, place).split('\n')
-      parts.append('<div class="example"><small>{}: {}</small>{}</div>'.format(
+      parts.append('<div lang="zh-CN" class="example"><small>{}: {}</small>{}</div>'.format(
           place, html.escape(lines[0]), ''.join('<br>' + _marked(line) for line in lines[1:3])))
   return '\n'.join(parts)
 
@@ -169,7 +186,7 @@ def _marked(line):
 
 
 def _unknown(counts, unknown):
-  most = '' if not unknown else '<p class="unknown">Most often: {}{}</p>'.format(
+  most = '' if not unknown else '<p lang="zh-CN" class="unknown">Most often: {}{}</p>'.format(
       ''.join('<span>{} {:,}</span> '.format(html.escape('{} {}'.format(text, _points(text)).strip()), count)
               for text, count in unknown),
       ' <small>(counted before duplicates were left out)</small>' if counts['duplicate_documents']
@@ -185,15 +202,18 @@ def _left_out(counts):
 
 def _settings(settings):
   words = dict(_SETTINGS)
-  names = [name for name, _ in _SETTINGS if name in settings]
+  names = [name for name, _ in _SETTINGS if name in settings and not (
+      name == 'documents' and settings['text_field'])]
   names += [name for name in settings if name not in words and name != 'inputs']
-  return _table([(words.get(name, name.replace('_', ' ')), _value(settings[name])) for name in names])
+  return _table([(words.get(name, name.replace('_', ' ')), _value(name, settings[name])) for name in names])
 
 
-def _value(value):
+def _value(name, value):
   if isinstance(value, bool):
     return 'yes' if value else 'no'
-  return '-' if value == '' else str(value).replace('_', ' ')
+  if name == 'documents':
+    return value.replace('_', ' ')
+  return '-' if value == '' else str(value)
 
 
 def _short(number):
@@ -206,9 +226,11 @@ def _points(text):
 
 def _table(rows):
   """Rows of two cells as HTML."""
-  lines = ['<tr><td>{}</td><td class="n">{}</td></tr>'.format(
-      html.escape(str(name)), html.escape('{:,}'.format(value) if type(value) is int else str(value)))
-      for name, value in rows]
+  texts = ['{:,}'.format(value) if type(value) is int else str(value) for _, value in rows]
+  # To the right where all are figures: beside a long text they would stand far away from their names.
+  place = ' class="n"' if all(map(_FIGURE.fullmatch, texts)) else ''
+  lines = ['<tr><td>{}</td><td{}>{}</td></tr>'.format(html.escape(str(name)), place, html.escape(text))
+           for (name, _), text in zip(rows, texts)]
   return '<table>{}</table>'.format(''.join(lines))
 
 

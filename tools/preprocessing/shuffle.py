@@ -10,8 +10,8 @@ A run file: int64 [buckets + 1, 2], the examples and tokens before each bucket a
 import numpy as np
 
 from albert.common import files
+from albert.common import ragged
 from tools.preprocessing import assembly
-from tools.preprocessing import ragged
 
 _INDEX = np.dtype('<i8')
 _TOKENS = np.dtype('<u4')

@@ -39,19 +39,22 @@ def read(folder, data=None):
     data: folder of its data set; None: the one that the run names, if it is still there.
 
   Raises:
-    UserError: there is no run.
+    UserError: there is no run, or there are several.
   """
   known = (names.STATE_FILE, names.RESULTS_FILE, names.LOG_FILE, names.LOSS_HISTORY_FILE, names.CONFIG_FILE)
   if not any(os.path.exists(os.path.join(folder, name)) for name in known):
     raise UserError('{}: expected the folder of a run, found {}; train one first (make train-full), or name it: '
                     'OUT=...'.format(folder, 'none of {}'.format(', '.join(known)) if os.path.isdir(folder)
                                      else 'a file' if os.path.exists(folder) else 'none'))
+  own = results.read(folder)
+  if isinstance(own.get('seeds'), dict):
+    raise UserError('{}: expected the folder of a run, found that of several ({}), whose means are in report.md; name '
+                    'one of them: OUT=...'.format(folder, ', '.join(own['seeds'])))
   state = RunState(folder)
   curves = event_files.series(folder)
   told, steps = checkpoints.steps_in(folder), state.schedule.get('num_train_steps')
   command_lines = _lines(folder, names.COMMAND_LINE_FILE)
   log = _lines(folder, names.LOG_FILE)
-  own = results.read(folder)
   step = max([0] + told + [points[-1][0] for points in curves.values() if points] + [own.get('trained_steps', 0)])
   info, problem = _data_set(folder, data, command_lines, state)
   config_file = os.path.join(folder, names.CONFIG_FILE)
@@ -103,6 +106,8 @@ def _data_set(folder, given, command_lines, state):
   """(DatasetInfo of the run's training data, None), or (None, why there is none)."""
   named = next((match.group(1) for match in map(_DATA_LINE.match, reversed(command_lines)) if match), None)
   places = [given] if given else [os.path.join(place, named) for place in (os.getcwd(), ROOT)] if named else []
+  if named and not given:  # records of fine-tuning lie in the run, and move with it
+    places.append(os.path.join(folder, os.path.basename(named)))
   wanted = state.settings.get('data_set')
   for place in places:
     if not os.path.exists(os.path.join(place, contract.DATASET_FILE)):

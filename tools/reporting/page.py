@@ -1,16 +1,19 @@
 """report.html: the order of its parts and how it looks. One file that loads nothing from elsewhere.
 
-A task has its own figures, curves and samples, here a module with functions of these names; see TASKS.
+A task has its own figures, curves and samples, here a module with functions of these names; see TASKS. samples is
+None where there are none.
 """
 
 import time
 
+from albert.labelled import options
+from tools.reporting import labelled
 from tools.reporting import pretraining
 from tools.reporting import sections
 from tools.reporting import words
 
 # By the name of the task.
-TASKS = {'pretraining': pretraining}
+TASKS = dict({'pretraining': pretraining}, **dict.fromkeys(options.KINDS, labelled))
 
 _STYLE = """
 :root{--ink:#23272e;--soft:#6b7280;--line:#e6e8ec;--blue:#3b6ea8;--orange:#d2762b;--green:#2f8f5b;--paper:#fff}
@@ -70,7 +73,7 @@ def make(run, guesses, problem):
   """
   task = TASKS.get(run.task)
   parts = [words.section('What it has learned', task.figures(run) if task else '')]
-  if task:
+  if task and task.samples:
     parts.append(words.section('What it puts under a mask', _samples(task, guesses, problem)))
   charts = (task.curves(run) if task else '') + sections.speed(run)
   parts += [words.section('Curves, by step', words.paragraphs(sections.speed_in_words(run)) + (

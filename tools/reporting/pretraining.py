@@ -13,7 +13,10 @@ def figures(run):
   """The held-out figures of the best checkpoint as HTML. run: material.Material."""
   values, step = run.best, run.best.get('global_step')
   if 'masked_lm_loss' not in values:
-    values, step = run.results.get('heldout') or {}, run.results.get('global_step')
+    values = run.results.get('heldout') or {}
+    # A run that was stopped stands at a later step than its last evaluation.
+    evaluated = run.heldout.get('masked_lm_loss') or [(run.results.get('global_step'), None)]
+    step = evaluated[-1][0]
   needed = ('masked_lm_loss', 'masked_lm_accuracy', 'sentence_order_loss', 'sentence_order_accuracy')
   if not all(name in values for name in needed) or not json_text.all_finite(values[name] for name in needed):
     return words.paragraphs(['Not evaluated so far: held-out figures come with each checkpoint, or from make eval.'])
@@ -66,7 +69,7 @@ def curves(run):
 
 def samples(guesses):
   """Sentences with what the model takes to be under their masks, as HTML. guesses: list of heldout.Guessed."""
-  return ''.join('<div class="sample"><p class="text">{}</p>{}</div>'.format(
+  return ''.join('<div lang="zh-CN" class="sample"><p class="text">{}</p>{}</div>'.format(
       ''.join(_token(token, sentence, place) for place, token in enumerate(sentence.tokens)),
       ''.join(map(_guess, sentence.guesses))) for sentence in guesses)
 

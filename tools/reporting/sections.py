@@ -4,9 +4,10 @@ import os
 
 import numpy as np
 
-from albert.common import durations
+from albert.common import in_words
 from albert.common import files
 from albert.dataset import contract
+from albert.dataset import record_format
 from albert.model import names as model_names
 from albert.run import names
 from albert.run import results
@@ -23,6 +24,10 @@ _SCHEDULE = (
     ('optimizer', 'optimizer'), ('learning_rate', 'highest learning rate'), ('num_warmup_steps', 'steps of warm-up'),
     ('num_train_steps', 'steps'), ('weight_decay_rate', 'weight decay'), ('clip_norm', 'gradients are clipped at norm'),
     ('device', 'device'))
+_LABELLED = (
+    ('train_examples', 'Training examples'), ('dev_examples', 'Examples of dev'),
+    ('train_windows', 'Windows of the training examples'), ('train_cut', 'Training examples that were cut'),
+    ('dev_cut', 'Examples of dev that were cut'), ('train_unusable', 'Questions that are left out'))
 _SETTINGS = (
     ('train_batch_size', 'examples of a step, on each rank'), ('micro_batch_size', 'of these at a time'),
     ('ranks', 'ranks'), ('packing', 'several examples in a row (packing)'))
@@ -63,7 +68,7 @@ def speed_in_words(run):
   if train.get('median_step_seconds'):
     told.append('A step takes {:.3g} s.'.format(train['median_step_seconds']))
   if train.get('seconds'):
-    told.append('Training took {} in all.'.format(durations.in_words(train['seconds'])))
+    told.append('Training took {} in all.'.format(in_words.duration(train['seconds'])))
   return [' '.join(told)] if told else []
 
 
@@ -75,6 +80,9 @@ def data(run):
   if not info.statistics:
     return words.table([('Training records', info.records(contract.TRAIN)),
                         ('Held-out records', info.records(contract.HELDOUT))])
+  if info.settings.get('record_format') == record_format.LABELLED:
+    return words.table([(title, info.statistics.get(name)) for name, title in _LABELLED] + [
+        ('Tokens of a window, at most', info.max_seq_length), ('Vocabulary', info.vocab_size)])
   told = data_report.hints(info)
   hints = '<ul class="hints">{}</ul>'.format(words.paragraphs(told, 'li')) if told else ''
   return words.table(data_report.overview(info) + [

@@ -2,7 +2,7 @@
 
 import html
 
-from albert.common.perplexity import in_words
+from albert.common import in_words
 
 PERCENT = '{:.1%}'.format
 
@@ -37,12 +37,4 @@ def tiles(values):
 
 def perplexity(loss):
   """exp(loss) in words, without a decimal where that says nothing."""
-  return in_words(loss, 0 if loss >= 5 else 1)
-
-
-def bytes_of(number):
-  """A size in words."""
-  for size, unit in ((1 << 30, 'GB'), (1 << 20, 'MB'), (1 << 10, 'KB')):
-    if number >= size:
-      return '{:,.1f} {}'.format(number / size, unit)
-  return '{} bytes'.format(number)
+  return in_words.perplexity(loss, 0 if loss >= 5 else 1)

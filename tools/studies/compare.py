@@ -49,7 +49,7 @@ def pairs(flag, words):
 
 def folders_of(folder):
   """Folders of the runs with each seed, in order; the folder itself where it is a single run."""
-  seeds = glob.glob(os.path.join(glob.escape(folder), 'seed-*'))
+  seeds = glob.glob(os.path.join(glob.escape(folder), names.SEED_FOLDER.format('*')))
   return sorted(seeds, key=lambda path: (len(path), path)) or [folder]
 
 

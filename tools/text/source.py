@@ -4,12 +4,17 @@ import collections
 
 from albert.common import checks
 from albert.common.errors import UserError
+from albert.common import files
 from tools.text import cleaning
 from tools.text import corpus
 from tools.text import encodings
+from tools.text import hints
 from tools.text import json_lines
 from tools.text import layouts
 from tools.text import streams
+
+# How many files of a corpus are looked at for their encoding, spread over it.
+_FILES = 20
 
 Source = collections.namedtuple('Source', ['encoding', 'skip_errors', 'cleaning'],
                                 defaults=['utf-8', False, cleaning.Options()])
@@ -24,7 +29,8 @@ def define_flags(flags):
   flags.DEFINE_list('input_files', None, 'Text: files, globs and folders, separated by commas; .gz, .bz2, .xz, .zst '
                     'are unpacked, rows of .parquet, .csv and .tsv are JSON objects.')
   flags.DEFINE_alias('input_file', 'input_files')
-  flags.DEFINE_string('encoding', 'utf-8', 'Encoding of the text, e.g. gb18030. A byte-order mark says more.')
+  flags.DEFINE_string('encoding', 'utf-8', 'Encoding of the text, e.g. gb18030; auto: of each file, what its '
+                      'beginning looks like. A byte-order mark says more.')
   flags.DEFINE_enum('errors', 'strict', ['strict', 'skip'], 'Lines that are not in the encoding: stop, or leave them '
                     'out and count them.')
   flags.DEFINE_enum('documents', None, corpus.DOCUMENTS, 'A document is what stands between two blank lines, a line, '
@@ -65,13 +71,24 @@ def find_files(patterns, source, documents_given):
   check(source)
   paths = corpus.find_files(patterns)
   layouts.check(paths, source.encoding, source.cleaning, documents_given)
-  encodings.check(paths, source.encoding)
+  check_not_misread(paths, source.encoding)
   return paths
 
 
-def hint(paths, source):
-  """What may be meant otherwise in a corpus that can be read as it is: a line, or None. See `layouts.hint`."""
-  return layouts.hint(paths, source.encoding, source.cleaning)
+def check_not_misread(paths, named):
+  """Raises UserError if text can be read in an encoding that it is not in: as Latin-1 any bytes can be."""
+  if named == streams.AUTO:
+    return
+  for path in paths[::-(-len(paths) // _FILES)]:
+    other = None if streams.says_its_encoding(path) else encodings.misread(streams.beginning(path), named)
+    if other:
+      raise UserError('{}: expected text in {}, found what is Chinese in {} and nothing that is read in {}; say '
+                      '--encoding={}'.format(files.shown(path), named, other, named, other))
+
+
+def hints_for(paths, source, documents_given):
+  """What may be meant otherwise in a corpus that can be read as it is: list of str. See `hints.of_corpus`."""
+  return hints.of_corpus(paths, source.encoding, source.cleaning, documents_given)
 
 
 def check(source):

@@ -41,7 +41,7 @@ def recognise(path, kind, options, known_labels=()):
     path: str.
     kind: one of options.KINDS.
     options: LabelledOptions.
-    known_labels: the labels of the model, if there is one: they tell the label of a table without a header.
+    known_labels: the labels of the model, if there is one, by which the label of a table without a header is known.
 
   Raises:
     UserError: the file cannot be read, or has not the columns that are needed.

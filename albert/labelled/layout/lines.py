@@ -58,6 +58,5 @@ def is_text(text):
 
 def unreadable(path, error):
   """The UserError for a file that cannot be opened or unpacked."""
-  reason = getattr(error, 'strerror', None) or str(error) or type(error).__name__
-  return UserError('{}: expected a text file, found one that cannot be read ({}); check the path, or copy it '
-                   'again'.format(files.shown(path), reason))
+  return UserError('{}: expected a text file, found {}; check the path, or copy it again'.format(
+      files.shown(path), files.found(error)))

@@ -32,7 +32,7 @@ def mend(folder):
   """Cuts what is not whole, as a full disk leaves it, from the end of each event file of a folder."""
   try:
     rewind(folder, lambda step: True)
-  except OSError as error:  # this is called when a run has failed: its own error is the one to tell
+  except OSError as error:  # this is called when a run has failed: its own error is the one to report
     _LOG.warning('%s: event files may end in a damaged event (%s); the next start cuts it off', folder, error.strerror)
 
 
@@ -69,7 +69,7 @@ def _end_of_kept(path, keep):
 def series(folder):
   """{tag: [(step, value)]} of the scalars in the event files of a folder, by step; what is damaged is left out.
 
-  A step that several starts have told counts as the last one told it.
+  Where several starts have written a step, the last one counts.
   """
   by_tag = {}
   for path in _paths(folder):

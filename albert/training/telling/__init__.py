@@ -1,1 +1,1 @@
-"""What a run tells on its way: progress, what is left, what it is doing."""
+"""What a run reports on its way: progress, what is left, what it is doing."""

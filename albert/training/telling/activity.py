@@ -5,7 +5,7 @@ import logging
 import threading
 import time
 
-# Nobody has to wait longer for a word of what is going on.
+# The longest silence of the log.
 QUIET_SECONDS = 15.0
 
 _LOG = logging.getLogger('albert')
@@ -45,7 +45,7 @@ class Activity(logging.Handler):
     """The step was made; what follows is logging it, and perhaps saving."""
     self._step_seconds = self._clock() - self._since
     self.unsaved_runs += 1
-    self.begin('saving, or what else follows ' + self._what)
+    self.begin('after {}: logging or saving'.format(self._what))
 
   def saved(self):
     """What was computed so far is in a checkpoint."""

@@ -7,7 +7,7 @@ import time
 import numpy as np
 import tensorflow as tf
 
-from albert.common import durations
+from albert.common import in_words
 from albert.dataset import contract
 
 # Steps whose time says nothing: the first builds caches and thread pools, the second still allocates. Nor does that of
@@ -15,8 +15,8 @@ from albert.dataset import contract
 WARMUP_STEPS = 2
 # The longest time between two lines, in seconds, whatever log_every_steps says.
 _QUIET_SECONDS = 30.0
-# A first step that took so long, with its preparations, is worth a word before there is one that is timed.
-_TELLING_SECONDS = 20.0
+# A first step that takes longer, with its preparations, is reported before there is one that is timed.
+_SLOW_SECONDS = 20.0
 
 _LOG = logging.getLogger('albert')
 
@@ -27,7 +27,7 @@ _LOG = logging.getLogger('albert')
 class Throughput(collections.namedtuple('Throughput', [
     'steps', 'warmup_steps', 'seconds', 'cpu_seconds', 'mean_step_seconds', 'median_step_seconds',
     'examples_per_second', 'tokens_per_second', 'real_tokens_per_second', 'input_wait_fraction'])):
-  """The value that is told above."""
+  """The value that is described above."""
 
   __slots__ = ()
 
@@ -54,12 +54,12 @@ Loop = collections.namedtuple('Loop', [
 
 # line: callable(dict of floats) -> str, the figures in a few words. group: what the names of figures begin with in the
 # event file. history: run.results.History or None. folder: of the event file for figures and throughput, or None.
-Told = collections.namedtuple('Told', [
+Reports = collections.namedtuple('Reports', [
     'line', 'group', 'history', 'folder'], defaults=['', None, None])
 
 
 def announce(plan, device, order, start):
-  """Says what a step is, and what is not as usual.
+  """Logs what a step is, and what is not as usual.
 
   Args:
     plan: planning.Plan.
@@ -68,15 +68,16 @@ def announce(plan, device, order, start):
     start: int, the step that training goes on from.
   """
   info, batch_size, config = plan.info, plan.rows_per_step, plan.config
-  _LOG.info('step = %d rank(s) x %d sequences x %d tokens = %s tokens; from step %s to %s', device.ranks,
-            batch_size // device.ranks, info.max_seq_length, '{:,}'.format(batch_size * info.max_seq_length),
-            '{:,}'.format(start), '{:,}'.format(plan.options.num_train_steps))
+  _LOG.info('step = %s x %s x %d tokens = %s tokens; from step %s to %s', in_words.counted(device.ranks, 'rank'),
+            in_words.counted(batch_size // device.ranks, 'sequence'), info.max_seq_length,
+            '{:,}'.format(batch_size * info.max_seq_length), '{:,}'.format(start),
+            '{:,}'.format(plan.options.num_train_steps))
   if plan.layout:
     _LOG.info('packing: the %s examples of a step, never more than %s of them in a row', '{:,}'.format(
         plan.options.train_batch_size), plan.layout.slots)
   elif plan.input_options.packing:
-    _LOG.info('packing: an epoch has %s rows for %s examples', '{:,}'.format(order.epoch_length),
-              '{:,}'.format(info.records(contract.TRAIN)))
+    _LOG.info('packing: an epoch has %s for %s', in_words.counted(order.epoch_length, 'row'),
+              in_words.counted(info.records(contract.TRAIN), 'example'))
   if device.dropout and (config.hidden_dropout_prob or config.attention_probs_dropout_prob):
     _LOG.warning("dropout runs in the NPU's own operation: a run that is stopped and goes on draws other masks than "
                  'one that is not; SessionOptions.fused_ops=False repeats them')
@@ -87,15 +88,15 @@ def announce(plan, device, order, start):
 class ProgressHook(tf.train.SessionRunHook):
   """Logs step, losses, throughput and time left; keeps the figures for results.json."""
 
-  def __init__(self, watched, loop, told):
-    """Watches a training loop. watched: Watched. loop: Loop. told: Told."""
+  def __init__(self, watched, loop, reports):
+    """Watches a training loop. watched: Watched. loop: Loop. reports: Reports."""
     self._fetches = {'step': watched.step, 'real_tokens': watched.real_tokens, 'examples': watched.examples}
     if watched.input_wait is not None:
       self._fetches['input_wait'] = watched.input_wait
     self._figures = watched.figures
     self._loop = loop
-    self._told = told
-    self._writer = told.folder and tf.summary.FileWriterCache.get(told.folder)
+    self._reports = reports
+    self._writer = reports.folder and tf.summary.FileWriterCache.get(reports.folder)
     self._last_step = None
     self._logs = False  # whether the figures of the step under way are logged
     # One entry for each step.
@@ -108,7 +109,7 @@ class ProgressHook(tf.train.SessionRunHook):
     self._fetched_before = set()  # the names that a step fetched, a frozenset for each kind of step
     self._logged_runs = 0
     self._ended = None  # (time, step before, step after) of the last step
-    self._has_told_estimate = False
+    self._has_estimated = False
     self.last_figures = {}
 
   @property
@@ -155,27 +156,27 @@ class ProgressHook(tf.train.SessionRunHook):
       self._log(figures)
       if self._is_due(before, self._last_step):
         self._keep(figures)
-    self._tell_estimate()
+    self._log_estimate()
     self._ended = time.time(), before, self._last_step
 
-  def _tell_estimate(self):
+  def _log_estimate(self):
     """Says once how long the run takes, as soon as that is known; before, after a slow first step, at most how long."""
-    if self._has_told_estimate or self._last_step >= self._loop.num_train_steps:
+    if self._has_estimated or self._last_step >= self._loop.num_train_steps:
       return
     if any(self._is_warm):
-      self._has_told_estimate = True
+      self._has_estimated = True
       _LOG.info('%s', self._loop.remaining.estimate(self._last_step, _mean(self._durations, self._counting(0))))
-    elif not self._ended and self._durations[0] >= _TELLING_SECONDS:
-      _LOG.info('by the first step, the slowest one: at most %s for the whole run', durations.in_words(
+    elif not self._ended and self._durations[0] >= _SLOW_SECONDS:
+      _LOG.info('by the first step, the slowest one: at most %s for the whole run', in_words.duration(
           self._loop.remaining.seconds(self._last_step, self._durations[0])))
 
   def _keep(self, figures):
     """At fixed steps only, so that a run that was stopped keeps the same lines as one that was not."""
-    if self._told.history:
-      self._told.history.add(self._last_step, figures)
+    if self._reports.history:
+      self._reports.history.add(self._last_step, figures)
     if self._writer:
       self._writer.add_summary(tf.Summary(value=[
-          tf.Summary.Value(tag=self._told.group + name, simple_value=value) for name, value in figures.items()]),
+          tf.Summary.Value(tag=self._reports.group + name, simple_value=value) for name, value in figures.items()]),
                                self._last_step)
 
   def _log(self, figures):
@@ -190,7 +191,7 @@ class ProgressHook(tf.train.SessionRunHook):
         self._last_step, seconds))) if any(self._is_warm) else ''
     wait = self._wait_fraction(recent)
     _LOG.info('step %s/%s  %s  %s examples/s  %s tokens/s (%s real)%s%s',
-              '{:,}'.format(self._last_step), '{:,}'.format(self._loop.num_train_steps), self._told.line(figures),
+              '{:,}'.format(self._last_step), '{:,}'.format(self._loop.num_train_steps), self._reports.line(figures),
               _three_digits(examples), '{:,.0f}'.format(self._loop.tokens_per_step / seconds),
               '{:,.0f}'.format(real_tokens), '' if wait is None else '  {:.1%} waiting for input'.format(wait),
               left)
@@ -252,7 +253,7 @@ def _mean(values, steps):
 def _clock(seconds):
   """Seconds as 1:02:03 and so of one width in a column of lines; days in words, such as 69 days."""
   if seconds >= 48 * 3600:
-    return durations.in_words(seconds)
+    return in_words.duration(seconds)
   seconds = int(round(seconds))
   return '{}:{:02d}:{:02d}'.format(seconds // 3600, seconds // 60 % 60, seconds % 60)
 

@@ -30,6 +30,8 @@ def test_a_mask_is_a_token_between_those_of_the_text():
     ('中国', r"TEXT: expected \[MASK\] where a token is asked for, found none in '中国'"),
     ('', r'expected \[MASK\]'),
     (b'\xd6\xd0[MASK]'.decode('utf-8', 'surrogateescape'), 'TEXT: expected a text in UTF-8, found other bytes'),
+    ('首都是【MASK】京', r'write \[MASK\] instead of 【MASK】'),
+    ('首都是[mask]京', r'write \[MASK\] instead of \[mask\]'),
     ('[MASK]' + '中' * 12, 'TEXT: expected at most 12 tokens, found 13; shorten it'),
 ])
 def test_texts_that_cannot_be_asked(text, message):
@@ -60,7 +62,9 @@ def test_candidates_are_ranked_with_their_probability_among_all():
   assert answer.filled == '北京' and answer.masks[0][0][1] == pytest.approx(0.2)
 
 
-@pytest.mark.parametrize('candidate, words', [('北京', r'2 tokens \(北 京\)'), ('西', 'not in it'), (' ', 'none')])
+@pytest.mark.parametrize('candidate, words', [
+    ('北京', r'2 tokens \(北 京\); a \[MASK\] stands'), ('西', 'not in it'), (' ', 'none'),
+    ('北，南', 'write , instead of the full-width ，')])
 def test_a_candidate_is_one_token_of_the_vocabulary(candidate, words):
   with pytest.raises(UserError, match='candidates: expected tokens of the vocabulary, found .*' + words):
     masked.candidate_ids(['北', candidate], MODEL)

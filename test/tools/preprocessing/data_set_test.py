@@ -302,6 +302,15 @@ def test_another_data_set_needs_force(tmp_path, paths, changes, words):
   assert small_corpus.contents(tmp_path / 'd') == before
 
 
+def test_a_folder_that_a_refused_call_has_made_is_gone(tmp_path):
+  for was_there in (False, True):
+    with pytest.raises(UserError, match='expected at least 2 documents'):
+      small_corpus.create(tmp_path / 'd', small_corpus.write(tmp_path, small_corpus.text(1)))
+    assert (tmp_path / 'd').is_dir() == was_there
+    (tmp_path / 'd').mkdir(exist_ok=True)
+  assert small_corpus.create(tmp_path / 'd', small_corpus.write(tmp_path)).created
+
+
 def test_a_data_set_of_an_earlier_version_is_not_taken_for_this_one(tmp_path, paths, monkeypatch):
   monkeypatch.setattr(data_set, 'RECIPE', data_set.RECIPE - 1)
   small_corpus.create(tmp_path / 'd', paths)
@@ -386,7 +395,7 @@ def test_not_utf8_leaves_nothing(tmp_path):
   paths = small_corpus.write(tmp_path, small_corpus.text().encode() + b'\n\xff\n')
   with pytest.raises(UserError, match='byte 0xff'):
     small_corpus.create(tmp_path / 'd', paths)
-  assert small_corpus.contents(tmp_path / 'd') == {}
+  assert not (tmp_path / 'd').exists()
   info = small_corpus.create(tmp_path / 'd', paths, skip_errors=True).info
   line = small_corpus.text().count('\n') + 2
   assert info.statistics['skipped_lines'] == 1
@@ -399,7 +408,7 @@ def test_not_utf8_leaves_nothing(tmp_path):
 def test_too_little_text(tmp_path, content, words):
   with pytest.raises(UserError, match=words):
     small_corpus.create(tmp_path / 'd', small_corpus.write(tmp_path, content))
-  assert small_corpus.contents(tmp_path / 'd') == {}
+  assert not (tmp_path / 'd').exists()
 
 
 def test_what_a_killed_run_left_is_cleared_away(tmp_path, paths):
@@ -616,7 +625,7 @@ def test_input_that_is_replaced_while_it_is_read_is_refused(tmp_path, paths, mon
   stages._vocabulary.cache_clear()
   with pytest.raises(UserError, match='{}: .*found that it changed'.format(os.path.basename(paths[which]))):
     small_corpus.create(tmp_path / 'd', paths)
-  assert small_corpus.contents(tmp_path / 'd') == {} and not (tmp_path / 'd' / '.unfinished').exists()
+  assert not (tmp_path / 'd').exists()
 
 
 def test_input_that_was_replaced_before_a_kill_is_read_again(tmp_path, paths, monkeypatch):
@@ -668,3 +677,19 @@ def test_ctrl_c_tells_that_the_same_command_continues(tmp_path, paths, caplog, m
       small_corpus.create(tmp_path / 'd', paths)
   assert '.unfinished: the same command continues' in caplog.text
   assert small_corpus.create(tmp_path / 'd', paths).reused > 0
+
+
+def test_sentences_that_were_divided_by_an_earlier_rule(tmp_path, paths, monkeypatch):
+  options = dict(cleaning=cleaning.Options(split_sentences=True))
+  info = small_corpus.create(tmp_path / 'd', paths, **options).info
+  assert not small_corpus.create(tmp_path / 'd', paths, **options).created
+  for earlier in (corpus.SENTENCE_RULE - 1, None):
+    monkeypatch.setattr(info, 'settings', dict(info.settings, sentence_rule=earlier))
+    assert data_set._differences(info, dict(sentence_rule=corpus.SENTENCE_RULE)) == [
+        'made by an earlier version of this tool']
+  assert 'sentence_rule' not in small_corpus.create(tmp_path / 'e', paths).info.settings
+
+
+def test_an_error_names_few_of_very_many_paths():
+  with pytest.raises(UserError, match='no document of two or more words in 1, 2, 3, ...; is'):
+    pipeline._check_texts(0, 0, list('123456'))

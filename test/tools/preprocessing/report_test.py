@@ -24,10 +24,12 @@ def test_the_report_has_the_figures_of_the_records(tmp_path):
              for record in tfrecord.read_records(path)]
   used = np.concatenate([record['input_mask'] for record in records]).mean()
   assert 'Fill rate: {:.1%}'.format(used) in text
-  assert '<td>Training records</td><td class="n">{:,}</td>'.format(len(records)) in text
+  assert '<td>Training records</td><td>{:,}</td>'.format(len(records)) in text
   masks = np.concatenate([record['input_ids'][record['masked_lm_positions'][record['masked_lm_weights'] > 0]]
                           for record in records]) == 5
   assert '<td>[MASK] instead</td><td class="n">{:.2%}</td>'.format(masks.mean()) in text
+  # [CLS] and twice [SEP] are no text: `make data` says the share of that.
+  assert '; {:.1%} hold text, {:.1%} [CLS] or [SEP], '.format(used - 3 / 48, 3 / 48) in text
   titles = re.findall('<title>([\\dk+]+): ([\\d,]+) ', text)
   assert sum(int(count.replace(',', '')) for _, count in titles[:32]) == len(records)
   assert sum(int(count.replace(',', '')) for _, count in titles[32:48]) == info.statistics['documents']
@@ -39,9 +41,11 @@ def test_words_instead_of_keys(tmp_path):
   data_set.create(small_corpus.settings(paths[1]), [paths[0]], str(tmp_path / 'd'))
   text = (tmp_path / 'd' / 'data_report.html').read_text(encoding='utf-8')
   assert '<td>documents of fewer than two words</td><td class="n">1</td>' in text
-  assert '<td>a document is</td><td class="n">blank line</td>' in text
+  assert '<td>what divides plain text into documents</td><td>blank line</td>' in text
   assert not re.findall('<td>[a-z]+_[a-z_]+</td>', text), 'raw keys'
   assert 'lines in another encoding or format' not in text, 'only what there is'
+  shown = report._settings({'text_field': 'paper_title', 'documents': 'blank_line'})
+  assert 'paper_title' in shown and 'blank' not in shown, 'an object is a document'
 
 
 def test_examples_are_those_of_inspect_records(tmp_path):
@@ -52,7 +56,8 @@ def test_examples_are_those_of_inspect_records(tmp_path):
   record = next(tfrecord.read_records(info.paths('train')[0]))
   line = readable.describe(example_writer.parse_example(record), vocabulary).split('\n')[1]
   assert '<br>' + line.replace('【', '<mark>【').replace('】', '】</mark>') in text
-  assert text.count('class="example"') == 4 and '<mark>【' in text
+  # Of the forms of a character those of Chinese: without a language a browser may take the Japanese ones.
+  assert text.count('<div lang="zh-CN" class="example">') == 4 and '<mark>【' in text
 
 
 @pytest.mark.parametrize('changes, words', [

@@ -9,11 +9,15 @@ import sys
 import pytest
 import tensorflow.compat.v1 as tf
 
+import labelled_text
 import random_models
 import small_corpus
 from albert.common.errors import UserError
 from albert.common.files import ROOT
 from albert.dataset import tokenization
+from albert.labelled import options as labelled
+from albert.labelled import preparing
+from albert.labelled import sources
 from albert.run.logs import event_files
 from tools.prediction import heldout
 from tools.reporting import material
@@ -96,6 +100,48 @@ def test_a_run_in_progress_without_evaluation(tmp_path):
   assert 'Not evaluated so far' in text and 'The data set was not found from here; DATA=... names it.' in text
 
 
+@pytest.fixture
+def fine_tuned(tmp_path):
+  """A run of fine-tuning that has ended, in another place than where it was made."""
+  folder = tmp_path / 'topics'
+  options = labelled.LabelledOptions(max_seq_length=32)
+  splits = sources.open_splits(labelled_text.write(tmp_path / 'data', 'classify'), labelled.CLASSIFY, options)
+  prepared = preparing.prepare(splits, labelled.CLASSIFY, options, labelled_text.write_vocabulary(tmp_path),
+                               str(folder), False).info
+  write(folder, 'run_state.json', dict(STATE, settings=dict(STATE['settings'], task='classify',
+                                                            data_set=prepared.fingerprint())))
+  figures = {'examples': 40, 'labelled': 40, 'accuracy': 0.675, 'loss': 0.9,
+             'classes': {'<天气>': {'precision': 1.0, 'recall': 0.5, 'f1': 0.6667, 'support': 4}}}
+  write(folder, 'results.json', {'dev': figures, 'test': dict(figures, accuracy=0.25), 'trained_steps': 600})
+  write(folder, 'heldout_history.tsv', 'step\tloss\taccuracy\n300\t1.2\t0.3\n600\t0.9\t0.675\n')
+  write(folder, 'command_line.txt', '2026-11-26 09:06:41 python run_finetuning.py\n'
+        '  data: elsewhere/records (8 training and 5 held-out records, vocabulary x 012)\n')
+  return folder
+
+
+def test_a_run_of_fine_tuning(fine_tuned):
+  text = text_of(fine_tuned)
+  assert '<b>0.6750</b><span>accuracy, dev</span><small>40 examples' in text
+  assert '<b>0.2500</b><span>accuracy, test</span>' in text and '<th>&lt;天气&gt;</th><td>0.6667</td>' in text
+  assert 'What it puts under a mask' not in text and text.count('<figure') == 2
+  assert '<th>Training examples</th><td>' in text and 'was not found' not in text
+  write(fine_tuned, 'results.json', {'dev': {'accuracy': 0.5, 'labelled': 4}, 'not_learned': 'NOT LEARNED: why'})
+  assert 'NOT LEARNED: why' in text_of(fine_tuned)
+
+
+def test_a_run_of_fine_tuning_in_progress(fine_tuned):
+  write(fine_tuned, 'results.json', {})
+  assert 'Not evaluated so far: figures on dev come with each checkpoint.' in text_of(fine_tuned)
+  write(fine_tuned, 'best/best.json', {'accuracy': 0.3, 'checkpoint': 'model.ckpt-300', 'global_step': 300})
+  assert '<b>0.3000</b><span>accuracy, dev</span>' in text_of(fine_tuned)
+
+
+def test_several_runs_are_no_run(tmp_path):
+  write(tmp_path, 'results.json', {'best_run': 'seed-2', 'seeds': {'seed-1': {}, 'seed-2': {}}})
+  with pytest.raises(UserError, match=r'found that of several \(seed-1, seed-2\), whose means are in report.md; name'):
+    material.read(str(tmp_path))
+
+
 def test_a_run_that_has_just_begun(tmp_path):
   write(tmp_path, 'run_state.json', STATE)
   assert 'No step was logged so far.' in text_of(tmp_path)
@@ -134,6 +180,14 @@ def test_figures_that_are_not_finite_are_none(run):
   assert 'Not evaluated so far' in text_of(run)
 
 
+def test_figures_of_a_run_that_was_stopped_are_of_its_last_evaluation(run):
+  write(run, 'best/best.json', {})
+  write(run, 'results.json', {'heldout': FIGURES, 'global_step': 650, 'trained_steps': 650})
+  assert 'with the weights of step 600.' in text_of(run)
+  write(run, 'heldout_history.tsv', '')
+  assert 'with the weights of step 650.' in text_of(run)
+
+
 def test_another_data_set_is_not_taken_for_that_of_the_run(run, tmp_path):
   paths = small_corpus.write(tmp_path, small_corpus.text(50))
   other = small_corpus.create(tmp_path / 'other', paths).info
@@ -152,6 +206,7 @@ def test_no_run(tmp_path, name):
 def test_samples_show_what_was_right(run):
   guess = heldout.Guessed(['长', '江', '<', '##s'], [1], [('江', 0.25, 2, [('河', 0.5), ('江', 0.25)])])
   text = text_of(run, [guess])
+  assert '<div lang="zh-CN" class="sample">' in text  # of the forms of a character those of Chinese
   assert '长<mark class="miss">江</mark>&lt;s' in text and 'class="chip right"' in text
   assert 'no sentence' in text_of(run, problem='no sentence')
 

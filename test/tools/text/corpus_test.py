@@ -137,6 +137,14 @@ def test_no_files(tmp_path, monkeypatch, patterns):
     corpus.find_files(patterns)
 
 
+def test_names_that_a_full_width_comma_was_meant_to_divide(tmp_path, monkeypatch):
+  monkeypatch.chdir(tmp_path)
+  (tmp_path / '甲，乙').write_text('好。')
+  assert corpus.find_files(['甲，乙'])  # it may be in a name
+  with pytest.raises(UserError, match='found none; write , instead of the full-width ，'):
+    corpus.find_files(['甲.txt，乙.txt'])
+
+
 @pytest.mark.parametrize('content', [b'no gzip', gzip.compress(b'abc\n' * 99)[:-9]], ids=['other', 'cut'])
 def test_a_broken_gzip(tmp_path, content):
   with pytest.raises(UserError, match='cannot be read'):
@@ -186,6 +194,15 @@ def test_a_long_line_that_is_not_utf8(tmp_path, monkeypatch, tail):
 
 @pytest.mark.parametrize('text, expected', [
     ('他说：“走吧。”然后走了！真的？？好……', ['他说：“走吧。”', '然后走了！', '真的？？', '好……']),
-    ('3.5公斤。 没有', ['3.5公斤。', '没有']), ('。。', ['。。']), ('', []), ('  ', [])])
+    ('3.5公斤。 没有', ['3.5公斤。', '没有']), ('。。', ['。。']), ('', []), ('  ', []),
+    ('今天很好.我们去玩.明天再来.', ['今天很好.', '我们去玩.', '明天再来.']),
+    ('他来了.她走了', ['他来了.', '她走了']), ('今天很好． 我们去玩．', ['今天很好．', '我们去玩．']),
+    ('他说“今天很好.”我们去玩...明天再来！', ['他说“今天很好.”', '我们去玩...', '明天再来！']),
+    ('今天很好｡我们去玩｡', ['今天很好｡', '我们去玩｡']), ('今天很好.“我们去玩.”', ['今天很好.', '“我们去玩.”']),
+    ('圆周率是3.14公里.第二句话', ['圆周率是3.14公里.', '第二句话']),
+    ('见网址www.a.com和１２．５元', ['见网址www.a.com和１２．５元']), ('比尔.盖茨退休', ['比尔.盖茨退休']),
+    ('前总裁比尔.盖茨说：很好。', ['前总裁比尔.盖茨说：很好。']), ('版本是v1.2.中文版', ['版本是v1.2.中文版']),
+    ('U.S.A.的人', ['U.S.A.的人'])])
 def test_split_sentences(text, expected):
   assert corpus.split_sentences(text) == expected
+  assert ''.join(''.join(expected).split()) == ''.join(text.split())

@@ -6,7 +6,7 @@ import gzip
 import pytest
 
 from albert.common.errors import UserError
-from tools.text import encodings
+from tools.text import source
 
 TEXT = '今天的天气是很好的，我们一起去公园里。\n他在那里有一个大的国家。\n' * 3
 
@@ -22,7 +22,7 @@ def write(folder, content, name='a.txt'):
 def test_mojibake_is_refused(tmp_path, name, encoding, named):
   paths = write(tmp_path, TEXT.encode(encoding), name)
   with pytest.raises(UserError, match='a.*: expected text in {}, found .*say --encoding={}'.format(named, encoding)):
-    encodings.check(paths, named)
+    source.check_not_misread(paths, named)
 
 
 @pytest.mark.parametrize('content, named', [
@@ -31,4 +31,4 @@ def test_mojibake_is_refused(tmp_path, name, encoding, named):
     (codecs.BOM_UTF8 + TEXT.encode('utf-8'), 'latin-1'), (TEXT.encode('utf-16'), 'latin-1'), (b'', 'latin-1')])
 @pytest.mark.parametrize('name', ['a.txt', 'a.csv'])
 def test_what_is_in_its_encoding_is_not(tmp_path, content, named, name):
-  encodings.check(write(tmp_path, content, name), named)
+  source.check_not_misread(write(tmp_path, content, name), named)

@@ -1,7 +1,9 @@
 """tools.text.layouts and source: corpora as people have them are read as they are meant, or refused with the flag."""
 
 import collections
+import gzip
 import json
+import lzma
 import os
 
 import pytest
@@ -10,6 +12,7 @@ from albert.common.errors import UserError
 from tools.text import cleaning
 from tools.text import corpus
 from tools.text import source
+from tools.text import streams
 
 import small_corpus
 
@@ -138,6 +141,12 @@ def test_fields_that_one_object_lacks(tmp_path):
   assert read(tmp_path / 'a', text_field='title, content')[0] == [['题', '文。'], ['题'], ['文。']]
 
 
+def test_fields_that_a_full_width_comma_was_meant_to_divide(tmp_path):
+  path = write(tmp_path / 'a', lines_of({'title': '题', 'content': '文。'}))
+  with pytest.raises(UserError, match='but with title, content; write , instead of the full-width ，'):
+    read(path, text_field='title，content')
+
+
 @pytest.mark.parametrize('fields', ['contents', 'title,contents', 'contents,title'])
 def test_a_field_that_no_object_has(tmp_path, fields):
   path = write(tmp_path / 'a', lines_of({'title': '题', 'content': '文。'}))
@@ -215,6 +224,24 @@ def test_a_pipe_is_refused_instead_of_waited_for(tmp_path, name):
   os.mkfifo(str(tmp_path / name))
   with pytest.raises(UserError, match='expected a text file'):
     read(tmp_path / name)
+
+
+@pytest.mark.parametrize('suffix, pack', [('.txt', bytes), ('.txt.gz', gzip.compress), ('.xz', lzma.compress)])
+def test_documents_per_line_in_several_files_packed_or_not(tmp_path, suffix, pack):
+  """The size of the text counts: packed it is a tenth on the disk, and three such files were three documents."""
+  text = LONG_LINES * (1 + (1 << 16) // len(LONG_LINES.encode()))
+  for number in range(3):
+    (tmp_path / 'part {}{}'.format(number, suffix)).write_bytes(pack(text.encode()))
+  with pytest.raises(UserError, match='expected a blank line between documents, found none.*--documents=line'):
+    read(tmp_path)
+  for number in range(3):  # many small files are documents of a few paragraphs
+    (tmp_path / 'part {}{}'.format(number, suffix)).write_bytes(pack(LONG_LINES[:1000].encode()))
+  assert len(read(tmp_path)[0]) == 3
+
+
+def test_a_file_that_is_not_there(tmp_path):
+  with pytest.raises(UserError, match='absent.txt: expected a text file, found none; check the path'):
+    streams.open_text(str(tmp_path / 'absent.txt'), 'utf-8')
 
 
 def test_settings_that_exclude_each_other(tmp_path):

@@ -58,7 +58,7 @@ def test_a_step_is_described_with_what_the_one_before_took(doing, clock):
   clock.now = 48.25
   doing.end_step()
   clock.now = 50.0
-  assert doing.describe() == 'saving, or what else follows step 1, for 2 s so far'
+  assert doing.describe() == 'after step 1: logging or saving, for 2 s so far'
   assert not doing.may_be_left()
   doing.begin_step(1234)
   assert doing.describe() == 'step 1,234, begun 0 s ago; the one before took 48.2 s'

@@ -4,10 +4,8 @@ Built under a temporary name, loaded in a fresh process, compared with the check
 """
 
 import collections
-import contextlib
 import json
 import os
-import shutil
 
 import tensorflow.compat.v1 as tf
 
@@ -23,6 +21,7 @@ from tools.conversion.exporting import checking
 from tools.conversion.exporting import formats
 from tools.conversion.exporting.inference import Inference
 from tools.conversion.exporting.inference import Sizes
+from tools.conversion import writing
 
 # What a pb has if nothing is said.
 _DEFAULT_SIZES = Sizes(batch_size=1, max_seq_length=128, max_predictions_per_seq=20)
@@ -48,8 +47,7 @@ def export(source, folder, options):
     UserError: options that do not go together, weights that do not fit, or an export that does not answer like them.
       Nothing is left then.
   """
-  if os.path.isdir(folder) and os.listdir(folder) or os.path.isfile(folder):
-    raise UserError('{}: expected a new folder, found one with files; choose another or remove it'.format(folder))
+  writing.check_new_folder(folder)
   weights = loading.find(source)
   if weights.config is None:
     raise UserError('{}: expected {} beside the weights, found none; copy it there'.format(
@@ -59,7 +57,7 @@ def export(source, folder, options):
   wanted = [options.task]
   if options.form == formats.SAVED_MODEL:
     wanted += [name for name in task.signatures if name != options.task]
-  with Inference(task, wanted, weights.prefix, options.sizes) as inference, _new_folder(folder) as temporary:
+  with Inference(task, wanted, weights.prefix, options.sizes) as inference, writing.new_folder(folder) as temporary:
     _write(temporary, inference, options)
     model = os.path.normpath(os.path.join(temporary, formats.MODEL_FILES[options.form]))
     deviation = checking.check(model, options.form, inference.signatures, inference.run, weights.config, options.sizes)
@@ -74,7 +72,8 @@ def task_of(weights):
   described = directory.file_beside(weights.prefix, names.TASK_FILE)
   if described is None:
     return Pretraining(weights.config)
-  return labelled_tasks.of_run(os.path.dirname(described), weights.config).task
+  labels = os.path.join(os.path.dirname(described), names.LABELS_FILE)
+  return labelled_tasks.of_run(described, labels, weights.config).task
 
 
 def _checked(options, task, longest):
@@ -162,23 +161,6 @@ def _describe(temporary, folder, weights, options, inference, report):
   files.write_atomically(os.path.join(beside, EXPORT_FILE), json.dumps(report, indent=1) + '\n')
   paths = [os.path.join(place, name) for place, _, names_of_files in os.walk(temporary) for name in names_of_files]
   report['files'] = {os.path.relpath(path, temporary): os.path.getsize(path) for path in sorted(paths)}
-
-
-@contextlib.contextmanager
-def _new_folder(folder):
-  """Yields a temporary folder that gets its name if the body succeeds and is removed else; full disks are one line."""
-  path = os.path.normpath(folder)
-  temporary = '{}.tmp-{}'.format(path, os.getpid())
-  try:
-    os.makedirs(os.path.dirname(os.path.abspath(path)), exist_ok=True)
-    os.mkdir(temporary)
-    yield temporary
-    os.replace(temporary, path)
-  except (OSError, tf.errors.OpError) as error:
-    raise UserError('{}: expected to write the export, found: {}; make room or choose another folder'.format(
-        folder, ' '.join(str(error).split())))
-  finally:
-    shutil.rmtree(temporary, ignore_errors=True)
 
 
 def print_report(report):

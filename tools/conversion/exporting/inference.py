@@ -125,7 +125,7 @@ def _variables_of(signature, graph):
 def _check_head(checkpoint, signature, missing, shapes):
   """Raises UserError if variables of a head are missing, and nothing else."""
   if missing and names.family(shapes) == names.ALBERT and all(
-      name.startswith(('cls/', 'bert/pooler/')) for name in missing):
+      names.part_of_model(name) != names.ENCODER for name in missing):
     raise UserError('{}: expected the head that --task={} answers with, found no {}; export another task or the '
                     'checkpoint that still has it'.format(checkpoint, signature, ', '.join(missing[:3])))
 

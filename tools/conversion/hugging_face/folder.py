@@ -7,10 +7,15 @@ import time
 
 import numpy as np
 
+from albert.common.errors import first_of
 from albert.common.errors import UserError
 from albert.common import files
+from albert.dataset import record_format
 from albert.dataset import tokenization
+from albert.model.hugging_face import CONFIG_FILE
+from albert.model.hugging_face import WEIGHTS_FILES
 from albert.model import names
+from albert.run import directory
 from tools.conversion import fine_tuned
 from tools.conversion.hugging_face import model_card
 from tools.conversion.hugging_face import safetensors_files
@@ -21,7 +26,6 @@ from tools.conversion.hugging_face import weights
 from tools.conversion import reading
 from tools.conversion import writing
 
-CONFIG_FILE = 'config.json'
 WEIGHTS_FILE = 'model.safetensors'
 CARD_FILE = 'README.md'
 # In this order; each may be in shards, which an index names.
@@ -29,13 +33,7 @@ _WEIGHTS = ((WEIGHTS_FILE, safetensors_files.read), ('pytorch_model.bin', torch_
 _INDEX = '.index.json'
 _OTHER_WEIGHTS = ('tf_model.h5', 'flax_model.msgpack')
 # Patterns of the names of all files that are read of a folder.
-FILES = (CONFIG_FILE,) + tokenizer_files.READ + ('*.safetensors', 'pytorch_model*.bin', '*' + _INDEX)
-
-
-def is_one(path):
-  """Whether a path is a folder of transformers with weights, whatever is in them."""
-  return os.path.isfile(os.path.join(path, CONFIG_FILE)) and any(
-      glob.glob(os.path.join(glob.escape(path), pattern)) for pattern in FILES[-3:])
+FILES = (CONFIG_FILE,) + tokenizer_files.READ + WEIGHTS_FILES
 
 
 def files_of(folder):
@@ -73,13 +71,9 @@ def write(checkpoint, folder, task=None, ignore=None, dedupe=False):
   _check_finite(tensors, checkpoint.path)
   converted = weights.to_hugging_face(tensors, config, kind, ignore, checkpoint.path)
   labels = _labels(checkpoint, tensors, kind)
-  if task == 'regress':
+  if task == record_format.REGRESS:
     problem_type = 'regression'
-  lower_case = fine_tuned.do_lower_case_of(checkpoint)
-  if lower_case is None:
-    lower_case = tokenization.guessed_lower_case(vocabulary.tokens)
-    notes.append('do_lower_case {}: {} token of the vocabulary has a capital letter'.format(
-        lower_case, 'no' if lower_case else 'a'))
+  lower_case, more = _lower_case(checkpoint, vocabulary)
   with writing.new_folder(folder) as new:
     safetensors_files.write(os.path.join(new, WEIGHTS_FILE), converted.tensors)
     writing.write_json(os.path.join(new, CONFIG_FILE), settings.make(config, kind, vocabulary, labels, problem_type))
@@ -87,13 +81,28 @@ def write(checkpoint, folder, task=None, ignore=None, dedupe=False):
     card = model_card.make(checkpoint, config, kind, converted.tensors, vocabulary)
     files.write_atomically(os.path.join(new, CARD_FILE), card)
   if names.POOLER not in names.parts_in(checkpoint.shapes) and kind == weights.ENCODER_CLASS:
-    notes.append('no pooler: transformers will make up a random one')
+    more.append('no pooler: transformers will make up a random one')
   others = sorted({value.dtype.name for value in tensors.values()} - {'float32'})
-  notes += ['{} became float32'.format(', '.join(others))] * bool(others)
+  more += ['{} became float32'.format(', '.join(others))] * bool(others)
+  return _report(checkpoint.path, folder, kind, converted.mapped, converted.left_out + _no_weights(checkpoint),
+                 notes + more)
+
+
+def _lower_case(checkpoint, vocabulary):
+  """(whether texts are in lower case, notes about it: a list)."""
+  said = directory.said_lower_case(checkpoint.path)
+  if said is not None:
+    return said, []
+  guessed = tokenization.guessed_lower_case(vocabulary.tokens)
+  return guessed, ['do_lower_case {}: {} token of the vocabulary has a capital letter'.format(
+      guessed, 'no' if guessed else 'a')]
+
+
+def _no_weights(checkpoint):
+  """[(name, why it is left out)] of what is no weight."""
   slots = len(checkpoint.shapes) - len(checkpoint.weights())
-  left_out = converted.left_out + [('{} variables of the optimizer'.format(slots), 'not weights')] * bool(slots)
-  left_out += [(reading.STEP, 'no weight')] * (checkpoint.step is not None)
-  return _report(checkpoint.path, folder, kind, converted.mapped, left_out, notes)
+  return ([('{} variables of the optimizer'.format(slots), 'not weights')] * bool(slots)
+          + [(reading.STEP, 'no weight')] * (checkpoint.step is not None))
 
 
 def _report(source, target, kind, mapped, left_out, notes):
@@ -106,7 +115,7 @@ def _check_finite(tensors, where):
   bad = [name for name, value in sorted(tensors.items()) if reading.count_non_finite(value)]
   if bad:
     raise UserError('{}: expected finite weights, found NaN or infinite values in {}; take an earlier '
-                    'checkpoint'.format(where, reading.first_of(bad)))
+                    'checkpoint'.format(where, first_of(bad)))
 
 
 def _labels(checkpoint, tensors, kind):
@@ -164,7 +173,7 @@ def read(folder, run, hidden_act=None, ignore=None, dedupe=False, drop_segment_r
 
 def _task_of_class(kind, values):
   if values.get('problem_type') == 'regression':
-    return 'regress'
+    return record_format.REGRESS
   return next((task for task, name in weights.OF_TASK.items() if name == kind), None)
 
 
@@ -204,7 +213,7 @@ def _shards(index):
   missing = [os.path.basename(path) for path in paths if not os.path.isfile(path)]
   if missing:
     raise UserError('{}: expected its {} shards beside it, found {} missing: {}; download them'.format(
-        index, len(paths), len(missing), reading.first_of(missing)))
+        index, len(paths), len(missing), first_of(missing)))
   return paths
 
 

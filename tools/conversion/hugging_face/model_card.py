@@ -5,6 +5,7 @@ import re
 
 import numpy as np
 
+from albert.model import hugging_face
 from albert.run import directory
 from albert.run.directory import description_folders
 from albert.run.names import BEST_FILE
@@ -53,7 +54,7 @@ pipeline_tag: {tag}
 
 # ALBERT, Chinese
 
-{kind} of {parameters:,} parameters, converted from a TensorFlow checkpoint{step}.
+{kind} of {parameters:,} parameters{identity}, converted from a TensorFlow checkpoint{step}.
 
 | | |
 | --- | --- |
@@ -84,13 +85,20 @@ def make(checkpoint, config, kind, tensors, vocabulary):
   """
   more = ''.join('| {} | {} |\n'.format(*row) for row in (
       ('training data', _data(checkpoint)), ('held-out figures', _figures(checkpoint))) if row[1])
+  identity = _size(value for name, value in tensors.items() if hugging_face.MAPPING.split('.')[-1] in name)
   return _CARD.format(
-      tag=_TAGS.get(kind, 'fill-mask'), kind=kind, parameters=sum(int(np.size(value)) for value in tensors.values()),
+      tag=_TAGS.get(kind, 'fill-mask'), kind=kind, parameters=_size(tensors.values()),
+      identity=' ({:,} of them an identity, as transformers maps width E to H even if they are equal)'.format(
+          identity) if config.embedding_size == config.hidden_size else '',
       step='' if not checkpoint.step else ' of step {:,}'.format(checkpoint.step), layers=config.num_hidden_layers,
       groups=config.num_hidden_groups, hidden=config.hidden_size, heads=config.num_attention_heads,
       intermediate=config.intermediate_size, embedding=config.embedding_size, vocab=len(vocabulary),
       length=config.max_position_embeddings, activation={'gelu': 'gelu, tanh form'}.get(
           config.hidden_act, config.hidden_act), more=more, usage=_USAGE.get(kind, _FILL_MASK))
+
+
+def _size(arrays):
+  return sum(int(np.size(array)) for array in arrays)
 
 
 def _data(checkpoint):

@@ -53,8 +53,12 @@ def _same(view, *_):
   return view
 
 
-class _Unpickler(pickle.Unpickler):
-  """Loads tensors, as _View, in dicts."""
+class _Unpickler(pickle._Unpickler):
+  """Loads tensors, as _View, in dicts.
+
+  By the pickle of Python: that of C makes room for as many values as the number of one says, gigabytes where a damaged
+  byte is in it.
+  """
 
   def find_class(self, module, name):
     if (module, name) == ('collections', 'OrderedDict'):

@@ -5,10 +5,11 @@ import re
 
 import numpy as np
 
+from albert.common.errors import first_of
 from albert.common.errors import UserError
+from albert.dataset import record_format
 from albert.model import hugging_face
 from albert.model import names
-from tools.conversion import reading
 
 # The classes of transformers and the parts that they have, first the one that says most of what a checkpoint has.
 CLASSES = collections.OrderedDict([
@@ -20,8 +21,9 @@ CLASSES = collections.OrderedDict([
     ('AlbertModel', (names.ENCODER, names.POOLER)),
 ])
 ENCODER_CLASS = 'AlbertModel'  # its names have no `albert.` in front
-OF_TASK = {'classify': 'AlbertForSequenceClassification', 'regress': 'AlbertForSequenceClassification',
-           'tag': 'AlbertForTokenClassification', 'read': 'AlbertForQuestionAnswering'}
+OF_TASK = {record_format.CLASSIFY: 'AlbertForSequenceClassification',
+           record_format.REGRESS: 'AlbertForSequenceClassification',
+           record_format.TAG: 'AlbertForTokenClassification', record_format.READ: 'AlbertForQuestionAnswering'}
 
 # What older versions saved besides weights: the numbers 0, 1, 2, ...
 _BUFFERS = ('embeddings.position_ids', 'embeddings.token_type_ids')
@@ -178,12 +180,12 @@ def check_shapes(tensors, config, where):
   missing = [name for name in wanted if names.part_of_model(name) in present and name not in tensors]
   if missing:
     raise UserError('{}: expected the variables of its configuration, found {} missing: {}; is it the whole '
-                    'model?'.format(where, len(missing), reading.first_of(missing)))
+                    'model?'.format(where, len(missing), first_of(missing)))
   other = ['{} is {} instead of {}'.format(name, list(np.shape(value)), list(wanted[name]))
            for name, value in sorted(tensors.items()) if name in wanted and np.shape(value) != wanted[name]]
   if other:
     raise UserError('{}: expected shapes as its configuration says, found {} others: {}; use the configuration of '
-                    'these weights'.format(where, len(other), reading.first_of(other)))
+                    'these weights'.format(where, len(other), first_of(other)))
 
 
 def ignored(unknown, ignore, where):
@@ -192,5 +194,5 @@ def ignored(unknown, ignore, where):
   if left:
     raise UserError('{}: expected variables that have a counterpart, found {} without: {}; leave them out with '
                     '--ignore=REGEX, or give them their names with rename'.format(
-                        where, len(left), reading.first_of(left)))
+                        where, len(left), first_of(left)))
   return [(name, '--ignore={}'.format(ignore)) for name in unknown]

@@ -82,7 +82,7 @@ def test_weights_without_a_configuration_are_refused(tmp_path):
 
 def test_a_folder_with_files_is_not_overwritten(tmp_path, unchecked):
   (tmp_path / 'mine').write_text('')
-  with pytest.raises(UserError, match='expected a new folder, found one with files'):
+  with pytest.raises(UserError, match='expected the name of a new folder, found something there'):
     export.export(CHECKPOINT, str(tmp_path), options())
   assert os.listdir(str(tmp_path)) == ['mine']
 
@@ -109,7 +109,7 @@ def test_a_full_disk_is_one_line_and_leaves_nothing(tmp_path, unchecked, monkeyp
       target.write(b'half of it')
     raise error
   monkeypatch.setattr(formats, 'write_pb', fail)
-  with pytest.raises(UserError, match='expected to write the export, found: .*No space left.*; make room'):
+  with pytest.raises(UserError, match='expected a place that can be written, found: No space left.*; free space'):
     export.export(CHECKPOINT, str(tmp_path / 'out'), options())
   assert not list(tmp_path.iterdir())
 

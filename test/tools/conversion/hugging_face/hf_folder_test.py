@@ -130,6 +130,18 @@ def test_the_card_says_sizes_and_data_but_no_path(run, tmp_path):
   assert '| hidden size, heads, feed-forward size | 21, 3, 34 |' in card
 
 
+@pytest.mark.parametrize('width', [10, 21])
+def test_the_card_tells_parameters_that_only_transformers_has(tmp_path, width):
+  config = random_models.config(embedding_size=width)
+  weights = random_models.weights(config)
+  random_models.save(tmp_path / 'run', config, weights)
+  folder.write(Checkpoint(str(tmp_path / 'run')), str(tmp_path / 'theirs'))
+  own, identity = sum(value.size for value in weights.values()), (21 * 21 + 21) * (width == 21)
+  said = 'AlbertForPreTraining of {:,} parameters'.format(own + identity)
+  said += ' (462 of them an identity, ' if identity else ', converted'
+  assert said in (tmp_path / 'theirs' / 'README.md').read_text(encoding='utf-8')
+
+
 def test_back_is_a_run_folder_with_the_same_bits(theirs, tmp_path):
   report = folder.read(theirs, str(tmp_path / 'run'))
   assert sorted(os.listdir(str(tmp_path / 'run'))) == [

@@ -3,6 +3,7 @@
 import collections
 import io
 import pickle
+import resource
 import struct
 import zipfile
 
@@ -170,6 +171,17 @@ def test_damaged_files_are_one_line(tmp_path):
   for name in ('short.bin', 'packed.bin', 'absent.bin'):
     with pytest.raises(UserError, match='found a damaged one'):
       torch_files.read(str(tmp_path / name))
+
+
+@pytest.mark.parametrize('put', [pickle.LONG_BINPUT, pickle.LONG_BINGET])
+def test_the_number_of_a_value_takes_no_memory(tmp_path, put):
+  """Of the billionth value of a pickle: a list of that many takes gigabytes."""
+  begun = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+  path = tmp_path / 'x.bin'
+  path.write_bytes(pickle.PROTO + b'\x02' + pickle.EMPTY_DICT + put + struct.pack('<I', 2 ** 27) + pickle.STOP)
+  with pytest.raises(UserError, match='found a damaged one'):
+    torch_files.read(str(path))
+  assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss < begun + 500000  # kilobytes
 
 
 def test_random_damage_never_gives_a_traceback(tmp_path):

@@ -7,7 +7,7 @@ import tensorflow as tf
 import small_steps
 import synthetic_data
 from albert.dataset import packing
-from albert.input import packed_batches
+from albert.input.formats import packed_batches
 from albert import input_pipeline
 from albert.model import cpu_ops
 from albert import modeling

@@ -16,7 +16,7 @@ from albert.dataset import random_bits
 from albert.dataset import record_format
 from albert.dataset import tfrecord
 from albert.input import checking
-from albert.input import dynamic_masking
+from albert.input.formats import dynamic_masking
 from albert import input_pipeline
 from tools.preprocessing import compact
 from tools.preprocessing import data_set

@@ -15,8 +15,8 @@ from albert.dataset import lost_records
 from albert.dataset import packing
 from albert.dataset import tfrecord
 from albert.input import checking
-from albert.input import packed_batches
-from albert.input import packed_rows
+from albert.input.formats import packed_batches
+from albert.input.formats import packed_rows
 from albert import input_pipeline
 
 # 0.1% of 2,000 records are 2.

@@ -34,6 +34,7 @@ class RowOrder(data_order.Order):
   """Rows of several records, shuffled within whole shards: a shard's row table begins with its longest examples."""
 
   unit = 'row'
+  is_packed = True
 
   def __init__(self, info, seed, rank=0, ranks=1, lost=None, folder=None, keep=True):
     """Reads nothing yet.

@@ -4,7 +4,7 @@ import numpy as np
 
 from albert.dataset.batch_order import Layout
 from albert.dataset import record_format
-from albert.input import packed_windows
+from albert.input.formats import packed_windows
 
 S = 8
 

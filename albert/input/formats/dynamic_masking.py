@@ -9,12 +9,12 @@ Shapes: B batch, S sequence, P masked predictions, K words that are considered, 
 import numpy as np
 import tensorflow as tf
 
-from albert.common.errors import UserError
 from albert.dataset import contract
 from albert.dataset import masking_rules
 from albert.dataset import random_bits
 from albert.dataset import record_format
 from albert.dataset import tokenization
+from albert.input import checking
 
 # As int64, whose product has the same 64 bits: TensorFlow 1.15 does not multiply uint64.
 _GAMMA, _FACTOR_1, _FACTOR_2 = (np.uint64(number).astype(np.int64) for number in (
@@ -29,11 +29,8 @@ def masking_options(info):
   Raises:
     UserError: the vocabulary beside the records is not theirs.
   """
+  checking.check_vocabulary(info)
   vocabulary = tokenization.Vocabulary.load(info.vocab_file)
-  if vocabulary.sha256 != info.vocab_sha256:
-    raise UserError('{}: expected the vocabulary that the data set was made with ({} tokens), found another one ({} '
-                    'tokens); restore it or make the data set again'.format(
-                        info.vocab_file, info.vocab_size, len(vocabulary)))
   return masking_rules.options(vocabulary, info.max_seq_length, info.max_predictions_per_seq,
                                info.settings['masked_lm_prob'], info.settings.get('max_ngram', 1))
 
