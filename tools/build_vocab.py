@@ -15,7 +15,6 @@ import string
 import unicodedata
 
 from absl import flags
-import tqdm
 
 from albert.common import cli
 from albert.common.errors import UserError
@@ -26,6 +25,7 @@ from tools.text import bpe
 from tools.text import cleaning
 from tools.text import origin
 from tools.text import source
+from tools.workers import progress
 
 FLAGS = flags.FLAGS
 
@@ -34,6 +34,8 @@ _PUNCTUATION = tuple(string.punctuation) + tuple('，。、；：？！“”‘
 # Full-width letters, digits and marks: they get a token, if there is room, also where the text does not hold them.
 _FULL_WIDTH = ''.join(map(chr, range(0xFF01, 0xFF5F)))
 _LATIN_WORDS = re.compile('[a-zA-Z]+')
+# Blocks of emoji and of Han characters that grow with each version of Unicode; Python 3.7 knows the eleventh.
+_NEWER = ((0x1F000, 0x1FAFF), (0x2CEB0, 0x2EBEF), (0x30000, 0x323AF))
 # Distinct latin words that are counted; beyond this number the rarest are forgotten, so that memory stays flat.
 _MAX_COUNTED_RUNS = 1 << 20
 
@@ -82,13 +84,16 @@ def count(paths, text, do_lower_case):
   """
   raw, runs = collections.Counter(), collections.Counter()
   reader = source.reader(text)
-  for unit in tqdm.tqdm(source.units(paths, text), desc='counting', unit=' parts', disable=None, leave=False):
-    for document in cleaning.clean(reader.documents(unit), text.cleaning, collections.Counter(), []):
-      for sentence in document.sentences:
-        raw.update(sentence)
-        runs.update(_LATIN_WORDS.findall(sentence.lower() if do_lower_case else sentence))
-      if len(runs) > _MAX_COUNTED_RUNS:
-        runs = collections.Counter(dict(_by_frequency(runs)[:_MAX_COUNTED_RUNS // 2]))
+  units = source.units(paths, text)
+  with progress.Progress('counting', len(units)) as bar:
+    for unit in units:
+      for document in cleaning.clean(reader.documents(unit), text.cleaning, collections.Counter(), []):
+        for sentence in document.sentences:
+          raw.update(sentence)
+          runs.update(_LATIN_WORDS.findall(sentence.lower() if do_lower_case else sentence))
+        if len(runs) > _MAX_COUNTED_RUNS:
+          runs = collections.Counter(dict(_by_frequency(runs)[:_MAX_COUNTED_RUNS // 2]))
+      bar.add(1)
   characters = collections.Counter()
   for char, number in raw.items():
     if tokenization.character_kind(char) in (tokenization.SINGLE, tokenization.RUN):
@@ -124,13 +129,22 @@ def build(characters, runs, vocab_size, min_count=1, latin_pieces=4000, do_lower
     raise UserError('expected --vocab_size of at least {}: {} Han characters that occur {} times or more, letters, '
                     'digits, punctuation and special tokens; found {}; raise it, or --min_count'.format(
                         required, len(han), min_count, vocab_size))
-  latin = _latin_pieces(runs, min(latin_pieces, vocab_size - required))
   known = set(letters) | set(_DIGITS) | set(_PUNCTUATION) | set(han)
-  others = dict.fromkeys(frequent + list(tokenization.normalize(_FULL_WIDTH, do_lower_case)))
-  others = [form for char in others if char not in known and unicodedata.category(char) not in ('Co', 'Cn')
-            for form in _forms(char)][:vocab_size - required - len(latin)]
+  room = vocab_size - required
+  of_text, others = ([form for char in dict.fromkeys(chars) if char not in known and _may_have_token(char)
+                      for form in _forms(char)]
+                     for chars in (frequent, frequent + list(tokenization.normalize(_FULL_WIDTH, do_lower_case))))
+  # A latin word can be spelled in letters, another character not at all: those of the text get half the room.
+  latin = _latin_pieces(runs, min(latin_pieces, room - min(len(of_text), room // 2)))
+  others = others[:room - len(latin)]
   return (list(tokenization.SPECIAL_TOKENS) + han + [form for char in letters for form in _forms(char)] + latin
           + [form for char in _DIGITS for form in _forms(char)] + punctuation + others)
+
+
+def _may_have_token(char):
+  """No private characters, and of those that this Python's Unicode does not know only emoji and Han characters."""
+  category = unicodedata.category(char)
+  return category != 'Co' and (category != 'Cn' or any(first <= ord(char) <= last for first, last in _NEWER))
 
 
 def _forms(char):
@@ -148,7 +162,8 @@ def _latin_pieces(runs, limit):
   if not words or limit < 1:
     return []
   # Each merge of BPE makes one piece; it also counts the letters in both places and its own three special symbols.
-  learned = bpe.train(words, limit + 2 * len(set(''.join(word for word, _ in words))) + 4)
+  with progress.Progress('learning latin pieces', 1):
+    learned = bpe.train(words, limit + 2 * len(set(''.join(word for word, _ in words))) + 4)
   pieces = [piece[1:] if piece.startswith(bpe.WORD_BEGIN) else '##' + piece for piece in learned]
   return [piece for piece in pieces if len(piece.replace('##', '')) > 1][:limit]
 

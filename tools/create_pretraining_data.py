@@ -78,8 +78,7 @@ def main(argv):
   start = time.time()
   text = source.of_flags(FLAGS)
   paths = source.find_files(FLAGS.input_files, text, documents_given=FLAGS.documents is not None)
-  hint = source.hint(paths, text)
-  if hint:
+  for hint in source.hints_for(paths, text, documents_given=FLAGS.documents is not None):
     _LOG.warning('%s', hint)
   engine = _engine()
   try:

@@ -110,9 +110,10 @@ sys.stdout.write('\n{}\t{}\t{}\t{}\n'.format(what, sys.executable, sys.prefix, v
 PROBE
 }
 
-# Sets chosen to the best of what probe printed.
+# Sets chosen to the best of what probe printed, and incomplete to the Python 3.7s that lack something.
 choose_python() {
   local list path found first_npu='' first_37='' first_tf='' rejected=''
+  incomplete=''
   list=${PYTHON:-$(candidates | awk '!seen[$0]++')}
   while read -r path; do
     if [ -z "$path" ]; then continue; fi
@@ -122,7 +123,10 @@ choose_python() {
       npu*) first_npu=${first_npu:-$found} ;;
       *$'\t3.7.'*) first_37=${first_37:-$found} ;;
       tf*) first_tf=${first_tf:-$found} ;;
-      *) rejected+="; $path: ${found##*: line [0-9]*: "$path": }" ;;
+      *)
+        rejected+="; $path: ${found##*: line [0-9]*: "$path": }"
+        case $found in *'is Python 3.7.'*) incomplete+="; $path: $found" ;; esac
+        ;;
     esac
   done <<< "$list"
   found=${first_npu:-${first_37:-$first_tf}}
@@ -273,7 +277,8 @@ fi
 IFS=$'\t' read -r kind python prefix version <<< "$chosen"
 if [ "$made" = made ]; then
   if [ "$kind" = conda ]; then
-    say "found no Python 3.7: $conda makes one in .venv (300 MB; CONDA=0 forbids it); that and the packages take minutes"
+    say "found no${incomplete:+ complete} Python 3.7${incomplete:+ (${incomplete#; })}: $conda makes one in .venv (300 MB;" \
+      "CONDA=0 forbids it); that and the packages take minutes"
   else
     say "making .venv with Python $version of $prefix; the packages take a few minutes"
   fi

@@ -54,14 +54,20 @@ def _adversarial(evidence):
       evidence.fgm_epsilon) if evidence.fgm_epsilon else ''
 
 
+def _shown(rate):
+  """A learning rate as people write it: 1e-3, 1.4e-4."""
+  mantissa, exponent = '{:.1e}'.format(rate).split('e')
+  return '{:g}e{}'.format(float(mantissa), int(exponent))
+
+
 def _rate(evidence):
   _, lowest, highest = _rates_of(evidence.hidden_size)
-  usual = '{:.0e} to {:.0e} are usual for hidden size {}'.format(lowest, highest, evidence.hidden_size)
+  usual = '{} to {} are usual for hidden size {}'.format(_shown(lowest), _shown(highest), evidence.hidden_size)
   multipliers = evidence.rate_multipliers or {}
   # A head that begins at random may well have ten times the rate of the rest.
   most = max(multipliers.get(part, 1.) for part in _PRETRAINED) or 1.
   rate = evidence.learning_rate * most
-  shown = '{:.2g}'.format(rate) + ', {:g} times {:.2g},'.format(most, evidence.learning_rate) * (most != 1.)
+  shown = _shown(rate) + ', {:g} times {},'.format(most, _shown(evidence.learning_rate)) * (most != 1.)
   if rate > highest:
     said = 'THE RATE {} IS TOO HIGH, {}'.format(shown, usual)
   elif rate < lowest:

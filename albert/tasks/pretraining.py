@@ -50,6 +50,7 @@ class Pretraining(Task):
 
   name = 'pretraining'
   criterion = Criterion('masked_lm_loss', lowest=True)
+  recipes = (('gin/tiny_hour.gin', 'one hour'), ('gin/small_night.gin', 'a night'))
   heldout_columns = ('masked_lm_loss', 'masked_lm_accuracy', 'sentence_order_loss', 'sentence_order_accuracy')
   signatures = collections.OrderedDict([
       ('features', _ENCODER_INPUTS), ('masked_lm', _ENCODER_INPUTS + ('masked_lm_positions',)),

@@ -29,6 +29,7 @@ class Task:
     settings: dict of name to str, number or None: what the weights depend on besides the settings of every run.
     signatures: dict of what an export offers: name to the fields of the batch that it is given, int32 [B, ...]. The
       first one is that of the task.
+    recipes: tuple of (file of gin/, how long it takes): what there is for a CPU, where a run would take days.
     doubt: str, what the figures that were scored last say against anything having been learned; None: nothing.
   """
 
@@ -39,6 +40,7 @@ class Task:
   loss_columns = ('total_loss',)
   settings = {}
   signatures = {}
+  recipes = ()
   doubt = None
 
   def head_size(self, max_predictions_per_seq):

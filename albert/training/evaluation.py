@@ -74,8 +74,7 @@ class Evaluator:
     figures, step = self._figures(checkpoint), checkpoints.step_of(checkpoint)
     if in_curve and self._ranks.is_chief and json_text.all_finite(figures.values()):
       self._draw(figures, step)
-    _LOG.info('held-out at step %s: %s', '{:,}'.format(step),
-              '  '.join('{} {:.4f}'.format(name, value) for name, value in figures.items()))
+    _LOG.info('%s', '; '.join(self._task.summary(step, figures)))
     return figures
 
   def _draw(self, figures, step):

@@ -58,7 +58,7 @@ class LoopHooks:
     options, heldout = self._options, self._plan.heldout if self._plan.where.do_eval else None
     return Remaining(options.num_train_steps, Checkpoints(
         options.save_checkpoints_steps, schedule.evaluated_records(options, heldout),
-        self._phase.plan.options.train_batch_size, self._device.kind == 'cpu'),
+        self._phase.plan.options.train_batch_size, self._plan.task.recipes if self._device.kind == 'cpu' else ()),
         [(phase.end, phases.work(phase) / phases.work(self._phase)) for phase in self._plan.phases])
 
   def guard(self, step, loss, update):

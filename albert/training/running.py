@@ -14,6 +14,7 @@ from albert.common import json_text
 from albert.dataset.data_order import Position
 from albert.dataset.lost_records import LostRecords
 from albert.device import allocator
+from albert.device import cores
 from albert.input import checking
 from albert import input_pipeline
 from albert import npu_session
@@ -33,6 +34,7 @@ from albert.training import schedule
 from albert.training.stability.guard import Guard
 from albert.training import stopping
 from albert.training.telling import activity
+from albert.training.telling import remaining
 from albert.training import together
 from albert.training.trainer import Trainer
 
@@ -113,6 +115,10 @@ def _nothing_to_do(plan, run):
 def _train(plan, device, run, stopper, ranks, describe):
   """Trains, and evaluates if the plan says so."""
   run.begin(plan.config, plan.info, plan.settings, plan.schedule, plan.init_checkpoint, plan.chosen_again)
+  if device.kind == 'cpu' and device.ranks == 1:
+    guess = remaining.guess(plan.phases, run.newest_step(), cores.available(), plan.task.recipes)
+    if guess:
+      _LOG.info('%s', guess)
   if describe and run.is_chief:
     describe()
   together.compare(ranks, planning.same_on_ranks(plan))  # no other rank reads the folder before rank 0 has prepared it

@@ -27,24 +27,24 @@ def line(tokenizer, train=TRAIN, **changes):
 
 def test_what_is_not_the_reason_is_said_too(tokenizer):
   assert line(tokenizer) == (
-      'NOT LEARNED: dev is as bad as chance. Checked: (1) the rate 0.0001 is not too high, 5e-05 to 5e-04 are usual '
+      'NOT LEARNED: dev is as bad as chance. Checked: (1) the rate 1e-4 is not too high, 5e-5 to 5e-4 are usual '
       'for hidden size 312; (2) encoder 23 of 23 variables, head new, 0.0% of the tokens of train are unknown to the '
       'vocabulary; (3) train was not learned either, more epochs may help, or the labels do not follow from the text: '
       'the training loss came to 0.700, the labels alone have 0.693 nats')
 
 
 @pytest.mark.parametrize('rate, size, said', [
-    (1e-3, 312, 'THE RATE 0.001 IS TOO HIGH'), (5e-4, 312, 'is not too high'),
+    (1e-3, 312, 'THE RATE 1e-3 IS TOO HIGH'), (5e-4, 312, 'is not too high'),
     (2e-4, 768, 'IS TOO HIGH'), (2e-4, 384, 'is not too high'),
     (4e-5, 4096, 'IS TOO HIGH'), (1e-6, 768, 'IS LOW'),
-    (1e-4, 128, 'THE RATE 0.0001 IS LOW'), (1e-3, 128, 'is not too high'), (3e-3, 128, 'IS TOO HIGH')])
+    (1e-4, 128, 'THE RATE 1e-4 IS LOW'), (1e-3, 128, 'is not too high'), (3e-3, 128, 'IS TOO HIGH')])
 def test_the_rate_is_compared_with_what_is_usual_for_the_size(tokenizer, rate, size, said):
   assert said in line(tokenizer, learning_rate=rate, hidden_size=size)
 
 
 def test_the_rate_is_that_of_the_parts_and_frozen_ones_are_named(tokenizer):
-  assert 'THE RATE 0.001, 10 times 0.0001, IS TOO HIGH' in line(tokenizer, rate_multipliers={'encoder': 10})
-  assert 'the rate 0.0001 is not too high' in line(tokenizer, rate_multipliers={'head': 10})
+  assert 'THE RATE 1e-3, 10 times 1e-4, IS TOO HIGH' in line(tokenizer, rate_multipliers={'encoder': 10})
+  assert 'the rate 1e-4 is not too high' in line(tokenizer, rate_multipliers={'head': 10})
   assert 'for hidden size 312, and encoder were frozen;' in line(tokenizer, rate_multipliers={'encoder': 0})
   said = line(tokenizer, init=None, rate_multipliers={'embeddings': 0, 'encoder': 0, 'head': 10})
   assert 'KEEPS embeddings and encoder AS RANDOM AS THEY BEGAN' in said

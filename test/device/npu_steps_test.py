@@ -103,7 +103,7 @@ def watch(device, steps=6):
       progress.Watched(after, collections.OrderedDict(total_loss=tf.constant(1.0)), tf.constant(6), tf.constant(2)),
       progress.Loop(device.ranks, tokens_per_step=6, steps_per_run=1, num_train_steps=100, log_every_steps=100,
                     fetches_the_same=device.fetches_the_same,
-                    remaining=Remaining(100, Checkpoints(every=100, heldout=0, batch_size=2, on_cpu=True))),
+                    remaining=Remaining(100, Checkpoints(every=100, heldout=0, batch_size=2))),
       progress.Told(line=str))
   made, before_run = [], hook.before_run
   hook.before_run = lambda context: made.append(before_run(context)) or made[-1]

@@ -75,6 +75,18 @@ def test_both_languages_have_the_same_chapters_and_commands(name):
       re.findall('(?m)^##* ', without_code(read(english))))
 
 
+@pytest.mark.parametrize('name', CHINESE)
+def test_a_page_leads_to_the_other_language_and_stays_in_its_own(name):
+  english = os.path.basename(name).replace('.zh-CN', '')
+  assert '[English]({})\n'.format(english) in read(name)
+  chinese = re.escape(os.path.basename(name))
+  assert re.search(r'\[中文(说明)?\]\({}\)\n'.format(chinese), read(name.replace('.zh-CN', '')))
+  for text, target, after in re.findall(r'\[([^\]]*)\]\(([^)#\s]+\.md)[^)]*\)(（英文）)?', without_code(read(name))):
+    path = os.path.normpath(os.path.join(os.path.dirname(name), target))
+    has_chinese = path.endswith('.zh-CN.md') or path.replace('.md', '.zh-CN.md') in DOCUMENTS
+    assert path.endswith('.zh-CN.md') or text in ('English', '英文版') or after and not has_chinese, (target, after)
+
+
 def test_every_target_that_the_documents_name_exists():
   targets = set(re.findall(r'(?m)^([a-z-]+):', read('Makefile')))
   for name in DOCUMENTS:

@@ -275,6 +275,30 @@ def test_a_python_that_is_there_is_taken_before_conda_makes_one(machine):
 
 
 @only_where_no_other_python_is
+def test_a_python_3_7_that_lacks_something_is_named_before_conda_makes_another(machine):
+  machine.program(os.path.join(machine.bin, 'python3.7'), OLD.replace('3.11.2', '3.7.3 without venv (on Debian: ...)'))
+  assert 'is Python 3.7.3 without venv' in machine.setup(code=1)
+  machine.conda('mamba')
+  assert machine.setup().startswith('env: found no complete Python 3.7 ({}/python3.7: is Python 3.7.3 without venv (on '
+                                    'Debian: ...)): {}/mamba makes one'.format(machine.bin, machine.bin))
+
+
+@only_where_no_other_python_is
+def test_of_several_programs_one_is_asked_also_by_its_variable_alone(machine):
+  machine.program(os.path.join(machine.bin, 'pyenv'), '#!/bin/sh\necho /nowhere\n')
+  machine.conda('conda')
+  elsewhere = shutil.move(os.path.join(machine.bin, 'conda'), os.path.join(machine.home, 'conda'))
+  assert 'pyenv install' in machine.setup(code=1)
+  assert 'pyenv install' in machine.setup(code=1, CONDA_EXE=elsewhere, CONDA='0')
+  machine.setup(CONDA_EXE=elsewhere)
+  assert machine.calls()[0].startswith('conda create') and len(machine.calls()) == 2
+  shutil.rmtree(os.path.join(machine.root, '.venv'))
+  machine.conda('micromamba')
+  machine.setup(MAMBA_EXE=elsewhere)
+  assert machine.calls()[2].startswith('micromamba create')
+
+
+@only_where_no_other_python_is
 def test_pyenv_gets_its_one_command(machine):
   machine.program(os.path.join(machine.bin, 'pyenv'), '#!/bin/sh\necho /nowhere\n')
   text = machine.setup(code=1)

@@ -50,7 +50,7 @@ def _throughput(clock, input_seconds, step_seconds, measured=True):
         progress.Watched(after, figures, tf.constant(6), tf.constant(2), batch[waiting.WAIT] if measured else None),
         progress.Loop(ranks=1, tokens_per_step=6, steps_per_run=1, num_train_steps=6, log_every_steps=6,
                       fetches_the_same=False,
-                      remaining=Remaining(6, Checkpoints(every=100, heldout=0, batch_size=2, on_cpu=True))),
+                      remaining=Remaining(6, Checkpoints(every=100, heldout=0, batch_size=2))),
         progress.Told(line=str))
     with tf.train.MonitoredSession(hooks=[hook]) as session:
       for _ in range(6):

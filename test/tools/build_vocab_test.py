@@ -108,7 +108,9 @@ def test_nothing_of_the_text_is_unknown(tmp_path):
 
 @pytest.mark.parametrize('text', [
     '1996～2006', '甲·乙', '1·5', 'a—b——c', '１２％', 'ＡＢＣ１２３', 'ｗｉｆｉ', '3％～5％', '25℃～30℃',
-    '１９９６～２００６', 'x≠y', '½', 'é', 'ｶﾞ', '한국', '①②', '★a', '￥5', 'Ⅱ型'])
+    '１９９６～２００６', 'x≠y', '½', 'é', 'ｶﾞ', '한국', '①②', '★a', '￥5', 'Ⅱ型',
+    'Ａ＆Ｂ／Ｃ＋Ｄ－Ｅ．Ｆ', 'a℃b', '𪚥𠮷', '𬺰龜', '𰀀', '😀a😀',
+    '👍🏽', '👨\u200d👩\u200d👧', '1️⃣', '🥲🫠', 'ȧ̈b', 'क्षि', '1～2·3—4％5', '～～～', '㎡5㎡', 'ˉ', '〇', 'βα', 'ß'])
 @pytest.mark.parametrize('lower', [True, False])
 def test_what_is_in_the_text_is_in_the_vocabulary_wherever_it_stands(tmp_path, text, lower):
   path = tmp_path / 'text'
@@ -176,3 +178,32 @@ def test_memory_for_words_is_bounded(tmp_path, monkeypatch):
   path.write_text('\n\n'.join(lines), encoding='utf-8')
   _characters, runs = count(str(path))
   assert len(runs) <= 10 and runs['common'] == 300
+
+
+def least_size():
+  """The least vocab_size for text with one Han character."""
+  with pytest.raises(UserError) as error:
+    build_vocab.build(collections.Counter('中'), {}, 1)
+  return int(str(error.value).split('at least ')[1].split(':')[0])
+
+
+def pieces_of(tokens, first, last):
+  """The tokens of two or more characters between `first` and `last`."""
+  return [token for token in tokens if len(token.replace('##', '')) > 1
+          and all(first <= char <= last for char in token.replace('##', ''))]
+
+
+def test_characters_of_the_text_come_before_pieces_of_latin_words():
+  words = collections.Counter({first + second + 'tion': 9 for first in 'abcdefgh' for second in 'aeiou'})
+  tokens = build_vocab.build(collections.Counter('中℃①あ' * 9), words, least_size() + 12)
+  assert {'℃', '##℃', '①', '##①', 'あ', '##あ'} <= set(tokens) and len(tokens) == least_size() + 12
+  assert len(pieces_of(tokens, 'a', 'z')) == 6
+  many = collections.Counter('中' + ''.join(chr(0x3041 + number) for number in range(80)))
+  tokens = build_vocab.build(many, words, least_size() + 12)
+  assert len(pieces_of(tokens, 'a', 'z')) == 6
+  assert len([token for token in tokens if '\u3041' <= token[-1] < '\u30a0']) == 6
+
+
+def test_noncharacters_get_no_token():
+  tokens = build_vocab.build(collections.Counter('中\uffff\U0001ffff\u0378'), collections.Counter(), 300)
+  assert '中' in tokens and not {'\uffff', '\U0001ffff', '\u0378'} & set(tokens)

@@ -1,5 +1,6 @@
 """The held-out evaluation keeps its graph and session; its figures are those of an evaluation that begins anew."""
 
+import logging
 import os
 
 import gin
@@ -49,7 +50,8 @@ def _evaluator(plan, stopper=None):
                               together.Ranks(device))
 
 
-def test_one_graph_and_session_serve_all_checkpoints(plan, checkpoints, monkeypatch):
+def test_one_graph_and_session_serve_all_checkpoints(plan, checkpoints, monkeypatch, caplog):
+  caplog.set_level(logging.INFO, 'albert')
   built = []
   build, run = evaluation.Evaluator._build, tf.Session.run
   monkeypatch.setattr(evaluation.Evaluator, '_build', lambda *arguments: built.append(1) or build(*arguments))
@@ -63,6 +65,8 @@ def test_one_graph_and_session_serve_all_checkpoints(plan, checkpoints, monkeypa
   figures = [kept.evaluate(prefix) for prefix in checkpoints + checkpoints[:1]]
   assert len(built) == 1
   assert figures[0] == figures[2] != figures[1]
+  said, = [line for line in caplog.messages if line.startswith('held-out at step 2: masked LM loss ')]
+  assert said == '; '.join(plan.task.summary(2, figures[1])) and '(perplexity ' in said
   assert [_evaluator(plan).evaluate(prefix) for prefix in checkpoints] == figures[:2]
   kept.close()
 

@@ -164,6 +164,8 @@ def describe(settings, vocabulary, text):
   described = collections.OrderedDict(settings._asdict())
   del described['vocab_file'], described['cleaning']
   described.update(settings.cleaning._asdict())
+  if settings.cleaning.split_sentences:
+    described['sentence_rule'] = corpus.SENTENCE_RULE
   described.update(recipe=RECIPE, heldout_fraction=HELDOUT_FRACTION,
                    heldout_dupe_factor=stages.duplicates(settings)[contract.HELDOUT],
                    vocab_sha256=vocabulary.sha256, inputs=text.described())
@@ -204,14 +206,19 @@ def _differences(info, described):
       differences.extend(_input_differences(present or [], wanted))
     elif name == 'vocab_sha256' and present != wanted:
       differences.append('another vocabulary')
-    elif name == 'recipe' and present != wanted:
+    elif name in ('recipe', 'sentence_rule') and present != wanted:
       differences.append('made by {} version of this tool'.format(
-          'an earlier' if isinstance(present, int) and present < wanted else 'another'))
+          'an earlier' if _is_earlier(name, present, wanted) else 'another'))
     elif present != wanted:
       differences.append('{} {} instead of {}'.format(name, _short(present), _short(wanted)))
   missing = [os.path.basename(path) for split in (contract.TRAIN, contract.HELDOUT) for path in info.paths(split)
              if not os.path.exists(path)]
   return differences + ['{} is missing'.format(name) for name in missing[:3]]
+
+
+def _is_earlier(name, present, wanted):
+  """Whether a version is one before `wanted`; those of before there were sentence rules name none."""
+  return present < wanted if isinstance(present, int) else name == 'sentence_rule'
 
 
 def _input_differences(present, wanted):

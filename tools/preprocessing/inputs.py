@@ -12,6 +12,7 @@ import os
 
 from albert.common.errors import UserError
 from albert.common import files
+from tools.workers import progress
 
 _LOG = logging.getLogger('albert')
 
@@ -50,7 +51,9 @@ def describe(paths):
 
   Names that are not UTF-8 are escaped.
   """
-  return _together([_entry(path, _status(path).st_size, _digest(path)) for path in paths])
+  sizes = {path: _status(path).st_size for path in paths}
+  digests = _digests(sizes)
+  return _together([_entry(path, sizes[path], digests[path]) for path in paths])
 
 
 def _entry(path, size, sha256):
@@ -63,6 +66,16 @@ def _together(entries):
     return entries
   digest = hashlib.sha256(json.dumps(entries).encode('utf-8')).hexdigest()
   return [_entry('{:,} files'.format(len(entries)), sum(entry['bytes'] for entry in entries), digest)]
+
+
+def _digests(sizes):
+  """{path: hex SHA-256} of files. sizes: {path: bytes}."""
+  digests = {}
+  with progress.Progress('hashing', sum(sizes.values()), 'B') as bar:
+    for path, size in sizes.items():
+      digests[path] = _digest(path)
+      bar.add(size)
+  return digests
 
 
 def _digest(path):
@@ -79,7 +92,7 @@ class Inputs:
     """paths: of the text, in order; vocab_sha256: of the vocabulary as it was loaded."""
     self._paths = list(paths)
     self._stamps = {path: self._stamp(path) for path in self._paths + [vocab_file]}
-    self._digests = {path: _digest(path) for path in self._stamps}
+    self._digests = _digests({path: stamp.bytes for path, stamp in self._stamps.items()})
     if self._digests[vocab_file] != vocab_sha256:
       self._refuse_changed(vocab_file)
 

@@ -35,6 +35,8 @@ _BUCKET_TOKENS = 1 << 21
 _UNKNOWN_SHOWN = 40
 # More runs than this are merged first, up to this number into one: to write a shard, all of them are opened.
 _MAX_RUNS = 128
+# Paths of the text that an error names.
+_PATHS_NAMED = 3
 # Content keys that are in memory at a time.
 _KEYS_AT_ONCE = 1 << 22
 
@@ -110,8 +112,9 @@ def _most_unknown(encoded):
 
 def _find_duplicates(encoded, options):
   """Marks the documents of each unit that are duplicates, in files; returns counts. options: `cleaning.Options`."""
-  all_marks = duplicates.find([unit.path + duplicate_keys.HASHES for unit in encoded],
-                          [unit.path + duplicate_keys.SIGNATURES for unit in encoded], options)
+  with progress.Progress('comparing documents', 1):
+    all_marks = duplicates.find([unit.path + duplicate_keys.HASHES for unit in encoded],
+                                [unit.path + duplicate_keys.SIGNATURES for unit in encoded], options)
   for unit, marks in zip(encoded, all_marks):
     marks.tofile(unit.path + stages.DUPLICATES)
   exact, near = (int(sum((marks == mark).sum() for marks in all_marks)) for mark in (1, 2))
@@ -206,11 +209,12 @@ def choose_heldout(encoded_paths, fraction, paths=()):
 def _check_texts(documents, texts, paths):
   if not documents:
     raise UserError('expected text, a sentence per line and a blank line between documents, found no document of two '
-                    'or more words in {}; is that the right file?'.format(', '.join(paths)))
+                    'or more words in {}; is that the right file?'.format(', '.join(
+                        list(map(files.shown, paths[:_PATHS_NAMED])) + ['...'] * (len(paths) > _PATHS_NAMED))))
   if documents < 2:
     raise UserError('expected at least 2 documents of two or more words, as one of them is held out, found {}; put a '
-                    'blank line between documents, say --documents=line if each line is one, or add text'.format(
-                        documents))
+                    'blank line between documents, say --documents=line if each line is one, write JSON objects on a '
+                    'line each, or add text'.format(documents))
   if texts < 2:
     raise UserError('expected at least 2 different documents, as one of them is held out, found the same text {:,} '
                     'times; add other text'.format(documents))

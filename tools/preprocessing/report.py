@@ -55,7 +55,8 @@ _SETTINGS = (
     ('min_characters', 'fewest characters of a document'), ('min_han_share', 'smallest share of Han characters'),
     ('duplicates', 'duplicates'), ('near_duplicate_threshold', 'similarity of near duplicates'),
     ('record_format', 'format of the training records'), ('records_per_shard', 'records of a file'),
-    ('random_seed', 'random seed'), ('vocab_sha256', 'SHA-256 of the vocabulary'), ('recipe', 'version of the recipe'))
+    ('random_seed', 'random seed'), ('vocab_sha256', 'SHA-256 of the vocabulary'), ('recipe', 'version of the recipe'),
+    ('sentence_rule', 'version of the rule for ends of sentences'))
 
 
 def make(info, histograms, vocabulary):
@@ -185,15 +186,18 @@ def _left_out(counts):
 
 def _settings(settings):
   words = dict(_SETTINGS)
-  names = [name for name, _ in _SETTINGS if name in settings]
+  names = [name for name, _ in _SETTINGS if name in settings and not (
+      name == 'documents' and settings['text_field'])]
   names += [name for name in settings if name not in words and name != 'inputs']
-  return _table([(words.get(name, name.replace('_', ' ')), _value(settings[name])) for name in names])
+  return _table([(words.get(name, name.replace('_', ' ')), _value(name, settings[name])) for name in names])
 
 
-def _value(value):
+def _value(name, value):
   if isinstance(value, bool):
     return 'yes' if value else 'no'
-  return '-' if value == '' else str(value).replace('_', ' ')
+  if name == 'documents':
+    return value.replace('_', ' ')
+  return '-' if value == '' else str(value)
 
 
 def _short(number):

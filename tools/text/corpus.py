@@ -9,10 +9,10 @@ import collections
 import glob
 import os
 import re
+import stat
 
 from albert.common.errors import UserError
 from albert.common import files
-from tools.text import encodings
 from tools.text import streams
 
 # A unit, which one worker reads, is one of _UNITS parts of the corpus, within these limits. The output does not depend
@@ -39,9 +39,15 @@ _BOM = streams.BOM
 # The byte-order mark as a character: `cat` of files leaves it within the text.
 BOM = '\ufeff'
 _SURROGATES = re.compile('[\ud800-\udfff]')
-# A sentence: up to its marks and the quotes and brackets that close with them. A full stop between latin letters or
-# digits, as in 3.5, ends none.
-_SENTENCES = re.compile('[^。！？!?…；\\n]*(?:[。！？!?…；\\n]+[”’」』）》"\')\\]]*|$)')
+# A sentence: up to its marks and the quotes and brackets that close with them.
+_MARKS, _CLOSING = '。！？!?…；｡\\n', '[”’」』）》"\')\\]]*'
+_SENTENCES = re.compile('[^{0}]*(?:[{0}]+{1}|$)'.format(_MARKS, _CLOSING))
+# Who types no 。 ends sentences with a full stop, after Han characters and before one or the end of the line. That in
+# 3.5 or www.a.com ends none, nor does that of a name of two characters, as in 比尔.盖茨, or any in text that has 。
+_FULL_STOPS = re.compile('(?:(?<=[{0}]{{3}})|(?<=[0-9A-Za-z][{0}])|(?<=[0-9A-Za-z][{0}]{{2}}))[.．]+{1}'
+                         '(?=\\s*(?:[{0}“‘「『（《【]|$))'.format('\u3400-\u9fff', _CLOSING))
+# Increased when texts are divided elsewhere. 2: at full stops and ｡, too.
+SENTENCE_RULE = 2
 
 
 def find_files(patterns):
@@ -69,11 +75,19 @@ def _matches(pattern):
     return [pattern]
   else:
     matches = glob.glob(pattern, recursive=True)
-  for path in matches:
-    if not os.path.exists(path) or os.path.isdir(path) and not os.access(path, os.R_OK | os.X_OK):
-      raise UserError('{}: expected a text file or a folder of them, found a broken link or a folder that cannot be '
-                      'opened; repair it or leave it out'.format(files.shown(path)))
-  return [path for path in matches if os.path.isfile(path)]
+  return [path for path in matches if _is_file(path)]
+
+
+def _is_file(path):
+  """Whether a path is a file; raises UserError for a broken link, or a folder that cannot be opened."""
+  try:
+    mode = os.stat(path).st_mode  # once: there may be very many
+  except OSError:
+    mode = None
+  if mode is None or stat.S_ISDIR(mode) and not os.access(path, os.R_OK | os.X_OK):
+    raise UserError('{}: expected a text file or a folder of them, found a broken link or a folder that cannot be '
+                    'opened; repair it or leave it out'.format(files.shown(path)))
+  return stat.S_ISREG(mode)
 
 
 def _within(folder):
@@ -138,7 +152,7 @@ def _cuts(path, size, encoding, documents, unit_bytes):
     while target < size:
       source.seek(target)
       at_start = False
-      for raw in _pieces(source):
+      for raw in _pieces(source, MAX_LINE_BYTES):
         if documents == LINE and raw.endswith(b'\n'):
           break
         if at_start and (not raw.strip() or not raw.decode(stream.encoding, 'replace').strip()):
@@ -150,9 +164,9 @@ def _cuts(path, size, encoding, documents, unit_bytes):
       target += unit_bytes
 
 
-def _pieces(source):
+def _pieces(source, longest):
   """The lines of a file; one that is too long comes in several pieces, of which only the last ends with a newline."""
-  return iter(lambda: source.readline(MAX_LINE_BYTES), b'')
+  return iter(lambda: source.readline(longest), b'')
 
 
 class Reader:
@@ -176,6 +190,7 @@ class Reader:
     self._encoding = encoding
     self._skip_errors = skip_errors
     self._documents = documents
+    self._longest_line = MAX_LINE_BYTES
     self.skipped = []
     self.part_lines = []
     self.lines = self.divided_documents = self.divided_lines = self.replaced_surrogates = 0
@@ -218,13 +233,13 @@ class Reader:
       with stream.file as source:
         if position:
           source.seek(position)
-        for raw in _pieces(source):
+        for raw in _pieces(source, self._longest_line):
           start, position = position, position + len(raw)
           ends = raw.endswith(b'\n')
           if start == 0 and raw.startswith(_BOM):
             raw = raw[len(_BOM):]
             start = len(_BOM)
-          if decoder is None and not ends and len(raw) >= MAX_LINE_BYTES - len(_BOM):
+          if decoder is None and not ends and len(raw) >= self._longest_line - len(_BOM):
             decoder = codecs.getincrementaldecoder(stream.encoding)()
             self.divided_lines += 1
           try:
@@ -241,8 +256,8 @@ class Reader:
           self._check_end(part.path, stream, position, decoder)
         self.lines += not ends
     except streams.READ_ERRORS as error:
-      raise UserError('{}: expected a text file, found one that cannot be read ({}); repair it or leave it '
-                      'out'.format(part.path, getattr(error, 'strerror', None) or error))
+      raise UserError('{}: expected a text file, found one that cannot be read ({}); get it anew, or leave it '
+                      'out'.format(files.shown(part.path), getattr(error, 'strerror', None) or error))
 
   def _check_end(self, path, stream, position, decoder):
     """A file may end within a character."""
@@ -267,15 +282,18 @@ class Reader:
     if stream.name == stream.encoding:
       where = 'byte 0x{:02x} in {}, byte {} of the file'.format(
           error.object[error.start], where, start + error.start)
-    other = encodings.guess(path, stream.name) if stream.name == stream.encoding else None
+    other = streams.guess(path, stream.name) if stream.name == stream.encoding else None
     raise UserError('{}: expected text in {}, found {}; {}'.format(
         files.shown(path), stream.name, where,
-        'it looks like {0}: say --encoding={0}'.format(other) if other else
+        'it looks like {0}: say --encoding={0}, or --encoding={1} if others are not'.format(other, streams.AUTO)
+        if other else
         'name its encoding (--encoding=...), repair it, or leave such lines out (--errors=skip)'))
 
 
 def split_sentences(text):
   """Text divided after the marks that end sentences, without the space around: list of str, none of them blank."""
+  if '。' not in text and ('.' in text or '．' in text):
+    text = _FULL_STOPS.sub(lambda match: match.group() + '\n', text)
   return [part for part in (part.strip() for part in _SENTENCES.findall(text)) if part]
 
 

@@ -1,71 +1,44 @@
-"""Which encoding a Chinese text looks like it is in, where the one that was named does not fit."""
+"""Which encoding a Chinese text looks like it is in, by its beginning."""
 
 import codecs
-import os
-
-from albert.common.errors import UserError
-from albert.common import files
-from tools.text import streams
 
 # What is found in Chinese text, in the order of preference.
 _KNOWN = ('utf-8', 'gb18030', 'big5')
-_BYTES = 1 << 16
-# How many files are looked at, spread over the corpus.
-_FILES = 20
 # Characters that are in any Chinese text, in both scripts; in another encoding than its own a text hardly has them.
 _FREQUENT = frozenset('的一是不了在人有我他中大上个国個國这這为為，。')
 # The share of them in a text that is in the encoding.
 _SHARE = 0.02
 
 
-def guess(path, named):
-  """The encoding that a file looks like it is in; None if that is `named`, or none of those known."""
-  return _other_than(named, _start(path))
+def guess(start):
+  """The encoding that a text which begins with these bytes looks like it is in; None if it is none of those known."""
+  return next((name for name in _KNOWN if _share(start, name) > _SHARE), None)
 
 
-def check(paths, named):
-  """Raises UserError if text can be read in an encoding that it is not in: as Latin-1 any bytes can be.
+def choose(start):
+  """The encoding to read a text in which begins with these bytes, whatever it is: one of those known."""
+  return guess(start) or next((name for name in _KNOWN if _text(start, name) is not None), _KNOWN[0])
 
-  Args:
-    paths: of the files, some of which are looked at.
-    named: the encoding.
+
+def misread(start, named):
+  """The encoding in which a text that begins with these bytes is Chinese, where it can be read as `named` and is none.
+
+  As latin-1 any bytes can be read. None for all other text.
   """
-  if codecs.lookup(named).name == 'utf-8':  # which other text is not in
-    return
-  for path in paths[::-(-len(paths) // _FILES)]:
-    start = _start(path)
-    if start.startswith(streams.BOMS) or streams.open_text(path, 'ascii').encoding != 'ascii' and not _is_table(path):
-      continue  # it says itself what it is
-    other = _other_than(named, start)
-    if other and _decoded(start, named) and _share(start, named) <= _SHARE:  # else the reader says where it fails
-      raise UserError('{}: expected text in {}, found what is Chinese in {} and nothing that is read in {}; say '
-                      '--encoding={}'.format(files.shown(path), named, other, named, other))
+  found = guess(start)
+  is_read = found and codecs.lookup(found) != codecs.lookup(named) and _text(start, named) is not None
+  return found if is_read and _share(start, named) <= _SHARE else None
 
 
-def _is_table(path):
-  return os.path.splitext(path)[1].lower() in streams.TABLES
-
-
-def _start(path):
-  """The first bytes of a file, unpacked."""
-  with files.open_regular(path) if _is_table(path) else streams.open_text(path, 'latin-1').file as source:
-    return source.read(_BYTES)
-
-
-def _other_than(named, start):
-  found = next((name for name in _KNOWN if _share(start, name) > _SHARE), None)
-  return None if found is None or codecs.lookup(found) == codecs.lookup(named) else found
+def _text(start, encoding):
+  """The beginning of a text, which may be cut within a character; None where it is not in the encoding."""
+  try:
+    return codecs.getincrementaldecoder(encoding)().decode(start)
+  except UnicodeDecodeError:
+    return None
 
 
 def _share(start, encoding):
   """The share of frequent characters in the beginning of a text; 0 where it is not in the encoding."""
-  text = _decoded(start, encoding)
+  text = _text(start, encoding) or ''
   return sum(char in _FREQUENT for char in text) / max(1, len(text))
-
-
-def _decoded(start, encoding):
-  """The beginning of a text as str; empty where it is not in the encoding."""
-  try:
-    return codecs.getincrementaldecoder(encoding)().decode(start)
-  except UnicodeDecodeError:
-    return ''

@@ -6,7 +6,7 @@ from albert.common import checks
 from albert.common.errors import UserError
 from tools.text import cleaning
 from tools.text import corpus
-from tools.text import encodings
+from tools.text import hints
 from tools.text import json_lines
 from tools.text import layouts
 from tools.text import streams
@@ -24,7 +24,8 @@ def define_flags(flags):
   flags.DEFINE_list('input_files', None, 'Text: files, globs and folders, separated by commas; .gz, .bz2, .xz, .zst '
                     'are unpacked, rows of .parquet, .csv and .tsv are JSON objects.')
   flags.DEFINE_alias('input_file', 'input_files')
-  flags.DEFINE_string('encoding', 'utf-8', 'Encoding of the text, e.g. gb18030. A byte-order mark says more.')
+  flags.DEFINE_string('encoding', 'utf-8', 'Encoding of the text, e.g. gb18030; auto: of each file, what its '
+                      'beginning looks like. A byte-order mark says more.')
   flags.DEFINE_enum('errors', 'strict', ['strict', 'skip'], 'Lines that are not in the encoding: stop, or leave them '
                     'out and count them.')
   flags.DEFINE_enum('documents', None, corpus.DOCUMENTS, 'A document is what stands between two blank lines, a line, '
@@ -65,13 +66,12 @@ def find_files(patterns, source, documents_given):
   check(source)
   paths = corpus.find_files(patterns)
   layouts.check(paths, source.encoding, source.cleaning, documents_given)
-  encodings.check(paths, source.encoding)
   return paths
 
 
-def hint(paths, source):
-  """What may be meant otherwise in a corpus that can be read as it is: a line, or None. See `layouts.hint`."""
-  return layouts.hint(paths, source.encoding, source.cleaning)
+def hints_for(paths, source, documents_given):
+  """What may be meant otherwise in a corpus that can be read as it is: list of str. See `hints.of_corpus`."""
+  return hints.of_corpus(paths, source.encoding, source.cleaning, documents_given)
 
 
 def check(source):

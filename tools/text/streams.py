@@ -1,13 +1,15 @@
 """Files of text as streams of bytes whose lines end with a newline byte, whatever they are on the disk.
 
 .gz, .bz2, .xz and .zst are unpacked, a block at a time. UTF-16 and UTF-32, recognised by their byte-order mark or
-named, become UTF-8. The rows of a .parquet, .csv or .tsv file become JSON lines.
+named, become UTF-8. The rows of a .parquet, .csv or .tsv file, packed or not, become JSON lines. With the encoding AUTO
+each file is in the one that its beginning looks like.
 """
 
 import bz2
 import codecs
 import collections
 import csv
+import functools
 import gzip
 import io
 import json
@@ -17,6 +19,7 @@ import zlib
 
 from albert.common.errors import UserError
 from albert.common import files
+from tools.text import encodings
 
 # What reading a damaged file raises.
 READ_ERRORS = (OSError, EOFError, zlib.error, lzma.LZMAError)
@@ -29,15 +32,21 @@ on the disk, for messages.
 """
 
 BOM = codecs.BOM_UTF8
+# Stands for the encoding of each file.
+AUTO = 'auto'
 _WIDE_BOMS = ((codecs.BOM_UTF32_LE, 'utf-32'), (codecs.BOM_UTF32_BE, 'utf-32'), (codecs.BOM_UTF16_LE, 'utf-16'),
               (codecs.BOM_UTF16_BE, 'utf-16'))
 BOMS = (BOM,) + tuple(bom for bom, _ in _WIDE_BOMS)
 _WITH_BOM = ('utf-16', 'utf-32')
 _BLOCK = 1 << 18
+# By so many bytes the encoding of a text is guessed.
+_GUESSED_BY = 1 << 16
 _ROWS_AT_ONCE = 256
 # Tables of text, and how csv reads them. What exports .tsv quotes nothing: there a quote is one of the text.
 TABLES = {'.csv': {}, '.tsv': {'delimiter': '\t', 'quoting': csv.QUOTE_NONE}}
 _LARGEST_CELL = 1 << 24
+# What `zstd --long=31` makes. It takes that much memory.
+_LARGEST_WINDOW = 1 << 31
 
 # What is no text, though some encodings would take it for text: (place, its bytes, what it is, what to do).
 _NO_TEXT = (
@@ -51,6 +60,9 @@ _NO_TEXT = (
     (0, b'\x28\xb5\x2f\xfd', 'what zstd has packed', 'give it the ending .zst'),
     (0, b'PAR1', 'a parquet file', 'give it the ending .parquet'),
     (0, b'%PDF-', 'a PDF document', 'save it as text'),
+    (0, b'ARROW1', 'an Arrow file', 'save it as parquet or JSON lines'),
+    (0, b'SQLite format 3\0', 'a database', 'write its text into JSON lines'),
+    (0, b'\x89PNG\r\n', 'a picture', 'leave it out'), (0, b'\xff\xd8\xff', 'a picture', 'leave it out'),
     (0, b'\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1', 'a document of Word or Excel', 'save it as text'))
 _LOOKED_AT = 1 << 10
 
@@ -61,11 +73,11 @@ codecs.register_error('albert.not_in_encoding', lambda error: ('\udcff', error.e
 def check_encoding(encoding):
   """Raises UserError unless `encoding` is one of text."""
   try:
-    if 'a\n'.encode(encoding).decode(encoding) == 'a\n':
+    if encoding == AUTO or 'a\n'.encode(encoding).decode(encoding) == 'a\n':
       return
   except (LookupError, UnicodeError):
     pass
-  raise UserError('expected an encoding of text, such as utf-8, gb18030 or utf-16, found {}; correct '
+  raise UserError('expected an encoding of text, such as utf-8, gb18030, utf-16 or auto, found {}; correct '
                   '--encoding'.format(encoding))
 
 
@@ -75,17 +87,21 @@ def open_text(path, encoding):
   Raises:
     UserError: the file cannot be opened, or the package that unpacks it is absent.
   """
+  if encoding == AUTO:
+    encoding = encodings.choose(first_bytes(path, _GUESSED_BY))
   try:
     source = files.open_regular(path)
-    if _suffix(path) in _PACKED:
+    if _suffix(path) in _PACKED and os.path.getsize(path):  # an empty file has no members, and no text
       source.close()
       source = _PACKED[_suffix(path)](path)
-    elif _suffix(path) in TABLES:
-      source = _table(source, encoding, TABLES[_suffix(path)])
+    if _table_suffix(path) in TABLES:
+      source = _table(source, encoding, TABLES[_table_suffix(path)])
     start = source.peek(_LOOKED_AT)[:_LOOKED_AT]
   except READ_ERRORS as error:
-    raise UserError('{}: expected a text file, found one that cannot be read ({}); check the path and its '
-                    'permissions'.format(files.shown(path), getattr(error, 'strerror', None) or error))
+    reason = getattr(error, 'strerror', None)
+    raise UserError('{}: expected a text file, found one that cannot be read ({}); {}'.format(
+        files.shown(path), reason or error,
+        'check the path and its permissions' if reason else 'it is damaged: get it anew, or leave it out'))
   for place, mark, what, remedy in _NO_TEXT:
     if start[place:].startswith(mark):
       source.close()
@@ -97,22 +113,64 @@ def open_text(path, encoding):
                     'or {1}-be'.format(files.shown(path), codecs.lookup(wide).name))
   if wide:
     return Stream(io.BufferedReader(_Utf8(source, wide), _BLOCK), 'utf-8', wide)
-  if start.startswith(BOM) or _suffix(path) in ('.parquet',) + tuple(TABLES):
+  if start.startswith(BOM) or is_table(path):
     return Stream(source, 'utf-8', 'utf-8')
   return Stream(source, encoding, encoding)
 
 
+def first_bytes(path, number):
+  """At most the first `number` bytes of what is read of a file, in whatever encoding it is; empty if it is damaged."""
+  try:
+    if _suffix(path) in _PACKED:
+      with _PACKED[_suffix(path)](path) as source:
+        return source.read(number)
+    # Without a file object, as it is done for each of very many files; nor does this wait for a pipe.
+    handle = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    try:
+      return os.read(handle, number)
+    finally:
+      os.close(handle)
+  except READ_ERRORS:
+    return b''  # whoever reads it says why
+
+
+def guess(path, named):
+  """The encoding that a file looks like it is in; None if that is `named`, or none of those known."""
+  found = encodings.guess(first_bytes(path, _GUESSED_BY))
+  return None if found is None or codecs.lookup(found) == codecs.lookup(named) else found
+
+
+def misread(path, named):
+  """See `encodings.misread`; None for a file that says itself what it is in."""
+  if named == AUTO or _suffix(path) == '.parquet':
+    return None
+  start = first_bytes(path, _GUESSED_BY)
+  return None if start.startswith(BOMS) else encodings.misread(start, named)
+
+
 def can_be_cut(path, encoding):
   """Whether the bytes of `open_text` are those on the disk, so that reading can begin anywhere."""
-  if _suffix(path) in _PACKED or _suffix(path) in TABLES:
+  if _suffix(path) in _PACKED or is_table(path):
     return False
   stream = open_text(path, encoding)
   stream.file.close()
   return not isinstance(stream.file.raw, _Utf8)
 
 
+def is_table(path):
+  """Whether lines of what is read of a file are its rows."""
+  return _suffix(path) == '.parquet' or _table_suffix(path) in TABLES
+
+
+@functools.lru_cache(maxsize=256)  # of each of very many files it is asked several times
 def _suffix(path):
   return os.path.splitext(path)[1].lower()
+
+
+@functools.lru_cache(maxsize=256)
+def _table_suffix(path):
+  """The suffix of a file once it is unpacked: of news.csv and news.csv.gz .csv."""
+  return _suffix(os.path.splitext(path)[0]) if _suffix(path) in _PACKED else _suffix(path)
 
 
 def _wide_encoding(start, encoding):
@@ -187,7 +245,7 @@ def _zstd_blocks(path, zstandard):
     frame = None
     for block in iter(lambda: source.read(_BLOCK), b''):
       while block:
-        frame = frame or zstandard.ZstdDecompressor().decompressobj()
+        frame = frame or zstandard.ZstdDecompressor(max_window_size=_LARGEST_WINDOW).decompressobj()
         try:
           yield frame.decompress(block)
         except zstandard.ZstdError as error:
@@ -205,26 +263,34 @@ def _parquet(path):
     raise UserError('{}: expected the package pyarrow to read it, found none installed; {}, or convert it to JSON '
                     'lines'.format(path, _INSTALL))
   try:
-    table = parquet.ParquetFile(path)
+    # Without a size it reads a column of a row group at once, which is the whole file where there is one group.
+    table = parquet.ParquetFile(path, buffer_size=_BLOCK)
   except pyarrow.ArrowException as error:
     raise OSError(str(error).split('\n')[0])
   return _buffered(_Blocks(_json_lines(table, pyarrow)))
 
 
 def _json_lines(table, pyarrow):
-  """Blocks of lines: the columns of text and of lists of text of a parquet file as JSON objects."""
-  def holds_text(kind):
-    return pyarrow.types.is_string(kind) or pyarrow.types.is_large_string(kind)
-  names = [field.name for field in table.schema_arrow
-           if holds_text(field.type) or pyarrow.types.is_list(field.type) and holds_text(field.type.value_type)]
+  """Blocks of lines: the columns of a parquet file that hold text at any depth, as JSON objects."""
+  names = [field.name for field in table.schema_arrow if _holds_text(field.type, pyarrow.types)]
   try:
     for batch in table.iter_batches(_ROWS_AT_ONCE, columns=names):
       rows = batch.to_pydict()
-      lines = [json.dumps(dict(zip(names, row)), ensure_ascii=False) + '\n'
+      # What is beside text in an object, such as a date, and is nothing in JSON.
+      lines = [json.dumps(dict(zip(names, row)), ensure_ascii=False, default=lambda value: None) + '\n'
                for row in zip(*(rows[name] for name in names))]
       yield ''.join(lines).encode('utf-8')
   except pyarrow.ArrowException as error:
     raise OSError(str(error).split('\n')[0])
+
+
+def _holds_text(kind, types):
+  """Whether a type of pyarrow is text, or has text within. types: pyarrow.types."""
+  if types.is_dictionary(kind) or types.is_list(kind) or types.is_large_list(kind) or types.is_fixed_size_list(kind):
+    return _holds_text(kind.value_type, types)
+  if types.is_struct(kind):
+    return any(_holds_text(field.type, types) for field in kind)
+  return types.is_string(kind) or types.is_large_string(kind)
 
 
 def _table(source, encoding, form):
@@ -246,11 +312,23 @@ def _rows(text, form):
     try:
       rows = csv.reader(text, **form)
       names = next(rows, [])
+      if len(set(names)) < len(names):
+        raise OSError('two columns have the name "{}"'.format(
+            next(name for name in names if names.count(name) > 1)))
       for row in rows:
-        line = json.dumps(dict(zip(names, row)), ensure_ascii=False) + '\n'
-        yield line.encode('utf-8', 'surrogateescape')
+        yield _json_line(names, row).encode('utf-8', 'surrogateescape')
     except csv.Error as error:
       raise OSError('row {}: {}'.format(rows.line_num, error))
+
+
+def _json_line(names, row):
+  """A row as a JSON object; one with other cells than there are columns as what is wrong with it, which is no JSON."""
+  if not row:
+    return '\n'
+  if len(row) != len(names):
+    return '{} cell{} in a row of a table of {} columns: {!r}\n'.format(
+        len(row), 's' * (len(row) != 1), len(names), row)
+  return json.dumps(dict(zip(names, row)), ensure_ascii=False) + '\n'
 
 
 _INSTALL = '.venv/bin/python -m pip install -r requirements-formats.txt'

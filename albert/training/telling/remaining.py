@@ -8,15 +8,17 @@ import numpy as np
 from albert.common import durations
 from albert.common import files
 
-# Recipes for a CPU: file, and how long a run takes.
-_RECIPES = (('gin/tiny_hour.gin', 'one hour'), ('gin/small_night.gin', 'a night'))
 _LONG_SECONDS = 24 * 3600
 # A step has a forward pass and a backward one of about twice its work; an evaluation has the first.
 _STEP_IN_FORWARD_PASSES = 3.0
 
+# Floating-point operations a second of a core, for a guess before a step was made: it is 180e9 where this was measured
+# (docs/performance.md), and a third of that without AVX-512.
+_FLOP_PER_SECOND = 1e11
+
 # What happens to checkpoints of a run. every: steps. heldout: records that each is evaluated on, 0 for no evaluation.
-# batch_size: examples of a step; ranks divide both. on_cpu: bool.
-Checkpoints = collections.namedtuple('Checkpoints', ['every', 'heldout', 'batch_size', 'on_cpu'])
+# batch_size: examples of a step; ranks divide both. recipes: Task.recipes on a CPU, elsewhere none.
+Checkpoints = collections.namedtuple('Checkpoints', ['every', 'heldout', 'batch_size', 'recipes'], defaults=[()])
 
 
 class Remaining:
@@ -72,8 +74,38 @@ class Remaining:
     line = 'at this speed: {} for the {:,} steps to go{}, evaluation and saving included'.format(
         durations.in_words(seconds), self._num_train_steps - step,
         ' (of other phases by their tokens and layers)' if others else '')
-    recipes = ['GIN={} takes {}'.format(path, time) for path, time in _RECIPES
-               if os.path.exists(os.path.join(files.ROOT, path))]
-    if self._checkpoints.on_cpu and seconds > _LONG_SECONDS and recipes:
-      line += '; on a CPU, {} with the data that its first lines name'.format(', '.join(recipes))
-    return line
+    return line + _shorter(seconds, self._checkpoints.recipes)
+
+
+def _shorter(seconds, recipes):
+  """What takes less time than a run of `seconds`: the end of a line, empty where that is not long."""
+  there = ['GIN={} takes {}'.format(path, time) for path, time in recipes
+           if os.path.exists(os.path.join(files.ROOT, path))]
+  if seconds <= _LONG_SECONDS or not there:
+    return ''
+  return '; on a CPU, {} with the data that its first lines name'.format(', '.join(there))
+
+
+def guess(phases, start, cores, recipes):
+  """A line about a long run on a CPU before its first step, which may take minutes; None of a run of hours.
+
+  Args:
+    phases: phases.Phase of each part of the run.
+    start: int, the step that it goes on from.
+    cores: int.
+    recipes: Task.recipes.
+  """
+  flop = sum(max(0, phase.end - max(start, phase.first)) * _flop(phase.plan) for phase in phases)
+  seconds = flop / (cores * _FLOP_PER_SECOND)
+  if seconds <= _LONG_SECONDS:
+    return None
+  return 'by the size of the model: about {} on {} cores, and the first steps will tell{}'.format(
+      durations.in_words(seconds), cores, _shorter(seconds, recipes))
+
+
+def _flop(plan):
+  """Floating-point operations of a step of a planning.Plan, forward and backward, without masked-word prediction."""
+  config, seq_length = plan.config, plan.info.max_seq_length
+  width = config.hidden_size
+  layer = 4 * width ** 2 + 2 * width * config.intermediate_size + 2 * seq_length * width
+  return 6 * config.num_hidden_layers * config.inner_group_num * layer * plan.rows_per_step * seq_length

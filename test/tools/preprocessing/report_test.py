@@ -42,6 +42,8 @@ def test_words_instead_of_keys(tmp_path):
   assert '<td>a document is</td><td class="n">blank line</td>' in text
   assert not re.findall('<td>[a-z]+_[a-z_]+</td>', text), 'raw keys'
   assert 'lines in another encoding or format' not in text, 'only what there is'
+  shown = report._settings({'text_field': 'paper_title', 'documents': 'blank_line'})
+  assert 'paper_title' in shown and 'blank' not in shown, 'an object is a document'
 
 
 def test_examples_are_those_of_inspect_records(tmp_path):

@@ -119,7 +119,7 @@ def test_json_lines(tmp_path):
 
 @pytest.mark.parametrize('line', ['{"text": 3}', '[1]', '{"other": "x"}', '{', 'x', '{"text": "' + 'x' * 200 + '"}'])
 def test_wrong_json_lines(tmp_path, monkeypatch, line):
-  monkeypatch.setattr(corpus, 'MAX_LINE_BYTES', 100)
+  monkeypatch.setattr(json_lines, 'LONGEST_LINE', 100)
   path, _ = json_corpus(tmp_path, ['{"text": "一"}', line, '{"text": "二"}'])
   unit, = corpus.units([path])
   with pytest.raises(UserError, match='in line 2; name the field') as error:

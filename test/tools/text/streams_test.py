@@ -58,9 +58,17 @@ def test_packed_text_of_several_members(tmp_path, suffix):
                          ids=['cut', 'other'])
 def test_damaged_packed_text(tmp_path, suffix, damage):
   path = write(tmp_path / ('text.' + suffix), damage(PACKERS[suffix](TEXT.encode('utf-8') * 999)))
-  with pytest.raises(UserError, match='cannot be read') as error:
+  with pytest.raises(UserError, match='cannot be read .*get it anew, or leave it out') as error:
     read(path)
   assert path in str(error.value) and '\n' not in str(error.value)
+
+
+def test_zstd_of_a_large_window_and_frames_without_text(tmp_path):
+  zstandard = pytest.importorskip('zstandard')
+  packer = zstandard.ZstdCompressor(compression_params=zstandard.ZstdCompressionParameters(window_log=28)).compressobj()
+  skipped = b'\x50\x2a\x4d\x18' + b'\x03\0\0\0' + b'abc'
+  packed = packer.compress(TEXT.encode('utf-8')) + packer.flush()
+  assert read(write(tmp_path / 'text.zst', skipped + packed + skipped))[0] == DOCUMENTS
 
 
 @pytest.mark.parametrize('suffix', ['gz', 'xz', 'zst'])
@@ -129,8 +137,10 @@ def in_zip(memory):
     ('a.txt', lzma.compress(TEXT.encode('utf-8')), 'what xz has packed; give it the ending .xz'),
     ('a.txt', bz2.compress(TEXT.encode('utf-8')), 'what bzip2 has packed; give it the ending .bz2'),
     ('a.doc', b'\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1' + bytes(900), 'a document of Word or Excel; save it as text'),
-    ('a.pdf', b'%PDF-1.4\n', 'a PDF document; save it as text')],
-                         ids=['tar', 'tar.gz', 'zip', 'gzip', 'xz', 'bzip2', 'doc', 'pdf'])
+    ('a.pdf', b'%PDF-1.4\n', 'a PDF document; save it as text'),
+    ('a.jpg', b'\xff\xd8\xff\xe0' + bytes(99), 'a picture'),
+    ('a.arrow', b'ARROW1\0\0', 'an Arrow file'), ('a.db', b'SQLite format 3\0' + bytes(99), 'a database')],
+                         ids=['tar', 'tar.gz', 'zip', 'gzip', 'xz', 'bzip2', 'doc', 'pdf', 'jpg', 'arrow', 'db'])
 @pytest.mark.parametrize('named', ['utf-8', 'gb18030'])
 def test_what_is_no_text_is_named_by_its_content(tmp_path, name, content, words, named):
   path = write(tmp_path / name, content)
@@ -177,3 +187,52 @@ def test_an_absent_package_is_named(tmp_path, monkeypatch, name, package):
   monkeypatch.setitem(sys.modules, package, None)
   with pytest.raises(UserError, match='expected the package {}.*requirements-formats.txt'.format(package)):
     streams.open_text(write(tmp_path / name, b'x'), 'utf-8')
+
+
+@pytest.mark.parametrize('suffix', sorted(PACKERS))
+def test_bytes_behind_packed_text_are_told_or_none_of_it(tmp_path, suffix):
+  path = write(tmp_path / ('text.' + suffix), PACKERS[suffix](TEXT.encode('utf-8')) + b'rubbish')
+  try:
+    assert read(path)[0] == DOCUMENTS
+  except UserError as error:
+    assert path in str(error) and 'cannot be read' in str(error) and '\n' not in str(error)
+
+
+def test_a_table_with_columns_of_every_kind(tmp_path):
+  pyarrow = pytest.importorskip('pyarrow')
+  from pyarrow import parquet
+  path = str(tmp_path / 'table.parquet')
+  text, texts = pyarrow.string(), pyarrow.list_(pyarrow.string())
+  columns = {
+      'turns': pyarrow.array([[{'from': '甲', 'value': '一。'}, {'from': '乙', 'value': '二。'}], None, []] * 20,
+                             pyarrow.list_(pyarrow.struct([('from', text), ('value', text)]))),
+      'nested': pyarrow.array([[['三。'], ['四。', None]], [[]], None] * 20, pyarrow.list_(texts)),
+      'category': pyarrow.array(['类', None, '别'] * 20).dictionary_encode(),
+      'large': pyarrow.array([['五。']] * 60, pyarrow.large_list(pyarrow.large_string())),
+      'meta': pyarrow.array([{'day': 1, 'raw': b'\xff', 'name': '六。'}] * 60, pyarrow.struct(
+          [('day', pyarrow.date32()), ('raw', pyarrow.binary()), ('name', text)])),
+      'score': pyarrow.array([0.5] * 60)}
+  parquet.write_table(pyarrow.table(columns), path, row_group_size=7)
+  reader = json_lines.Reader('turns.value,nested,category,large,meta.name')
+  documents = [document.sentences for unit in corpus.units([path]) for document in reader.documents(unit)]
+  assert documents == [
+      ['一。', '二。', '三。', '四。', '类', '五。', '六。'], ['五。', '六。'], ['别', '五。', '六。']] * 20
+  with streams.open_text(path, 'utf-8').file as source:
+    assert 'score' not in json.loads(source.readline().decode('utf-8'))
+
+
+def test_memory_for_a_table_does_not_grow_with_its_row_groups(tmp_path):
+  pyarrow = pytest.importorskip('pyarrow')
+  from pyarrow import parquet
+  path = str(tmp_path / 'table.parquet')
+  rows = [TEXT * 100 + str(number) for number in range(3000)]
+  parquet.write_table(pyarrow.table({'text': rows}), path, use_dictionary=False, compression='none')
+  before = pyarrow.total_allocated_bytes()
+  with streams.open_text(path, 'utf-8').file as source:
+    source.readline()
+    assert pyarrow.total_allocated_bytes() - before < 5 << 20 < len(''.join(rows).encode('utf-8'))
+
+
+@pytest.mark.parametrize('suffix', ['gz', 'bz2', 'xz', 'zst', 'csv', 'txt'])
+def test_an_empty_file_has_no_text(tmp_path, suffix):
+  assert read(write(tmp_path / ('text.' + suffix), b''))[0] == []

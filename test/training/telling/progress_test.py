@@ -7,6 +7,9 @@ import types
 import pytest
 import tensorflow as tf
 
+from albert.model.config import AlbertConfig
+from albert.tasks.pretraining import Pretraining
+from albert.tasks.task import Task
 from albert.training import running
 from albert.training.telling import progress
 from albert.training.telling import remaining
@@ -50,7 +53,7 @@ def ran(clock, seconds, log_every_steps, num_train_steps=None, preparing=100.0, 
       progress.Watched('step', figures, 'real_tokens', 'examples'),
       progress.Loop(ranks=1, tokens_per_step=8, steps_per_run=1, num_train_steps=num_train_steps,
                     log_every_steps=log_every_steps, fetches_the_same=False, remaining=Remaining(
-                        num_train_steps, Checkpoints(every=saves[0], heldout=30, batch_size=2, on_cpu=True))),
+                        num_train_steps, Checkpoints(saves[0], 30, 2, Pretraining.recipes))),
       progress.Told(line=lambda figures: 'loss'))
   with tf.Graph().as_default(), tf.Session() as session:
     tf.train.create_global_step()
@@ -144,26 +147,46 @@ def test_what_is_left_counts_checkpoints_as_long_as_they_took(clock, caplog):
   assert left['25/35'] == '0:02:10 left'
 
 
-@pytest.mark.parametrize('on_cpu, step_seconds, there, said', [
-    (True, 45.0, True, True), (False, 45.0, True, False), (True, 0.1, True, False), (True, 45.0, False, False)])
-def test_a_recipe_is_named_where_a_cpu_would_take_days(tmp_path, monkeypatch, on_cpu, step_seconds, there, said):
+@pytest.mark.parametrize('task, step_seconds, there, said', [
+    (Pretraining, 45.0, True, True), (Task, 45.0, True, False), (Pretraining, 0.1, True, False),
+    (Pretraining, 45.0, False, False)])
+def test_a_recipe_is_named_where_a_cpu_would_take_days(tmp_path, monkeypatch, task, step_seconds, there, said):
   monkeypatch.setattr(remaining.files, 'ROOT', str(tmp_path))
   if there:
     (tmp_path / 'gin').mkdir()
     (tmp_path / 'gin' / 'tiny_hour.gin').write_text('')
-  line = Remaining(125000, Checkpoints(5000, 1000, 32, on_cpu)).estimate(1, step_seconds)
+  line = Remaining(125000, Checkpoints(5000, 1000, 32, task.recipes)).estimate(1, step_seconds)
   assert ('; on a CPU, GIN=gin/tiny_hour.gin takes one hour with the data that its first lines name' in line) == said
   assert 'small_night' not in line
 
 
+def phase(end, config, rows=32, first=0):
+  """A phases.Phase."""
+  plan = types.SimpleNamespace(config=config, info=types.SimpleNamespace(max_seq_length=512), rows_per_step=rows)
+  return types.SimpleNamespace(first=first, end=end, plan=plan)
+
+
+def test_a_run_of_days_on_a_cpu_is_told_before_its_first_step():
+  base = AlbertConfig(vocab_size=21128, hidden_size=768, intermediate_size=3072, num_hidden_layers=12,
+                      num_attention_heads=12)
+  line = remaining.guess([phase(125000, base)], 0, 2, Pretraining.recipes)
+  assert line.startswith('by the size of the model: about 67 days on 2 cores, and the first steps will tell; on a CPU, '
+                         'GIN=gin/tiny_hour.gin takes one hour, ')
+  assert remaining.guess([phase(125000, base)], 125000 - 1000, 2, ()) is None
+  assert remaining.guess([phase(125000, base)], 62500, 2, ()) == (
+      'by the size of the model: about 34 days on 2 cores, and the first steps will tell')
+  assert remaining.guess([phase(62500, base), phase(125000, base, rows=1, first=62500)], 0, 2, ()).startswith(
+      'by the size of the model: about 35 days')
+
+
 def test_steps_of_other_phases_take_their_own_time():
   # 5 steps are made, of 10; then 20 of twice the work, and 10 of half of it.
-  left = Remaining(40, Checkpoints(40, 0, 4, True), [(10, 1.0), (30, 2.0), (40, 0.5)])
+  left = Remaining(40, Checkpoints(40, 0, 4), [(10, 1.0), (30, 2.0), (40, 0.5)])
   assert left.seconds(5, 2.0) == 2.0 * (5 + 40 + 5)
   assert left.estimate(5, 2.0).startswith(
       'at this speed: 2 min for the 35 steps to go (of other phases by their tokens and layers), ')
   assert left.seconds(40, 2.0) == 0.0
-  assert 'phases' not in Remaining(40, Checkpoints(40, 0, 4, True), [(10, 3.0), (40, 1.0)]).estimate(20, 2.0)
+  assert 'phases' not in Remaining(40, Checkpoints(40, 0, 4), [(10, 3.0), (40, 1.0)]).estimate(20, 2.0)
 
 
 @pytest.mark.parametrize('operation,probability,said', [
