@@ -221,7 +221,8 @@ report: quiet-env ## report.html in OUT: curves, figures in words, predictions, 
 	@$(call with,ARGS) $(run) tools.report $(call quote,--output_dir=$(OUT)) \
 	  $(report_data)
 
-# The checkpoint that is converted: CKPT, else the best of OUT, else its newest.
+# The checkpoint that is converted: CKPT, else the best of OUT, else its newest. Like the other paths that no flag names,
+# it gets ./ before a dash.
 define choose_checkpoint
 @source=$(call quote,$(CKPT)); best=$(call quote,$(OUT))/best; \
   if [ -z "$$source" ]; then source=$(call quote,$(OUT)); if [ -d "$$best" ]; then source=$$best; fi; fi; \
@@ -247,17 +248,20 @@ evaluate-task: quiet-env ## figures of the fine-tuned INIT on DATA, a labelled f
 	  --data=$(call quote,$(if $(filter DATA,$(given)),$(DATA))) --gin_param=$(call quote,$(SET))
 
 export: quiet-env ## write CKPT as a SavedModel, a frozen graph or ONNX into EXPORT: docs/export.md
-	$(choose_checkpoint) $(call with,ARGS) $(run) tools.checkpoints export "$$source" $(call quote,$(EXPORT))
+	$(choose_checkpoint) target=$(call quote,$(EXPORT)); \
+	  $(call with,ARGS) $(run) tools.checkpoints export "$${source/#-/./-}" "$${target/#-/./-}"
 
 tb: quiet-env ## TensorBoard on OUT, at http://HOST:PORT
 	@$(run) tools.tensorboard $(call quote,--logdir=$(OUT)) $(call quote,--host=$(HOST)) $(call quote,--port=$(PORT))
 
 ##@ Convert
 to-hf: quiet-env ## make HF, a folder for Hugging Face's transformers, of the best checkpoint of OUT, or of CKPT
-	$(choose_checkpoint) $(call with,ARGS) $(run) tools.checkpoints to-hf "$$source" $(call quote,$(HF))
+	$(choose_checkpoint) target=$(call quote,$(HF)); \
+	  $(call with,ARGS) $(run) tools.checkpoints to-hf "$${source/#-/./-}" "$${target/#-/./-}"
 
 from-hf: quiet-env ## make the run OUT of such a folder, HF
-	@$(call with,ARGS) $(run) tools.checkpoints from-hf $(call quote,$(HF)) $(call quote,$(OUT))
+	@source=$(call quote,$(HF)); target=$(call quote,$(OUT)); \
+	  $(call with,ARGS) $(run) tools.checkpoints from-hf "$${source/#-/./-}" "$${target/#-/./-}"
 
 ##@ Measure
 sample_args = $(if $(filter $(sample),$(CORPUS)),,--input_files=$(call quote,$(CORPUS)))

@@ -6,10 +6,10 @@
 What is particular about fine-tuning is decided here; the run itself is that of every task.
 """
 
+import collections
 import contextlib
 import dataclasses
 import functools
-import json
 import logging
 import os
 
@@ -20,6 +20,7 @@ from albert.answers import learning
 from albert.answers import series
 from albert.common.errors import UserError
 from albert.common import files
+from albert.common import json_text
 from albert import lamb
 from albert import npu_session
 from albert.labelled import options as labelled
@@ -106,6 +107,7 @@ def _train(data_dir, output_dir, init, vocab_file, seed, divide, made):
   weights, notes = _weights(init, vocab_file, output_dir)
   config = _config(weights, options, data)
   _choose_rate(config, notes)
+  notes += _without_effect(options)
   loaded = None
   if weights.prefix:
     needs_pooler = not labelled_tasks.KINDS[options.kind].of_tokens
@@ -246,11 +248,26 @@ def _describe(output_dir, task, data, splits, prepared, loaded):
       pair=splits.train[0].text_b is not None,
       data=dataclasses.asdict(dataclasses.replace(data, train=None, dev=None, test=None, labels_file=None)))
   files.write_atomically(os.path.join(output_dir, names.TASK_FILE),
-                         json.dumps(described, ensure_ascii=False, indent=1, sort_keys=True) + '\n')
+                         json_text.line(collections.OrderedDict(sorted(described.items())), indent=1) + '\n')
   # What a run began from is known when it begins.
   begun = {} if checkpoints.latest(output_dir) else {'init': loaded}
   results.update(output_dir, counts=dict(splits.counts, **prepared.counts, **_cut_percent(prepared.counts)),
                  **begun)
+
+
+def _without_effect(options):
+  """Lines about what gin binds and another setting decides. options: Options as they were given."""
+  decided = (('finetune.num_train_steps', 'finetune.epochs', options.epochs),
+             ('OptimizerOptions.num_warmup_steps', 'finetune.warmup_proportion', options.warmup_proportion),
+             ('finetune.save_checkpoints_steps', 'finetune.eval_every_steps', options.eval_every_steps or 'an epoch'))
+  lines = []
+  for name, by, value in decided:
+    with contextlib.suppress(ValueError):  # not bound
+      given = gin.query_parameter(name)
+      if value is not None:
+        lines.append('{}={} has no effect: {} decides, which is {}{}'.format(
+            name, given, by, value, '' if name.endswith('save_checkpoints_steps') else '; say {}=None'.format(by)))
+  return lines
 
 
 def _cut_percent(counts):

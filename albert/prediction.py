@@ -15,6 +15,7 @@ import itertools
 import numpy as np
 import tensorflow as tf
 
+from albert.common.errors import Diverged
 from albert.common.errors import UserError
 from albert.dataset import tokenization
 from albert import modeling
@@ -139,9 +140,19 @@ class Predictor:
     batch_size, length, places = [known or own for known, own in zip(shape, (len(rows), length, places))]
     inputs, outputs = self._program(shape)
     padded = rows + rows[-1:] * (batch_size - len(rows))
-    return self._session.run(outputs, {
+    answers = self._session.run(outputs, {
         inputs[name]: _padded([fields[name] for fields in padded], _width(kind, length, places))
         for name, kind in self._fields.items()})
+    self._check_finite(answers)
+    return answers
+
+  def _check_finite(self, answers):
+    """Raises Diverged where a number is not finite: the weights are, but what is computed of them need not be."""
+    wrong = sorted(name for name, values in answers.items() if not np.all(np.isfinite(values)))
+    if wrong:
+      raise Diverged('{}: expected finite answers, found NaN or infinity in {}; its weights are too large to compute '
+                     'with, as those of a run that has diverged: name an earlier checkpoint'.format(
+                         self._model.prefix, ', '.join(wrong)))
 
   def _longest(self, rows, kind):
     """The most values of a field of this kind, 'S' or 'P'; at least 1."""

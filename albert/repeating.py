@@ -1,6 +1,7 @@
 """The same fine-tuning several times: with several seeds, or over folds of train, each in a folder of its own.
 
-A run that is finished is recognised, one that was killed goes on; what they say together is written at the end.
+A run that is finished is recognised, one that was killed goes on; what they say together is written at the end. One
+that diverges does not keep the others from being made; the exit code says it in the end.
 """
 
 import collections
@@ -27,7 +28,10 @@ _LOG = logging.getLogger('albert')
 
 
 def over_seeds(seeds, data_dir, output_dir, init=None, vocab_file=None):
-  """One run for each seed. seeds: list of int. The rest, what it returns and raises: as for finetuning.finetune()."""
+  """One run for each seed. seeds: list of int. The rest, what it returns and raises: as for finetuning.finetune().
+
+  Diverged: one of the runs has, after all of them were made and told.
+  """
   of_runs = collections.OrderedDict()
   _check(output_dir)
   for number, seed in enumerate(seeds, 1):
@@ -38,6 +42,7 @@ def over_seeds(seeds, data_dir, output_dir, init=None, vocab_file=None):
       return code
     of_runs[name] = closed
   series.write(output_dir, 'seed', of_runs)
+  _check_finite(output_dir, of_runs)
   return None
 
 
@@ -58,6 +63,7 @@ def over_folds(count, data_dir, output_dir, init=None, vocab_file=None):
       average.add(closed.test_logits)
       folders.append(folder)
   series.write(output_dir, 'fold', of_runs, _average(data_dir, output_dir, folders, average))
+  _check_finite(output_dir, of_runs)
   return None
 
 
@@ -78,6 +84,15 @@ def _attempt(*arguments, **more):
   except Diverged as error:
     _LOG.warning('%s', error)
     return None, closing.Closed({'failed': str(error), 'learned': False}, None, None)
+
+
+def _check_finite(output_dir, of_runs):
+  """Raises Diverged, when all is written, if one of the runs has. of_runs: as for series.write."""
+  failed = [name for name, closed in of_runs.items() if 'failed' in closed.results]
+  if failed:
+    raise Diverged('{}: expected runs whose numbers stay finite, found {} of {} that have diverged ({}), whose figures '
+                   'are in no mean; lower OptimizerOptions.learning_rate, or look at them'.format(
+                       output_dir, len(failed), len(of_runs), ', '.join(failed)))
 
 
 def _check(output_dir):

@@ -57,3 +57,18 @@ def test_letters_are_as_with_the_weights_unless_one_says(opened, run):
 def test_the_rate_is_that_of_the_size_of_the_weights_unless_one_says(opened, run, bound, rate):
   opened(run, *bound)
   assert lamb.OptimizerOptions().learning_rate == rate
+
+
+@pytest.mark.parametrize('bound, said', [
+    ([], []), (['finetune.num_train_steps = 100'], [
+        'finetune.num_train_steps=100 has no effect: finetune.epochs decides, which is 3.0; say finetune.epochs=None']),
+    (['finetune.num_train_steps = 100', 'finetune.epochs = None'], []),
+    (['OptimizerOptions.num_warmup_steps = 7'], [
+        'OptimizerOptions.num_warmup_steps=7 has no effect: finetune.warmup_proportion decides, which is 0.1; say '
+        'finetune.warmup_proportion=None']),
+    (['finetune.save_checkpoints_steps = 5'], [
+        'finetune.save_checkpoints_steps=5 has no effect: finetune.eval_every_steps decides, which is an epoch'])])
+def test_what_is_given_and_decided_by_another_setting_is_said(bound, said):
+  gin.clear_config()
+  gin_settings.parse([os.path.join(ROOT, 'gin', 'finetune', 'tnews.gin')], bound)
+  assert finetuning._without_effect(finetuning.Options()) == said

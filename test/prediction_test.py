@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 import random_models
+from albert.common.errors import Diverged
 from albert.common.errors import UserError
 from albert.device.session_options import SessionOptions
 from albert.model import names
@@ -187,3 +188,13 @@ def test_letters_are_as_the_files_beside_the_weights_say_else_as_the_vocabulary_
   assert not prediction.find(str(tmp_path)).tokenizer.do_lower_case
   (tmp_path / 'source.json').write_text('{"do_lower_case": true}')
   assert prediction.find(str(tmp_path)).tokenizer.do_lower_case
+
+
+def test_weights_that_give_no_numbers_are_told(tmp_path):
+  """They are finite, but what is computed of them is not."""
+  weights = {name: value * np.float32(1e30) for name, value in random_models.weights(CONFIG).items()}
+  random_models.save(tmp_path, CONFIG, weights)
+  model = prediction.find(str(tmp_path))
+  with prediction.Predictor(Pretraining(model.config), 'masked_lm', model, device()) as huge:
+    with pytest.raises(Diverged, match='model.ckpt-7: expected finite answers, found NaN or infinity in logits'):
+      list(huge.answers(items(), read))

@@ -23,7 +23,6 @@ from albert.dataset import tokenization
 from tools.preprocessing import inputs
 from tools.text import bpe
 from tools.text import cleaning
-from tools.text import corpus
 from tools.text import origin
 from tools.text import source
 from tools.workers import progress
@@ -64,7 +63,7 @@ def main(argv):
   tokens = build(characters, runs, FLAGS.vocab_size, FLAGS.min_count, FLAGS.latin_pieces, FLAGS.do_lower_case)
   write(tokens, FLAGS.output_file)
   origin.write(FLAGS.output_file, inputs.describe(paths),
-               origin.settings_of(text.cleaning, FLAGS.do_lower_case))
+               origin.settings_of(text, FLAGS.do_lower_case))
   print('vocabulary  {}: {:,} tokens, {:,} of them Han characters'.format(
       FLAGS.output_file, len(tokens), sum(len(token) == 1 and tokenization.is_han(token) for token in tokens)))
 
@@ -85,15 +84,16 @@ def count(paths, text, do_lower_case):
   """
   raw, runs = collections.Counter(), collections.Counter()
   reader = source.reader(text)
-  with progress.Progress('counting', corpus.text_bytes(paths), 'B') as bar:
-    for unit in source.units(paths, text):
+  units = source.units(paths, text)
+  with progress.Progress('counting', len(units)) as bar:
+    for unit in units:
       for document in cleaning.clean(reader.documents(unit), text.cleaning, collections.Counter(), []):
         for sentence in document.sentences:
           raw.update(sentence)
           runs.update(_LATIN_WORDS.findall(sentence.lower() if do_lower_case else sentence))
         if len(runs) > _MAX_COUNTED_RUNS:
           runs = collections.Counter(dict(_by_frequency(runs)[:_MAX_COUNTED_RUNS // 2]))
-      bar.add(corpus.unit_bytes(unit))
+      bar.add(1)
   characters = collections.Counter()
   for char, number in raw.items():
     if tokenization.character_kind(char) in (tokenization.SINGLE, tokenization.RUN):

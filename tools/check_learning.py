@@ -3,7 +3,6 @@
 The held-out loss must be --required_nats below the cross-entropy of the same labels under the training token counts.
 """
 
-import json
 import os
 
 from absl import flags
@@ -11,6 +10,7 @@ from absl import flags
 from albert.common import cli
 from albert.common.errors import UserError
 from albert.run import names
+from albert.run import run_files
 from albert.tasks import unigram
 
 FLAGS = flags.FLAGS
@@ -31,7 +31,8 @@ def nats_gained(results):
     UserError: a figure is missing.
   """
   heldout = results.get('heldout', {})
-  missing = [name for name in ('masked_lm_loss', 'unigram_cross_entropy') if name not in heldout]
+  # null: it was not finite.
+  missing = [name for name in ('masked_lm_loss', 'unigram_cross_entropy') if heldout.get(name) is None]
   if missing:
     raise UserError('expected held-out figures, found none of {}; evaluate the run first: make eval'.format(
         ', '.join('heldout.' + name for name in missing)))
@@ -42,10 +43,11 @@ def main(argv):
   """Reads results.json and prints one line."""
   cli.no_positional_arguments(argv)
   path = os.path.join(FLAGS.output_dir or '', names.RESULTS_FILE)
-  if not os.path.exists(path):
-    raise UserError('expected the results of a run in {}, found none; name its folder with --output_dir'.format(path))
-  with open(path, encoding='utf-8') as source:
-    gained = nats_gained(json.load(source))
+  written, problem = run_files.read_json(path, run_files.is_results)
+  if written is None:
+    raise UserError('expected the results of a run in {}, found {}; name its folder with --output_dir'.format(
+        path, 'that ' + problem if problem else 'none'))
+  gained = nats_gained(written)
   if not gained >= FLAGS.required_nats:  # NaN has not learned either
     raise UserError('expected a held-out masked-LM loss at least {:.2f} nats below the unigram cross-entropy, found '
                     '{:.4f}; train longer or look at the loss in TensorBoard'.format(FLAGS.required_nats, gained))

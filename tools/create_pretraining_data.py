@@ -182,9 +182,13 @@ def _used(counts, ways):
 def _warnings(counts, settings):
   """What is probably not as it was meant: lines."""
   lines = []
-  if counts['repeated_documents'] and settings['duplicates'] == 'keep':
-    lines.append('{} repeat{} the text of an earlier one; --duplicates=exact leaves such documents out'.format(
-        _number(counts['repeated_documents'], 'document'), 's' if counts['repeated_documents'] == 1 else ''))
+  if counts['repeated_documents']:
+    repeated = '{} repeat{} the text of an earlier one'.format(
+        _number(counts['repeated_documents'], 'document'), 's' if counts['repeated_documents'] == 1 else '')
+    lines.append(repeated + (
+        '; --duplicates=exact leaves such documents out, and =near those that are not quite equal'
+        if settings['duplicates'] == 'keep' else
+        ' but for case, width, space or lines, so that it is no exact duplicate; all of them are on one side'))
   share = counts['unknown_tokens'] / counts['tokens']
   if share > pipeline.WARN_UNKNOWN:
     lines.append('{:.2%} of the tokens are [UNK], the report says of what; a vocabulary built from this text has '

@@ -7,8 +7,8 @@ is left would be too good. --json prints everything, the confusion matrix too.
 """
 
 import collections
-import json
 import os
+import sys
 
 from absl import flags
 
@@ -19,6 +19,7 @@ from albert.answers import outcome as outcomes
 from albert.common.errors import UserError
 from albert.common import files
 from albert.common import gin_settings
+from albert.common import json_text
 from albert.labelled.example import BadLine
 from albert.labelled.example import EMPTY_LINE
 from albert.labelled import split_files
@@ -56,7 +57,7 @@ def main(argv):
       if not FLAGS.json:
         print('\n'.join(figures.lines(title, judge)))
   if FLAGS.json:
-    print(json.dumps(told, ensure_ascii=False))
+    print(json_text.line(told, sys.stdout.encoding))
 
 
 def _paths(path):

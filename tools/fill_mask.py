@@ -10,14 +10,15 @@ answered at once. A line that cannot be answered says why, and the exit code is 
 of a data set that training never saw. Probabilities are among the whole vocabulary, also with --candidates.
 """
 
-import json
 import logging
+import sys
 
 from absl import flags
 
 from albert.common import cli  # before TensorFlow: silences the warnings of its import
 from albert.common.errors import UserError
 from albert.common import gin_settings
+from albert.common import json_text
 from albert.dataset import contract
 from albert import npu_session
 from albert import prediction
@@ -69,7 +70,7 @@ def _print_heldout(predictor, model):
   if not FLAGS.json:
     print('held-out sentences; what is in 【】 was masked, then what the model takes to be there:')
   for sentence in heldout.guesses(predictor, model, contract.DatasetInfo.load(FLAGS.heldout), FLAGS.num_examples):
-    print(json.dumps(sentence._asdict(), ensure_ascii=False) if FLAGS.json else heldout.describe(sentence))
+    print(_line(sentence._asdict()) if FLAGS.json else heldout.describe(sentence))
 
 
 def _rows(path, model):
@@ -102,11 +103,15 @@ def _print_answers(answers):
 
 def _as_json(number, query, answer):
   if query is None:
-    return json.dumps({'line': number, 'error': answer}, ensure_ascii=False)
-  return json.dumps({
+    return _line({'line': number, 'error': answer})
+  return _line({
       'line': number, 'text': query.text, 'filled': answer.filled, 'masks': [
           {'start': start, 'answers': [{'token': token, 'probability': round(chance, 6)} for token, chance in choices]}
-          for start, choices in zip(query.starts, answer.masks)]}, ensure_ascii=False)
+          for start, choices in zip(query.starts, answer.masks)]})
+
+
+def _line(value):
+  return json_text.line(value, sys.stdout.encoding)
 
 
 def _as_text(number, query, answer):

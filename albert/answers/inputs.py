@@ -93,7 +93,7 @@ def _from_json(line, kind, data):
     asked = [entry[:3] for entry in questions.questions(value, labelled=False)]
     if len(asked) != 1:
       raise ValueError('expected one question, found {}'.format(len(asked)))
-    return asked[0]
+    return (layouts.id_or_none(asked[0][0]),) + asked[0][1:]
   bare = dataclasses.replace(data, **{name: None for name in _NAMES if getattr(data, name) not in value})
   chosen = columns.find_columns('this line', kind, bare, list(value))
   texts = [name and layouts.text_of(value, name) for name in chosen[:2]]

@@ -101,7 +101,8 @@ def unknown_share(examples, tokenizer):
 
 
 def _labels(evidence, train):
-  losses = evidence.train_losses[-max(1, len(evidence.train_losses) // 4):]
+  losses = [loss for loss in evidence.train_losses if math.isfinite(loss)]  # others are of updates that were skipped
+  losses = losses[-max(1, len(losses) // 4):]
   loss, entropy = sum(losses) / len(losses) if losses else None, label_entropy(train)
   if loss is None or entropy is None:
     return 'more epochs may help; whether the answers follow from the text, somebody has to look at some of them'

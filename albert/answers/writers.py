@@ -6,10 +6,10 @@
 """
 
 import collections
-import json
 import logging
 
 from albert.answers import lines
+from albert.common import json_text
 from albert.labelled import options as labelled
 
 _LOG = logging.getLogger('albert')
@@ -26,7 +26,7 @@ class JsonLines:
 
   def __init__(self, target):
     """target: text file."""
-    self._target = target
+    self._target, self._encoding = target, getattr(target, 'encoding', None)
 
   def answer(self, example, said, gold=None):
     """example: Example. said: of lines.answer. gold: its label as lines.gold has it, or None."""
@@ -47,7 +47,7 @@ class JsonLines:
     self._target.flush()
 
   def _write(self, entry):
-    self._target.write(json.dumps(entry, ensure_ascii=False) + '\n')
+    self._target.write(json_text.line(entry, self._encoding) + '\n')
 
 
 class ClueLines(JsonLines):
@@ -92,7 +92,7 @@ class ClueAnswers(JsonLines):
     del gold
     identity = str(self._count if example.id is None else example.id)
     self._target.write('{}\n{}: {}'.format('{,'[self._count > 0], *(
-        json.dumps(text, ensure_ascii=False) for text in (identity, said['answer']))))
+        json_text.line(text, self._encoding) for text in (identity, said['answer']))))
     self._count += 1
 
   def error(self, bad):

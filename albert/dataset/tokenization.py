@@ -98,8 +98,8 @@ class Vocabulary:
       raise UserError('expected a vocabulary at {}, found none that can be read ({}); name one or build it with '
                       'tools.build_vocab'.format(path, error.strerror))
     except UnicodeDecodeError as error:
-      raise UserError('{}: expected a vocabulary in UTF-8, found an invalid byte at {}; convert it'.format(
-          path, error.start))
+      raise UserError('{}: expected a vocabulary in UTF-8, found an invalid byte in line {:,}; convert it'.format(
+          path, error.object[:error.start].count(b'\n') + 1))
     if not lines[-1]:
       lines.pop()
     # Not strip() alone: U+2028 and other rare kinds of space are tokens.

@@ -4,6 +4,7 @@ import collections
 import hashlib
 
 from albert.common.errors import UserError
+from albert.common import same_text
 from albert.labelled.example import Reading
 from albert.labelled.labels import as_classes
 
@@ -14,18 +15,24 @@ def fold_numbers(examples, count):
   Examples of one text are in one fold: else it would be known when it is asked for. Within the texts of a label, or of
   a set of labels, the folds take turns, in the order of a hash of the text.
   """
-  texts = collections.OrderedDict()
+  digests, texts = digests_of_texts(examples), {}
+  for digest, example in zip(digests, examples):
+    texts.setdefault(digest, example)
+  order = sorted(texts, key=lambda digest: (_stratum(texts[digest]), digest))
+  fold_of = {digest: place % count for place, digest in enumerate(order)}
+  return [fold_of[digest] for digest in digests]
+
+
+def digests_of_texts(examples):
+  """A hash for each Example, list of bytes: the same for the same text, see same_text; of `read`, for a context."""
+  keys, lowest = [], {}
   for example in examples:
-    texts.setdefault(_key(example), example)
-  order = sorted(texts, key=lambda key: (_stratum(texts[key]), hashlib.sha256(key.encode('utf-8')).digest()))
-  fold_of = {key: place % count for place, key in enumerate(order)}
-  return [fold_of[_key(example)] for example in examples]
-
-
-def _key(example):
-  if isinstance(example.label, Reading):
-    return example.text_b
-  return '{}\0{}'.format(example.text_a, example.text_b or '')
+    is_reading = isinstance(example.label, Reading)
+    texts = [example.text_b] if is_reading else [example.text_a, example.text_b or '']
+    keys.append(tuple(map(same_text.key, texts)))
+    digest = hashlib.sha256('\0'.join(texts).encode('utf-8')).digest()
+    lowest[keys[-1]] = min(digest, lowest.get(keys[-1], digest))
+  return [lowest[key] for key in keys]
 
 
 def _stratum(example):

@@ -172,6 +172,9 @@ def _names_in(values, path):
 
 
 def _checked(names, path):
+  if not all(map(lines.is_text, names)):
+    raise UserError('{}: expected labels in UTF-8, found bytes or a \\u escape that are no character; correct '
+                    'it'.format(files.shown(path)))
   if len(set(names)) != len(names):
     twice = next(name for name, count in collections.Counter(names).items() if count > 1)
     raise UserError('{}: expected each label once, found {} twice; correct it'.format(files.shown(path), twice))

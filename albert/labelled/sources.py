@@ -1,15 +1,15 @@
 """The splits of a folder of labelled text."""
 
 import collections
-import hashlib
 import itertools
 
 from albert.common.errors import UserError
 from albert.common import files
+from albert.common import same_text
 from albert.labelled.example import BadLine
 from albert.labelled.example import EMPTY_LINE
-from albert.labelled.example import Reading
 from albert.labelled.example import Tags
+from albert.labelled import folds
 from albert.labelled.labels import as_classes
 from albert.labelled.labels import Labels
 from albert.labelled.layout import forms
@@ -240,7 +240,7 @@ class _Reader:
 
   def _divide(self, examples, path):
     """(train, dev): a tenth of the texts, by their hash, so that the same text is in one of them only."""
-    digests = [_digest_of_text(example) for example in examples]
+    digests = [int.from_bytes(digest[:8], 'big') for digest in folds.digests_of_texts(examples)]
     chosen = {digest for digest in digests if digest % _DEV_ONE_IN == 0} or {min(digests)}
     chosen -= {max(digests)}
     train = [example for example, digest in zip(examples, digests) if digest not in chosen]
@@ -270,9 +270,9 @@ class _Reader:
             split, lost, ', these questions are left out of training' if split == 'train' else ''))
 
   def _count_shared(self, splits):
-    seen = {(example.text_a, example.text_b) for example in splits['train']}
+    seen = set(map(_both_texts, splits['train']))
     for split in ('dev', 'test'):
-      shared = sum((example.text_a, example.text_b) in seen for example in splits.get(split, ()))
+      shared = sum(_both_texts(example) in seen for example in splits.get(split, ()))
       self._add(split, 'also_in_train', shared)
       if shared:
         self._notes.append('{}: {:,} of {:,} texts are in train too: its figures will be too good'.format(
@@ -299,7 +299,6 @@ def _tag_error(example, error):
       files.shown(example.file), example.label.lines[error.place], error))
 
 
-def _digest_of_text(example):
-  """int: of the text, or of the context, whose questions stay together."""
-  text = example.text_b if isinstance(example.label, Reading) else '{}\0{}'.format(example.text_a, example.text_b or '')
-  return int.from_bytes(hashlib.sha256(text.encode('utf-8')).digest()[:8], 'big')
+def _both_texts(example):
+  """What examples share of which both texts are the same."""
+  return same_text.key(example.text_a), same_text.key(example.text_b or '')

@@ -66,7 +66,10 @@ def step_of(checkpoint):
 
 
 def check_path(name, path):
-  """Raises UserError for a path that TensorFlow takes for a pattern. name: what the path was given as."""
+  """Raises UserError for a path that TensorFlow takes for something else. name: what the path was given as."""
+  if '://' in path:
+    raise UserError('{}: expected a path of a file system that is mounted here, found {}; TensorFlow would take what '
+                    'is before "://" for another one'.format(name, path))
   signs = sorted(set(_PATTERN.findall(path)))
   if signs:
     raise UserError('{}: expected a path without * ? [ ] and \\, which TensorFlow 1.15 takes for a pattern, found {} '

@@ -22,12 +22,11 @@ def read(output_dir):
   return results or {}
 
 
-def keep_evaluation(output_dir, **figures):
-  """Writes evaluation.json, and results.json unless a training with evaluation wrote it. Returns the paths written."""
+def keep_evaluation(output_dir, is_result, **figures):
+  """Writes evaluation.json, and results.json too if `is_result`. Returns the paths written."""
   written = [os.path.join(output_dir, names.EVALUATION_FILE)]
   run_files.write_json(written[0], figures)
-  results = read(output_dir)
-  if 'train' not in results or 'heldout' not in results:
+  if is_result:
     update(output_dir, **figures)
     written.append(os.path.join(output_dir, names.RESULTS_FILE))
   return written

@@ -78,8 +78,12 @@ class NoLock:
 
 
 @contextlib.contextmanager
-def hold(folder):
+def hold(folder, way_out='use another folder (OUT=...)'):
   """Holds the lock of a folder, which is made if need be.
+
+  Args:
+    folder: path.
+    way_out: what to do, besides waiting, where another run holds it.
 
   Yields:
     Lock.
@@ -96,7 +100,7 @@ def hold(folder):
         folder, error.strerror))
   stopped = threading.Event()
   try:
-    lock = Lock(path, handle, _take(handle, path, folder))
+    lock = Lock(path, handle, _take(handle, path, folder, way_out))
     threading.Thread(target=_touch, args=(lock, stopped), daemon=True).start()
     try:
       yield lock
@@ -112,7 +116,7 @@ def _identity(handle):
   return status.st_dev, status.st_ino
 
 
-def _take(handle, path, folder):
+def _take(handle, path, folder, way_out):
   """Makes the lock this process's. Returns its token, a str."""
   held, here = _read(path), socket.gethostname()
   alive = _is_alive_here(handle, held, here)
@@ -122,7 +126,7 @@ def _take(handle, path, folder):
   if alive:
     raise UserError(
         '{}: expected a folder that no other run writes, found that process {} on {} does, seen {:.0f} s ago; wait for '
-        'it, or use another folder (OUT=...)'.format(folder, held.get('pid'), held.get('host'), max(age, 0.0)))
+        'it, or {}'.format(folder, held.get('pid'), held.get('host'), max(age, 0.0), way_out))
   if held:
     _LOG.warning('%s was left by process %s on %s, which is gone; taking over', path, held['pid'], held['host'])
   token = uuid.uuid4().hex

@@ -8,10 +8,10 @@ import collections
 import logging
 import os
 
-import numpy as np
 import tensorflow as tf
 
 from albert.common.errors import UserError
+from albert.common import perplexity
 from albert.dataset.batch import Batch
 from albert.dataset.batch import PackedBatch
 from albert.dataset import contract
@@ -153,8 +153,9 @@ class Pretraining(Task):
 
   def summary(self, step, figures):
     loss, accuracy, order_loss, order_accuracy = [figures[name] for name in self.heldout_columns]
-    lines = ['held-out at step {:,}: masked LM loss {:.4f} (perplexity {:,.1f}), accuracy {:.4f}; sentence order loss '
-             '{:.4f}, accuracy {:.4f}'.format(step, loss, np.exp(loss), accuracy, order_loss, order_accuracy)]
+    lines = ['held-out at step {:,}: masked LM loss {:.4f} (perplexity {}), accuracy {:.4f}; sentence order loss '
+             '{:.4f}, accuracy {:.4f}'.format(step, loss, perplexity.in_words(loss), accuracy, order_loss,
+                                              order_accuracy)]
     if 'unigram_cross_entropy' in figures:
       better_by = unigram.better_by(figures)
       lines.append('{:.4f} nats {} than a unigram model, whose loss is {:.4f}'.format(

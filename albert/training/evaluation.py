@@ -8,6 +8,7 @@ import time
 import numpy as np
 import tensorflow as tf
 
+from albert.common import json_text
 from albert import input_pipeline
 from albert.run import checkpoints
 from albert.run import loading
@@ -65,6 +66,8 @@ class Evaluator:
   def evaluate(self, checkpoint, in_curve=True):
     """Evaluates a checkpoint, and tells its figures to the log and, if they belong to the run's curve, TensorBoard.
 
+    Figures that are not finite are no point of a curve: whoever keeps them says so.
+
     Args:
       checkpoint: prefix.
       in_curve: whether it is the next point of the run's held-out curve.
@@ -77,7 +80,7 @@ class Evaluator:
       UserError: it is a checkpoint of another architecture.
     """
     figures, step = self._figures(checkpoint), checkpoints.step_of(checkpoint)
-    if in_curve and self._ranks.is_chief:
+    if in_curve and self._ranks.is_chief and json_text.all_finite(figures.values()):
       self._draw(figures, step)
     _LOG.info('%s', '; '.join(self._task.summary(step, figures)))
     return figures

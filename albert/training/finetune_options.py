@@ -96,6 +96,9 @@ class FinetuneOptions(RunOptions):
     return dataclasses.replace(self, epochs=None, num_train_steps=steps,
                                save_checkpoints_steps=self.eval_every_steps or min(epoch, steps))
 
+  def shorter_warm_up(self):
+    return super().shorter_warm_up() if self.warmup_proportion is None else 'finetune.warmup_proportion=0.1'
+
   def adapt(self, optimizer):
     if self.warmup_proportion is None:
       return optimizer

@@ -88,6 +88,10 @@ class RunOptions:
     """The lamb.OptimizerOptions of a run with these options, given those that gin binds."""
     return optimizer
 
+  def shorter_warm_up(self):
+    """The setting that makes the warm-up 1 to 10% of the steps, as the user writes it."""
+    return 'OptimizerOptions.num_warmup_steps={}'.format(max(1, self.num_train_steps // 40))
+
   def __post_init__(self):
     for name in _POSITIVE + tuple(name for name in _POSITIVE_OR_NONE if getattr(self, name) is not None):
       checks.whole_number(self.named(name), getattr(self, name))

@@ -82,7 +82,7 @@ def _carry_out(where, options, make_task, log, doing, describe):
   with stopping.Stopper(doing, may_leave_a_step=device.ranks == 1,
                         comes_twice=device.ranks > 1) as stopper, contextlib.ExitStack() as stack:
     if device.is_chief:
-      run.lock = stack.enter_context(run_lock.hold(where.output_dir))
+      run.lock = stack.enter_context(run_lock.hold(where.output_dir, *_way_out(plan)))
       if where.do_train:
         log.open(where.output_dir)
     stack.enter_context(_readable_file_errors(where.output_dir))
@@ -92,6 +92,12 @@ def _carry_out(where, options, make_task, log, doing, describe):
     else:
       _evaluate(plan, device, run, stopper, ranks)
   return stopping.EXIT_CODE if stopper.requested else None
+
+
+def _way_out(plan):
+  """What an evaluation says where a run in progress holds its folder, a list for run_lock.hold."""
+  return [] if plan.where.do_train else [
+      'evaluate into another folder: OUT=... CKPT={}'.format(plan.checkpoint)]
 
 
 def _nothing_to_do(plan, run):
@@ -186,19 +192,25 @@ def _evaluate(plan, device, run, stopper, ranks):
                    elsewhere, run.folder)
     with contextlib.closing(Evaluator(plan, device, lost, stopper, ranks)) as evaluator:
       figures = evaluator.evaluate(plan.checkpoint, in_curve=False)
+    is_finite = json_text.all_finite(figures.values())
     if run.is_chief:
-      _report_evaluation(plan, run, figures)
-    if not json_text.all_finite(figures.values()):
+      _report_evaluation(plan, run, figures, is_finite)
+    if not is_finite:
       raise Diverged('{}: expected finite held-out figures, found NaN or infinity; evaluate another checkpoint'.format(
           plan.checkpoint))
 
 
-def _report_evaluation(plan, run, figures):
-  """Writes down and tells the held-out figures of the checkpoint that was evaluated."""
+def _report_evaluation(plan, run, figures, is_finite):
+  """Writes down and tells the held-out figures of the checkpoint that was evaluated.
+
+  They are the results of a folder whose own run, if there is one, has evaluated nothing so far.
+  """
   step = checkpoints.step_of(plan.checkpoint)
   run.lock.check()
-  written = results.keep_evaluation(run.folder, heldout=figures, checkpoint=plan.checkpoint, global_step=step)
-  print('\n'.join(plan.task.summary(step, figures)))
+  written = results.keep_evaluation(run.folder, is_finite and not run.heldout_history.steps(), heldout=figures,
+                                    checkpoint=plan.checkpoint, global_step=step)
+  if is_finite:
+    print('\n'.join(plan.task.summary(step, figures)))
   _print_paths([('evaluated', plan.checkpoint), ('held-out data', plan.heldout.folder)]
                + [('written', path) for path in written])
 
@@ -283,9 +295,10 @@ def _report_performance(folder, throughput):
     print('performance not measured: the {} steps that were made are those of the warm-up'.format(throughput.steps))
     return
   results.write_performance(folder, throughput._asdict())
-  print('performance of {} steps after {} of warm-up: on average {:.4f} s a step, {:.2f} examples/s, {:,.0f} real '
+  print('performance of {} after {} of warm-up: on average {:.4f} s a step, {:.2f} examples/s, {:,.0f} real '
         'tokens/s, {:,.0f} padded tokens/s, {}; the median step takes {:.4f} s'.format(
-            throughput.steps, throughput.warmup_steps, throughput.mean_step_seconds,
+            '1 step' if throughput.steps == 1 else '{:,} steps'.format(throughput.steps), throughput.warmup_steps,
+            throughput.mean_step_seconds,
             throughput.examples_per_second, throughput.real_tokens_per_second, throughput.tokens_per_second,
             _input_wait(throughput.input_wait_fraction), throughput.median_step_seconds))
 

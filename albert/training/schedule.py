@@ -78,7 +78,8 @@ def without_effect(where, options, optimizer):
     notes.append('--eval_input_file has no effect with --nodo_eval')
   warm_up, steps = optimizer.num_warmup_steps, options.num_train_steps
   if warm_up >= steps and not options.performance:
-    notes.append('the warm-up of {:,} steps is longer than the run of {:,}: the rate only reaches {:.2g} of '
-                 'OptimizerOptions.learning_rate={:g}; set OptimizerOptions.num_warmup_steps={}'.format(
-                     warm_up, steps, (steps - 1) / warm_up, optimizer.learning_rate, max(1, steps // 40)))
+    notes.append('the warm-up of {:,} steps is {} the run of {:,}: the rate only reaches {:.2g} of '
+                 'OptimizerOptions.learning_rate={:g}; set {}'.format(
+                     warm_up, 'longer than' if warm_up > steps else 'as long as', steps, (steps - 1) / warm_up,
+                     optimizer.learning_rate, options.shorter_warm_up()))
   return [(logging.WARNING, note) for note in notes]

@@ -47,8 +47,8 @@ class Stopper:
 
     Args:
       activity: activity.Activity.
-      may_leave_a_step: whether the process may end in the middle of a step before which everything is saved: nobody
-        else takes part in it.
+      may_leave_a_step: whether the process may end in the middle of a step before which everything is saved, or of
+        what is made ready for it: nobody else takes part in it.
       comes_twice: whether one signal may come twice, as to one of several ranks.
     """
     self.requested = False
@@ -111,8 +111,8 @@ class Stopper:
     if self.requested:  # another rank has told of it
       return
     self.requested = True
-    if self._may_leave_a_step and self.activity.is_step_after_checkpoint():
-      _LOG.warning('%s: ending at once, everything before this step is saved (%s); the same command goes on from there',
+    if self._may_leave_a_step and self.activity.may_be_left():
+      _LOG.warning('%s: ending at once, everything before this is saved (%s); the same command goes on from there',
                    name, self.activity.describe())
       sys.stdout.flush()
       os._exit(EXIT_CODE)

@@ -143,7 +143,7 @@ class Trainer:
     self._device = self._whole_device.with_threads(self.phase.plan.cores)
     phases.tell(self.phase)
     progress.announce(self.phase.plan, self._device, self._order, self.run.start)
-    self._stopper.activity.begin('building the graph and loading the weights')
+    self._stopper.activity.begin('building the graph and loading the weights', writes_nothing=True)
     hooks = [gin.tf.GinConfigSaverHook(self.run.folder, summarize_config=True)] if self.run.is_chief else []
     first = self.run.position.used
 

@@ -64,6 +64,7 @@ def test_no_weights_or_another_vocabulary(tokenizer):
 def test_labels_that_do_not_follow_from_the_text(tokenizer):
   assert 'THE LABELS OF DEV MAY NOT FOLLOW FROM THE TEXT' in line(tokenizer, train_losses=[0.7] * 6 + [0.1] * 2)
   assert 'somebody has to look' in line(tokenizer, train_losses=[])
+  assert 'the training loss came to 0.100,' in line(tokenizer, train_losses=[0.1, 0.1, float('nan'), float('inf')])
   numbers = [example._replace(label=0.5) for example in TRAIN]
   assert 'more epochs may help; whether the answers follow' in line(tokenizer, numbers)
 

@@ -74,3 +74,13 @@ def test_a_line_says_everything(gold):
   writer.error(BadLine(4, None, 'e'))
   expected = '{"line": 3, "label": "a", "score": 0.5%s}\n' % (', "gold": "a"' if gold else '')
   assert target.getvalue() == expected + '{"line": 4, "error": "e"}\n'
+
+
+def test_lines_are_json_in_utf8_whatever_is_in_them():
+  target = io.StringIO()
+  writer = writers.JsonLines(target)
+  writer.error(BadLine(3, None, 'expected the text "a", found \ud83d'))
+  writer.answer(Example(0, None, 'f', 4, '甲', None, None), {'label': 'a', 'score': float('nan')})
+  assert target.getvalue().encode('utf-8')
+  assert [json.loads(line) for line in target.getvalue().splitlines()] == [
+      {'line': 3, 'error': 'expected the text "a", found \ud83d'}, {'line': 4, 'label': 'a', 'score': None}]

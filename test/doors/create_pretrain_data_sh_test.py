@@ -98,3 +98,25 @@ def test_a_failure_is_passed_on(checkout):
   (checkout / 'tools' / 'run.sh').write_text('exit 1\n')
   result = subprocess.run(['bash', str(checkout / 'albert' / 'create_pretrain_data.sh')], stdout=subprocess.DEVNULL)
   assert result.returncode == 1
+
+
+@pytest.mark.parametrize('given', [['--input_file=mine.txt', '--vocab_file=v.txt'],
+                                   ['-input_files', 'mine.txt', '--vocab_file', 'v.txt']])
+def test_the_vocabulary_is_that_of_the_text_that_a_flag_names(checkout, given):
+  _, build, _ = calls(checkout, *given)
+  assert build == ['tools.build_vocab', '--input_files=mine.txt', '--output_file=v.txt']
+
+
+def test_flags_in_a_file_would_not_reach_the_vocabulary(checkout):
+  result = subprocess.run(['bash', str(checkout / 'albert' / 'create_pretrain_data.sh'), '--flagfile=flags.txt'],
+                          stdout=subprocess.PIPE, stderr=subprocess.PIPE, universal_newlines=True)
+  assert result.returncode == 1 and result.stderr.count('\n') == 1
+  assert result.stderr.startswith('error: expected the flags themselves') and '--flagfile=flags.txt' in result.stderr
+
+
+def test_a_folder_in_the_place_of_the_vocabulary_is_said(checkout):
+  (checkout / 'v').mkdir()
+  result = subprocess.run(['bash', str(checkout / 'albert' / 'create_pretrain_data.sh')], stdout=subprocess.PIPE,
+                          stderr=subprocess.PIPE, universal_newlines=True,
+                          env=dict(PATH=os.environ['PATH'], VOCAB=str(checkout / 'v')))
+  assert result.returncode == 1 and result.stderr.startswith('error: {}: expected a vocabulary'.format(checkout / 'v'))

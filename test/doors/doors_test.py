@@ -269,7 +269,7 @@ def test_create_pretrain_data_reads_the_sample_or_what_lies_in_its_folders(check
 def test_train_perf_leaves_full_runs_alone(checkout):
   settings = 'SET={}; pretrain.train_batch_size=4; pretrain.num_train_steps=3'.format(TINY)
   lines = make(checkout, 'train-perf', settings)
-  assert any(line.startswith('performance of 1 steps after 2 of warm-up') for line in lines)
+  assert any(line.startswith('performance of 1 step after 2 of warm-up') for line in lines)
   assert os.listdir(str(checkout / 'out')) == ['perf']
   assert json.loads((checkout / 'out/perf/performance.json').read_text())['examples_per_second'] > 0
 

@@ -291,3 +291,14 @@ def test_continuous_integration_is_check_test_smoke_then_what_is_optional(checko
         + ['test-spark'] * java]
   assert ('ci: skipped make test-horovod: ' in said) == (not horovod)
   assert ('ci: skipped make test-spark: ' in said) == (not java)
+
+
+def test_a_path_that_begins_with_a_dash_is_no_flag(checkout):
+  """Of those that no flag names; the others are what they are."""
+  checkout.make('to-hf', 'OUT=-run', 'HF=-hf')
+  checkout.make('from-hf', 'OUT=-run', 'HF=-hf')
+  checkout.make('export', 'CKPT=-run/best', 'EXPORT=-e', 'ARGS=--format=pb')
+  checkout.make('export', 'CKPT=run/-best', 'EXPORT=e')
+  assert [call[1:] for call in checkout.calls()] == [
+      ['to-hf', './-run', './-hf'], ['from-hf', './-hf', './-run'], ['export', './-run/best', './-e', '--format=pb'],
+      ['export', 'run/-best', 'e']]

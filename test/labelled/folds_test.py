@@ -43,3 +43,13 @@ def test_the_order_of_the_file_says_nothing():
 def test_more_folds_than_texts():
   with pytest.raises(UserError, match='FOLDS=5: expected at least as many texts in train, found 3'):
     folds.divide(SPLITS._replace(train=TRAIN[:3]), 0, 5)
+
+
+def test_texts_that_differ_in_nothing_that_is_learned_are_never_on_both_sides():
+  """In case, width, space, lines and characters that nobody sees, as the same text is in files of several origins."""
+  forms = ['Ab，c 甲{}', 'ab,C\u3000甲{}', '\ufeffＡb，c甲{}', 'A\u200bb，\r\nc甲{}']
+  texts = [form.format(number) for number in range(12) for form in forms]
+  train = [TRAIN[0]._replace(number=place, text_a=text) for place, text in enumerate(texts)]
+  numbers = folds.fold_numbers(train, 3)
+  assert all(len(set(numbers[start:start + 4])) == 1 for start in range(0, 48, 4)) and len(set(numbers)) == 3
+  assert folds.fold_numbers(train[::-1], 3) == numbers[::-1]

@@ -70,3 +70,10 @@ def test_an_unknown_label_is_an_error_with_its_place():
     labels.id('c', example)
   with pytest.raises(UserError, match='found c'):
     of('tag', (Entity('x', 0, 1, '甲'),)).tag_ids('c', 2, example)
+
+
+def test_names_that_are_no_characters_are_refused(tmp_path):
+  """They could not be written into any answer."""
+  (tmp_path / 'labels.json').write_text('{"labels": ["a", "\\ud83d"]}')
+  with pytest.raises(UserError, match='labels.json: expected labels in UTF-8'):
+    Labels.load(str(tmp_path / 'labels.json'))

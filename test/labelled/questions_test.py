@@ -109,3 +109,12 @@ def test_what_is_no_question_is_said(tmp_path, content, error):
 def test_how_often_an_answer_occurs():
   assert questions.occurrences('甲乙甲乙甲', '甲乙甲') == 2
   assert questions.occurrences('甲', '乙') == questions.occurrences('甲', '') == 0
+
+
+def test_what_is_no_character_is_a_bad_line_and_no_id(tmp_path):
+  """Half of a surrogate pair, which JSON can escape and no file can hold: predictions repeat ids and answers."""
+  good, in_answer = cmrc(['光荣']), cmrc(['光荣', '\ud83d'])
+  good['qas'][0]['query_id'] = '\ud83d'
+  said, bad = read(tmp_path, [good, in_answer])
+  assert said.id is None and said.label.answers == ('光荣',)
+  assert bad.error.startswith('expected UTF-8') and bad.id == 'T_0'

@@ -347,3 +347,14 @@ def test_a_labelled_file_is_read_as_in_training(tmp_path):
   entries = read_labelled(tmp_path / 'dev.txt', 'tag', labels)
   assert [type(entry) is BadLine for entry in entries] == [False, False, True]
   assert entries[2].line == 7 and entries[2].error == 'expected tags of IOB1, found B-L after O'
+
+
+def test_a_text_is_the_same_in_another_spelling(tmp_path):
+  """In train and dev; and where train is divided, on one side only."""
+  spelt = [{'text': '\ufeff 甲ＡＢ{}'.format(number), 'label': 'a'} for number in range(60)]
+  rows = [{'text': '甲ab{}'.format(number), 'label': 'ab'[number % 2]} for number in range(60)]
+  splits = open_splits(write(tmp_path, train=rows, dev=spelt[:3] + texts('a')))
+  assert splits.counts['dev_also_in_train'] == 3
+  (tmp_path / 'dev.json').unlink()
+  splits = open_splits(write(tmp_path, train=rows + spelt))
+  assert len(splits.train) + len(splits.dev) == 120 and 'dev_also_in_train' not in splits.counts

@@ -52,6 +52,12 @@ def test_a_second_run_is_refused_and_the_first_not_disturbed(tmp_path, holder):
   assert json.loads((tmp_path / names.LOCK_FILE).read_text())['pid'] == holder.pid
 
 
+def test_the_way_out_of_an_evaluation_is_its_own(tmp_path, holder):
+  with pytest.raises(UserError, match='wait for it, or evaluate into another folder'):
+    with run_lock.hold(str(tmp_path), 'evaluate into another folder'):
+      pass
+
+
 @pytest.mark.fault('lock of a dead run')
 def test_the_lock_of_a_killed_run_is_taken_over_at_once(tmp_path, holder, caplog):
   holder.send_signal(signal.SIGKILL)

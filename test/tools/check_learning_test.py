@@ -44,3 +44,10 @@ def test_the_bar(tmp_path, loss, code):
 def test_no_results_is_one_line(tmp_path):
   code, text = _run(tmp_path)
   assert code == 1 and text.startswith('error: expected the results of a run') and text.count('\n') == 1
+
+
+@pytest.mark.parametrize('content', ['{"heldout": {"masked_lm_loss": null, "unigram_cross_entropy": 6.5}}', '{', '[]'])
+def test_results_without_numbers_are_one_line(tmp_path, content):
+  (tmp_path / 'results.json').write_text(content)
+  code, text = _run(tmp_path)
+  assert code == 1 and text.startswith('error: expected ') and text.count('\n') == 1

@@ -1,6 +1,7 @@
 """Runs that are not what was asked for, or not any more: diverged, changed on the way, evaluated, damaged."""
 
 import json
+import math
 import os
 import shutil
 
@@ -11,6 +12,7 @@ import small_runs
 import synthetic_data
 from albert.common import errors
 from albert.run import checkpoints
+from albert.run.logs import event_files
 from albert.run import names
 from albert.run import results
 from albert.training.telling import progress
@@ -71,6 +73,8 @@ def test_a_run_that_diverges_keeps_its_best_says_so_and_can_be_mended(run, info,
   files = _json_files(run)
   assert files['results.json']['diverged']['figures']['masked_lm_loss'] is None
   assert files['results.json']['global_step'] == 4 and 'model.ckpt-6.manifest.json' in files
+  assert not [value for points in event_files.series(str(run / 'eval_heldout')).values() for _, value in points
+              if not math.isfinite(value)]
   for path in run.glob('model.ckpt-6*'):
     path.unlink()
   assert _pretrain(info.folder, run, 'pretrain.num_train_steps = 6') is None
@@ -105,6 +109,18 @@ def test_evaluation_leaves_the_curve_of_the_run_alone_and_names_what_it_did(run,
   assert fault_runs.different(before, fault_runs.snapshot(run)) == []
   assert sorted(os.listdir(str(run / 'eval_heldout'))) == files
   assert json.loads((run / 'evaluation.json').read_text())['global_step'] == 2
+
+
+def test_evaluation_is_no_result_of_a_run_that_was_killed(run, info, capsys):
+  """It has evaluated a checkpoint and has not come to its end: results.json says nothing of training."""
+  written = json.loads((run / 'results.json').read_text())
+  (run / 'results.json').write_text(json.dumps({
+      name: written[name] for name in ('heldout', 'global_step', 'checkpoint')}))
+  before = fault_runs.snapshot(run)
+  _pretrain(info.folder, run, 'pretrain.max_eval_steps = 1', do_train=False,
+            init_checkpoint=str(run / 'model.ckpt-2'))
+  assert fault_runs.different(before, fault_runs.snapshot(run)) == []
+  assert 'results.json' not in capsys.readouterr().out
 
 
 def test_the_best_is_not_compared_across_evaluation_sets(run, info, caplog):

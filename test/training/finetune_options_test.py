@@ -23,6 +23,12 @@ def test_the_warm_up_is_a_share_of_the_steps():
   assert made.adapt(lamb.OptimizerOptions(num_warmup_steps=7)).num_warmup_steps == 7
 
 
+@pytest.mark.parametrize('proportion, setting', [
+    (0.9, 'finetune.warmup_proportion=0.1'), (None, 'OptimizerOptions.num_warmup_steps=2')])
+def test_a_shorter_warm_up_is_said_by_what_decides(proportion, setting):
+  assert FinetuneOptions(kind='tag', warmup_proportion=proportion).with_steps(1000).shorter_warm_up() == setting
+
+
 def test_the_head_is_new_and_the_pooler_if_asked():
   assert FinetuneOptions(kind='classify').new_parts == ('head',)
   assert FinetuneOptions(kind='classify', new_pooler=True).new_parts == ('head', 'pooler')

@@ -159,7 +159,8 @@ def test_a_change_that_was_not_allowed_is_refused_by_its_own_name(info, tmp_path
 
 @pytest.mark.parametrize('steps,warm_up,said', [
     (100, 3125, 'the warm-up of 3,125 steps is longer than the run of 100: the rate only reaches 0.032'),
-    (10, 10, 'longer'), (100, 99, None), (100, 0, None)])
+    (10, 10, 'the warm-up of 10 steps is as long as the run of 10: the rate only reaches 0.9 of'),
+    (100, 99, None), (100, 0, None)])
 def test_a_warm_up_that_is_longer_than_the_run(info, tmp_path, steps, warm_up, said):
   gin.parse_config('OptimizerOptions.num_warmup_steps = {}'.format(warm_up))
   for is_performance in (False, True):
@@ -220,6 +221,14 @@ def test_paths_that_tensorflow_takes_for_a_pattern_are_refused(info, tmp_path, n
     with pytest.raises(UserError, match='checkpoint: expected a path without'):
       _decide(info, tmp_path, init_checkpoint=str(path))
   assert not (tmp_path / 'out').exists()
+
+
+@pytest.mark.parametrize('path', ['hdfs://host/run', 'file:///tmp/run'])
+def test_paths_that_tensorflow_takes_for_another_file_system_are_refused(info, tmp_path, path):
+  with pytest.raises(UserError, match='--output_dir .OUT.: expected a path of a file system that is mounted here'):
+    planning.decide(planning.Where(info.folder, path), Options(train_batch_size=4, eval_batch_size=2), Pretraining)
+  with pytest.raises(UserError, match='checkpoint: expected a path of a file system that is mounted here'):
+    _decide(info, tmp_path, init_checkpoint=path)
 
 
 @pytest.mark.parametrize('name', ['data[1]', 'data (1)', 'data{a,b}'])

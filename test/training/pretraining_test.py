@@ -309,7 +309,7 @@ def test_performance_runs_start_afresh_and_never_touch_a_full_run(trained, info,
   for _ in range(2):
     _pretrain(info.folder, tmp_path / 'perf', *bindings)
     out = capsys.readouterr().out
-    assert 'performance of 1 steps after 2 of warm-up: on average ' in out
+    assert 'performance of 1 step after 2 of warm-up: on average ' in out
     for word in ('the median step takes', 'examples/s', 'real tokens/s', 'padded tokens/s', 'waiting for input'):
       assert word in out
   figures = json.loads((tmp_path / 'perf' / 'performance.json').read_text())

@@ -134,7 +134,7 @@ def test_a_step_is_left_at_once_where_everything_before_it_is_saved_and_nobody_e
   code, said = ended(['SIGTERM'], 'threading.Event().wait(0.5); sys.exit(3)', leave, doing)
   if leave and saved:
     assert code == stopping.EXIT_CODE
-    assert 'SIGTERM: ending at once, everything before this step is saved (step 7, begun 0 s ago; the first' in said
+    assert 'SIGTERM: ending at once, everything before this is saved (step 7, begun 0 s ago; the first' in said
   else:
     assert code == 3 and 'SIGTERM: finishing this step, then saving (step 7, begun 0 s ago; the ' in said
 
@@ -149,7 +149,7 @@ def test_a_run_that_is_left_hung_up_and_told_to_save_ends_as_one_that_is_not(
   # Of the first step nothing is lost, so nobody has to wait for it.
   answer = fault_server.run(fault_data, out, faults=[('signal_within_step', 1, 'SIGTERM')])
   assert answer.code == stopping.EXIT_CODE and checkpoints.steps_in(str(out)) == [0]
-  assert 'SIGTERM: ending at once, everything before this step is saved (step 1, begun' in answer.log
+  assert 'SIGTERM: ending at once, everything before this is saved (step 1, begun' in answer.log
 
   answer = fault_server.run(fault_data, out, faults=[('signal_after_step', 2, 'SIGHUP')])
   assert answer.code == stopping.EXIT_CODE and fault_client.start_of(answer) == 0

@@ -45,10 +45,18 @@ def print_diff(result):
     largest = '' if change['largest'] is None else '{:.3g}'.format(change['largest'])
     print('{:>12} {:>12.3g} {:>9}  {}'.format(largest, change['relative'], change['values'], change['name']))
   for entry in result.get('outputs', []):
-    print('output {:<22} {}'.format(entry['name'], 'of another shape' if entry['largest'] is None else
-                                    'differs by {:.3g}, relative {:.3g}'.format(entry['largest'], entry['relative'])))
+    print('output {:<22} {}'.format(entry['name'], _difference(entry['largest'], entry['relative'])))
   print('identical' if result['identical'] else '{} variables are equal, {} have other values'.format(
       result['equal'], len(result['changed'])))
+
+
+def _difference(largest, relative):
+  """How outputs differ, in words. largest: None for another shape."""
+  if largest is None:
+    return 'of another shape'
+  if not math.isfinite(largest):
+    return 'not finite in one of them: its run has diverged'
+  return 'differs by {:.3g}, relative {:.3g}'.format(largest, relative)
 
 
 def print_written(report):

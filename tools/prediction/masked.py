@@ -30,8 +30,11 @@ def parse(text, model, place='text'):
     text: str. model: prediction.Model. place: names the text in errors.
 
   Raises:
-    UserError: there is no [MASK], or more tokens than the model has positions.
+    UserError: there is no [MASK], more tokens than the model has positions, or something else than characters.
   """
+  if any('\ud800' <= char <= '\udfff' for char in text):  # of bytes that are no UTF-8, as a terminal in GBK gives them
+    raise UserError('{}: expected a text in UTF-8, found other bytes; set the terminal to UTF-8, or write the text '
+                    'into a file in UTF-8: INPUT=...'.format(place))
   parts = text.split(MASK)
   if len(parts) == 1:
     raise UserError('{}: expected {} where a token is asked for, found none in {!r:.60}; {}'.format(

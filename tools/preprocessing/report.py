@@ -139,8 +139,8 @@ def hints(info):
     lines.append('{:.2%} of the tokens are [UNK]. A vocabulary built from this text has them.'.format(
         counts['unknown_tokens'] / counts['tokens']))
   if counts['repeated_documents'] and settings['duplicates'] == 'keep':
-    lines.append('{:,} of {:,} documents have the text of an earlier one. --duplicates=exact leaves them out.'.format(
-        counts['repeated_documents'], counts['documents']))
+    lines.append('{:,} of {:,} documents have the text of an earlier one. --duplicates=exact leaves equal ones '
+                 'out.'.format(counts['repeated_documents'], counts['documents']))
   if counts['heldout_documents'] < _FEW_HELDOUT:
     lines.append('Held-out documents: {:,}. So few make the held-out figures vary from one data set to the '
                  'next.'.format(counts['heldout_documents']))

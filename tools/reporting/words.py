@@ -1,7 +1,8 @@
 """Pieces of HTML, and numbers in words."""
 
 import html
-import math
+
+from albert.common.perplexity import in_words
 
 PERCENT = '{:.1%}'.format
 
@@ -35,8 +36,8 @@ def tiles(values):
 
 
 def perplexity(loss):
-  """exp(loss) in words."""
-  return '{:,.0f}'.format(math.exp(loss)) if 5 <= loss < 50 else '{:,.1f}'.format(math.exp(min(loss, 50)))
+  """exp(loss) in words, without a decimal where that says nothing."""
+  return in_words(loss, 0 if loss >= 5 else 1)
 
 
 def bytes_of(number):

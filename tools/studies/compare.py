@@ -18,6 +18,7 @@ from absl import flags
 
 from albert.common import cli
 from albert.common.errors import UserError
+from albert.common import json_text
 from albert.run import names
 from albert.run import results
 from tools.studies import picture
@@ -110,9 +111,13 @@ def histories(folder, figure):
 def numbers(flag, named):
   """The values of pairs() as floats. Raises UserError for anything else."""
   try:
-    return collections.OrderedDict((name, float(value)) for name, value in named.items())
+    values = collections.OrderedDict((name, float(value)) for name, value in named.items())
   except ValueError as error:
     raise UserError('--{}: expected NAME=NUMBER, found {}; correct it'.format(flag, error))
+  if not json_text.all_finite(values.values()):
+    raise UserError('--{}: expected finite numbers, found {}; correct it'.format(flag, ','.join(
+        '{}={}'.format(name, value) for name, value in values.items())))
+  return values
 
 
 def main(argv):

@@ -7,6 +7,7 @@ import unicodedata
 
 import numpy as np
 
+from albert.common import same_text
 from albert.dataset import tokenization
 from tools.text import corpus
 
@@ -96,9 +97,8 @@ def text_hash(document):
 
 
 def content_hash(document):
-  """64 bits that documents share whose texts differ at most in lines, space, case and width: int."""
-  text = unicodedata.normalize('NFKC', ''.join(''.join(document.sentences).split())).lower()
-  return int.from_bytes(hashlib.blake2b(text.encode('utf-8', 'surrogatepass'), digest_size=8).digest(), 'little')
+  """64 bits that documents share whose texts are the same to whoever holds some of them out: int. See `same_text`."""
+  return same_text.key(''.join(document.sentences))
 
 
 def signature(document):

@@ -9,6 +9,7 @@ import collections
 import glob
 import os
 import re
+import stat
 
 from albert.common.errors import UserError
 from albert.common import files
@@ -76,11 +77,19 @@ def _matches(pattern):
     return [pattern]
   else:
     matches = glob.glob(pattern, recursive=True)
-  for path in matches:
-    if not os.path.exists(path) or os.path.isdir(path) and not os.access(path, os.R_OK | os.X_OK):
-      raise UserError('{}: expected a text file or a folder of them, found a broken link or a folder that cannot be '
-                      'opened; repair it or leave it out'.format(files.shown(path)))
-  return [path for path in matches if os.path.isfile(path)]
+  return [path for path in matches if _is_file(path)]
+
+
+def _is_file(path):
+  """Whether a path is a file; raises UserError for a broken link, or a folder that cannot be opened."""
+  try:
+    mode = os.stat(path).st_mode  # once: there may be very many
+  except OSError:
+    mode = None
+  if mode is None or stat.S_ISDIR(mode) and not os.access(path, os.R_OK | os.X_OK):
+    raise UserError('{}: expected a text file or a folder of them, found a broken link or a folder that cannot be '
+                    'opened; repair it or leave it out'.format(files.shown(path)))
+  return stat.S_ISREG(mode)
 
 
 def _within(folder):

@@ -20,6 +20,16 @@ def choose(start):
   return guess(start) or next((name for name in _KNOWN if _text(start, name) is not None), _KNOWN[0])
 
 
+def misread(start, named):
+  """The encoding in which a text that begins with these bytes is Chinese, where it can be read as `named` and is none.
+
+  As latin-1 any bytes can be read. None for all other text.
+  """
+  found = guess(start)
+  is_read = found and codecs.lookup(found) != codecs.lookup(named) and _text(start, named) is not None
+  return found if is_read and _share(start, named) <= _SHARE else None
+
+
 def _text(start, encoding):
   """The beginning of a text, which may be cut within a character; None where it is not in the encoding."""
   try:

@@ -4,6 +4,7 @@ import itertools
 import re
 
 from albert.common.errors import UserError
+from albert.common import files
 from tools.text import corpus
 from tools.text import json_layouts
 from tools.text import json_lines
@@ -38,6 +39,11 @@ def check(paths, encoding, options, documents_given):
     documents_given: whether options.documents was asked for.
   """
   samples = [(path, first_lines(path, encoding)) for path in spread(paths)]
+  for path, _ in samples:
+    other = streams.misread(path, encoding)
+    if other:
+      raise UserError('{}: expected text in {}, found what is Chinese in {} and nothing that is read in {}; say '
+                      '--encoding={}'.format(files.shown(path), encoding, other, encoding, other))
   if options.text_field:
     others = [(path, first_lines(path, encoding)) for path in _others(paths, _is_not_an_object)]
     for path, lines in samples + others:

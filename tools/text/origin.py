@@ -9,11 +9,12 @@ from albert.common import files
 SUFFIX = '.source.json'
 
 
-def settings_of(options, do_lower_case):
-  """The settings that a vocabulary depends on: dict. options: `cleaning.Options`."""
+def settings_of(text, do_lower_case):
+  """The settings that a vocabulary depends on: dict. text: `source.Source`."""
   return collections.OrderedDict(
-      [('do_lower_case', do_lower_case)]
-      + [(name, getattr(options, name)) for name in ('text_field', 'normalization', 'drop_control_characters')])
+      [('do_lower_case', do_lower_case), ('encoding', text.encoding)] + [
+          (name, getattr(text.cleaning, name)) for name in (
+              'text_field', 'normalization', 'drop_control_characters', 'min_characters', 'min_han_share')])
 
 
 def write(vocab_file, inputs, settings):
@@ -41,8 +42,9 @@ def difference(vocab_file, vocab_sha256, inputs, settings):
       known = json.load(source)
     if known['vocab_sha256'] != vocab_sha256:
       return None  # somebody else's, put in its place
-    changed = ['{} {!r} instead of {!r}'.format(name, known['settings'].get(name), value)
-               for name, value in settings.items() if known['settings'].get(name) != value]
+    # Files of earlier versions do not say everything.
+    changed = ['{} {!r} instead of {!r}'.format(name, known['settings'][name], value)
+               for name, value in settings.items() if known['settings'].get(name, value) != value]
     hashes = [[entry['sha256'] for entry in entries] for entries in (known['inputs'], inputs)]
     names = [entry['file'] for entry in known['inputs']]
   except (OSError, ValueError, KeyError, TypeError, AttributeError):

@@ -2,6 +2,7 @@
 
 import collections
 
+from albert.common import checks
 from albert.common.errors import UserError
 from tools.text import cleaning
 from tools.text import corpus
@@ -74,9 +75,11 @@ def hints_for(paths, source, documents_given):
 
 
 def check(source):
-  """Raises UserError for an encoding that is not known, or settings that exclude each other."""
+  """Raises UserError for an encoding that is not known, shares that are none, or settings that exclude each other."""
   streams.check_encoding(source.encoding)
   options = source.cleaning
+  checks.number('--min_han_share', options.min_han_share, most=1)  # the flag's own bounds let NaN through
+  checks.number('--near_duplicate_threshold', options.near_duplicate_threshold, least=0.1, most=1)
   if options.text_field and options.documents == corpus.FILE:
     raise UserError('expected --documents=file or --text_field, found both; of JSON lines each object is a document: '
                     'leave out --documents')

@@ -9,6 +9,7 @@ import bz2
 import codecs
 import collections
 import csv
+import functools
 import gzip
 import io
 import json
@@ -35,6 +36,7 @@ BOM = codecs.BOM_UTF8
 AUTO = 'auto'
 _WIDE_BOMS = ((codecs.BOM_UTF32_LE, 'utf-32'), (codecs.BOM_UTF32_BE, 'utf-32'), (codecs.BOM_UTF16_LE, 'utf-16'),
               (codecs.BOM_UTF16_BE, 'utf-16'))
+BOMS = (BOM,) + tuple(bom for bom, _ in _WIDE_BOMS)
 _WITH_BOM = ('utf-16', 'utf-32')
 _BLOCK = 1 << 18
 # By so many bytes the encoding of a text is guessed.
@@ -122,8 +124,12 @@ def first_bytes(path, number):
     if _suffix(path) in _PACKED:
       with _PACKED[_suffix(path)](path) as source:
         return source.read(number)
-    with files.open_regular(path) as source:
-      return source.read(number)
+    # Without a file object, as it is done for each of very many files; nor does this wait for a pipe.
+    handle = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    try:
+      return os.read(handle, number)
+    finally:
+      os.close(handle)
   except READ_ERRORS:
     return b''  # whoever reads it says why
 
@@ -132,6 +138,14 @@ def guess(path, named):
   """The encoding that a file looks like it is in; None if that is `named`, or none of those known."""
   found = encodings.guess(first_bytes(path, _GUESSED_BY))
   return None if found is None or codecs.lookup(found) == codecs.lookup(named) else found
+
+
+def misread(path, named):
+  """See `encodings.misread`; None for a file that says itself what it is in."""
+  if named == AUTO or _suffix(path) == '.parquet':
+    return None
+  start = first_bytes(path, _GUESSED_BY)
+  return None if start.startswith(BOMS) else encodings.misread(start, named)
 
 
 def can_be_cut(path, encoding):
@@ -148,10 +162,12 @@ def is_table(path):
   return _suffix(path) == '.parquet' or _table_suffix(path) in TABLES
 
 
+@functools.lru_cache(maxsize=256)  # of each of very many files it is asked several times
 def _suffix(path):
   return os.path.splitext(path)[1].lower()
 
 
+@functools.lru_cache(maxsize=256)
 def _table_suffix(path):
   """The suffix of a file once it is unpacked: of news.csv and news.csv.gz .csv."""
   return _suffix(os.path.splitext(path)[0]) if _suffix(path) in _PACKED else _suffix(path)

@@ -8,6 +8,7 @@ from albert.common import files
 from albert.labelled.example import BadLine
 from albert.labelled.example import EMPTY_LINE
 from albert.labelled.example import Example
+from albert.labelled.example import Reading
 from albert.labelled.example import Tags
 from albert.labelled.layout import columns as columns_lib
 from albert.labelled.layout import forms
@@ -142,9 +143,11 @@ def read_examples(layout, options, labelled=True):
 
 
 def _names(label):
-  """The names of classes, tags or types in a label: list of str."""
+  """The names of classes, tags or types in a label, or its answers: list of str."""
   if isinstance(label, str):
     return [label]
+  if isinstance(label, Reading):
+    return list(label.answers)
   if isinstance(label, Tags):
     return list(set(label.tags))
   return [getattr(entry, 'type', entry) for entry in label] if type(label) is tuple else []
@@ -176,7 +179,11 @@ def _records(layout, options, labelled):
 
 def id_of(record, name):
   """The id in a field of a record, a str or number; None if it is none or `name` is."""
-  value = record.get(name) if name else None
+  return id_or_none(record.get(name) if name else None)
+
+
+def id_or_none(value):
+  """A value of a file as an id, a str or number; None if it is none."""
   return value if _is_name(value) and not isinstance(value, bool) else None
 
 
@@ -226,7 +233,7 @@ def _questions(layout, options, labelled):
       continue
     try:
       for identity, question, context, reading in questions.questions(value, labelled):
-        yield Example(0, identity, layout.path, line, question, context, reading)
+        yield Example(0, id_or_none(identity), layout.path, line, question, context, reading)
     except ValueError as problem:
       yield BadLine(line, None, str(problem))
 

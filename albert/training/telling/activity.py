@@ -24,19 +24,21 @@ class Activity(logging.Handler):
     self._clock = clock
     self._said_at = self._since = clock()
     self._what, self._step, self._step_seconds = 'starting', None, None
+    self._writes_nothing = False
     self.unsaved_runs = 0
 
   def emit(self, record):
     """Part of the interface of handlers: something was said."""
     self._said_at = self._clock()
 
-  def begin(self, what):
-    """From now on it is `what`: str, such as 'building the graph'."""
+  def begin(self, what, writes_nothing=False):
+    """From now on it is `what`: str, such as 'building the graph'. writes_nothing: that a kill would spoil."""
     self._what, self._step, self._since = what, None, self._clock()
+    self._writes_nothing = writes_nothing
 
   def begin_step(self, step):
     """From now on it is a training step. step: int."""
-    self.begin('step {:,}'.format(step))
+    self.begin('step {:,}'.format(step), writes_nothing=True)
     self._step = step
 
   def end_step(self):
@@ -49,9 +51,9 @@ class Activity(logging.Handler):
     """What was computed so far is in a checkpoint."""
     self.unsaved_runs = 0
 
-  def is_step_after_checkpoint(self):
-    """Whether a step is being made and everything before it is in a checkpoint."""
-    return self._step is not None and self.unsaved_runs == 0
+  def may_be_left(self):
+    """Whether nothing would be lost now: a graph is built, or a step made before which everything is saved."""
+    return self._writes_nothing and self.unsaved_runs == 0
 
   def describe(self):
     """In words, such as 'step 7, begun 3 s ago; the one before took 48.3 s'."""

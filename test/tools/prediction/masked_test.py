@@ -33,6 +33,7 @@ def test_a_mask_is_a_token_between_those_of_the_text():
     ('', r'expected \[MASK\]'),
     ('首都是【MASK】京', r'write \[MASK\] instead of 【MASK】'),
     ('首都是[mask]京', r'write \[MASK\] instead of \[mask\]'),
+    (b'\xd6\xd0[MASK]'.decode('utf-8', 'surrogateescape'), 'TEXT: expected a text in UTF-8, found other bytes'),
     ('[MASK]' + '中' * 12, 'TEXT: expected at most 12 tokens, found 13; shorten it'),
 ])
 def test_texts_that_cannot_be_asked(text, message):

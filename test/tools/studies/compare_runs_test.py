@@ -85,6 +85,8 @@ def test_what_cannot_be_compared(tmp_path):
     compare.final_figures(str(tmp_path / 'one'), 'f1')
   with pytest.raises(UserError, match='--lines: expected NAME=NUMBER'):
     compare.numbers('lines', {'regression': 'high'})
+  with pytest.raises(UserError, match='--lines: expected finite numbers, found regression=nan'):
+    compare.numbers('lines', {'regression': 'nan'})
 
 
 def test_a_run_that_was_evaluated_once_is_seen_as_a_dot():

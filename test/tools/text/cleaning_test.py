@@ -12,6 +12,7 @@ from tools.text import cleaning
 from tools.text import corpus
 from tools.text import duplicates
 from tools.text import json_lines
+from tools.text import source
 
 import small_corpus
 
@@ -135,3 +136,10 @@ def test_cleaning_is_part_of_what_a_data_set_is(tmp_path):
   with pytest.raises(UserError, match='min_characters 0 instead of 3'):
     small_corpus.create(tmp_path / 'd', paths, cleaning=cleaning.Options(min_characters=3))
   assert data_set.check_settings(small_corpus.settings(paths[1])) is None
+
+
+@pytest.mark.parametrize('name', ['min_han_share', 'near_duplicate_threshold'])
+def test_a_share_that_is_no_number_is_refused(name):
+  """NaN is neither below nor above the bounds of a flag."""
+  with pytest.raises(UserError, match='--{}: expected a number'.format(name)):
+    source.check(source.Source(cleaning=cleaning.Options(**{name: float('nan')})))

@@ -250,3 +250,14 @@ def test_settings_that_exclude_each_other(tmp_path):
     read(path, 'file', text_field='text')
   with pytest.raises(UserError, match='expected the names of fields'):
     read(path, text_field=' ,')
+
+
+def test_json_among_many_texts_is_recognised(tmp_path):
+  """Whatever files of the corpus are looked at: it would be trained on as text."""
+  for number in range(45):
+    write(tmp_path / 'texts' / '{:03d}.txt'.format(number), '第一句。\n第二句。\n')
+  for number in (1, 2, 22, 43):
+    path = write(tmp_path / 'texts' / '{:03d}a.jsonl'.format(number), lines_of(ARTICLE))
+    with pytest.raises(UserError, match='a.jsonl: expected text, found JSON objects'):
+      read(tmp_path / 'texts')
+    os.remove(path)

@@ -54,17 +54,21 @@ def test_nothing_is_said_where_there_is_no_silence_but_what_only_the_file_gets_d
 def test_a_step_is_described_with_what_the_one_before_took(doing, clock):
   doing.begin_step(1)
   clock.now = 40.0
-  assert doing.describe() == 'step 1, begun 40 s ago; the first one takes longest' and doing.is_step_after_checkpoint()
+  assert doing.describe() == 'step 1, begun 40 s ago; the first one takes longest' and doing.may_be_left()
   clock.now = 48.25
   doing.end_step()
   clock.now = 50.0
   assert doing.describe() == 'after step 1: logging or saving, for 2 s so far'
-  assert not doing.is_step_after_checkpoint()
+  assert not doing.may_be_left()
   doing.begin_step(1234)
   assert doing.describe() == 'step 1,234, begun 0 s ago; the one before took 48.2 s'
-  assert not doing.is_step_after_checkpoint()
+  assert not doing.may_be_left()
   doing.saved()
-  assert doing.is_step_after_checkpoint()
+  assert doing.may_be_left()
+  doing.begin('evaluating')
+  assert not doing.may_be_left()
+  doing.begin('building the graph', writes_nothing=True)
+  assert doing.may_be_left()
 
 
 def test_it_is_over_when_the_run_is(caplog):

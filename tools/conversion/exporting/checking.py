@@ -8,6 +8,7 @@ import tempfile
 
 import numpy as np
 
+from albert.common.errors import Diverged
 from albert.common.errors import UserError
 
 LIMIT = 1e-5  # of a float32 export, see deviation()
@@ -33,7 +34,7 @@ def check(folder_of_model, form, signatures, run, config, sizes):
     float, see deviation().
 
   Raises:
-    UserError: it cannot be loaded, or answers in another form.
+    UserError: it cannot be loaded, or answers in another form; Diverged: the checkpoint's own answers are not finite.
   """
   inputs = {(case, name): values for name, signature in signatures.items()
             for case, values in cases(signature.inputs, config, sizes).items()}
@@ -41,6 +42,9 @@ def check(folder_of_model, form, signatures, run, config, sizes):
   worst = 0.0
   for (case, name), values in inputs.items():
     for output, expected in run(name, values).items():
+      if not np.all(np.isfinite(expected)):
+        raise Diverged('expected a checkpoint with finite answers, found NaN or infinity in its {}; its run has '
+                       'diverged: name an earlier one, the export was removed'.format(output))
       answer = answers.get('/'.join([case, name, output]))
       if answer is None or answer.dtype != expected.dtype or answer.shape != expected.shape:
         raise UserError('{}: expected {} {} of {}, found {} in a fresh process; the export was removed'.format(
@@ -103,9 +107,9 @@ def _answers(model, form, signatures, inputs):
     with open(path, 'w', encoding='utf-8') as target:
       json.dump(job, target)
     program = os.path.join(os.path.dirname(os.path.abspath(__file__)), 'alone.py')
-    # -I: neither this folder nor PYTHONPATH; what is loaded is what a user of the export has.
-    done = subprocess.run([sys.executable, '-I', '-W', 'ignore', program, path], cwd=scratch, stdout=subprocess.PIPE,
-                          stderr=subprocess.STDOUT)
+    # -I: neither this folder nor PYTHONPATH; what is loaded is what a user of the export has. It hides PYTHONUTF8 too.
+    done = subprocess.run([sys.executable, '-I', '-X', 'utf8', '-W', 'ignore', program, path], cwd=scratch,
+                          stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
     if done.returncode:
       lines = done.stdout.decode(errors='replace').strip().split('\n')
       raise UserError('{}: expected an export that a fresh process loads, found: {}; the export was removed'.format(

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import tensorflow.compat.v1 as tf
 
+from albert.common.errors import Diverged
 from albert.common.errors import UserError
 from albert.common.files import ROOT
 from albert.model.config import AlbertConfig
@@ -140,6 +141,15 @@ def test_deviation():
   assert checking.deviation(np.float32([0.1]), np.float32([0.2])) == pytest.approx(0.1)
   assert checking.deviation(np.float32([np.nan]), np.float32([0.2])) == float('inf')
   assert checking.deviation(np.zeros([0]), np.zeros([0])) == 0.0
+
+
+def test_a_checkpoint_whose_own_answers_are_no_numbers_is_no_fault_of_the_export(monkeypatch):
+  signature = Signature({'input_ids': TensorInfo('a', 'int32', [None, None])},
+                        {'logits': TensorInfo('b', 'float32', [])})
+  monkeypatch.setattr(checking, '_answers', lambda *unused: {})
+  with pytest.raises(Diverged, match='found NaN or infinity in its logits'):
+    checking.check('model.pb', 'pb', {'masked_lm': signature}, lambda *unused: {'logits': np.float32([1.0, np.inf])},
+                   CONFIG, Sizes(None, None, None))
 
 
 def test_it_is_compared_on_full_rows_of_two_shapes_and_on_padding():
