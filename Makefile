@@ -205,7 +205,7 @@ eval: quiet-env ## evaluate the best checkpoint of OUT, or CKPT, on the held-out
 	  --output_dir=$(call quote,$(OUT)) --init_checkpoint=$(call quote,$(CKPT)) --gin_file=$(call quote,$(GIN)) \
 	  --gin_param=$(call quote,$(SET))
 
-##@ See what it has learned
+##@ See what it has learned, fine-tune it, hand it on
 report_data = $(if $(filter DATA,$(given)),$(call quote,--input_file=$(DATA)))
 model = $(or $(INIT),$(OUT))
 fill-mask: quiet-env ## what INIT puts where TEXT, or each line of INPUT, says [MASK]; ARGS=--json

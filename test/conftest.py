@@ -14,9 +14,11 @@ import pytest
 import fault_client
 import fault_table
 import hurry
-import light_starts
+from hurry import graphs
+from hurry import starts
 
-light_starts.install()
+starts.install()
+hurry.forget_power_cuts()
 # Each worker would rewrite the assertions of all tests anew, and each program compile its modules.
 os.environ.pop('PYTHONDONTWRITEBYTECODE', None)
 sys.dont_write_bytecode = False
@@ -48,7 +50,7 @@ def pytest_xdist_make_scheduler(config, log):
 
 
 def pytest_collection_finish():
-  hurry.make_graphs()
+  graphs.make_graphs()
 
 
 @pytest.fixture(autouse=True)
@@ -63,7 +65,7 @@ def _fresh_state():
 @pytest.fixture(scope='module', autouse=True)
 def _graphs_end_with_their_module():
   yield
-  hurry.forget_graphs()
+  graphs.forget_graphs()
 
 
 @pytest.fixture(scope='module')
@@ -72,7 +74,7 @@ def hurried():
   if hurry.THOROUGH:
     yield
   else:
-    with hurry.run_graphs():
+    with graphs.run_graphs():
       yield
 
 

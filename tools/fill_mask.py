@@ -97,7 +97,7 @@ def _print_answers(answers):
     wrong += query is None
     print(_as_json(number, query, answer) if FLAGS.json else _as_text(number, query, answer), flush=True)
   if wrong:
-    raise UserError('expected an answer to each of {:,} texts, found {:,} that have none; correct them'.format(
+    raise UserError('expected an answer to each of {:,} texts, found {:,} without one; correct them'.format(
         number, wrong))
 
 

@@ -115,6 +115,7 @@ def _entries(model):
 
 
 def _typed_lines():
+  lines.tell_who_types()
   for number, raw in enumerate(iter(sys.stdin.buffer.readline, b'')):
     if not number and raw.startswith(codecs.BOM_UTF8):
       raw = raw[len(codecs.BOM_UTF8):]

@@ -4,6 +4,7 @@ A program whose work is in files goes on when its output is not read any more: `
 a full disk behind `>`. One whose result is what it prints ends instead.
 """
 
+import difflib
 import errno
 import logging
 import os
@@ -153,10 +154,11 @@ def _explain(error):
   """What is wrong with a flag, in one line. error: flags.Error."""
   if not isinstance(error, flags.UnrecognizedFlagError):
     return ' '.join(str(error).split())
-  # Of a name that is not known absl's own suggestions are in the text only.
-  meant = re.search(r'Did you mean: ([^ ,]+)', str(error))
+  # absl's suggestions are in the text only, its own flags among them, in the order of the alphabet.
+  meant = re.search(r'Did you mean: (.*) \?', str(error))
+  near = difflib.get_close_matches(error.flagname, meant.group(1).split(', ') if meant else [], 1, cutoff=0)
   return 'expected the name of a flag, found --{}{}'.format(
-      error.flagname, '; did you mean --{}?'.format(meant.group(1)) if meant else '')
+      error.flagname, '; did you mean --{}?'.format(near[0]) if near else '')
 
 
 def _guarded(main):

@@ -49,7 +49,8 @@ def shown(path):
 
 def found(error):
   """What was found where a file could not be opened or read, in words. error: the exception."""
-  if isinstance(error, (FileNotFoundError, NotADirectoryError)):
+  # A link that leads nowhere is there.
+  if isinstance(error, (FileNotFoundError, NotADirectoryError)) and not os.path.islink(error.filename or ''):
     return 'none'
   return 'one that cannot be read ({})'.format(getattr(error, 'strerror', None) or str(error) or type(error).__name__)
 

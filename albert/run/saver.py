@@ -119,8 +119,9 @@ class SaverHook(DueHook, tf.train.CheckpointSaverHook):
     said = 'saved step {:,} in {:.2f} s'.format(step, seconds)
     if step == self._last_step:  # the first one, before which nothing was trained
       _LOG.info('%s', said)
-    elif share > MOST_TIME and self._last_step and not self._is_advised:
-      self._is_advised = True  # once is enough
+    elif share > MOST_TIME and 0 < self._last_step <= step - self._save_steps and not self._is_advised:
+      # Once is enough, and not where a signal has made checkpoints closer than the option says.
+      self._is_advised = True
       _LOG.warning('%s, %.1f%% of the time since the checkpoint before; a larger %s costs less', said, 100 * share,
                    self._option)
     else:

@@ -43,7 +43,7 @@ def _of_classes(figures, count):
   most = max(range(len(names)), key=support.__getitem__)
   share = support[most] / count
   if figures['accuracy'] <= share + two_errors(share, count):
-    return 'dev accuracy {:.3f} is within two standard errors ({:.3f}) of the majority class {} ({:.3f})'.format(
+    return 'dev accuracy {:.3f} is at most two standard errors ({:.3f}) above the majority class {} ({:.3f})'.format(
         figures['accuracy'], two_errors(share, count), names[most], share)
   return None
 
@@ -55,16 +55,17 @@ def _of_sets(figures, count):
   most = max(support, key=support.get)
   known_nothing = 2. * support[most] / (count + sum(support.values()))
   if figures['micro_f1'] <= known_nothing + two_errors(known_nothing, count):
-    return 'dev micro-F1 {:.3f} is within two standard errors ({:.3f}) of always {} ({:.3f})'.format(
+    return 'dev micro-F1 {:.3f} is at most two standard errors ({:.3f}) above always {} ({:.3f})'.format(
         figures['micro_f1'], two_errors(known_nothing, count), most, known_nothing)
   return None
 
 
 def _of_numbers(figures, count):
-  if figures['pearson'] is None or figures['pearson'] <= 2. / math.sqrt(count):
-    return 'dev: Pearson {} is within two standard errors ({:.3f}) of 0'.format(
-        'of equal predictions' if figures['pearson'] is None else '{:.3f}'.format(figures['pearson']),
-        1. / math.sqrt(count))
+  if figures['pearson'] is None:
+    return 'dev: all predictions are equal, so that nothing correlates with them'
+  if figures['pearson'] <= 2. / math.sqrt(count):
+    return 'dev: Pearson {:.3f} is at most two standard errors ({:.3f}) above 0'.format(
+        figures['pearson'], 2. / math.sqrt(count))
   return None
 
 

@@ -125,6 +125,9 @@ def decide(where, options, make_task):
 def _check_task(where, options, task):
   """Raises UserError where the folder holds a run of another task, whose histories and best are none of this one's."""
   theirs = RunState(where.output_dir, fresh=options.performance).task
+  if theirs not in (None, task.name) and not where.do_train:
+    raise UserError('{0}: expected a run of the task {1}, found one of {2}; name another (OUT=...), or, if it is '
+                    'fine-tuned: make evaluate-task INIT={0} DATA=...'.format(where.output_dir, task.name, theirs))
   if theirs not in (None, task.name):
     raise UserError('{}: expected an empty folder or a run of the task {}, found one of {}; use another output folder '
                     '(OUT=...)'.format(where.output_dir, task.name, theirs))

@@ -99,10 +99,12 @@ def test_a_mistake_in_a_flag_is_one_line(program):
 
 @pytest.mark.parametrize('word, said', [
     ('--sort_by=x', 'expected the name of a flag, found --sort_by'),
+    ('--shard=3', 'expected the name of a flag, found --shard; did you mean --shards?'),
     ('--shard_sise=3', 'expected the name of a flag, found --shard_sise; did you mean --shard_size?')])
 def test_a_flag_that_is_nearly_one_names_it(word, said):
   values = flags.FlagValues()
-  flags.DEFINE_integer('shard_size', 1, '', flag_values=values)
+  for name in ('shard_size', 'shard_size_of_all', 'shards'):
+    flags.DEFINE_integer(name, 1, '', flag_values=values)
   with pytest.raises(flags.Error) as caught:
     values(['program', word])
   assert cli._explain(caught.value) == said

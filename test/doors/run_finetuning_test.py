@@ -36,6 +36,7 @@ def test_what_cannot_be_meant_is_one_line_and_writes_nothing(tmp_path):
       (['--task=classify', '--output_dir=' + out], 'expected --data_dir=FOLDER (DATA=...), found none'),
       (['--task=classify', '--data_dir=' + data], 'expected --output_dir=FOLDER (OUT=...), found none'),
       (['--task=classify'] + where, 'expected weights with their vocabulary (INIT=...)'),
+      (['--task=classify', '--seeds=1，2'] + where, 'found 1，2; write , instead of the full-width ，'),
       (['--task=classify', '--init=' + str(tmp_path / 'absent')] + where, 'absent'),
       (['--task=classify', '--vocab_file=' + vocabulary, '--gin_param=FinetuneData.label="topic"'] + where, 'topic'),
       (['--task=classify', '--vocab_file=' + vocabulary, '--gin_param=finetune.metric="f1"'] + where,

@@ -1,7 +1,9 @@
-"""The figures that docs/scaling.md calculates follow from the assumptions and formulas that it prints."""
+"""The figures that docs/scaling.md calculates, in both languages, follow from its assumptions and formulas."""
 
 import os
 import re
+
+import pytest
 
 from albert.common.files import ROOT
 from albert.model.config import AlbertConfig
@@ -11,8 +13,11 @@ S, P, VOCABULARY = 512, 51, 21128
 SIZES = {'base': {}, 'xxlarge': dict(hidden_size=4096, num_attention_heads=64, intermediate_size=16384)}
 
 
-def text():
-  with open(os.path.join(ROOT, 'docs', 'scaling.md'), encoding='utf-8') as source:
+ENGLISH, CHINESE = 'scaling.md', 'scaling.zh-CN.md'
+
+
+def text(name=ENGLISH):
+  with open(os.path.join(ROOT, 'docs', name), encoding='utf-8') as source:
     return source.read()
 
 
@@ -47,8 +52,11 @@ def test_bytes_and_work():
   assert '{:.4f} GFLOP a token for base, {:.1f} for xxlarge'.format(work(base) / 1e9, work(xxlarge) / 1e9) in text()
 
 
-def test_all_reduce_and_efficiency():
-  rows = re.findall(r'^\| (base|xxlarge), (\d+) sequences a card \| (.*) \|$', text(), re.M)
+@pytest.mark.parametrize('name, row', [
+    (ENGLISH, r'^\| (base|xxlarge), (\d+) sequences a card \| (.*) \|$'),
+    (CHINESE, r'^\| (base|xxlarge)，每卡 (\d+) 个序列 \| (.*) \|$')])
+def test_all_reduce_and_efficiency(name, row):
+  rows = re.findall(row, text(name), re.M)
   assert len(rows) == 3
   for size, sequences, cells in rows:
     c = config(size)
@@ -58,11 +66,12 @@ def test_all_reduce_and_efficiency():
       reduce = 2 * (ranks - 1) / ranks * 4 * parameters(c) / BYTES_A_SECOND + 2 * (ranks - 1) * HOP
       found.append('{} ms, {:.0%}'.format(
           '{:.0f}'.format(1e3 * reduce) if reduce > 0.1 else '{:.1f}'.format(1e3 * reduce), alone / (alone + reduce)))
-    assert cells.split(' | ') == found
+    assert cells.replace('，', ', ').split(' | ') == found
 
 
-def test_batches_rates_and_steps():
-  rows = re.findall(r'^\| ([\d,]+) \| (\d+) \| ([\d.e-]+)[^|]* \| ([\d.e-]+) \| ([\d,]+) \|$', text(), re.M)
+@pytest.mark.parametrize('name', [ENGLISH, CHINESE])
+def test_batches_rates_and_steps(name):
+  rows = re.findall(r'^\| ([\d,]+) \| (\d+) \| ([\d.e-]+)[^|]* \| ([\d.e-]+) \| ([\d,]+) \|$', text(name), re.M)
   assert len(rows) == 5
   for row in rows:
     batch, cards, linear, root, steps = [float(cell.replace(',', '')) for cell in row]

@@ -25,6 +25,7 @@ import tensorflow as tf
 import fault_injections
 import fault_runs
 import hurry
+from hurry import graphs
 from albert.common.errors import UserError
 from albert.run import saver
 from albert.training import evaluation
@@ -149,6 +150,7 @@ if __name__ == '__main__':
   assert cli
   if not hurry.THOROUGH:
     fault_runs.BINDINGS.append('SessionOptions.fused_ops = False')
-    hurry.make_graphs()
-    hurry.run_graphs().start()
+    hurry.forget_power_cuts()
+    graphs.make_graphs()
+    graphs.run_graphs().start()
   serve()

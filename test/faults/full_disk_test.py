@@ -72,6 +72,10 @@ def test_saving_that_takes_long_is_told_once_with_the_option_to_change(tmp_path,
   caplog.set_level('INFO', logger='albert')
   option = FinetuneOptions.named(FinetuneOptions.save_option)
   hook = saver.SaverHook(str(tmp_path), 4, 1, None, None, option=option)
+  hook._last_step, hook._last_time = 6, 95.0
+  monkeypatch.setattr(saver.time, 'time', lambda: 100.0)
+  hook._report_time(8, 98.0)  # two steps after one that a signal asked for
+  assert caplog.records[-1].levelname == 'INFO' and '40.0% of the time' in caplog.records[-1].getMessage()
   hook._last_step, hook._last_time = 4, 0.0
   for now, level in ((1000.0, 'INFO'), (100.0, 'WARNING'), (100.0, 'INFO')):
     monkeypatch.setattr(saver.time, 'time', lambda: now)  # noqa: B023

@@ -95,7 +95,7 @@ def test_gradients_of_shared_layers_are_those_of_the_plain_graph(changes):
 
 def _products(config, recompute):
   """How many matrices a step multiplies after TensorFlow's rewriting."""
-  with tf.Graph().as_default(), tf.Session() as session:
+  with tf.Graph().as_default(), tf.Session(config=tf.ConfigProto()) as session:
     loss = _model(config, recompute)(_batch()).total_loss
     fetches = _gradients(loss, tf.trainable_variables())
     session.run(tf.global_variables_initializer())

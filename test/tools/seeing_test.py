@@ -40,7 +40,7 @@ def test_every_line_of_a_file_is_answered_once_and_in_order(run, tmp_path):
   assert all({choice['token'] for choice in answer['masks'][0]['answers']} == {_HAN[4], _HAN[5]}
              for answer in answers if 'error' not in answer)
   assert done.returncode == 1 and done.stderr.decode('utf-8') == (
-      'error: expected an answer to each of 79 texts, found 2 that have none; correct them\n')
+      'error: expected an answer to each of 79 texts, found 2 without one; correct them\n')
 
 
 @pytest.mark.integration

@@ -66,6 +66,17 @@ def test_deciding_writes_nothing_and_says_nothing(info, tmp_path, caplog):
   assert 'nothing is held out' in caplog.text
 
 
+@pytest.mark.parametrize('do_train, advice', [
+    (True, 'an empty folder or a run of the task pretraining, found one of classify; use another output folder'),
+    (False, 'a run of the task pretraining, found one of classify; name another .*make evaluate-task INIT=.*out DATA')])
+def test_a_folder_of_another_task_is_refused_with_what_there_is_for_it(tmp_path, do_train, advice):
+  out = str(tmp_path / 'out')
+  os.mkdir(out)
+  run_state.RunState(out).agree({'task': 'classify'}, (), 0)
+  with pytest.raises(UserError, match='out: expected ' + advice):
+    planning._check_task(planning.Where('data', out, do_train=do_train), Options(), Pretraining)
+
+
 def test_the_plan_holds_what_is_recorded_with_the_run(info, tmp_path):
   where = planning.Where(info.folder, str(tmp_path / 'out'))
   plan = planning.decide(where, Options(train_batch_size=6, micro_batch_size=3, eval_batch_size=2), Pretraining)

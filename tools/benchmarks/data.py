@@ -24,6 +24,7 @@ from tools.benchmarks import stopwatch
 from tools.text import corpus
 from tools.text import origin
 from tools.text import segmentation
+from tools.text import streams
 
 FLAGS = flags.FLAGS
 
@@ -48,7 +49,7 @@ def main(argv):
   cli.no_positional_arguments(argv)
   with tempfile.TemporaryDirectory(prefix='bench-data-') as folder:
     paths = corpus.find_files(FLAGS.input_files) if FLAGS.input_files else [repeated([_SAMPLE], folder, _SAMPLE_BYTES)]
-    text_bytes = corpus.text_bytes(paths)
+    text_bytes = sum(len(block) for path in paths for block in _blocks(path))
     vocab_file = FLAGS.vocab_file or build_vocabulary(paths, folder)
     print('text {:,.2f} MB, {} cores'.format(text_bytes / 1e6, len(os.sched_getaffinity(0))))
     print('\nwhole command, one worker    examples        s    CPU s  examples/s  text MB/s  peak MB')
@@ -79,16 +80,23 @@ def repeated(paths, folder, size):
   with open(path, 'wb') as target:
     while target.tell() < size:
       for name in paths:
-        with open(name, 'rb') as source:
-          target.write(source.read() + b'\n\n')
+        target.writelines(_blocks(name))
+        target.write(b'\n\n')
   return path
 
 
+def _blocks(path):
+  """Yields the text of a file, unpacked, a block of bytes at a time."""
+  with streams.open_text(path, 'utf-8').file as source:
+    yield from iter(lambda: source.read(1 << 20), b'')
+
+
 def build_vocabulary(paths, folder):
-  """A vocabulary of the text: its path."""
+  """A vocabulary of the text, read as the flags of the data tool say: its path."""
   path = os.path.join(folder, 'vocab.txt')
-  subprocess.check_call([sys.executable, '-m', 'tools.build_vocab', '--input_files=' + ','.join(paths),
-                         '--output_file=' + path], cwd=ROOT, stdout=subprocess.DEVNULL)
+  command = ['bash', os.path.join(ROOT, 'tools', 'vocabulary.sh'), ','.join(paths), path] + FLAGS.data_args
+  if subprocess.call(command, stdout=subprocess.DEVNULL):
+    raise UserError('expected a vocabulary to be built, found that it failed; its message is above')
   os.remove(path + origin.SUFFIX)  # copies of the text are other text, which is no news here
   return path
 

@@ -22,6 +22,8 @@ def read(path):
   shown = 'standard input' if path == STANDARD_INPUT else files.shown(path)
   stream = (streams.Stream(sys.stdin.buffer, 'utf-8', 'utf-8') if path == STANDARD_INPUT
             else streams.open_text(path, 'utf-8'))
+  if path == STANDARD_INPUT:
+    tell_who_types()
   number = 0
   with stream.file as source:
     try:
@@ -32,6 +34,12 @@ def read(path):
                       'again'.format(shown, number, getattr(error, 'strerror', None) or error))
   if not number:
     raise UserError('{}: expected text, a line each, found nothing in it; name another file'.format(shown))
+
+
+def tell_who_types():
+  """Says to somebody at a terminal that lines are awaited; silence looks like a program that hangs."""
+  if sys.stdin is not None and sys.stdin.isatty():
+    print('write a text and Enter; Ctrl-D ends', file=sys.stderr, flush=True)
 
 
 def _text(raw, place, is_first):

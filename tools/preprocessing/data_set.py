@@ -28,7 +28,7 @@ from tools.workers import local
 
 # Increased when a change of the code changes the bytes of a data set with the same settings. 2: long sentences are
 # divided instead of trimmed, held-out documents chosen by their texts instead of their places. 3: of these, characters
-# that nobody sees do not count.
+# that nobody sees do not count; sentences may end with full stops.
 RECIPE = 3
 HELDOUT_FRACTION = 0.05
 
@@ -169,8 +169,6 @@ def describe(settings, vocabulary, text):
   described = collections.OrderedDict(settings._asdict())
   del described['vocab_file'], described['cleaning']
   described.update(settings.cleaning._asdict())
-  if settings.cleaning.split_sentences:
-    described['sentence_rule'] = corpus.SENTENCE_RULE
   described.update(recipe=RECIPE, heldout_fraction=HELDOUT_FRACTION,
                    heldout_dupe_factor=stages.duplicates(settings)[contract.HELDOUT],
                    vocab_sha256=vocabulary.sha256, inputs=text.described())
@@ -211,19 +209,14 @@ def _differences(info, described):
       differences.extend(_input_differences(present or [], wanted))
     elif name == 'vocab_sha256' and present != wanted:
       differences.append('another vocabulary')
-    elif name in ('recipe', 'sentence_rule') and present != wanted:
+    elif name == 'recipe' and present != wanted:
       differences.append('made by {} version of this tool'.format(
-          'an earlier' if _is_earlier(name, present, wanted) else 'another'))
+          'an earlier' if isinstance(present, int) and present < wanted else 'another'))
     elif present != wanted:
       differences.append('{} {} instead of {}'.format(name, _short(present), _short(wanted)))
   missing = [os.path.basename(path) for split in (contract.TRAIN, contract.HELDOUT) for path in info.paths(split)
              if not os.path.exists(path)]
   return differences + ['{} is missing'.format(name) for name in missing[:3]]
-
-
-def _is_earlier(name, present, wanted):
-  """Whether a version is one before `wanted`; those of before there were sentence rules name none."""
-  return present < wanted if isinstance(present, int) else name == 'sentence_rule'
 
 
 def _input_differences(present, wanted):

@@ -57,8 +57,7 @@ _SETTINGS = (
     ('min_characters', 'fewest characters of a document'), ('min_han_share', 'smallest share of Han characters'),
     ('duplicates', 'duplicates'), ('near_duplicate_threshold', 'similarity of near duplicates'),
     ('record_format', 'format of the training records'), ('records_per_shard', 'records of a file'),
-    ('random_seed', 'random seed'), ('vocab_sha256', 'SHA-256 of the vocabulary'), ('recipe', 'version of the recipe'),
-    ('sentence_rule', 'version of the rule for ends of sentences'))
+    ('random_seed', 'random seed'), ('vocab_sha256', 'SHA-256 of the vocabulary'), ('recipe', 'version of the recipe'))
 
 
 def make(info, histograms, vocabulary):

@@ -81,7 +81,7 @@ def data(run):
     return words.table([('Training records', info.records(contract.TRAIN)),
                         ('Held-out records', info.records(contract.HELDOUT))])
   if info.settings.get('record_format') == record_format.LABELLED:
-    return words.table([(title, info.statistics.get(name)) for name, title in _LABELLED] + [
+    return words.table([(title, info.statistics.get(name) or None) for name, title in _LABELLED] + [
         ('Tokens of a window, at most', info.max_seq_length), ('Vocabulary', info.vocab_size)])
   told = data_report.hints(info)
   hints = '<ul class="hints">{}</ul>'.format(words.paragraphs(told, 'li')) if told else ''

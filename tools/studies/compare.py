@@ -3,9 +3,10 @@
     python -m tools.studies.compare --runs=pretrained=out/tnews,random=out/tnews-random [--figure=accuracy]
         [--picture=tnews.png --lines=regression=0.431]
 
-Each folder is one run or has one in seed-<n>/ for each seed. Prints, as a Markdown table, mean, standard deviation and
-standard error of the figure on test (on dev where test has no labels), and how many standard errors of the difference
-lie between each run and the first. The picture has the figure on dev over steps, a line for each seed. No TensorFlow.
+Each folder is one run or has one in seed-<n>/ for each seed, or in fold-<n>/ for each fold. Prints, as a Markdown
+table, mean, standard deviation and standard error of the figure on test (on dev where test has no labels), and how many
+standard errors of the difference lie between each run and the first. The picture has the figure on dev over steps, a
+line for each seed. No TensorFlow.
 """
 
 import collections
@@ -48,9 +49,10 @@ def pairs(flag, words):
 
 
 def folders_of(folder):
-  """Folders of the runs with each seed, in order; the folder itself where it is a single run."""
-  seeds = glob.glob(os.path.join(glob.escape(folder), names.SEED_FOLDER.format('*')))
-  return sorted(seeds, key=lambda path: (len(path), path)) or [folder]
+  """Folders of the runs with each seed, or of each fold, in order; the folder itself where it is a single run."""
+  runs = [path for kind in (names.SEED_FOLDER, names.FOLD_FOLDER)
+          for path in glob.glob(os.path.join(glob.escape(folder), kind.format('*')))]
+  return sorted(runs, key=lambda path: (len(path), path)) or [folder]
 
 
 def final_figures(folder, figure):

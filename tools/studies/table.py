@@ -13,6 +13,7 @@ import collections
 import re
 
 from albert.common.errors import UserError
+from albert.common import files
 
 # base: path of the gin file of all runs. data: OrderedDict of name to str, flags of the data tool. heldout: str, flags.
 # runs: list of Run.
@@ -40,9 +41,10 @@ def read(path):
   try:
     with open(path, encoding='utf-8') as source:
       lines = source.read().split('\n')
-  except (OSError, UnicodeDecodeError) as error:
-    raise UserError('{}: expected a table of runs, found {}; name one with --table'.format(
-        path, getattr(error, 'strerror', None) or 'something that is not UTF-8'))
+  except UnicodeDecodeError:
+    raise UserError('{}: expected a table of runs in UTF-8, found other bytes; save it as UTF-8'.format(path))
+  except OSError as error:
+    raise UserError('{}: expected a table of runs, found {}; name one with --table'.format(path, files.found(error)))
   table = Table(None, collections.OrderedDict(), '', [])
   for number, line in enumerate(lines, 1):
     if line.strip() and not line.startswith('#'):

@@ -47,8 +47,6 @@ _SENTENCES = re.compile('[^{0}]*(?:[{0}]+{1}|$)'.format(_MARKS, _CLOSING))
 # 3.5 or www.a.com ends none, nor does that of a name of two characters, as in 比尔.盖茨, or any in text that has 。
 _FULL_STOPS = re.compile('(?:(?<=[{0}]{{3}})|(?<=[0-9A-Za-z][{0}])|(?<=[0-9A-Za-z][{0}]{{2}}))[.．]+{1}'
                          '(?=\\s*(?:[{0}“‘「『（《【]|$))'.format('\u3400-\u9fff', _CLOSING))
-# Increased when texts are divided elsewhere. 2: at full stops and ｡, too.
-SENTENCE_RULE = 2
 
 
 def find_files(patterns):

@@ -1,7 +1,6 @@
 """A look at the beginning of the files, for text that would be read in another way than it was written."""
 
 import itertools
-import os
 import re
 
 from albert.common.errors import UserError
@@ -65,11 +64,8 @@ def _fault(path, lines):
 
 
 def spread(paths):
-  """The files that are looked at: some from everywhere, and one of each ending, as JSON may lie among many texts."""
-  of_ending = {}
-  for path in paths:
-    of_ending.setdefault(os.path.splitext(path)[1].lower(), path)
-  return sorted(set(paths[::-(-len(paths) // _FILES)] + list(of_ending.values())[:_FILES]))
+  """The files that are looked at."""
+  return paths[::-(-len(paths) // _FILES)]
 
 
 def _others(paths, is_suspect):

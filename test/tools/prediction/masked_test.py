@@ -1,6 +1,8 @@
 """tools.prediction.masked and lines: what [MASK] in a text becomes, and what is said of the answers."""
 
 import gzip
+import io
+import sys
 
 import numpy as np
 import pytest
@@ -79,6 +81,15 @@ def test_lines_of_a_file(tmp_path, pack):
   path = tmp_path / ('a.gz' if pack is gzip.compress else 'a.txt')
   path.write_bytes(pack('\ufeff中国\r\n\n 首都\u2028是'.encode('utf-8')))
   assert list(lines.read(str(path))) == ['中国', '', ' 首都\u2028是']
+
+
+@pytest.mark.parametrize('is_terminal', [True, False])
+def test_whoever_types_at_a_terminal_is_told_that_lines_are_awaited(is_terminal, monkeypatch, capsys):
+  typed = io.TextIOWrapper(io.BytesIO('中国\n'.encode('utf-8')))
+  monkeypatch.setattr(typed, 'isatty', lambda: is_terminal, raising=False)
+  monkeypatch.setattr(sys, 'stdin', typed)
+  assert list(lines.read(lines.STANDARD_INPUT)) == ['中国']
+  assert capsys.readouterr().err == 'write a text and Enter; Ctrl-D ends\n' * is_terminal
 
 
 @pytest.mark.parametrize('content, message', [

@@ -679,17 +679,6 @@ def test_ctrl_c_tells_that_the_same_command_continues(tmp_path, paths, caplog, m
   assert small_corpus.create(tmp_path / 'd', paths).reused > 0
 
 
-def test_sentences_that_were_divided_by_an_earlier_rule(tmp_path, paths, monkeypatch):
-  options = dict(cleaning=cleaning.Options(split_sentences=True))
-  info = small_corpus.create(tmp_path / 'd', paths, **options).info
-  assert not small_corpus.create(tmp_path / 'd', paths, **options).created
-  for earlier in (corpus.SENTENCE_RULE - 1, None):
-    monkeypatch.setattr(info, 'settings', dict(info.settings, sentence_rule=earlier))
-    assert data_set._differences(info, dict(sentence_rule=corpus.SENTENCE_RULE)) == [
-        'made by an earlier version of this tool']
-  assert 'sentence_rule' not in small_corpus.create(tmp_path / 'e', paths).info.settings
-
-
 def test_an_error_names_few_of_very_many_paths():
   with pytest.raises(UserError, match='no document of two or more words in 1, 2, 3, ...; is'):
     pipeline._check_texts(0, 0, list('123456'))

@@ -24,14 +24,18 @@ def a_run(folder, test=None, dev=0.5):
     target.write('step\tloss\taccuracy\n10\t1.0\t0.25\n20\t0.5\t{}\n'.format(dev))
 
 
-def series(folder, *tests):
+def series(folder, *tests, kind='seed'):
   for number, value in enumerate(tests, 1):
-    a_run(folder / 'seed-{}'.format(number), value)
+    a_run(folder / '{}-{}'.format(kind, number), value)
+  # Beside them, means over them.
+  (folder / names.RESULTS_FILE).write_text(json.dumps({'dev': {'accuracy': {'mean': 0.5}}}))
   return str(folder)
 
 
 def test_figures_of_all_seeds_are_those_on_test(tmp_path):
   assert compare.final_figures(series(tmp_path / 'a', 0.3, 0.4, 0.5), 'accuracy') == ('test', [0.3, 0.4, 0.5])
+  folds = series(tmp_path / 'b', 0.3, 0.4, kind='fold')
+  assert compare.final_figures(folds, 'accuracy') == ('test', [0.3, 0.4])
   a_run(tmp_path / 'one')
   assert compare.final_figures(str(tmp_path / 'one'), 'accuracy') == ('dev', [0.5])
 

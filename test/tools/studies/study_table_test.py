@@ -42,7 +42,7 @@ def test_what_is_no_table_is_named_with_its_line(tmp_path, before, after, found)
 
 
 def test_a_table_that_is_absent_is_said(tmp_path):
-  with pytest.raises(UserError, match='absent.tsv: expected a table of runs, found No such file'):
+  with pytest.raises(UserError, match='absent.tsv: expected a table of runs, found none; name one'):
     table.read(str(tmp_path / 'absent.tsv'))
 
 

@@ -1,12 +1,11 @@
-"""What tests leave out that takes most of the time of a tiny graph, and that what they assert does not depend on."""
+"""Graphs of tests: made and run in less time, and gone when their file is through."""
 
 import gc
-import os
 import sys
 from unittest import mock
 
-# As in `make test-faults`, where runs are compiled and rewritten as they are shipped.
-THOROUGH = 'FAULT_KILLS' in os.environ
+from hurry import THOROUGH
+
 # Kept with each operation: those of TensorFlow that make it, and some of whose line it is.
 _CALLS = 20
 
@@ -17,7 +16,8 @@ def make_graphs():
   Modules stay to the end, so the collector need not go through them again and again, nor after every 700 objects.
   TensorFlow binds the arguments of each operation a second time, to warn of those that are deprecated, and keeps the
   whole stack of calls with it, most of which is pytest's; the last ones say which line has made it.
-  Sessions that nobody has configured, which are those of tests, run graphs as they were built.
+  Sessions that nobody has configured, which are those of tests, run graphs as they were built; with a tf.ConfigProto(),
+  as TensorFlow does.
   """
   gc.collect()
   gc.freeze()
