@@ -4,6 +4,7 @@ Later wins: gin/finetune/<task>.gin, --gin_file, --gin_param bindings, then the 
 """
 
 import difflib
+import logging
 import os
 
 from absl import flags
@@ -25,6 +26,7 @@ from albert.run import taking_back
 from tools.conversion import published
 
 FLAGS = flags.FLAGS
+_LOG = logging.getLogger('albert')
 
 _TASKS = os.path.join('gin', 'finetune')
 
@@ -60,6 +62,10 @@ def _parse_settings():
     bindings += AlbertConfig.from_json_file(FLAGS.albert_config_file).bindings()
   own = os.path.join(files.ROOT, _TASKS, FLAGS.task + '.gin')
   gin_settings.parse([own] + (FLAGS.gin_file or []), bindings)
+  architecture = [binding for binding in bindings if binding.startswith('AlbertConfig.')]
+  if FLAGS.init and architecture:
+    _LOG.warning('%s: no effect, the architecture is that of --init (INIT); finetune.dropout sets another dropout',
+                 ', '.join(architecture[:3] + ['...'] * (len(architecture) > 3)))
 
 
 def main(argv):

@@ -9,9 +9,11 @@ drops Han characters after the first 1,000 and exceeds the requested size.)
 """
 
 import collections
+import itertools
 import os
 import re
 import string
+import tempfile
 import unicodedata
 
 from absl import flags
@@ -23,6 +25,8 @@ from albert.dataset import tokenization
 from tools.preprocessing import inputs
 from tools.text import bpe
 from tools.text import cleaning
+from tools.text import duplicate_keys
+from tools.text import duplicates
 from tools.text import origin
 from tools.text import source
 from tools.workers import progress
@@ -83,11 +87,12 @@ def count(paths, text, do_lower_case):
     UserError: the corpus cannot be read, or has no text.
   """
   raw, runs = collections.Counter(), collections.Counter()
-  reader = source.reader(text)
   units = source.units(paths, text)
+  marks = _duplicates(units, text)
   with progress.Progress('counting', len(units)) as bar:
-    for unit in units:
-      for document in cleaning.clean(reader.documents(unit), text.cleaning, collections.Counter(), []):
+    for number, unit in enumerate(units):
+      documents = _documents(unit, text)
+      for document in documents if marks is None else itertools.compress(documents, ~marks[number]):
         for sentence in document.sentences:
           raw.update(sentence)
           runs.update(_LATIN_WORDS.findall(sentence.lower() if do_lower_case else sentence))
@@ -103,6 +108,27 @@ def count(paths, text, do_lower_case):
     raise UserError('expected text to count characters in, found none in {}; name files with text'.format(
         ', '.join(paths[:3] + ['...'] * (len(paths) > 3))))
   return characters, runs
+
+
+def _documents(unit, text):
+  """Yields the cleaned `corpus.Document`s of a unit."""
+  return cleaning.clean(source.reader(text).documents(unit), text.cleaning, collections.Counter(), [])
+
+
+def _duplicates(units, text):
+  """For each unit a bool array, which of its documents the records leave out as duplicates; None if they keep all."""
+  if text.cleaning.duplicates == 'keep':
+    return None
+  with tempfile.TemporaryDirectory() as scratch, progress.Progress('comparing', len(units)) as bar:
+    prefixes = [os.path.join(scratch, str(number)) for number in range(len(units))]
+    for unit, prefix in zip(units, prefixes):
+      with duplicate_keys.Writer(prefix, text.cleaning.duplicates) as writer:
+        for document in _documents(unit, text):
+          writer.add([document])
+      bar.add(1)
+    found = duplicates.find(*([prefix + ending for prefix in prefixes] for ending in (
+        duplicate_keys.HASHES, duplicate_keys.SIGNATURES)), text.cleaning)
+  return [marks > 0 for marks in found]
 
 
 def build(characters, runs, vocab_size, min_count=1, latin_pieces=4000, do_lower_case=True):

@@ -25,8 +25,8 @@ while [ $# -gt 0 ]; do
       echo "error: expected the flags themselves, which the vocabulary needs too, found $1; write out what is in it" >&2
       exit 1
       ;;
-    encoding | errors | documents | text_field | normalization | min_characters | min_han_share | input_file | \
-      input_files | vocab_file)
+    encoding | errors | documents | text_field | normalization | min_characters | min_han_share | duplicates | \
+      near_duplicate_threshold | input_file | input_files | vocab_file)
       word=$1
       if [ "$flag" = "$name" ]; then
         word="$1=${2-}"

@@ -68,6 +68,8 @@ def test_else_the_defaults_of_make_and_a_vocabulary_is_built(checkout):
     (['--do_lower_case', '--do_whole_word_mask'], ['--do_lower_case']),
     (['--text_field=title,content', '--normalization', 'nfkc', '--dupe_factor', '3', '-documents', 'line'],
      ['--text_field=title,content', '--normalization=nfkc', '-documents=line']),
+    (['--duplicates=near', '--near_duplicate_threshold', '0.7', '--random_seed=1'],
+     ['--duplicates=near', '--near_duplicate_threshold=0.7']),
     (['--split_sentences', '--nodrop_control_characters', '--min_characters=3', '--min_han_share', '0.5'],
      ['--split_sentences', '--nodrop_control_characters', '--min_characters=3', '--min_han_share=0.5'])])
 def test_what_the_text_is_concerns_the_vocabulary_too(checkout, given, passed):

@@ -114,3 +114,11 @@ def test_every_folder_and_file_that_the_architecture_names_exists():
     assert glob.glob(os.path.join(ROOT, '**', name), recursive=True), name
   for name in re.findall(r'`([\w/]+/\w+\.py)`', read('docs/architecture.md')):
     assert any(os.path.exists(os.path.join(ROOT, package, name)) for package in ('', 'albert', 'tools')), name
+
+
+@pytest.mark.parametrize('name', DOCUMENTS)
+def test_no_example_stays_in_its_warm_up(name):
+  """Of fewer steps than the warm-up of the flagship."""
+  for bindings in re.findall(r'make train-full[^`\n]*SET="([^"]*num_train_steps=[^"]*)"', read(name)):
+    values = {key: int(value) for key, value in re.findall(r'(num_train_steps|num_warmup_steps)=(\d+)', bindings)}
+    assert values.get('num_warmup_steps', 3125) <= values['num_train_steps'] // 8, bindings

@@ -15,9 +15,14 @@ pytestmark = pytest.mark.integration
 
 
 def _run(*arguments):
+  return _call(*arguments)[:2]
+
+
+def _call(*arguments):
+  """(exit code, lines of errors, all that was said)."""
   done = subprocess.run([sys.executable, '-W', 'ignore', '-m', 'albert.run_finetuning'] + list(arguments), cwd=ROOT,
                         stdout=subprocess.PIPE, stderr=subprocess.PIPE, universal_newlines=True)
-  return done.returncode, [line for line in done.stderr.splitlines() if line.startswith('error: ')]
+  return done.returncode, [line for line in done.stderr.splitlines() if line.startswith('error: ')], done.stderr
 
 
 def test_what_cannot_be_meant_is_one_line_and_writes_nothing(tmp_path):
@@ -49,8 +54,10 @@ def test_a_folder_of_transformers_is_made_ready_and_taken_back_where_planning_re
   (tmp_path / 'run').mkdir()
   random_models.save(tmp_path / 'run', config, random_models.weights(config))
   folder.write(reading.Checkpoint(str(tmp_path / 'run')), str(tmp_path / 'theirs'))
-  code, errors = _run('--task=classify', '--data_dir=' + labelled_text.write(tmp_path / 'data', 'classify'),
-                      '--output_dir={}'.format(tmp_path / 'out'), '--init={}'.format(tmp_path / 'theirs'),
-                      '--gin_param=FinetuneData.max_seq_length=32; OptimizerOptions.optimizer="sgd"')
+  code, errors, said = _call(
+      '--task=classify', '--data_dir=' + labelled_text.write(tmp_path / 'data', 'classify'),
+      '--output_dir={}'.format(tmp_path / 'out'), '--init={}'.format(tmp_path / 'theirs'),
+      '--gin_param=FinetuneData.max_seq_length=32; OptimizerOptions.optimizer="sgd"; AlbertConfig.num_hidden_layers=7')
+  assert 'AlbertConfig.num_hidden_layers=7: no effect, the architecture is that of --init (INIT)' in said
   assert code == 1 and len(errors) == 1 and 'OptimizerOptions.optimizer: expected one of' in errors[0], errors
   assert not (tmp_path / 'out').exists()

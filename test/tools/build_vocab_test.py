@@ -12,7 +12,10 @@ from albert.common.errors import UserError
 from albert.common.files import ROOT
 from albert.dataset import tokenization
 from tools import build_vocab
+from tools.text import cleaning
 from tools.text import source
+
+import small_corpus
 
 
 def run(*arguments, **options):
@@ -207,3 +210,19 @@ def test_characters_of_the_text_come_before_pieces_of_latin_words():
 def test_noncharacters_get_no_token():
   tokens = build_vocab.build(collections.Counter('中\uffff\U0001ffff\u0378'), collections.Counter(), 300)
   assert '中' in tokens and not {'\uffff', '\U0001ffff', '\u0378'} & set(tokens)
+
+
+@pytest.mark.parametrize('kind', ['exact', 'near'])
+def test_duplicates_that_the_records_leave_out_are_not_counted(tmp_path, kind):
+  if kind == 'near':
+    pytest.importorskip('datasketch')
+  first, second, third = (small_corpus.text(3, seed) for seed in (1, 2, 3))
+  paths = []
+  for name, text in (('a', first + '\n' + second), ('b', second + '\n' + third), ('c', first), ('once', '\n'.join(
+      [first, second, third]))):
+    (tmp_path / name).write_text(text, encoding='utf-8')
+    paths.append(str(tmp_path / name))
+  once = build_vocab.count(paths[3:], source.Source(), True)
+  assert build_vocab.count(paths[:3], source.Source(), True) != once
+  options = cleaning.Options(duplicates=kind, near_duplicate_threshold=1.0)
+  assert build_vocab.count(paths[:3], source.Source(cleaning=options), True) == once

@@ -9,6 +9,8 @@ import numpy as np
 from albert.dataset import random_bits
 from tools.text import cleaning
 
+# Above it a signature would be a single band, which datasketch refuses: two find more pairs than are similar enough.
+_MOST_BANDED = 0.95
 # Documents whose hashes, or signatures, are in memory at a time.
 _HASHES_AT_ONCE, _SIGNATURES_AT_ONCE = 1 << 22, 1 << 18
 
@@ -45,7 +47,7 @@ def _mark_same(hash_files, marks):
 def _mark_similar(signature_files, threshold, marks):
   """Locality-sensitive hashing: similar documents agree in at least one band of their signatures."""
   import datasketch  # with scipy 0.5 s, and only here
-  bands = datasketch.MinHashLSH(threshold, cleaning.SIGNATURE)
+  bands = datasketch.MinHashLSH(min(threshold, _MOST_BANDED), cleaning.SIGNATURE)
   parts = 1 + len(marks) // _SIGNATURES_AT_ONCE
   for band in range(bands.b):
     columns = slice(band * bands.r, (band + 1) * bands.r)

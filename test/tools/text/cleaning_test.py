@@ -76,6 +76,15 @@ def test_duplicates_are_those_that_came_before(tmp_path, monkeypatch, cuts, at_o
   assert not np.concatenate(duplicates.find(*files, cleaning.Options())).any()
 
 
+@pytest.mark.parametrize('threshold', [0.97, 1.0])
+def test_near_duplicates_may_have_to_be_as_good_as_equal(tmp_path, threshold):
+  pytest.importorskip('datasketch')
+  first = ''.join(map(''.join, small_corpus.documents(8)))
+  files = write_traits(tmp_path, [[first], [first[:-4] + '改动。'], [first[:200], first[200:]]], [])
+  options = cleaning.Options(duplicates='near', near_duplicate_threshold=threshold)
+  assert np.concatenate(duplicates.find(*files, options)).tolist()[2] == 2
+
+
 @pytest.mark.parametrize('kind', ['exact', 'near'])
 def test_a_data_set_without_duplicates(tmp_path, kind):
   pytest.importorskip('datasketch')
