@@ -22,7 +22,7 @@ import small_corpus
 import synthetic_data
 
 # Several sessions each.
-pytestmark = pytest.mark.integration
+pytestmark = [pytest.mark.integration, pytest.mark.usefixtures('hurried')]
 
 BATCH, STEPS, S, P = 8, 20, 32, 5
 SMALL = dict(embedding_size=6, hidden_size=8, num_hidden_layers=2, num_attention_heads=2, intermediate_size=12,

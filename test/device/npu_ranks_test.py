@@ -17,7 +17,7 @@ from albert.training import training_step
 from npu_stub import emulator
 
 # Starts many sessions: some minutes in all.
-pytestmark = pytest.mark.integration
+pytestmark = [pytest.mark.integration, pytest.mark.usefixtures('hurried')]
 
 pytest_plugins = ['npu_stub.fixtures']
 

@@ -9,7 +9,7 @@ from albert.run import checkpoints
 from albert.training import evaluation
 from npu_stub import installed
 
-pytestmark = pytest.mark.integration
+pytestmark = [pytest.mark.integration, pytest.mark.usefixtures('hurried')]
 
 NPU = "SessionOptions.device = 'npu'"
 SCALE = ('bad_steps', 'good_steps', 'loss_scale')

@@ -9,7 +9,7 @@ import synthetic_data
 from albert.run import checkpoints
 from npu_stub import installed
 
-pytestmark = pytest.mark.integration
+pytestmark = [pytest.mark.integration, pytest.mark.usefixtures('hurried')]
 
 TWO_LAYERS = 'AlbertConfig.num_hidden_layers = 2'
 # 1 layer to step 5, shorter records in larger batches to step 8, then packed rows of the first data set, which goes on
