@@ -23,6 +23,7 @@ from albert.common.errors import UserError
 from albert.common import files
 from albert.dataset import tokenization
 from tools.preprocessing import inputs
+from tools.preprocessing import pipeline
 from tools.text import bpe
 from tools.text import cleaning
 from tools.text import duplicate_keys
@@ -70,6 +71,16 @@ def main(argv):
                origin.settings_of(text, FLAGS.do_lower_case))
   print('vocabulary  {}: {:,} tokens, {:,} of them Han characters'.format(
       FLAGS.output_file, len(tokens), sum(len(token) == 1 and tokenization.is_han(token) for token in tokens)))
+  unknown = share_without_token(characters, tokens)
+  if unknown > pipeline.WARN_UNKNOWN:
+    print('warning     {:.1%} of the characters of the text have no token and become [UNK]; a larger --vocab_size or a '
+          'smaller --min_count gives them one'.format(unknown))
+
+
+def share_without_token(characters, tokens):
+  """The share of a text's characters that have no token of their own. characters: {character: count}."""
+  tokens = set(tokens)
+  return sum(number for char, number in characters.items() if char not in tokens) / sum(characters.values())
 
 
 def count(paths, text, do_lower_case):

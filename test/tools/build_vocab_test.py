@@ -207,6 +207,17 @@ def test_characters_of_the_text_come_before_pieces_of_latin_words():
   assert len([token for token in tokens if '\u3041' <= token[-1] < '\u30a0']) == 6
 
 
+def test_characters_without_a_token_are_a_warning(tmp_path):
+  text = tmp_path / 'text.txt'
+  text.write_text('春天来了。' * 50 + '夏', encoding='utf-8')
+  done = run('--input_files=' + str(text), '--output_file=' + str(tmp_path / 'v'), '--min_count=2')
+  assert done.returncode == 0 and 'warning' not in done.stdout  # 1 of 251
+  done = run('--input_files=' + str(text), '--output_file=' + str(tmp_path / 'v'), '--min_count=99')
+  assert 'tokens, 0 of them Han' in done.stdout and 'warning     80.1% of the characters' in done.stdout
+  assert 'smaller --min_count' in done.stdout
+  assert build_vocab.share_without_token({'春': 3, '夏': 1}, ['[UNK]', '夏']) == 0.75
+
+
 def test_noncharacters_get_no_token():
   tokens = build_vocab.build(collections.Counter('中\uffff\U0001ffff\u0378'), collections.Counter(), 300)
   assert '中' in tokens and not {'\uffff', '\U0001ffff', '\u0378'} & set(tokens)
