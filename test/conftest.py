@@ -23,12 +23,16 @@ hurry.forget_power_cuts()
 os.environ.pop('PYTHONDONTWRITEBYTECODE', None)
 sys.dont_write_bytecode = False
 
-# The files that take longest, longest first. xdist begins with those of many tests, and would leave one worker with
-# learning_test when the other has nothing to do any more.
+# The files that take longest, longest first: those with whole programs, then those with graphs. xdist begins with those
+# of many tests, and would leave one worker with a file of two tests and a minute when the other has nothing to do.
 LONG_FILES = ['test/{}_test.py'.format(name) for name in (
-    'doors/learning', 'faults/phase_changes', 'answers/answering', 'training/finetuning', 'doors/doors',
-    'training/pretraining', 'device/npu_ranks', 'model/parity', 'training/training_step', 'device/mixed_precision',
-    'model/recomputation', 'input/formats/packed_batches', 'input/formats/packed_rows')]
+    'doors/learning', 'doors/doors', 'answers/answering', 'training/finetuning', 'training/pretraining',
+    'device/npu_runs', 'device/equal_ranks', 'faults/phase_changes', 'device/npu_ranks', 'faults/outside_view',
+    'tools/benchmarks/soak', 'faults/resume', 'faults/sigkill', 'training/training_step', 'input/formats/dynamic_masking',
+    'training/repeated_steps', 'input/formats/packed_rows', 'tasks/labelled_tasks', 'tools/create_pretraining_data',
+    'input/input_pipeline', 'answers/streaming', 'model/parity', 'tools/conversion/exporting/export_graph',
+    'tools/preprocessing/data_set', 'model/dynamic_shapes', 'model/recomputation', 'device/shared_evaluation',
+    'faults/restart', 'model/plain_albert', 'device/mixed_precision', 'run/continuing', 'training/adversarial')]
 
 
 @pytest.hookimpl(optionalhook=True)
