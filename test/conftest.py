@@ -28,8 +28,9 @@ sys.dont_write_bytecode = False
 LONG_FILES = ['test/{}_test.py'.format(name) for name in (
     'doors/learning', 'doors/doors', 'answers/answering', 'training/finetuning', 'training/pretraining',
     'device/npu_runs', 'device/equal_ranks', 'faults/phase_changes', 'device/npu_ranks', 'faults/outside_view',
-    'tools/benchmarks/soak', 'faults/resume', 'faults/sigkill', 'training/training_step', 'input/formats/dynamic_masking',
-    'training/repeated_steps', 'input/formats/packed_rows', 'tasks/labelled_tasks', 'tools/create_pretraining_data',
+    'tools/benchmarks/soak', 'faults/resume', 'faults/sigkill', 'training/training_step',
+    'input/formats/dynamic_masking', 'training/repeated_steps', 'input/formats/packed_rows', 'tasks/labelled_tasks',
+    'tools/create_pretraining_data',
     'input/input_pipeline', 'answers/streaming', 'model/parity', 'tools/conversion/exporting/export_graph',
     'tools/preprocessing/data_set', 'model/dynamic_shapes', 'model/recomputation', 'device/shared_evaluation',
     'faults/restart', 'model/plain_albert', 'device/mixed_precision', 'run/continuing', 'training/adversarial')]
