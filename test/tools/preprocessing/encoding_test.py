@@ -1,5 +1,7 @@
 """tools.preprocessing.encoding: equal to the tokenizer, every token in one word, words where the segmenter has them."""
 
+import functools
+
 import hypothesis
 import hypothesis.strategies as st
 import numpy as np
@@ -18,6 +20,7 @@ SENTENCE = st.text(alphabet=st.one_of(
     st.sampled_from(CHARACTERS), st.characters(blacklist_categories=('Cs',), blacklist_characters='\n')), max_size=25)
 
 
+@functools.lru_cache(maxsize=None)  # not when tests are collected, which every worker does
 def make(segmenter='jieba', whole_words=True):
   return encoding.Encoder(TOKENIZER, segmentation.segmenter(segmenter), whole_words)
 
@@ -40,7 +43,7 @@ def words_of_sentence(encoder, sentence):
 @hypothesis.settings(max_examples=300, deadline=None)
 @hypothesis.given(st.lists(SENTENCE, min_size=1, max_size=5))
 def test_ids_are_the_tokenizers(sentences):
-  encoded = ENCODER.encode(sentences)
+  encoded = make().encode(sentences)
   expected = [[piece.id for piece in TOKENIZER.tokenize(sentence)] for sentence in sentences]
   assert encoding.ids_of(encoded.tokens).tolist() == sum(expected, [])
   assert encoded.lengths.tolist() == [len(ids) for ids in expected]
@@ -50,7 +53,7 @@ def test_ids_are_the_tokenizers(sentences):
 @hypothesis.given(st.lists(SENTENCE, min_size=1, max_size=5))
 def test_words_are_those_of_a_slow_alignment(sentences):
   """A word starts at a token unless it is a `##` piece or shares a segmenter's word with the token before."""
-  starts = encoding.words_of(ENCODER.encode(sentences).tokens) & encoding.STARTS
+  starts = encoding.words_of(make().encode(sentences).tokens) & encoding.STARTS
   expected = []
   for sentence in sentences:
     owner = [number for number, word in enumerate(segmentation.segmenter('jieba')(sentence)) for _ in word]
@@ -59,9 +62,6 @@ def test_words_are_those_of_a_slow_alignment(sentences):
       expected.append(last is None or not (piece.continues or owner[piece.start] == owner[last]))
       last = piece.end - 1
   assert starts.astype(bool).tolist() == expected
-
-
-ENCODER = make()
 
 
 def test_words_of_any_length(encoder):
@@ -95,7 +95,7 @@ def test_sentences_never_share_a_word():
 
 
 def test_clause_marks():
-  encoded = ENCODER.encode(['春天,。花3.5'])
+  encoded = make().encode(['春天,。花3.5'])
   after = encoding.words_of(encoded.tokens) == encoding.AFTER_CLAUSE
   tokens = [TOKENIZER.vocabulary.tokens[i] for i in encoding.ids_of(encoded.tokens)]
   assert [token for token, flag in zip(tokens, after) if flag] == ['。', '花']
@@ -123,8 +123,8 @@ def test_a_segmenter_that_loses_text_is_an_error():
 
 def test_no_text():
   for sentences in ([''], [' ', '\u200d']):
-    assert len(ENCODER.encode(sentences).tokens) == 0
-    assert ENCODER.encode(sentences).lengths.tolist() == [0] * len(sentences)
+    assert len(make().encode(sentences).tokens) == 0
+    assert make().encode(sentences).lengths.tolist() == [0] * len(sentences)
 
 
 def test_remembered_runs_are_bounded(monkeypatch):
