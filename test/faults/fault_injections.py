@@ -65,7 +65,7 @@ def _before_saving(step, action):
 
 def other_task():
   """The run is of the task in test/support/label_count.py."""
-  pretraining.Pretraining = label_count.LabelCount
+  pretraining.Options.task = lambda options: label_count.LabelCount
 
 
 # Being told to stop.

@@ -71,8 +71,8 @@ class Remaining:
     """A line about the rest of the run, and what else there is where it is long. Arguments as for seconds()."""
     seconds = self.seconds(step, step_seconds)
     others = any(end > step and work != 1.0 for end, work in self._parts)
-    line = 'at this speed: {} for the {:,} steps to go{}, evaluation and saving included'.format(
-        in_words.duration(seconds), self._num_train_steps - step,
+    line = 'at this speed: {} for the {} to go{}, evaluation and saving included'.format(
+        in_words.duration(seconds), in_words.counted(self._num_train_steps - step, 'step'),
         ' (of other phases by their tokens and layers)' if others else '')
     return line + _shorter(seconds, self._checkpoints.recipes)
 
