@@ -44,6 +44,7 @@ def _losses_of_parts(rows, **changes):
   return losses
 
 
+@pytest.mark.integration
 def test_with_dropout_a_step_is_the_sum_of_its_parts_run_alone():
   def case(micro_batch_size, towers):
     step, again = [small_steps.sums(micro_batch_size, False, recompute, towers, **small_steps.DROPOUT)
@@ -79,6 +80,7 @@ def _racing_sums(nodes):
   return [node.name for node in nodes if is_racing(node)]
 
 
+@pytest.mark.integration
 @pytest.mark.parametrize('micro_batch_size,recompute', [(2, False), (None, True)])
 def test_no_sum_depends_on_which_operation_was_faster(micro_batch_size, recompute):
   device = npu_session.start(session_options.SessionOptions(device='cpu'), environ={})

@@ -30,6 +30,7 @@ def sums():
   return values_of
 
 
+@pytest.mark.integration
 @pytest.mark.parametrize('way', WAYS)
 def test_every_way_of_computing_a_step_makes_the_plain_step(sums, way):
   for (figures, gradients), (expected_figures, expected) in zip(sums[way], sums[PLAIN]):
@@ -52,6 +53,7 @@ def _steps(*way):
       return [(session.run([figures, update.train_op])[0], session.run(variables)) for _ in range(2)]
 
 
+@pytest.mark.integration
 def test_what_is_applied_is_that_of_the_plain_step():
   """Losses, the clipped gradients of the first step as its moments hold them, weights and moments after two steps."""
   plain, other = _steps(*PLAIN), _steps(*WAYS[-1])
