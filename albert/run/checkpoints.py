@@ -84,8 +84,8 @@ def pointed_to(folder):
   """
   name = os.path.basename(_named_in(folder) or '')
   prefix = os.path.join(folder, name)
-  # One file: the format of TensorFlow 0.x.
-  return prefix if name and (os.path.exists(prefix + '.index') or os.path.isfile(prefix)) else None
+  # One file: the format of TensorFlow 0.x. A damaged name may be none.
+  return prefix if files.is_plain_name(name) and (os.path.exists(prefix + '.index') or os.path.isfile(prefix)) else None
 
 
 def _named_in(folder):

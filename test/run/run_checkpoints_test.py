@@ -357,7 +357,8 @@ def test_a_pipe_is_no_checkpoint(inner, make):
 
 @pytest.mark.parametrize('content', [
     'model_checkpoint_path: "/another/machine/model.ckpt-8"', 'model_checkpoint_path: "../elsewhere/model.ckpt-3"', '',
-    'model_checkpoint_path: ""', 'garbage', b'\xff\xfe', 'model_checkpoint_path: "\\377"', os.mkfifo])
+    'model_checkpoint_path: ""', 'garbage', b'\xff\xfe', 'model_checkpoint_path: "\\377"',
+    b'model_checkpoint_path: "model\0.ckpt-4"', os.mkfifo])
 @pytest.mark.fault('forged: checkpoint')
 def test_the_pointer_leads_nowhere_else(inner, content):
   (inner.parent / 'elsewhere').mkdir()
