@@ -1,5 +1,6 @@
 """What the text is: settings that the vocabulary and the records share, and the reader that follows from them."""
 
+import codecs
 import collections
 
 from albert.common import checks
@@ -12,9 +13,6 @@ from tools.text import hints
 from tools.text import json_lines
 from tools.text import layouts
 from tools.text import streams
-
-# How many files of a corpus are looked at for their encoding, spread over it.
-_FILES = 20
 
 Source = collections.namedtuple('Source', ['encoding', 'skip_errors', 'cleaning'],
                                 defaults=['utf-8', False, cleaning.Options()])
@@ -77,10 +75,11 @@ def find_files(patterns, source, documents_given):
 
 def check_not_misread(paths, named):
   """Raises UserError if text can be read in an encoding that it is not in: as Latin-1 any bytes can be."""
-  if named == streams.AUTO:
+  if named == streams.AUTO or codecs.lookup(named).name == 'utf-8':  # as which no other text can be read
     return
-  for path in paths[::-(-len(paths) // _FILES)]:
-    other = None if streams.says_its_encoding(path) else encodings.misread(streams.beginning(path), named)
+  for path in layouts.spread(paths):
+    start = streams.beginning(path)
+    other = None if streams.says_its_encoding(path, start) else encodings.misread(start, named)
     if other:
       raise UserError('{}: expected text in {}, found what is Chinese in {} and nothing that is read in {}; say '
                       '--encoding={}'.format(files.shown(path), named, other, named, other))

@@ -139,11 +139,9 @@ def beginning(path):
   return first_bytes(path, _GUESSED_BY)
 
 
-def says_its_encoding(path):
-  """Whether a file itself says which encoding it is in, by a mark or its kind, whatever is named."""
-  if first_bytes(path, len(_WIDE_BOMS[0][0])).startswith(BOMS):
-    return True
-  return _suffix(path) == '.parquet'
+def says_its_encoding(path, start):
+  """Whether a file says itself which encoding it is in, by a mark or its kind. start: of `beginning`."""
+  return start.startswith(BOMS) or _suffix(path) == '.parquet'
 
 
 def guess(path, named):

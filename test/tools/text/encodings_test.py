@@ -28,7 +28,8 @@ def test_mojibake_is_refused(tmp_path, name, encoding, named):
 @pytest.mark.parametrize('content, named', [
     (TEXT.encode('gbk'), 'gbk'), (TEXT.encode('gb18030'), 'gb18030'), (TEXT.encode('utf-8'), 'utf-8'),
     ('今天的天氣是很好的，我們一起去。'.encode('big5'), 'big5'), ('Un été à la plage.\n'.encode('latin-1'), 'latin-1'),
-    (codecs.BOM_UTF8 + TEXT.encode('utf-8'), 'latin-1'), (TEXT.encode('utf-16'), 'latin-1'), (b'', 'latin-1')])
+    (codecs.BOM_UTF8 + TEXT.encode('utf-8'), 'latin-1'), (TEXT.encode('utf-16'), 'latin-1'), (b'', 'latin-1'),
+    ('使µĹa'.encode('utf-8') * 20, 'utf8')])
 @pytest.mark.parametrize('name', ['a.txt', 'a.csv'])
 def test_what_is_in_its_encoding_is_not(tmp_path, content, named, name):
   source.check_not_misread(write(tmp_path, content, name), named)
