@@ -18,9 +18,9 @@ import gin
 from albert.answers import closing
 from albert.answers import learning
 from albert.answers import series
-from albert.common.in_words import counted
 from albert.common.errors import UserError
 from albert.common import files
+from albert.common.in_words import counted
 from albert.common import json_text
 from albert import lamb
 from albert import npu_session

@@ -16,9 +16,9 @@ import time
 from absl import flags
 
 from albert.common import cli
-from albert.common.in_words import counted
 from albert.common.errors import UserError
 from albert.common import files
+from albert.common.in_words import counted
 from albert.dataset import contract
 from albert.dataset import record_format
 from tools.preprocessing import data_set

@@ -22,10 +22,10 @@ from albert.answers import fine_tuned
 from albert.answers import inputs
 from albert.answers import outcome as outcomes
 from albert.answers import writers
-from albert.common.in_words import counted
 from albert.common.errors import UserError
 from albert.common import files
 from albert.common import gin_settings
+from albert.common.in_words import counted
 from albert.labelled.example import BadLine
 from albert import npu_session
 from tools.prediction import figures

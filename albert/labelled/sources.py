@@ -3,9 +3,9 @@
 import collections
 import itertools
 
-from albert.common.in_words import counted
 from albert.common.errors import UserError
 from albert.common import files
+from albert.common.in_words import counted
 from albert.common import same_text
 from albert.labelled.example import BadLine
 from albert.labelled.example import EMPTY_LINE

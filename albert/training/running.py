@@ -8,9 +8,9 @@ import os
 import tensorflow as tf
 
 from albert.common import cli
-from albert.common.in_words import counted
 from albert.common.errors import Diverged
 from albert.common.errors import UserError
+from albert.common.in_words import counted
 from albert.common import json_text
 from albert.dataset.data_order import Position
 from albert.dataset.lost_records import LostRecords

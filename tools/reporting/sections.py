@@ -4,8 +4,8 @@ import os
 
 import numpy as np
 
-from albert.common import in_words
 from albert.common import files
+from albert.common import in_words
 from albert.dataset import contract
 from albert.dataset import record_format
 from albert.model import names as model_names

@@ -5,8 +5,8 @@ import os
 
 import numpy as np
 
-from albert.common import in_words
 from albert.common import files
+from albert.common import in_words
 
 _LONG_SECONDS = 24 * 3600
 # A step has a forward pass and a backward one of about twice its work; an evaluation has the first.
