@@ -36,6 +36,10 @@ from albert.input.formats import packed_windows
 # and so does a small operation.
 _BLOCK_RECORDS = 256
 
+# The functions that tf.data gets here have no loops or conditions on tensors. AutoGraph would go through their sources in
+# search of some: half a second and 60 MB at every start.
+_without_autograph = tf.autograph.experimental.do_not_convert
+
 _LOG = logging.getLogger('albert')
 
 
@@ -143,6 +147,7 @@ def training_order(info, options, seed, rank=0, ranks=1, lost=None, folder=None,
   return order
 
 
+@_without_autograph
 def training_batches(order, batch_size, used=0, options=None, features=record_format.REFERENCE_FEATURES):
   """Endless training batches from a position on.
 
@@ -220,6 +225,7 @@ def _divide(blocks, batch_size):
   return blocks.map(stack).unbatch()
 
 
+@_without_autograph
 def heldout_batches(info, batch_size, split=contract.HELDOUT, max_batches=None, lost=None,
                     features=record_format.REFERENCE_FEATURES, rank=0, ranks=1):
   """Every record once, in order; the last batch is filled with rows of zeros, whose input_mask is 0.

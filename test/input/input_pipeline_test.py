@@ -5,6 +5,7 @@ import os
 import numpy as np
 import pytest
 import tensorflow as tf
+from tensorflow.python.autograph.impl import conversion
 
 import synthetic_data
 from albert.common.errors import UserError
@@ -67,6 +68,18 @@ def test_shapes_are_static(info):
     for dataset in (input_pipeline.training_batches(_order(info), 3), input_pipeline.heldout_batches(info, 4)):
       for name, shape in tf.data.get_output_shapes(dataset).items():
         assert shape.is_fully_defined(), name
+
+
+def test_autograph_reads_none_of_their_sources(info, monkeypatch):
+  """It would load a thousand modules to do so."""
+  read, convert = [], conversion.convert
+  monkeypatch.setattr(conversion, 'convert', lambda entity, *rest: read.append(entity) or convert(entity, *rest))
+  with tf.Graph().as_default():
+    input_pipeline.training_batches(_order(info), 3)
+    input_pipeline.heldout_batches(info, 4)
+    assert read == []
+    tf.data.Dataset.range(3).map(lambda number: number + 1)
+  assert read  # it is by this that it would
 
 
 def test_an_epoch_has_every_training_record_once_and_no_heldout_one(info):
