@@ -4,6 +4,7 @@ import errno
 import glob
 import logging
 import os
+import time
 
 import tensorflow as tf
 
@@ -17,6 +18,9 @@ _LOG = logging.getLogger('albert')
 def rewind(folder, keep):
   """Cuts each event file of a folder at its first event that is not to be kept, or is not whole.
 
+  TensorFlow names a file by the second in which it makes it, and would write over one of that name: when this returns,
+  the next file gets another.
+
   Args:
     folder: where the files are; it need not exist.
     keep: callable(step) -> bool.
@@ -26,6 +30,8 @@ def rewind(folder, keep):
     if end < os.path.getsize(path):
       os.truncate(path, end)
       files.sync(path)
+  while _paths(folder, names.EVENT_FILES.replace('*', '{}.*'.format(int(time.time())))):
+    time.sleep(0.01)
 
 
 def mend(folder):
@@ -48,8 +54,8 @@ def sync(folder):
       raise OSError(errno.ENOSPC, 'an event that was not written to its end', path)
 
 
-def _paths(folder):
-  return sorted(glob.glob(os.path.join(glob.escape(folder), names.EVENT_FILES)))
+def _paths(folder, pattern=names.EVENT_FILES):
+  return sorted(glob.glob(os.path.join(glob.escape(folder), pattern)))
 
 
 def _end_of_kept(path, keep):
