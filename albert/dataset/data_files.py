@@ -232,20 +232,13 @@ def are_possible(lengths, max_seq_length, max_predictions_per_seq):
   return bool(np.all(lengths[:, 0] > 0) and np.all(lengths <= [max_seq_length, max_predictions_per_seq]))
 
 
-def read_lost_records(path, shards):
-  """([(shard file, index, stamp)], lines that say something else: int) of a lost_records.tsv, which may be absent.
-
-  shards: iterable of contract.Shard, of which the records are.
-  """
-  lines = _lines(path)
-  known = {files.shown(shard.file): shard for shard in shards}
-  entries = []
-  for line in lines[1:]:
-    parts = line.split('\t', 3)
-    if len(parts) == 4 and parts[0] in known and re.fullmatch('[0-9]{1,15}', parts[1]):
-      if int(parts[1]) < known[parts[0]].records:
-        entries.append((known[parts[0]].file, int(parts[1]), parts[2]))
-  return entries, max(0, len(lines) - 1) - len(entries)
+def read_lost_records(path):
+  """([(shard file as files.shown() has it, index, stamp)], other lines: int) of a lost_records.tsv, if there is one."""
+  lines = _lines(path)[1:]
+  split = [line.split('\t', 3) for line in lines]
+  entries = [(parts[0], int(parts[1]), parts[2]) for parts in split
+             if len(parts) == 4 and re.fullmatch('[0-9]{1,15}', parts[1])]
+  return entries, len(lines) - len(entries)
 
 
 def read_checked_records(path):

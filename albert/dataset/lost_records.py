@@ -65,10 +65,15 @@ class LostRecords:
     return file_and_index in self._lost
 
   def _load(self):
-    entries, unfit = data_files.read_lost_records(
-        self._file, [shard for shards in self._info.shards.values() for shard in shards])
-    # A file that was restored since has lost nothing.
-    self._lost = {(file, index) for file, index, stamp in entries if stamp == self._stamp(file)}
+    entries, unfit = data_files.read_lost_records(self._file)
+    shards = {files.shown(shard.file): shard for shards in self._info.shards.values() for shard in shards}
+    for name, index, stamp in entries:
+      # The data of another phase is other files, and one that was restored since has lost nothing.
+      if name in shards and stamp == self._stamp(shards[name].file):
+        if index < shards[name].records:
+          self._lost.add((shards[name].file, index))
+        else:
+          unfit += 1
     self._good = data_files.read_checked_records(self._checked_file)
     if unfit:
       self._warn('{}: expected a line for each record that was lost, found {:,} that say something else; they are left '
