@@ -7,6 +7,9 @@ os.environ.setdefault('TF_CPP_MIN_LOG_LEVEL', '3')
 # Compiling with LLVM's optimisations takes four times as long as without, and is most of what a small graph costs.
 # parity_test and `make smoke` run programs that are compiled as they are shipped.
 os.environ.setdefault('XLA_FLAGS', '--xla_backend_optimization_level=0')
+# Before NumPy: where the other worker has the second core, two threads of a matrix product wait for each other, and
+# waiting took twice the time of the products.
+os.environ.setdefault('OPENBLAS_NUM_THREADS', '1')
 
 import gin
 import pytest

@@ -1,5 +1,6 @@
 """albert.common.address_space: a low limit is one line, whatever dies of it."""
 
+import os
 import subprocess
 import sys
 
@@ -10,10 +11,11 @@ from albert.common.files import ROOT
 
 
 def _run(kilobytes, *command):
-  """(exit code, stderr) of Python under a limit of address space."""
+  """(exit code, stderr) of Python under a limit of address space, with as many threads as users have."""
   limited = ['bash', '-c', 'ulimit -v {}; exec "$@"'.format(kilobytes), 'bash', sys.executable, '-W', 'ignore']
   done = subprocess.run(limited + list(command), cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-                        universal_newlines=True)
+                        universal_newlines=True, env={name: value for name, value in os.environ.items()
+                                                      if name != 'OPENBLAS_NUM_THREADS'})
   return done.returncode, done.stderr
 
 
