@@ -36,8 +36,8 @@ from albert.input.formats import packed_windows
 # and so does a small operation.
 _BLOCK_RECORDS = 256
 
-# The functions that tf.data gets here have no loops or conditions on tensors. AutoGraph would go through their sources in
-# search of some: half a second and 60 MB at every start.
+# The functions that tf.data gets here have no loops or conditions on tensors. AutoGraph would search their sources for
+# some: half a second and 60 MB at every start.
 _without_autograph = tf.autograph.experimental.do_not_convert
 
 _LOG = logging.getLogger('albert')
