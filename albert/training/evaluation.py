@@ -87,7 +87,7 @@ class Evaluator:
 
   def _draw(self, figures, step):
     folder = os.path.join(self._plan.where.output_dir, names.HELDOUT_FOLDER)
-    writer = tf.summary.FileWriterCache.get(folder)
+    writer = event_files.writer(folder, self._session.graph)
     # Grouped as the figures of training are: both curves share their charts.
     writer.add_summary(tf.Summary(value=[
         tf.Summary.Value(tag='{}/{}'.format(self._task.name, name), simple_value=value)

@@ -15,6 +15,15 @@ from albert.run import names
 _LOG = logging.getLogger('albert')
 
 
+def writer(folder, graph=None):
+  """The tf.summary.FileWriter of a folder, the same one until tf.summary.FileWriterCache.clear().
+
+  TensorFlow writes the default graph into a new one, twice, be it half built or another's; here it is `graph` or none.
+  """
+  with (graph or tf.Graph()).as_default():
+    return tf.summary.FileWriterCache.get(folder)
+
+
 def rewind(folder, keep):
   """Cuts each event file of a folder at its first event that is not to be kept, or is not whole.
 

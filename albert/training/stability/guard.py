@@ -10,6 +10,7 @@ from albert.common.errors import Diverged
 from albert.common.errors import UserError
 from albert.common import files
 from albert.common import json_text
+from albert.run.logs import event_files
 from albert.run import names
 from albert.training.stability.spikes import SpikeDetector
 from albert.training.stability.spikes import SpikeFound
@@ -68,7 +69,7 @@ class GuardHook(tf.train.SessionRunHook):
     self._steps_per_run = steps_per_run
     self._log_every_steps = log_every_steps
     self._folder = run.folder if run.is_chief else None
-    self._writer = self._folder and tf.summary.FileWriterCache.get(self._folder)
+    self._writer = self._folder and event_files.writer(self._folder)
 
   def after_create_session(self, session, coord):
     step = int(session.run(tf.train.get_global_step()))

@@ -9,6 +9,7 @@ import tensorflow as tf
 
 from albert.common import in_words
 from albert.dataset import contract
+from albert.run.logs import event_files
 
 # Steps whose time says nothing: the first builds caches and thread pools, the second still allocates. Nor does that of
 # a later one that is the first to fetch other tensors: TensorFlow prepares a graph of its own for each set of them.
@@ -96,7 +97,7 @@ class ProgressHook(tf.train.SessionRunHook):
     self._figures = watched.figures
     self._loop = loop
     self._reports = reports
-    self._writer = reports.folder and tf.summary.FileWriterCache.get(reports.folder)
+    self._writer = reports.folder and event_files.writer(reports.folder)
     self._last_step = None
     self._logs = False  # whether the figures of the step under way are logged
     # One entry for each step.
