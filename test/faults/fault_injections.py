@@ -199,8 +199,10 @@ def full_disk_in_manifest(step):
 def full_disk_in_events(step):
   """After a step, event files may grow by 20 bytes: not by one event."""
   def limit():
-    tf.summary.FileWriterCache.get(made.folder).flush()
-    size = os.path.getsize(event_files._paths(made.folder)[-1])  # the file of this process; nothing is larger
+    writer = event_files.writer(made.folder)
+    writer.add_summary(tf.Summary(value=[tf.Summary.Value(tag=' ' * (1 << 23))]), step)
+    writer.flush()
+    size = os.path.getsize(event_files._paths(made.folder)[-1])  # the file of this process; nothing else is as large
     resource.setrlimit(resource.RLIMIT_FSIZE, (size + 20, resource.RLIM_INFINITY))
   made = _Made()
   _after_step(step, limit)
