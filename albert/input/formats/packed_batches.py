@@ -64,11 +64,14 @@ class _Scatter:
 
   def __init__(self, starts, mask, shape):
     """starts: int32 [n], in the flat result; mask: int32 [n, width], ones then zeros; shape: of the result."""
-    self._chosen = tf.cast(mask, tf.bool)
-    self._targets = tf.boolean_mask(starts[:, tf.newaxis] + tf.range(mask.shape[1].value), self._chosen)
+    self._chosen = tf.reshape(tf.where(tf.reshape(mask, [-1]) > 0), [-1])
+    self._targets = self._leading(starts[:, tf.newaxis] + tf.range(mask.shape[1].value))[:, tf.newaxis]
     self._shape = shape
 
   def __call__(self, values):
-    flat = tf.scatter_nd(self._targets[:, tf.newaxis], tf.boolean_mask(values, self._chosen),
-                         [self._shape[0] * self._shape[1]])
+    flat = tf.scatter_nd(self._targets, self._leading(values), [self._shape[0] * self._shape[1]])
     return tf.reshape(flat, self._shape)
+
+  def _leading(self, values):
+    """The entries of [n, width] that are written, one behind the other."""
+    return tf.gather(tf.reshape(values, [-1]), self._chosen)
