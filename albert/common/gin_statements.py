@@ -92,21 +92,22 @@ class Statements(config_parser.ParserDelegate):
       if not gin.config._REGISTRY.matching_selectors(name):
         raise UserError('{}: expected the name of something that gin knows after "@", found {!r}; write a value '
                         'instead'.format(where, name))
+    known = _all_parameters()
     for binding in self._bindings:
-      self._check_binding(binding)
+      self._check_binding(binding, known)
 
-  def _check_binding(self, binding):
+  def _check_binding(self, binding, known):
     name = '.'.join(binding.parts)
     if binding.scope:
       raise UserError('{}: expected gin bindings without scopes, which nothing here enters, found {!r}; leave out what '
                       'stands before the "/"'.format(binding.where, '{}/{}'.format(binding.scope, name)))
     if len(binding.parts) == 1 and name not in self._macros_read:
       raise UserError('{0}: expected the name of a setting or of a macro that a binding refers to, found {1!r}; '
-                      '{2}'.format(binding.where, name, _suggestion(name, _all_parameters()) or 'write the whole name, '
+                      '{2}'.format(binding.where, name, _suggestion(name, known) or 'write the whole name, '
                                    'such as pretrain.num_train_steps, or refer to it as %' + name))
-    if len(binding.parts) == 2 and name.split('.')[-2:] not in [known.split('.') for known in _all_parameters()]:
+    if len(binding.parts) == 2 and name.split('.')[-2:] not in [full.split('.') for full in known]:
       raise UserError('{}: expected the name of a setting, found {!r}; {}'.format(
-          binding.where, name, _suggestion(name, _all_parameters()) or _settings_of(binding.parts[0])))
+          binding.where, name, _suggestion(name, known) or _settings_of(binding.parts[0], known)))
 
 
 def _place(where, text, location):
@@ -154,9 +155,9 @@ def _suggestion(name, known):
   return 'did you mean {}?'.format(meant[0]) if meant else ''
 
 
-def _settings_of(owner):
+def _settings_of(owner, known):
   """What can be set of an owner, in words."""
-  own = [full.split('.')[1] for full in _all_parameters() if full.split('.')[0] == owner]
+  own = [full.split('.')[1] for full in known if full.split('.')[0] == owner]
   return '{} has {}'.format(owner, ', '.join(own)) if own else 'see "Configuration" in the README'
 
 
