@@ -403,6 +403,20 @@ def test_importing_a_data_program_does_not_load_tensorflow(name):
   assert output.decode().split('\n')[-2] == '[]'
 
 
+def test_shared_rooms_name_no_setting_of_pre_training():
+  """Fine-tuning goes through them, too, and its user writes finetune.*: RunOptions.named() knows which it is."""
+  said = []
+  for name, source in read_sources().items():
+    nodes = list(ast.walk(ast.parse(source)))
+    docstrings = [ast.get_docstring(node, clean=False) for node in nodes
+                  if isinstance(node, (ast.Module, ast.ClassDef, ast.FunctionDef))]
+    said += [name for node in nodes if isinstance(node, ast.Str) and 'pretrain.' in node.s and node.s not in docstrings]
+  # gin_statements has examples of bindings.
+  assert {name for name in said if name.startswith('albert.')} <= {
+      'albert.common.gin_statements', 'albert.pretraining', 'albert.run_pretraining'}
+  assert 'albert.common.gin_statements' in said
+
+
 def test_folders_do_not_shadow_packages():
   # gin/ would hide gin-config, test/ the standard library's test.
   assert glob.glob(os.path.join(ROOT, 'gin', '**', '*.py'), recursive=True) == []

@@ -62,7 +62,7 @@ def find(path, warn=_LOG.warning):
 
 
 def _chosen(path):
-  """What a path stands for: the best of several runs where it is their folder; of a run best/, where it has one."""
+  """The folder that a path stands for: of several runs that of the best one; of a run its best/, where it has one."""
   about, _ = run_files.read_json(os.path.join(path, RESULTS_FILE), run_files.is_results)
   best_run = (about or {}).get('best_run')
   if isinstance(best_run, str) and files.is_plain_name(best_run) and os.path.isdir(os.path.join(path, best_run)):
@@ -78,7 +78,7 @@ def decide(path, config, info, options):
     path: as for find().
     config: AlbertConfig of the model, with vocab_size.
     info: contract.DatasetInfo of the training data, whose vocabulary the model has.
-    options: has vocab_init, position_init and init_partial, see training/run_options.py.
+    options: has vocab_init, position_init, init_partial and named(), see training/run_options.py.
 
   Returns:
     remapping.Remapping.
@@ -89,7 +89,7 @@ def decide(path, config, info, options):
   weights = find(path)
   shapes, lines = albert_shapes(weights.prefix), []
   if weights.config:
-    lines += remapping.check_architecture(weights.prefix, weights.config, config, options.init_partial)
+    lines += remapping.check_architecture(weights.prefix, weights.config, config, options.init_partial, options.named)
   else:
     lines.append('no {} beside the weights: heads and activation, which shapes do not show, are taken to be {} and '
                  '{}'.format(CONFIG_FILE, config.num_attention_heads, config.hidden_act))
@@ -97,18 +97,18 @@ def decide(path, config, info, options):
   positions = None
   if names.POSITION_EMBEDDINGS in shapes:
     positions, more = remapping.positions(weights.prefix, shapes[names.POSITION_EMBEDDINGS][0],
-                                          config.max_position_embeddings, options.position_init)
+                                          config.max_position_embeddings, options.position_init, options.named)
     lines += more
   tokens = None
   if names.WORD_EMBEDDINGS in shapes:
-    tokens = _tokens(weights, shapes[names.WORD_EMBEDDINGS][0], config, info, options.vocab_init)
+    tokens = _tokens(weights, shapes[names.WORD_EMBEDDINGS][0], config, info, options)
   if groups:
     lines.append('groups: {}'.format(', '.join('{} from {}'.format(*item) for item in sorted(groups.items()))))
   return remapping.Remapping(groups, tokens if tokens and tokens.rows is not None else None, positions,
                              lines + ([tokens.line] if tokens else []))
 
 
-def _tokens(weights, there, config, info, vocab_init):
+def _tokens(weights, there, config, info, options):
   """remapping.Tokens of two vocabularies, without rows where they are equal or cannot be compared. there: int, W."""
   vocab_file = info.vocab_file if info.vocab_sha256 and os.path.exists(info.vocab_file) else None
   if weights.vocab_file is None or vocab_file is None:
@@ -122,7 +122,7 @@ def _tokens(weights, there, config, info, vocab_init):
   if listed != there:
     raise UserError('{}: expected the vocabulary of the weights beside it, {:,} tokens, found {:,}; put the right one '
                     'there'.format(weights.vocab_file, there, listed))
-  return remapping.tokens(weights.vocab_file, vocab_file, vocab_init)
+  return remapping.tokens(weights.vocab_file, vocab_file, options.vocab_init, options.named)
 
 
 def shapes_of(checkpoint):
@@ -217,7 +217,7 @@ class _SaverOfTheRest(tf.train.Saver):
     sess.run(self._first_values)
 
 
-def initialise_from(path, with_optimizer_slots, changes=None, is_partial=False, new_parts=()):
+def initialise_from(path, with_optimizer_slots, changes=None, is_partial=False, new_parts=(), named=str):
   """Makes the initial values of this graph's variables those of a published checkpoint.
 
   Heads that the checkpoint does not have are initialised at random, as those of a new task are; the encoder must be
@@ -230,6 +230,7 @@ def initialise_from(path, with_optimizer_slots, changes=None, is_partial=False, 
     is_partial: whether an encoder of which variables are missing will do.
     new_parts: those of names.rate_part() that begin anew, whatever the checkpoint has under their names: a head that
       was fine-tuned before has learned other labels.
+    named: callable(option) -> str, how the user writes it, as RunOptions.named.
 
   Raises:
     UserError: shapes differ, nothing fits, or the encoder is not all there.
@@ -246,7 +247,7 @@ def initialise_from(path, with_optimizer_slots, changes=None, is_partial=False, 
     raise UserError('{}: expected weights of this architecture, found {}{}; use the configuration that they were '
                     'trained with'.format(checkpoint, _family(shapes), first_of(problems)))
   loaded = [v for v in wanted if sources[v.op.name] in shapes]
-  _check_loaded(checkpoint, shapes, loaded, is_partial, new_parts)
+  _check_loaded(checkpoint, shapes, loaded, new_parts, None if is_partial else named('init_partial'))
   for variable in loaded:
     if changes.has_other_rows(variable.op.name):
       _begin_with_other_rows(variable, checkpoint, changes)
@@ -259,12 +260,15 @@ def initialise_from(path, with_optimizer_slots, changes=None, is_partial=False, 
   _report(checkpoint, loaded, fresh, sorted(set(shapes) - set(sources[name] for name in known) - {names.GLOBAL_STEP}))
   slots = [v.op.name for v in wanted if names.is_slot(v.op.name) and v.op.name not in known]
   if slots:
-    _LOG.warning('pretrain.init_optimizer_slots=True: the checkpoint lacks %d optimizer slots: %s; they begin at zero',
-                 len(slots), first_of(slots))
+    _LOG.warning('%s=True: the checkpoint lacks %d optimizer slots: %s; they begin at zero',
+                 named('init_optimizer_slots'), len(slots), first_of(slots))
 
 
-def _check_loaded(checkpoint, shapes, loaded, is_partial, new_parts):
-  """Raises UserError if nothing is loaded, or not all of the encoder. loaded: variables; the rest as they are there."""
+def _check_loaded(checkpoint, shapes, loaded, new_parts, option):
+  """Raises UserError if nothing is loaded, or not all of the encoder.
+
+  loaded: variables. option: what would allow to load a part of it, or None if that is so. The rest as they are there.
+  """
   if not loaded:
     raise UserError('{}: expected variables of this model, found {}no variable of its names, but {}; rename them '
                     '("tools.checkpoints rename"), or name other weights'.format(
@@ -272,12 +276,12 @@ def _check_loaded(checkpoint, shapes, loaded, is_partial, new_parts):
   trained = tf.trainable_variables()
   missing = [v.op.name for v in trained if v not in loaded and names.rate_part(v.op.name) not in new_parts
              and names.part_of_model(v.op.name) in (names.ENCODER, names.POOLER)]
-  if missing and not is_partial:
+  if missing and option:
     raise UserError('{}: expected all variables of the encoder, found {} of {} variables of this model: {}{} missing; '
                     'rename them ("tools.checkpoints rename"), or say that a part will do: '
-                    'pretrain.init_partial=True'.format(
+                    '{}=True'.format(
                         checkpoint, len([v for v in trained if v in loaded]), len(trained), _family(shapes),
-                        first_of(missing)))
+                        first_of(missing), option))
 
 
 def _begin_with_other_rows(variable, checkpoint, changes):
@@ -307,7 +311,7 @@ def _report(checkpoint, loaded, fresh, unused):
 
 
 def _differences(shapes, variables, sources=None):
-  """What has another shape, in words. sources: {name of a variable: its name in the checkpoint}, if it has another."""
+  """The variables of another shape, in words. sources: {name: name in the checkpoint}; None: the same names."""
   pairs = [(v, (sources or {}).get(v.op.name, v.op.name)) for v in variables]
   return ['{} {} (here: {})'.format(v.op.name, shapes[name], v.shape.as_list()) for v, name in pairs
           if name in shapes and list(shapes[name]) != v.shape.as_list()]

@@ -31,7 +31,7 @@ Tokens = collections.namedtuple('Tokens', ['rows', 'parts', 'line'])
 
 
 class Remapping:
-  """What becomes of the variables of a checkpoint.
+  """The changes that turn the variables of a checkpoint into those of a model.
 
   Attributes:
     lines: what there is to say of it.
@@ -91,13 +91,14 @@ class Remapping:
     return taken
 
 
-def check_architecture(source, own, wanted, is_partial=False):
+def check_architecture(source, own, wanted, is_partial=False, named=str):
   """Whether weights of one AlbertConfig can be those of another.
 
   Args:
     source: names the weights in errors.
     own, wanted: AlbertConfig of the weights and of the model.
     is_partial: whether another configuration will do where the shapes are the same.
+    named: callable(option) -> str, how the user writes it, as RunOptions.named.
 
   Returns:
     Lines for the log about what is different.
@@ -112,10 +113,10 @@ def check_architecture(source, own, wanted, is_partial=False):
   found = ', '.join('{} {} (here: {})'.format(key, own[key], wanted[key]) for key in different)
   may_be_meant = set(different) <= set(_UNSHOWN)
   if is_partial and may_be_meant:
-    return ['weights of another configuration, as pretrain.init_partial=True allows: ' + found]
+    return ['weights of another configuration, as {}=True allows: {}'.format(named('init_partial'), found)]
   raise UserError('{}: expected weights of the requested architecture, found {}; train with SET="{}"{}'.format(
       source, found, '; '.join('AlbertConfig.{} = {!r}'.format(key, own[key]) for key in different),
-      ', or say that it is meant: SET="pretrain.init_partial=True"' if may_be_meant else ''))
+      ', or say that it is meant: SET="{}=True"'.format(named('init_partial')) if may_be_meant else ''))
 
 
 def groups(source, shapes, own, wanted):
@@ -149,13 +150,14 @@ def groups(source, shapes, own, wanted):
   return {group: origin for group, origin in first.items() if group != origin}
 
 
-def positions(source, there, wanted, position_init):
+def positions(source, there, wanted, position_init, named=str):
   """(number of position embeddings or None for as many, lines).
 
   Args:
     source: names the weights in errors.
     there, wanted: int, of the weights and of the model.
     position_init: None, or 'repeat': new positions begin as the old ones, from the first on.
+    named: as for check_architecture.
 
   Raises:
     UserError: there would be new ones, and nothing says what they are.
@@ -166,17 +168,18 @@ def positions(source, there, wanted, position_init):
     return wanted, ['positions: the first {:,} of {:,}'.format(wanted, there)]
   if position_init != REPEAT:
     raise UserError('{}: expected {} position embeddings, found {}; train with SET="AlbertConfig.max_position_'
-                    'embeddings={}", or let new ones repeat the old: SET="pretrain.position_init=\'repeat\'"'.format(
-                        source, wanted, there, there))
+                    'embeddings={}", or let new ones repeat the old: SET="{}=\'repeat\'"'.format(
+                        source, wanted, there, there, named('position_init')))
   return wanted, ['positions: {:,}, and {:,} new ones that repeat them'.format(there, wanted - there)]
 
 
-def tokens(source, target, vocab_init):
+def tokens(source, target, vocab_init, named=str):
   """Compares two vocabularies token by token.
 
   Args:
     source, target: paths of the vocab.txt of the weights and of the model's data.
     vocab_init: None, or 'mean': a new token begins as the mean of its characters or pieces.
+    named: as for check_architecture.
 
   Returns:
     Tokens; its rows are None where both are equal.
@@ -196,15 +199,16 @@ def tokens(source, target, vocab_init):
                         source, LEAST_OVERLAP, target, kept / len(rows), kept, len(rows), source))
   if len(fresh) and vocab_init != MEAN:
     raise UserError('{}: expected every token of {}, found {:,} without {:,} of them, such as {}; let them begin as '
-                    'the mean of their characters: SET="pretrain.vocab_init=\'mean\'"'.format(
-                        source, target, len(old), len(fresh), ' '.join(new.tokens[row] for row in fresh[:3])))
+                    'the mean of their characters: SET="{}=\'mean\'"'.format(
+                        source, target, len(old), len(fresh), ' '.join(new.tokens[row] for row in fresh[:3]),
+                        named('vocab_init')))
   parts = {int(row): _parts(new.tokens[row], old) for row in fresh}
   return Tokens(rows, {row: known or list(range(len(old))) for row, known in parts.items()},
                 _line(rows, old, parts))
 
 
 def _line(rows, old, parts):
-  """What there is to say of Tokens. parts: {token: rows, [] where nothing of it is known}."""
+  """The line for the log about Tokens. parts: {token: rows, [] where nothing of it is known}."""
   kept = rows[rows >= 0]
   line = 'vocabulary: {:,} of {:,} tokens of the data are in that of the weights, {:,} of them in another row'.format(
       len(kept), len(rows), np.count_nonzero(rows[rows >= 0] != np.flatnonzero(rows >= 0)))

@@ -1,4 +1,4 @@
-"""What a run may change on its way, which data its figures are of, and settings that change nothing."""
+"""Settings that a run may change on its way, the data of its figures, and settings that change nothing."""
 
 import hashlib
 import json
@@ -9,7 +9,7 @@ from albert.dataset import contract
 
 
 def of(options, optimizer, heldout, device):
-  """What a run may change on its way, a dict for RunState.follow. device: npu_session.Device."""
+  """The settings that a run may change on its way, a dict for RunState.follow. device: npu_session.Device."""
   # run_state.json holds plain values.
   plain = {name: str(value) if isinstance(value, dict) else value for name, value in vars(optimizer).items()}
   return dict(plain, num_train_steps=options.num_train_steps, max_eval_steps=options.max_eval_steps,
@@ -37,7 +37,8 @@ def evaluated_elsewhere(named, options, heldout):
   records = '{:,}'.format(evaluated_records(options, heldout))
   content, before = named.split(' ')[:2]
   if _content(heldout).startswith(content):
-    return '{} held-out records are read here, not the {:,} (pretrain.max_eval_steps)'.format(records, int(before))
+    return '{} held-out records are read here, not the {:,} ({})'.format(
+        records, int(before), options.named('max_eval_steps'))
   return 'its {} held-out records are not those'.format(records)
 
 

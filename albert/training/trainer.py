@@ -86,7 +86,7 @@ class Trainer:
       loading.resume_from(own, tf.global_variables())
     elif self._plan.init_checkpoint:
       loading.initialise_from(self._plan.init_checkpoint, self._options.init_optimizer_slots, self._plan.remapping,
-                              self._options.init_partial, self._options.new_parts)
+                              self._options.init_partial, self._options.new_parts, self._options.named)
 
   def _save_hook(self):
     every, at_once = self._options.save_checkpoints_steps, self._device.steps_per_loop
@@ -170,7 +170,7 @@ class Trainer:
     self._follow_checkpoint(step)
 
   def _follow_checkpoint(self, step):
-    """What all ranks do when rank 0 has saved: nothing after one that a signal wanted of rank 0 alone."""
+    """Evaluates on all ranks once rank 0 has saved, except a checkpoint that only a signal to rank 0 has caused."""
     if step and self.run.is_regular(step):
       self._evaluations.of(checkpoints.prefix_of(self.run.folder, step), step)
       self._stands_still = self._ranks.as_chief_says(self.run.stands_still)

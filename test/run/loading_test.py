@@ -22,8 +22,10 @@ B, S, P, V = 2, 9, 3, 29
 CONFIG = AlbertConfig(vocab_size=V, embedding_size=6, hidden_size=12, num_hidden_layers=2, num_attention_heads=2,
                       intermediate_size=17, max_position_embeddings=11, initializer_range=0.3)
 TOKENS = ['[PAD]', '[UNK]', '[CLS]', '[SEP]', '[MASK]'] + [chr(0x4E00 + number) for number in range(V - 5)]
-Options = collections.namedtuple('Options', ['vocab_init', 'position_init', 'init_partial'],
-                                 defaults=[None, None, False])
+# As the options of fine-tuning, whose names a user knows from its errors.
+NAMED = 'finetune.{}'.format
+Options = collections.namedtuple('Options', ['vocab_init', 'position_init', 'init_partial', 'named'],
+                                 defaults=[None, None, False, NAMED])
 NOTHING = Options()
 
 
@@ -301,7 +303,7 @@ def _initialise(prefix, is_partial=False, with_slots=False):
     if with_slots:
       tf.get_variable(name + '/adam_m', [2], trainable=False, initializer=tf.zeros_initializer())
   del variable
-  loading.initialise_from(prefix, with_slots, is_partial=is_partial)
+  loading.initialise_from(prefix, with_slots, is_partial=is_partial, named=NAMED)
   with tf.Session() as session:
     session.run(tf.global_variables_initializer())
     return {name: value.tolist() for name, value in session.run(
@@ -314,7 +316,7 @@ def _initialise(prefix, is_partial=False, with_slots=False):
     (ENCODER[1:] + HEADS, 'bert/a missing')])
 def test_an_encoder_that_is_not_all_there_is_an_error_unless_it_is_meant(tmp_path, caplog, names, said):
   prefix = _save(str(tmp_path / 'model.ckpt'), names)
-  with pytest.raises(UserError, match=said + '.*pretrain.init_partial=True'):
+  with pytest.raises(UserError, match=said + '.*finetune.init_partial=True'):
     _initialise(prefix)
   tf.reset_default_graph()
   values = _initialise(prefix, is_partial=True)
@@ -334,7 +336,7 @@ def test_heads_that_are_not_there_are_a_warning(tmp_path, caplog):
                                         ([name + '/adam_m' for name in ENCODER + HEADS], None)])
 def test_slots_that_were_asked_for_and_are_not_there_are_told(tmp_path, caplog, slots, said):
   _initialise(_save(str(tmp_path / 'model.ckpt'), ENCODER + HEADS + slots), with_slots=True)
-  assert ('init_optimizer_slots=True' in caplog.text) == bool(said)
+  assert ('finetune.init_optimizer_slots=True: ' in caplog.text) == bool(said)
   assert not said or said in caplog.text and 'begin at zero' in caplog.text
 
 

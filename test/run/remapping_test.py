@@ -17,6 +17,8 @@ CONFIG = AlbertConfig(vocab_size=len(OLD), embedding_size=6, hidden_size=12, num
                       intermediate_size=17, max_position_embeddings=11)
 WORDS, BIAS = names.WORD_EMBEDDINGS, 'cls/predictions/output_bias'
 POSITIONS = names.POSITION_EMBEDDINGS
+# As the options of fine-tuning, whose names a user knows from its errors.
+NAMED = 'finetune.{}'.format
 
 
 def vocabulary(tmp_path, name, tokens):
@@ -26,7 +28,8 @@ def vocabulary(tmp_path, name, tokens):
 
 
 def compare(tmp_path, new, vocab_init=None, old=OLD):
-  return remapping.tokens(vocabulary(tmp_path, 'old.txt', old), vocabulary(tmp_path, 'new.txt', new), vocab_init)
+  return remapping.tokens(vocabulary(tmp_path, 'old.txt', old), vocabulary(tmp_path, 'new.txt', new), vocab_init,
+                          NAMED)
 
 
 def rows_of(tokens, name, value):
@@ -94,7 +97,7 @@ def test_a_new_token_with_some_known_characters(tmp_path):
 
 
 @pytest.mark.parametrize('new, vocab_init, message', [
-    (OLD + ['天地'], None, r"found 33 without 1 of them, such as 天地; .*pretrain.vocab_init='mean'"),
+    (OLD + ['天地'], None, r"found 33 without 1 of them, such as 天地; .*finetune.vocab_init='mean'"),
     (SPECIAL + ['a', 'c', 'd'] + CHARACTERS[:18], 'mean', r'at least 90% of .*, found 88.5% \(23 of 26\)'),
     (OLD[:7] + ['天'] + OLD[7:], None, 'expected a token per line, each once, found line 8 the same as line 6'),
 ])
@@ -112,8 +115,8 @@ def test_a_token_twice_in_the_vocabulary_of_the_weights_is_refused(tmp_path):
 def test_positions():
   assert remapping.positions('w', 11, 11, None) == (None, [])
   assert remapping.positions('w', 11, 7, None) == (7, ['positions: the first 7 of 11'])
-  with pytest.raises(UserError, match="expected 25 position embeddings, found 11; .*pretrain.position_init='repeat'"):
-    remapping.positions('w', 11, 25, None)
+  with pytest.raises(UserError, match="expected 25 position embeddings, found 11; .*finetune.position_init='repeat'"):
+    remapping.positions('w', 11, 25, None, NAMED)
   count, lines = remapping.positions('w', 11, 25, 'repeat')
   assert count == 25 and lines == ['positions: 11, and 14 new ones that repeat them']
   table = np.random.RandomState(4).standard_normal([11, 6]).astype(np.float32)
@@ -172,16 +175,16 @@ def test_what_shapes_do_not_show_is_compared():
                  num_hidden_groups=2)
   assert remapping.check_architecture('w', config(), other) == []
   with pytest.raises(UserError) as caught:
-    remapping.check_architecture('w', config(), config(num_attention_heads=3, hidden_act='relu'))
+    remapping.check_architecture('w', config(), config(num_attention_heads=3, hidden_act='relu'), named=NAMED)
   assert str(caught.value) == (
       'w: expected weights of the requested architecture, found num_attention_heads 2 (here: 3), hidden_act gelu '
       '(here: relu); train with SET="AlbertConfig.num_attention_heads = 2; AlbertConfig.hidden_act = \'gelu\'", or say '
-      'that it is meant: SET="pretrain.init_partial=True"')
+      'that it is meant: SET="finetune.init_partial=True"')
 
 
 def test_another_configuration_of_the_same_shapes_may_be_meant():
-  lines = remapping.check_architecture('w', config(), config(num_attention_heads=3), is_partial=True)
-  assert len(lines) == 1 and 'num_attention_heads 2 (here: 3)' in lines[0]
+  lines = remapping.check_architecture('w', config(), config(num_attention_heads=3), True, NAMED)
+  assert len(lines) == 1 and 'as finetune.init_partial=True allows: num_attention_heads 2 (here: 3)' in lines[0]
   with pytest.raises(UserError, match='found hidden_size 12 .here: 24.; train with [^,]*$'):
     remapping.check_architecture('w', config(), config(hidden_size=24), is_partial=True)
   assert remapping.check_architecture('w', config(), config()) == []
