@@ -1,4 +1,4 @@
-"""What the tasks of fine-tuning have in common: packed windows of labelled text, an encoder and a head.
+"""The common part of the tasks of fine-tuning: packed windows of labelled text, an encoder and a head.
 
 A loss is a weighted mean: sum(weights * losses) / sum(weights), both over the whole batch, so that rows, micro-batches
 and towers change nothing. A subclass gives the head, the losses and their weights, and scores answers on the host.
@@ -38,7 +38,7 @@ _LEAST_WEIGHT = 1e-6
 
 @dataclasses.dataclass(frozen=True)
 class HeadOptions:
-  """What a head is. Immutable.
+  """Options of a head. Immutable.
 
   Attributes:
     classes: C, number of classes or tags; 1 for a number, 2 for the begin and end of an answer.
@@ -149,7 +149,7 @@ class LabelledTask(Task):
     return collections.OrderedDict([('logits', logits)] + self.served(logits))
 
   def served(self, logits):
-    """What an export says besides logits, for whoever has no decoder: list of (name, tensor)."""
+    """The outputs of an export besides logits, for programs without a decoder: list of (name, tensor)."""
     del logits
     return []
 
@@ -158,12 +158,12 @@ class LabelledTask(Task):
     return {'loss': tf.metrics.mean(tf.math.divide_no_nan(outputs.loss, outputs.weights), outputs.weights)}
 
   def predictions(self, batch, outputs):
-    """What by_window() needs."""
+    """The arrays that by_window() needs."""
     arrays = {'logits': outputs.logits, 'window': batch.window, 'example_weights': batch.example_weights}
     return dict(arrays, example_ids=batch.example_ids) if self.of_tokens else arrays
 
   def score(self, predictions):
-    """Figures of the judged examples. Each of them counts once, in however many windows."""
+    """See Task.score. Each of the judged examples counts once, in however many windows."""
     logits = by_window(predictions)
     windows, scored = self.judged.windows, []
     first = 0
@@ -175,10 +175,10 @@ class LabelledTask(Task):
         scored.append(self.scored(example, windows[first:end], [logits[number] for number in range(first, end)]))
       first = end
     figures = self.figures_of(scored)
-    self.doubt = baseline.doubt(figures, len(scored))
     # Numbers that are all equal have no correlation.
-    return collections.OrderedDict((name, 0. if value is None else float(value)) for name, value in figures.items()
+    kept = collections.OrderedDict((name, 0. if value is None else float(value)) for name, value in figures.items()
                                    if name in self.heldout_columns)
+    return kept, baseline.doubt(figures, len(scored))
 
   def line(self, figures):
     if 'accuracy' in figures:
@@ -225,7 +225,7 @@ class LabelledTask(Task):
     return None
 
   def answer(self, example, windows, logits, n_best=1):
-    """What the model says to an example.
+    """The model's answer to an example.
 
     Args:
       example: Example. windows: its Windows. logits: list of their logits, float [C] or [n, C].

@@ -1,4 +1,4 @@
-"""What a task is: all that training, evaluation and prediction need to know of what is learned.
+"""The interface of a task: all that training, evaluation and prediction need to know of what is learned.
 
 A task brings its batch, losses, figures, outputs, what is better and how figures are printed. What a run brings is
 everything else: the loop, ranks, checkpoints, histories. Pre-training is the first task (tasks/pretraining.py); a new
@@ -30,7 +30,6 @@ class Task:
     signatures: dict of what an export offers: name to the fields of the batch that it is given, int32 [B, ...]. The
       first one is that of the task.
     recipes: tuple of (file of gin/, how long it takes): what there is for a CPU, where a run would take days.
-    doubt: str, why the figures that were scored last suggest that nothing was learned; None: they do not.
   """
 
   features = record_format.REFERENCE_FEATURES
@@ -41,7 +40,6 @@ class Task:
   settings = {}
   signatures = {}
   recipes = ()
-  doubt = None
 
   def head_size(self, max_predictions_per_seq):
     """HeadSize, for the estimate of memory. max_predictions_per_seq: labels that a row has room for."""
@@ -56,7 +54,7 @@ class Task:
     raise NotImplementedError
 
   def denominators(self, batch, collectives=None):
-    """What the losses of a batch are divided by, so that its parts may be computed apart and added.
+    """The divisors of the losses of a batch, so that its parts may be computed apart and added.
 
     Args:
       batch: what batch() gives, the whole one.
@@ -93,7 +91,7 @@ class Task:
     raise NotImplementedError
 
   def serve(self, signature, part, ops):
-    """What an export answers under one of `signatures`, made of outputs().
+    """The answers of an export under one of `signatures`, made of outputs().
 
     Args:
       signature: str.
@@ -119,7 +117,7 @@ class Task:
     raise NotImplementedError
 
   def predictions(self, batch, outputs):
-    """What score() needs of a batch, a dict of tensors [rows, ...]; empty where metrics() says everything."""
+    """The tensors of a batch that score() needs, a dict [rows, ...]; empty where metrics() says everything."""
     del batch, outputs
     return {}
 
@@ -127,13 +125,13 @@ class Task:
     """Held-out figures that are no means over rows, such as the F1 of spans, computed on the host.
 
     Args:
-      predictions: dict of name to array, what predictions() gave for all batches, one behind the other.
+      predictions: dict of name to array, what predictions() gave for all batches, concatenated.
 
     Returns:
-      dict of name to float.
+      (dict of name to float, str or None: why they suggest that nothing was learned).
     """
     del predictions
-    return {}
+    return {}, None
 
   def line(self, figures):
     """The figures of a step in a few words, for the progress line. figures: dict of floats."""

@@ -27,6 +27,9 @@ _MOST_TIME, _SHORT_SECONDS = 0.2, 1.0
 class Evaluator:
   """Evaluates checkpoints of a plan's architecture on its held-out data.
 
+  Attributes:
+    doubt: str, why the last figures suggest that nothing was learned, or None.
+
   Several ranks evaluate together: each a part of the records, then the sums of which the figures are made are added, so
   that every rank has the figures of all records. A rank may have none: it has its part in the sums.
   """
@@ -47,11 +50,7 @@ class Evaluator:
     self._stopper = stopper
     self._ranks = ranks
     self._session = None
-
-  @property
-  def doubt(self):
-    """Why the last figures suggest that nothing was learned, or None."""
-    return self._task.doubt
+    self.doubt = None
 
   @property
   def num_train_steps(self):
@@ -108,7 +107,8 @@ class Evaluator:
       predictions, is_left = {}, True
     self._pool(is_left)
     figures = self._session.run(self._values)
-    figures.update(self._task.score(predictions))
+    scored, self.doubt = self._task.score(predictions)
+    figures.update(scored)
     return collections.OrderedDict((name, float(value)) for name, value in sorted(figures.items()))
 
   def _run_batches(self):
@@ -162,7 +162,7 @@ class Evaluator:
     self._session = tf.Session(graph=graph, config=self._device.session_config())
 
   def _build_sums(self, variables):
-    """What _pool() reads and replaces. variables: float32, the sums that metrics add to."""
+    """Makes the tensors that _pool() reads and replaces. variables: float32, the sums that metrics add to."""
     if self._ranks.count == 1:
       return
     self._sums = tf.concat([tf.reshape(variable, [-1]) for variable in variables], axis=0)

@@ -56,7 +56,7 @@ class LabelCount(Task):
     return {'error': tf.abs(outputs.count - _labels(batch)), 'is_real': batch.input_mask[:, 0]}
 
   def score(self, predictions):
-    return {'largest_error': np.max(predictions['error'] * predictions['is_real'])}
+    return {'largest_error': np.max(predictions['error'] * predictions['is_real'])}, None
 
   def _logits(self, part, is_training, ops, recompute=False):
     encoder = modeling.albert(part.input_ids, part.input_mask, part.segment_ids, self._config, is_training, ops,
