@@ -83,7 +83,7 @@ class OptimizerOptions:
                       'one out')
 
   def multiplier_of(self, part):
-    """What the rate of one of PARTS is multiplied by: float."""
+    """The factor of the learning rate of one of PARTS: float."""
     return float((self.rate_multipliers or {}).get(part, 1.0))
 
 

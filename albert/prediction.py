@@ -55,7 +55,7 @@ def find(path):
 
 
 class Predictor:
-  """What a task answers under one of its signatures.
+  """A task's answers under one of its signatures.
 
   Attributes:
     longest: int, the most tokens of a row.

@@ -1,1 +1,1 @@
-"""What a fine-tuned model says: predictions of text, figures of labelled text, what is printed at the end of a run."""
+"""The answers of a fine-tuned model: predictions of text, figures of labelled text, the lines at the end of a run."""

@@ -1,4 +1,4 @@
-"""What follows training: the best checkpoint on dev and once on test, results, report, pictures and predictions."""
+"""After training: the best checkpoint on dev and once on test, results, report, pictures and predictions."""
 
 import collections
 import os

@@ -163,7 +163,7 @@ def averaged(models):
 
 
 def best_figures(prefix):
-  """What best.json beside a checkpoint says of it, a dict; empty where there is none."""
+  """The content of the best.json beside a checkpoint, a dict; empty where there is none."""
   best, _ = run_files.read_json(os.path.join(os.path.dirname(prefix), names.BEST_FILE), run_files.is_best)
   return best or {}
 

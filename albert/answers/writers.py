@@ -1,4 +1,4 @@
-"""What answers are written as: a JSON object in each line, or what the CLUE site and CMRC 2018 take.
+"""The formats of answers: a JSON object in each line, or those that the CLUE site and CMRC 2018 take.
 
     {"id": 7, "label": "news_story", "score": ...}      JsonLines, see LabelledTask.answer
     {"id": 7, "label": "100"}                           ClueLines: TNEWS, IFLYTEK, AFQMC, OCNLI, CSL ..., CLUENER
@@ -104,5 +104,5 @@ class ClueAnswers(JsonLines):
 
 
 def clue(target, model):
-  """What the CLUE site takes of a fine_tuned.FineTuned."""
+  """The writer in the format of the CLUE site for a fine_tuned.FineTuned."""
   return ClueAnswers(target) if model.kind == labelled.READ else ClueLines(target, model.labels.numbers)

@@ -44,7 +44,7 @@ def note():
 
 
 def remedy():
-  """What to do where memory ran out: a clause for the end of a message."""
+  """The advice where memory ran out: a clause for the end of a message."""
   most = limit()
   if most is None:
     return 'use a machine with more, or smaller settings'

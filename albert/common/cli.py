@@ -47,7 +47,7 @@ _NOBODY_READS = (errno.EPIPE, errno.EIO)
 
 
 class _OutputLost(Exception):
-  """What the program prints is its result, and it cannot be written. error: OSError."""
+  """The result of the program, which it prints, cannot be written. error: OSError."""
 
   def __init__(self, error):
     super().__init__(str(error))
@@ -151,7 +151,7 @@ def _parse_flags(argv):
 
 
 def _explain(error):
-  """What is wrong with a flag, in one line. error: flags.Error."""
+  """The problem with a flag in one line. error: flags.Error."""
   if not isinstance(error, flags.UnrecognizedFlagError):
     return ' '.join(str(error).split())
   # absl's suggestions are in the text only, its own flags among them, in the order of the alphabet.

@@ -48,7 +48,7 @@ def shown(path):
 
 
 def found(error):
-  """What was found where a file could not be opened or read, in words. error: the exception."""
+  """The reason why a file could not be opened or read, for "found ...". error: the exception."""
   # A link that leads nowhere is there.
   if isinstance(error, (FileNotFoundError, NotADirectoryError)) and not os.path.islink(error.filename or ''):
     return 'none'

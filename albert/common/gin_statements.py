@@ -116,7 +116,7 @@ def _place(where, text, location):
 
 
 def _explain(error, text):
-  """What a SyntaxError of the parser means, as 'expected ..., found ...; ...'. text: what it has read."""
+  """The meaning of a SyntaxError of the parser, as 'expected ..., found ...; ...'. text: of the bindings."""
   line = (text.splitlines() + [''])[(error.lineno or 1) - 1].split('#')[0]
   wide = wide_marks.advice(line, '')
   if wide:
@@ -156,7 +156,7 @@ def _suggestion(name, known):
 
 
 def _settings_of(owner, known):
-  """What can be set of an owner, in words."""
+  """The settings of an owner, in words."""
   own = [full.split('.')[1] for full in known if full.split('.')[0] == owner]
   return '{} has {}'.format(owner, ', '.join(own)) if own else 'see "Configuration" in the README'
 

@@ -31,7 +31,7 @@ def replace_what_cannot_be_printed():
 
 
 def explain(error):
-  """What to do about a UnicodeEncodeError: str; None if it is not about a name that is not UTF-8."""
+  """The remedy for a UnicodeEncodeError: str; None if it is not about a name that is not UTF-8."""
   if not any('\udc80' <= char <= '\udcff' for char in error.object):
     return None
   name = os.fsencode(error.object).decode('utf-8', 'replace')

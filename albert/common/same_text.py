@@ -18,7 +18,7 @@ def key(text):
 
 
 def plain(text):
-  """What of a text tells it from others: str."""
+  """The key by which equal texts are recognised: str."""
   text = unicodedata.normalize('NFKC', ''.join(text.split())).lower()
   if text.isprintable() and _NONE not in text:  # as nearly all are
     return text

@@ -12,7 +12,7 @@ _QUOTED = re.compile('\'[^\']*\'|"[^"]*"')
 
 
 def advice(text, otherwise, marks=tuple(_ASCII)):
-  """What to do about a text that could not be read, in words.
+  """The remedy for a text that could not be read, in words.
 
   Args:
     text: str, as the user has written it.

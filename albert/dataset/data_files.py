@@ -48,7 +48,7 @@ _SHARD_KEYS = ('file', 'records', 'sha256')
 
 
 class _Unfit(Exception):
-  """What was expected, and what was found instead."""
+  """A value that is not as expected; its text is 'expected ..., found ...'."""
 
 
 def read_description(path):

@@ -205,7 +205,7 @@ class Position:
     self.used += batches * self.batch_size
 
   def entries(self):
-    """What a checkpoint's manifest says of it, a dict for JSON."""
+    """The entry of a checkpoint's manifest, a dict for JSON."""
     # ranks: how many sequences are counted. Once each rank had its own.
     entries = {'record': self.used, 'ranks': 1, 'epoch_length': self.epoch_length, 'data_set': self.data_set}
     return dict(entries, elsewhere=self.elsewhere) if self.elsewhere else entries

@@ -30,7 +30,7 @@ Ragged = collections.namedtuple('Ragged', ['data', 'sizes'])
 
 
 class Form:
-  """What the records of a split must be.
+  """The features and ranges that the records of a split must have.
 
   Attributes:
     digest: str, the same for the same form.
@@ -61,7 +61,7 @@ class Form:
     return {place: problem for place, problem in problems if problem is not None}
 
   def problem_with(self, record):
-    """What is wrong with a serialized record, in words; None for a good one."""
+    """The problem with a serialized record, in words; None for a good one."""
     try:
       values = protobuf.parse(record)
     except ValueError as error:
@@ -76,7 +76,7 @@ class Form:
     return self._problem(columns)
 
   def _problem(self, columns):
-    """What is wrong with the values of n records. columns: {feature: array [n, count] or Ragged}."""
+    """The problem with the values of n records. columns: {feature: array [n, count] or Ragged}."""
     for spec in self._features:
       values, limit = columns[spec.name], self._sizes.get(spec.below, spec.below)
       if spec.kind == 'int64' and values.size:

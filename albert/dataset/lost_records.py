@@ -66,7 +66,7 @@ class LostRecords:
 
   def _load(self):
     entries, unfit = data_files.read_lost_records(self._file)
-    shards = {files.shown(shard.file): shard for shards in self._info.shards.values() for shard in shards}
+    shards = {files.shown(shard.file): shard for split in self._info.shards.values() for shard in split}
     for name, index, stamp in entries:
       # The data of another phase is other files, and one that was restored since has lost nothing.
       if name in shards and stamp == self._stamp(shards[name].file):

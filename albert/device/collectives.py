@@ -1,4 +1,4 @@
-"""What the processes that train together exchange.
+"""The exchange between processes that train together.
 
 A form for each way in which they are connected: alone, hccl, horovod.
 """

@@ -10,7 +10,7 @@ _GPU_FIRST_SCALE = 2.0 ** 15  # TensorFlow's own
 
 
 class LossScaling:
-  """What multiplies the loss of a step before its gradients are computed, and divides them after.
+  """The factor by which the loss of a step is multiplied before its gradients are computed, and they divided after.
 
   Attributes:
     scale: 'dynamic', a fixed number of at least 1, or None for no scaling.

@@ -75,7 +75,7 @@ def training_bytes(config, batch_size, max_seq_length, heads, recompute=False, t
 
 
 def evaluation_bytes(config, eval_batch_size, max_seq_length, heads):
-  """What evaluation takes besides training, whose session stays open meanwhile, in bytes.
+  """Memory of evaluation besides training, whose session stays open meanwhile, in bytes.
 
   Args:
     config: AlbertConfig.
@@ -197,7 +197,7 @@ def check_fits(config, batch_size, micro_batch_size, max_seq_length, heads, avai
 
 
 def _advice(batch_size, micro_batch_size, fits, root):
-  """What to do where a step does not fit: str. fits: function of a batch size and a micro-batch size; rest as above."""
+  """The advice where a step does not fit: str. fits: function of a batch size and a micro-batch size; rest as above."""
   sizes = [size for size in range(1, min(micro_batch_size, 4096)) if batch_size % size == 0 and fits(batch_size, size)]
   if sizes:
     return 'set {}.micro_batch_size={}'.format(root, sizes[-1])

@@ -211,7 +211,7 @@ class SessionOptions:
     return None if self.npu_precision in _NO_FP16 else self.loss_scale
 
   def npu_parameters(self, ranks, unknown=()):
-    """What the NpuOptimizer of one of `ranks` processes gets: OrderedDict of name to value.
+    """The parameters of the NpuOptimizer of one of `ranks` processes: OrderedDict of name to value.
 
     unknown: names of parameters that the release does not know.
     """

@@ -12,7 +12,7 @@ WAIT = 'input_wait_seconds'
 
 
 def timed_batch(dataset, clock=tf.timestamp):
-  """What an input_fn of tf.estimator may return instead of a dataset.
+  """A batch that an input_fn of tf.estimator may return instead of a dataset.
 
   Args:
     dataset: tf.data.Dataset of dicts of tensors.

@@ -42,7 +42,7 @@ class Labels:
 
   @property
   def forbidden(self):
-    """What the scheme forbids among the tags, see tag_schemes.forbidden."""
+    """The transitions that the scheme forbids, see tag_schemes.forbidden."""
     if self._forbidden is None:
       self._forbidden = tag_schemes.forbidden(self.names, self.scheme)
     return self._forbidden

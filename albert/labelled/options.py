@@ -1,4 +1,4 @@
-"""What may be said about labelled text and how it is made ready; the root of fine-tuning binds it as FinetuneData."""
+"""Options of labelled text and of how it is prepared; the root of fine-tuning binds them as FinetuneData."""
 
 import dataclasses
 import typing

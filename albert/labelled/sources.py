@@ -302,5 +302,5 @@ def _tag_error(example, error):
 
 
 def _both_texts(example):
-  """What examples share of which both texts are the same."""
+  """The key of an example's texts, equal where both of them are the same."""
   return same_text.key(example.text_a), same_text.key(example.text_b or '')

@@ -173,7 +173,7 @@ def without_overlaps(entities):
 
 
 def forbidden(names, scheme):
-  """What the scheme forbids among the tags of a model.
+  """The transitions that the scheme forbids among the tags of a model.
 
   Returns:
     bool arrays of shapes [C, C] (a tag, row, before another, column), [C] (at the begin), [C] (at the end).

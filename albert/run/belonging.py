@@ -19,7 +19,10 @@ _UNSHOWN = ('num_hidden_layers', 'num_attention_heads', 'hidden_act')
 
 
 def entries(config, info):
-  """What a manifest says. config: AlbertConfig; info: contract.DatasetInfo of the training data."""
+  """The entries of a manifest that say what its weights belong to.
+
+  config: AlbertConfig; info: contract.DatasetInfo of the training data.
+  """
   return {'vocabulary': info.vocab_sha256, 'config': dict(config.to_dict())}
 
 

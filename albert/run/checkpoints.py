@@ -127,7 +127,7 @@ def find(path, warn=_LOG.warning):
 
 
 def _meant_by(path):
-  """What may be meant by a path that has no checkpoint, to be added to an advice; '' if nothing is near."""
+  """Checkpoints near a path that has none, as the end of an advice; '' if nothing is near."""
   folder = path if os.path.isdir(path) else os.path.dirname(path)
   try:
     inside = sorted(name for name in os.listdir(folder or '.')
@@ -154,7 +154,7 @@ def _candidates_in(folder, warn):
 
 
 def read_manifest(prefix):
-  """What the manifest of a checkpoint says, as a dict; None if it has none or a damaged one."""
+  """The content of a checkpoint's manifest, a dict; None if it has none or a damaged one."""
   manifest, _ = run_files.read_json(prefix + MANIFEST, lambda value: _is_manifest_of(prefix, value))
   if manifest is None:
     return None
@@ -164,7 +164,7 @@ def read_manifest(prefix):
 
 
 def belongs_to(prefix):
-  """What a checkpoint was made with, see belonging.entries(); empty where its manifest does not say so."""
+  """The belonging.entries() of a checkpoint; empty where its manifest has none."""
   return (read_manifest(prefix) or {}).get('belongs_to') or {}
 
 
@@ -176,7 +176,7 @@ def _is_manifest_of(prefix, value):
 
 
 def problem_with(prefix):
-  """What is wrong with a checkpoint that has a manifest, in words; None for a good one."""
+  """The problem with a checkpoint that has a manifest, in words; None for a good one."""
   manifest = read_manifest(prefix)
   if manifest is None:
     return 'its manifest is damaged'

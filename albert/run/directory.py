@@ -1,4 +1,4 @@
-"""What describes a run in its folder: architecture, vocabulary, command lines. For all its files see names.py."""
+"""The description of a run in its folder: architecture, vocabulary, command lines. For all its files see names.py."""
 
 import glob
 import os
@@ -91,7 +91,7 @@ def _check_same_architecture(output_dir, config):
 
 
 def differences(own, wanted):
-  """What two AlbertConfigs differ in, in words; empty if in nothing. A vocabulary size of None fits all."""
+  """The differences of two AlbertConfigs in words, empty if there are none. A vocabulary size of None fits all."""
   wanted = wanted.to_dict()
   return ', '.join('{} {} (here: {})'.format(key, value, wanted[key]) for key, value in own.to_dict().items()
                    if wanted[key] != value and not (key == 'vocab_size' and wanted[key] is None))

@@ -155,7 +155,7 @@ class Run:
     return position
 
   def remember(self, figures, config_hash):
-    """What a checkpoint has to remember besides the weights: the entries of its manifest.
+    """The entries of a checkpoint's manifest: all that it remembers besides the weights.
 
     Args:
       figures: dict for results.json, of training so far.

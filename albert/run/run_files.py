@@ -87,7 +87,7 @@ def _is_position(value):
 
 
 def is_belonging(value):
-  """What weights belong to, see belonging.py."""
+  """The entries of a manifest that say what weights belong to, see belonging.py."""
   return isinstance(value, dict) and _may_have(value, vocabulary=_or_none(is_text), config=_is_settings)
 
 

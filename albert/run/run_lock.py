@@ -171,7 +171,7 @@ def _is_touched(path, age):
 
 
 def _read(path):
-  """What the file says, a dict with host and pid; empty if it is nobody's or says nothing that can be used."""
+  """The content of the lock, a dict with host and pid; empty if it is nobody's or cannot be used."""
   return run_files.read_json(path, run_files.is_lock)[0] or {}
 
 

@@ -1,4 +1,4 @@
-"""What a run was started with and has to keep, what was changed since, and where it has left out data: run_state.json.
+"""run_state.json: the settings that a run was started with, those changed since, and the data that it has left out.
 
 Settings are kept: a change is refused unless the user allows it. The schedule may change, and each change is logged.
 Each checkpoint's manifest has a copy, from which a lost or damaged file is written again.
@@ -119,7 +119,7 @@ class RunState:
     return sorted(name for name, value in settings.items() if name in before and before[name] != value)
 
   def describe_settings(self, names, settings):
-    """What these settings were and are, as `describe` says it: a list of str."""
+    """These settings before and now, in the words of `describe`: a list of str."""
     before = self._settings_before()
     return [describe(name, before[name], settings[name]) for name in names]
 
@@ -185,7 +185,7 @@ class RunState:
     return max([used] + [window['to_record'] for window in self.skipped_windows if window['checkpoint_step'] == step])
 
   def entries(self):
-    """What the file says, a dict for JSON."""
+    """The content of the file, a dict for JSON."""
     return {'settings': self.settings, 'schedule': self.schedule, 'origin': self.origin,
             'skipped_windows': self.skipped_windows, 'changes': self._changes}
 
@@ -196,7 +196,7 @@ class RunState:
 
 
 def fingerprint(checkpoint):
-  """What is kept of the weights that a run begins from: path, and SHA-256 of the index, which has checksums of all."""
+  """The record of the weights that a run begins from: path, and SHA-256 of the index, which has checksums of all."""
   index = checkpoint + '.index'
   return {'checkpoint': checkpoint, 'sha256': files.file_sha256(index if os.path.exists(index) else checkpoint)}
 

@@ -62,7 +62,7 @@ def lower_case(weights, output_dir):
 
 
 def describe(weights, config, needs_pooler, new_pooler):
-  """What is taken over from weights, as 'encoder 23 of 23 variables, pooler 2 of 2, head new'.
+  """The parts that are taken over from weights, as 'encoder 23 of 23 variables, pooler 2 of 2, head new'.
 
   Args:
     weights: loading.Weights of a checkpoint.

@@ -1,4 +1,4 @@
-"""What a call makes ready in the folder of a run, taken back where the call is refused before a run begins there.
+"""Takes back the files that a call has made in the folder of a run, where it is refused before a run begins there.
 
 A run begins when its run_state.json is there. What is made ready before, because planning reads it, are the records of
 fine-tuning and weights that were converted; a call that is refused leaves neither, nor a folder that was not there.

@@ -9,7 +9,7 @@ _LUCKY_SHARE = 0.01
 
 
 def doubt(figures, count):
-  """What speaks against figures, a str; None if something was learned.
+  """The reason to doubt figures, a str; None if something was learned.
 
   Args:
     figures: dict, what one of this room's functions gave.

@@ -1,1 +1,1 @@
-"""What is learned: a task brings losses, figures, outputs and what is better."""
+"""Tasks: a task brings losses, figures, outputs, and which of two figures is better."""

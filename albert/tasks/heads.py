@@ -1,4 +1,4 @@
-"""What stands on the encoder: the heads of ALBERT's tasks.
+"""The heads on the encoder: the heads of ALBERT's tasks.
 
 Shapes: B batch, P masked predictions, K examples in a row (1 without packing), E embedding size, H hidden size,
 V vocabulary, R rows, C classes.

@@ -77,7 +77,7 @@ class Maker:
     self.criterion = KINDS[kind](None, None, head).criterion
 
   def described(self):
-    """What task.json has to hold for of_run(): a dict for JSON."""
+    """The content of task.json, for of_run(): a dict for JSON."""
     return {'kind': self._kind, 'head': dataclasses.asdict(self._head), 'reading': self._reading}
 
   def __call__(self, config, info):

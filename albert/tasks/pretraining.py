@@ -49,7 +49,7 @@ _ENCODER_INPUTS = ('input_ids', 'input_mask', 'segment_ids')
 
 @dataclasses.dataclass(frozen=True)
 class Objective:
-  """What a run may choose of pre-training itself.
+  """Options of pre-training itself.
 
   Attributes:
     sentence_order_weight: of the sentence order loss in training, beside 1 for masked words. The paper's is 1; short

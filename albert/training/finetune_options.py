@@ -1,4 +1,4 @@
-"""What gin binds of fine-tuning, as finetune.*: that of every run, and what is particular to learning from labels."""
+"""Options that gin binds as finetune.*: those of every run, and those of learning from labels."""
 
 import dataclasses
 import typing

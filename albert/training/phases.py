@@ -202,7 +202,7 @@ def _notes(plan, info):
 
 
 def _held_out_by(info):
-  """What decides which documents are held out of a data set."""
+  """The settings that decide which documents are held out of a data set."""
   texts = sorted(entry.get('sha256', entry.get('file', '')) for entry in info.settings.get('inputs', ()))
   return texts, [info.settings.get(name) for name in _HOLD_OUT]
 
@@ -222,7 +222,7 @@ def _data(plan, described, open_data):
 
 
 def _prefix(number):
-  """What the names of a phase's settings begin with where those of the run are recorded. number: from 1."""
+  """The prefix of a phase's settings among those that a run records. number: from 1."""
   return 'phase_{}.'.format(number)
 
 

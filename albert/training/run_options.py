@@ -1,4 +1,4 @@
-"""What gin binds of a run, whatever its task: batch sizes, steps, checkpoints, evaluation, seed."""
+"""Options that gin binds of a run, whatever its task: batch sizes, steps, checkpoints, evaluation, seed."""
 
 import dataclasses
 import typing

@@ -96,7 +96,7 @@ def _carry_out(where, options, make_task, log, doing, describe):
 
 
 def _way_out(plan):
-  """What an evaluation says where a run in progress holds its folder, a list for run_lock.hold."""
+  """The message of an evaluation where a run in progress holds its folder, a list for run_lock.hold."""
   return [] if plan.where.do_train else [
       'evaluate into another folder: OUT=... CKPT={}'.format(plan.checkpoint)]
 
@@ -113,7 +113,7 @@ def _nothing_to_do(plan, run):
 
 
 def _too_late(plan, state):
-  """What was asked for now and is other than in a run that is finished, each in words: a list of str."""
+  """The settings of this call that differ from those of a finished run, in words: a list of str."""
   settings = [name for name in state.settings_other_than(plan.settings) if name not in plan.chosen_again]
   said = state.describe_settings([name for name in settings if name != 'data_set'], plan.settings)
   said += [run_state.describe(name, state.schedule[name], plan.schedule[name])

@@ -1,4 +1,4 @@
-"""What a training loop does when a signal has come, see stopping; and which step it is making."""
+"""The part of a training loop in stopping by a signal, see stopping; and which step it is making."""
 
 import tensorflow as tf
 

@@ -30,7 +30,7 @@ _LOG = logging.getLogger('albert')
 
 
 class Stopped(Exception):
-  """What was going on is left unfinished because of a signal."""
+  """Raised where work is left unfinished because of a signal."""
 
 
 class Stopper:

@@ -1,4 +1,4 @@
-"""What several ranks have to agree on: that they train the same, what is evaluated, and the step at which they stop.
+"""The agreements of several ranks: that they train the same, what is evaluated, and the step at which they stop.
 
 A rank that leaves the others alone leaves them in a collective until its timeout. So what is decided follows from the
 step or is sent to all, never from a clock. Works with any form of collectives.
@@ -16,7 +16,7 @@ _BYTES = 8  # of a hash; each is a small number, so that its sums and sums of sq
 
 
 class Ranks:
-  """What ranks exchange outside the step: sums over them of numbers that the host has.
+  """The exchange of ranks outside the step: sums over them of numbers that the host has.
 
   All ranks call the same methods in the same order; each call waits for the slowest one. One rank waits for nobody, and
   its sums are its own numbers.

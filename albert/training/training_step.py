@@ -45,7 +45,7 @@ def make(task, batch, options, num_train_steps, device, random_seed=0, micro_bat
 
 def gradients(task, batch, update, device, random_seed=0, micro_batch_size=None, recompute=False, towers=1,
               fgm_epsilon=0.0):
-  """What make() gives to the optimizer, and nothing that follows. Arguments as for make(); update: Update.
+  """The gradients that make() gives to the optimizer, without the update. Arguments as for make(); update: Update.
 
   Returns:
     ([(gradient, variable)] of this rank's part of the batch, OrderedDict of name to float32 scalar).

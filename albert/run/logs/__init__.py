@@ -1,1 +1,1 @@
-"""What a run says, kept in its folder: train.log and the event files of TensorBoard."""
+"""The logs of a run in its folder: train.log and the event files of TensorBoard."""

@@ -1,4 +1,4 @@
-"""TensorBoard's event files of a run that was stopped: what lies after the point where it goes on is taken back."""
+"""TensorBoard's event files of a run: written once each, and where a run goes on, cut at that point."""
 
 import errno
 import glob

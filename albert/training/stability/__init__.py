@@ -1,1 +1,1 @@
-"""What watches the numbers of a run: updates that are not finite, spikes of the loss."""
+"""Watching the numbers of a run: updates that are not finite, spikes of the loss."""

@@ -19,7 +19,7 @@ _LOG = logging.getLogger('albert')
 
 
 class Guard:
-  """What is counted of skipped updates and losses, and what each checkpoint remembers of it.
+  """Counters of skipped updates and of losses, which each checkpoint remembers.
 
   Attributes:
     max_bad_steps: int, updates skipped in a row that end the run.
@@ -34,7 +34,7 @@ class Guard:
     self.skipped = self.in_a_row = 0
 
   def state(self):
-    """What a checkpoint has to remember, as a dict."""
+    """The entry of a checkpoint's manifest, a dict."""
     return {'skipped': self.skipped, 'in_a_row': self.in_a_row, 'loss': self.spikes.state()}
 
   def restore(self, state):

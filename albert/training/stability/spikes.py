@@ -27,7 +27,7 @@ class SpikeDetector:
     return self._mean
 
   def state(self):
-    """What a checkpoint has to remember, as a dict."""
+    """The entry of a checkpoint's manifest, a dict."""
     return {'mean': self._mean, 'seen': self._seen}
 
   def restore(self, state):

@@ -1,1 +1,1 @@
-"""What a run reports on its way: progress, what is left, what it is doing."""
+"""Reports of a run on its way: progress, what is left, what it is doing."""

@@ -1,4 +1,4 @@
-"""What this process is doing, for whoever waits for it: said when nothing else was said for a while."""
+"""The present activity of this process, for whoever waits for it: said when nothing else was said for a while."""
 
 import contextlib
 import logging
@@ -48,7 +48,7 @@ class Activity(logging.Handler):
     self.begin('after {}: logging or saving'.format(self._what))
 
   def saved(self):
-    """What was computed so far is in a checkpoint."""
+    """Notes that everything computed so far is in a checkpoint."""
     self.unsaved_runs = 0
 
   def may_be_left(self):

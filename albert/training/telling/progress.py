@@ -1,4 +1,4 @@
-"""What a training run says of itself: the progress line, its throughput in TensorBoard, the loss history."""
+"""The reports of a training run: the progress line, its throughput in TensorBoard, the loss history."""
 
 import collections
 import logging
@@ -229,7 +229,7 @@ class ProgressHook(tf.train.SessionRunHook):
                       input_wait_fraction=self._wait_fraction(timed))
 
   def results(self, batch_size, before):
-    """What results.json says of training: the last figures, and how fast it was.
+    """The figures of training for results.json: the last figures, and how fast it was.
 
     Args:
       batch_size: int, examples of a step.

@@ -39,7 +39,7 @@ class Remaining:
     self._took = []  # seconds of each checkpoint of this process, evaluation included
 
   def between_steps(self, before, after, seconds):
-    """What happened between two Session.runs of training: a checkpoint, if the first one came to one.
+    """Notes the time between two Session.runs of training: a checkpoint, if the first one came to one.
 
     Args:
       before, after: ints, the steps at which the first one began and ended. seconds: until the second one.
@@ -78,7 +78,7 @@ class Remaining:
 
 
 def _shorter(seconds, recipes):
-  """What takes less time than a run of `seconds`: the end of a line, empty where that is not long."""
+  """The recipes that take less time than a run of `seconds`: the end of a line, empty where that is not long."""
   there = ['GIN={} takes {}'.format(path, time) for path, time in recipes
            if os.path.exists(os.path.join(files.ROOT, path))]
   if seconds <= _LONG_SECONDS or not there:
