@@ -29,7 +29,6 @@ ROWS, SEED, S = 4, 12345, 48
 SMALL = dict(embedding_size=6, hidden_size=8, num_hidden_layers=2, num_attention_heads=2, intermediate_size=12)
 BINDINGS = ['AlbertConfig.{} = {}'.format(*item) for item in sorted(SMALL.items())] + [
     'OptimizerOptions.learning_rate = 0.01', 'OptimizerOptions.num_warmup_steps = 2', "SessionOptions.device = 'cpu'",
-    'SessionOptions.cpu_towers = 1',
     'pretrain.train_batch_size = {}'.format(ROWS), 'pretrain.eval_batch_size = 3', 'pretrain.num_train_steps = 6',
     'pretrain.save_checkpoints_steps = 2', 'pretrain.log_every_steps = 1', 'pretrain.keep_checkpoint_max = 10']
 DROPOUT = 'AlbertConfig.hidden_dropout_prob = 0.1'

@@ -59,10 +59,12 @@ def test_run_directory_is_self_contained(trained, info):
   assert sorted(figures['heldout']) == ['masked_lm_accuracy', 'masked_lm_loss', 'sentence_order_accuracy',
                                         'sentence_order_loss', 'total_loss', 'unigram_cross_entropy']
   assert figures['train']['total_loss'] > 0
+  lines = (trained / 'loss_history.tsv').read_text().splitlines()
+  assert [line.split('\t')[0] for line in lines] == ['step', '2', '4', '6']
 
 
 def _graphs(folder):
-  """The names of the nodes of each graph in the event files of a folder, one after the other; of meta graphs, too."""
+  """Of each graph and each meta graph in the event files of a folder that has nodes, their names: a list of lists."""
   path, = glob.glob(str(folder / 'events.out.tfevents.*'))
   events = list(tf.compat.v1.train.summary_iterator(path))
   graphs = [tf.GraphDef.FromString(event.graph_def) for event in events if event.graph_def] + [
@@ -74,10 +76,8 @@ def test_tensorboard_shows_each_graph_where_it_belongs(trained):
   training, = _graphs(trained)  # not another that was half built
   assert {'heldout/IteratorV2', 'gradients/Shape', 'save/restore_all'} & set(training) == {
       'gradients/Shape', 'save/restore_all'}
-  evaluation = _graphs(trained / 'eval_heldout')
-  assert evaluation and all('heldout/IteratorV2' in names and 'gradients/Shape' not in names for names in evaluation)
-  lines = (trained / 'loss_history.tsv').read_text().splitlines()
-  assert [line.split('\t')[0] for line in lines] == ['step', '2', '4', '6']
+  graph, meta_graph = _graphs(trained / 'eval_heldout')
+  assert graph == meta_graph and 'heldout/IteratorV2' in graph and 'gradients/Shape' not in graph
 
 
 def test_event_files_hold_what_a_person_looks_for(trained):
