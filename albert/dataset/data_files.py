@@ -237,7 +237,7 @@ def read_lost_records(path):
   lines = _lines(path)[1:]
   split = [line.split('\t', 3) for line in lines]
   entries = [(parts[0], int(parts[1]), parts[2]) for parts in split
-             if len(parts) == 4 and re.fullmatch('[0-9]{1,15}', parts[1])]
+             if len(parts) == 4 and files.is_plain_name(parts[0]) and re.fullmatch('[0-9]{1,15}', parts[1])]
   return entries, len(lines) - len(entries)
 
 

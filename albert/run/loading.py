@@ -247,7 +247,7 @@ def initialise_from(path, with_optimizer_slots, changes=None, is_partial=False, 
     raise UserError('{}: expected weights of this architecture, found {}{}; use the configuration that they were '
                     'trained with'.format(checkpoint, _family(shapes), first_of(problems)))
   loaded = [v for v in wanted if sources[v.op.name] in shapes]
-  _check_loaded(checkpoint, shapes, loaded, new_parts, None if is_partial else named('init_partial'))
+  _check_loaded(checkpoint, shapes, loaded, is_partial, new_parts, named)
   for variable in loaded:
     if changes.has_other_rows(variable.op.name):
       _begin_with_other_rows(variable, checkpoint, changes)
@@ -264,11 +264,8 @@ def initialise_from(path, with_optimizer_slots, changes=None, is_partial=False, 
                  named('init_optimizer_slots'), len(slots), first_of(slots))
 
 
-def _check_loaded(checkpoint, shapes, loaded, new_parts, option):
-  """Raises UserError if nothing is loaded, or not all of the encoder.
-
-  loaded: variables. option: what would allow to load a part of it, or None if that is so. The rest as they are there.
-  """
+def _check_loaded(checkpoint, shapes, loaded, is_partial, new_parts, named):
+  """Raises UserError if nothing is loaded, or not all of the encoder. loaded: variables; the rest as they are there."""
   if not loaded:
     raise UserError('{}: expected variables of this model, found {}no variable of its names, but {}; rename them '
                     '("tools.checkpoints rename"), or name other weights'.format(
@@ -276,12 +273,12 @@ def _check_loaded(checkpoint, shapes, loaded, new_parts, option):
   trained = tf.trainable_variables()
   missing = [v.op.name for v in trained if v not in loaded and names.rate_part(v.op.name) not in new_parts
              and names.part_of_model(v.op.name) in (names.ENCODER, names.POOLER)]
-  if missing and option:
+  if missing and not is_partial:
     raise UserError('{}: expected all variables of the encoder, found {} of {} variables of this model: {}{} missing; '
                     'rename them ("tools.checkpoints rename"), or say that a part will do: '
                     '{}=True'.format(
                         checkpoint, len([v for v in trained if v in loaded]), len(trained), _family(shapes),
-                        first_of(missing), option))
+                        first_of(missing), named('init_partial')))
 
 
 def _begin_with_other_rows(variable, checkpoint, changes):

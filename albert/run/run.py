@@ -10,8 +10,6 @@
 import logging
 import os
 
-import tensorflow as tf
-
 from albert.common.errors import Diverged
 from albert.common import json_text
 from albert.run import belonging
@@ -135,10 +133,11 @@ class Run:
       self.retain(self.start)  # a process that was killed after saving has not got to it
     self.loss_history.forget_after(self.start)
     self.heldout_history.forget_after(self.start)
-    tf.summary.FileWriterCache.clear()
+    heldout = os.path.join(self.folder, names.HELDOUT_FOLDER)
+    event_files.renew_writers(self.folder, heldout)
     event_files.rewind(self.folder, lambda step: step <= self.start)
     evaluated = set(self.heldout_history.steps()) | {0}
-    event_files.rewind(os.path.join(self.folder, names.HELDOUT_FOLDER), lambda step: step in evaluated)
+    event_files.rewind(heldout, lambda step: step in evaluated)
 
   def _restore(self, manifest):
     """Takes over what a manifest says besides the weights."""

@@ -144,7 +144,7 @@ LOST = contract.DatasetInfo('absent', 24, 5, 60, None, {
     ('head\na\t3\t5-7\twhy\n', [], 0), ('a\n\n\n', [], 2), ('head\nb\t4\tabsent\twhy\n', [], 1),
     ('head\na\t50000\tabsent\twhy\n', [], 1), ('head\na\t-3\tabsent\twhy\n', [], 1),
     ('head\na\tx\tabsent\twhy\n', [], 1),
-    ('head\na\t' + '9' * 5000 + '\tabsent\twhy\n', [], 1),
+    ('head\na\t' + '9' * 5000 + '\tabsent\twhy\n', [], 1), ('head\n../a\t3\tabsent\twhy\n', [], 1),
     # Of the data of another phase.
     ('head\nc\t3\tabsent\twhy\n', [], 0), ('head\na\t50000\t5-7\twhy\n', [], 0),
     ('head\na\t²\tabsent\twhy\n', [], 1)])

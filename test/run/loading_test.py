@@ -16,14 +16,14 @@ from albert.model.config import AlbertConfig
 from albert.model import names
 from albert.run import loading
 from albert.tasks import pretraining
+from albert.training.finetune_options import FinetuneOptions
 from tools.conversion import writing
 
 B, S, P, V = 2, 9, 3, 29
 CONFIG = AlbertConfig(vocab_size=V, embedding_size=6, hidden_size=12, num_hidden_layers=2, num_attention_heads=2,
                       intermediate_size=17, max_position_embeddings=11, initializer_range=0.3)
 TOKENS = ['[PAD]', '[UNK]', '[CLS]', '[SEP]', '[MASK]'] + [chr(0x4E00 + number) for number in range(V - 5)]
-# As the options of fine-tuning, whose names a user knows from its errors.
-NAMED = 'finetune.{}'.format
+NAMED = FinetuneOptions.named  # of another root than most runs have
 Options = collections.namedtuple('Options', ['vocab_init', 'position_init', 'init_partial', 'named'],
                                  defaults=[None, None, False, NAMED])
 NOTHING = Options()

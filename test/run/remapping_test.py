@@ -9,6 +9,7 @@ from albert.common.errors import UserError
 from albert.model.config import AlbertConfig
 from albert.model import names
 from albert.run import remapping
+from albert.training.finetune_options import FinetuneOptions
 
 SPECIAL = ['[PAD]', '[UNK]', '[CLS]', '[SEP]', '[MASK]']
 CHARACTERS = list('天地玄黄宇宙洪荒日月盈昃辰宿列张寒来暑往秋收冬藏')
@@ -17,8 +18,7 @@ CONFIG = AlbertConfig(vocab_size=len(OLD), embedding_size=6, hidden_size=12, num
                       intermediate_size=17, max_position_embeddings=11)
 WORDS, BIAS = names.WORD_EMBEDDINGS, 'cls/predictions/output_bias'
 POSITIONS = names.POSITION_EMBEDDINGS
-# As the options of fine-tuning, whose names a user knows from its errors.
-NAMED = 'finetune.{}'.format
+NAMED = FinetuneOptions.named  # of another root than most runs have
 
 
 def vocabulary(tmp_path, name, tokens):

@@ -4,7 +4,6 @@ Shapes: n examples, B rows, S sequence, P labels of an example, K = packing.MAX_
 Q = packing.max_predictions(P).
 """
 
-
 import tensorflow as tf
 
 from albert.dataset.batch import PackedBatch

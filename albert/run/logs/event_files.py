@@ -24,11 +24,18 @@ def writer(folder, graph=None):
     return tf.summary.FileWriterCache.get(folder)
 
 
+def renew_writers(*folders):
+  """Closes the writers of this process; the next ones of these folders make files of their own.
+
+  TensorFlow names a file by the second in which it makes it, and would write over one of that name.
+  """
+  tf.summary.FileWriterCache.clear()
+  while any(_paths(folder, names.EVENT_FILES.replace('*', '{}.*'.format(int(time.time())))) for folder in folders):
+    time.sleep(0.01)
+
+
 def rewind(folder, keep):
   """Cuts each event file of a folder at its first event that is not to be kept, or is not whole.
-
-  TensorFlow names a file by the second in which it makes it, and would write over one of that name: when this returns,
-  the next file gets another.
 
   Args:
     folder: where the files are; it need not exist.
@@ -39,8 +46,6 @@ def rewind(folder, keep):
     if end < os.path.getsize(path):
       os.truncate(path, end)
       files.sync(path)
-  while _paths(folder, names.EVENT_FILES.replace('*', '{}.*'.format(int(time.time())))):
-    time.sleep(0.01)
 
 
 def mend(folder):

@@ -7,8 +7,7 @@ from albert.run.logs import event_files
 
 def _add(folder, step):
   """As a start of a run: writes one value, in a file of its own."""
-  tf.summary.FileWriterCache.clear()
-  event_files.rewind(folder, lambda step: True)
+  event_files.renew_writers(folder)
   writer = event_files.writer(folder)
   writer.add_summary(tf.Summary(value=[tf.Summary.Value(tag='loss', simple_value=step)]), step)
   tf.summary.FileWriterCache.clear()
